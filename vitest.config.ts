@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+/** Suites with a config of their own need more than a fresh machine has (old SDKs, an AWS emulator, a browser). */
+const OWN_CONFIG = ['test/clients/**', 'test/deploy/**', 'test/browser/**'];
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.{ts,tsx}'],
+    exclude: ['**/node_modules/**', '**/dist/**', ...OWN_CONFIG],
+    globalSetup: ['test/support/global-setup.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
