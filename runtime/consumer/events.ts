@@ -1,0 +1,84 @@
+/**
+ * The typed events of every step a message takes through the consumer. Tests await them; metrics, the ops page and the log are fed by them; nothing else is.
+ *
+ * @module
+ */
+import type { QueueKey } from '../queue/arn.ts';
+
+interface OfMapping {
+  /** UUID of the event source mapping. */
+  readonly mapping: string;
+  readonly queue: QueueKey;
+}
+interface OfBatch extends OfMapping {
+  /** Identifies one batch from lease to outcome, in this process. */
+  readonly batch: number;
+  readonly messageIds: readonly string[];
+}
+
+/** Why an Invoke did not succeed; the rows of the outcome table. */
+export type FailureReason =
+  | 'function-error'
+  | 'timeout'
+  | 'throttled-past-lease'
+  | 'unavailable'
+  | 'rejected'
+  | 'connection-lost'
+  | 'malformed-report'
+  | 'oversize-record';
+
+export type ConsumerEvent =
+  /** An actor took messages from the queue, under a lease. PolledEventCount. */
+  | ({ readonly kind: 'leased'; readonly receiveCounts: readonly number[] } & OfBatch)
+  /** Messages that no filter of the mapping matched were deleted. FilteredOutEventCount. */
+  | ({ readonly kind: 'filtered-out' } & OfBatch)
+  /** One attempt to invoke begins; `attempt` counts from 1 within the lease. InvokedEventCount. */
+  | ({
+      readonly kind: 'invoked';
+      readonly attempt: number;
+      readonly functionArn: string;
+      readonly payloadBytes: number;
+    } & OfBatch)
+  /** The function was throttled or unavailable; the next attempt follows inside the same lease. */
+  | ({ readonly kind: 'retrying'; readonly attempt: number; readonly inMs: number; readonly reason: string } & OfBatch)
+  /** The function answered; these messages were handled. `failedIds`: those it reported as failed (partial batch response). */
+  | ({ readonly kind: 'succeeded'; readonly failedIds: readonly string[]; readonly durationMs: number } & OfBatch)
+  /** Nothing of the batch is deleted; the lease runs out. FailedInvokeEventCount. */
+  | ({
+      readonly kind: 'failed';
+      readonly reason: FailureReason;
+      readonly detail: string;
+      readonly durationMs: number;
+    } & OfBatch)
+  /** Deleted after success. DeletedEventCount (with filtered-out). */
+  | ({ readonly kind: 'deleted' } & OfBatch)
+  /** Given back without having been shown to the function; the receive is not counted. */
+  | ({ readonly kind: 'released'; readonly why: string } & OfBatch)
+  /** Moved to the dead-letter queue by a receive. */
+  | {
+      readonly kind: 'dead-lettered';
+      readonly queue: QueueKey;
+      readonly target: QueueKey;
+      readonly messageIds: readonly string[];
+    }
+  /** Removed because they were older than the retention period. */
+  | { readonly kind: 'expired'; readonly queue: QueueKey; readonly count: number }
+  /** A mapping began or stopped being served, or its reason not to be changed. */
+  | ({ readonly kind: 'mapping-started' } & OfMapping)
+  | ({ readonly kind: 'mapping-stopped'; readonly why: string } & OfMapping)
+  /** Something the operator should know, once per cause. */
+  | ({
+      readonly kind: 'warning';
+      readonly what:
+        | 'filters-drop-everything'
+        | 'probable-loop'
+        | 'several-mappings'
+        | 'store-error'
+        | 'visibility-too-short';
+      readonly detail: string;
+    } & OfMapping);
+
+/** Where events go. Listeners are called in order and must not throw; one that does is reported and skipped. */
+export interface EventSink {
+  emit(event: ConsumerEvent): void;
+}

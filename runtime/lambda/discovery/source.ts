@@ -1,0 +1,48 @@
+/**
+ * Where mappings and queues come from: AWS, a synthesized template, or nothing at all. All three give the same.
+ *
+ * @module
+ */
+
+import type { QueueArn } from '../../queue/arn.ts';
+import type { DiscoveredQueue } from '../../queue/directory.ts';
+import type { BrokenMapping, Mapping } from '../mapping.ts';
+
+/** A mapping that AWS itself consumes (State other than Disabled), of a queue. Karin holds such a queue. */
+export interface ForeignMapping {
+  readonly uuid: string;
+  readonly queueArn: QueueArn;
+  readonly functionArn: string;
+  readonly state: string;
+}
+
+/** What one discovery found; JSON-serialisable, because the last good one is stored. */
+export interface Discovery {
+  /** Disabled mappings that can be served. */
+  readonly mappings: readonly Mapping[];
+  /** Disabled mappings that cannot. */
+  readonly broken: readonly BrokenMapping[];
+  /** Mappings of SQS queues that are not disabled. */
+  readonly foreign: readonly ForeignMapping[];
+  /** Sources of `mappings` and their redrive targets, transitively. */
+  readonly queues: readonly DiscoveredQueue[];
+  /** Facts for the operator: messages that still sit in the real queue, by queue ARN. */
+  readonly waitingInSqs: Readonly<Record<string, number>>;
+  /** Epoch ms by the process's clock, when details were last read in full. */
+  readonly detailsReadAt: number;
+}
+
+export interface DiscoverySource {
+  /** For logs and `/readyz`, for example `AWS (us-east-1)` or `template cdk.out`. */
+  readonly description: string;
+  /**
+   * Finds what is there now. `previous` lets it leave out details of mappings that did not change; `full` reads them all the same.
+   * Errors: `DiscoveryError` if the list itself cannot be had; single broken mappings are reported in the result.
+   */
+  discover(previous: Discovery | undefined, full: boolean): Promise<Discovery>;
+}
+
+/** The source could not be read; the message names it, what was asked, and what would mend it. */
+export class DiscoveryError extends Error {
+  override readonly name = 'DiscoveryError';
+}

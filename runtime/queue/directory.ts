@@ -1,0 +1,51 @@
+/**
+ * Which queues exist, by every name a caller may use.
+ *
+ * A queue exists for Karin if it is the source of a disabled mapping, a redrive target of such a source (transitively), was created through the API, or still holds messages.
+ *
+ * @module
+ */
+import type { QueueArn, QueueKey } from './arn.ts';
+import type { Queue } from './queue.ts';
+import type { QueueAttributes, QueueMode } from './queue-definition.ts';
+
+/** A queue as AWS (or a template) describes it. */
+export interface DiscoveredQueue {
+  readonly arn: QueueArn;
+  readonly attributes: QueueAttributes;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** What changed in the directory. */
+export type DirectoryEvent =
+  | { readonly kind: 'added'; readonly queue: Queue }
+  | { readonly kind: 'changed'; readonly queue: Queue }
+  | { readonly kind: 'removed'; readonly queue: Queue };
+
+export interface QueueDirectory {
+  /** From memory alone. */
+  byKey(key: QueueKey): Queue | undefined;
+  /** As `byKey`, but on a miss asks the store once: another instance may have just created it. */
+  find(key: QueueKey): Promise<Queue | undefined>;
+  /** All queues, by key. */
+  all(): readonly Queue[];
+  /** Calls `listener` on every change until the returned function is called. */
+  subscribe(listener: (event: DirectoryEvent) => void): () => void;
+
+  /** Replaces what AWS names, after a discovery. Queues that vanished but hold messages stay as `left-over`; empty ones go. */
+  applyDiscovery(queues: readonly DiscoveredQueue[]): Promise<void>;
+  /** CreateQueue. `exists`: a queue of this name is there (whatever its attributes; the caller compares). */
+  create(
+    arn: QueueArn,
+    attributes: QueueAttributes,
+    tags: Readonly<Record<string, string>>,
+  ): Promise<{ readonly queue: Queue; readonly exists: boolean }>;
+  /** DeleteQueue: the queue and every message of it. Remembers the deletion for 60 seconds (`deletedRecently`). */
+  remove(queue: Queue): Promise<void>;
+  /** Whether a queue of this identity was deleted less than 60 seconds ago (AWS: QueueDeletedRecently), on any instance. */
+  deletedRecently(key: QueueKey): Promise<boolean>;
+  /** SetQueueAttributes of an `api` queue; the whole new set. */
+  setAttributes(queue: Queue, attributes: QueueAttributes): Promise<void>;
+  setTags(queue: Queue, tags: Readonly<Record<string, string>>): Promise<void>;
+  setMode(queue: Queue, mode: QueueMode): Promise<void>;
+}

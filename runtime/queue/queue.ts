@@ -1,0 +1,71 @@
+/**
+ * A queue as both its users see it: the SQS API and the consumer. All rules of SQS about a single queue live behind this interface
+ * (delay defaults, retention, dead letters, the in-flight limit, receipt handles); below it is only the store.
+ *
+ * @module
+ */
+import type { QueueArn, QueueKey } from './arn.ts';
+import type { HeadWatch } from './head-watch.ts';
+import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
+import type { QueueDefinition } from './queue-definition.ts';
+
+export interface ReceiveRequest {
+  /** 1 to 10 for the API, up to 10,000 for a consumer. */
+  readonly maxMessages: number;
+  /** Bytes of stored records in this receive together; default: no bound but the store's own. */
+  readonly maxBytes?: number;
+  /** Length of the lease, ms; default: the queue's visibility timeout. */
+  readonly visibilityTimeoutMs?: number;
+  /** Long polling: how long to wait for a first message, ms; default 0. While nothing is due this costs the store nothing. */
+  readonly waitMs?: number;
+  /** Ends the wait early (client gone, server stopping): answers empty. */
+  readonly signal?: AbortSignal;
+  /** FIFO: only messages of one group. */
+  readonly singleGroup?: boolean;
+  /** FIFO, API: `ReceiveRequestAttemptId`; a repeat within five minutes gives the same messages and handles while they are still leased. */
+  readonly attemptId?: string;
+}
+
+/** `missing`, `superseded`, `expired`: as the store says; `invalid`: not a receipt handle of this queue. */
+export type HandleOutcome = 'done' | 'superseded' | 'missing' | 'expired' | 'invalid';
+
+/** `beyond-maximum`: the message would stay invisible for more than twelve hours from its receive. */
+export type VisibilityOutcome = HandleOutcome | 'beyond-maximum';
+
+export interface QueueDepth {
+  readonly visible: number;
+  readonly delayed: number;
+  readonly inFlight: number;
+}
+
+/** More than 120,000 messages in flight on a standard queue. Source: SQS quotas, "In-flight messages per queue". */
+export class InFlightLimitError extends Error {
+  override readonly name = 'InFlightLimitError';
+}
+
+export interface Queue {
+  readonly key: QueueKey;
+  readonly arn: QueueArn;
+  /** Current definition; a new object after each change (attributes, tags, mode). */
+  readonly definition: QueueDefinition;
+  /** The one timer on the head of this queue. */
+  readonly watch: HeadWatch;
+
+  /** Stores 1 or more messages (all or none), in order. In mode `forward` they go to the real queue. Errors: `StoreFullError`, `StoreUnavailableError`. */
+  send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]>;
+  /**
+   * Leases messages. Those past the retention period are deleted instead, those received more than `maxReceiveCount` times are moved to the dead-letter
+   * queue instead; neither is returned. Errors: `InFlightLimitError` (standard, `waitMs` 0), `StoreUnavailableError`.
+   */
+  receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]>;
+  /** Deletes by receipt handle; an outcome for each. */
+  delete(receiptHandles: readonly string[]): Promise<readonly HandleOutcome[]>;
+  /** Moves the ends of leases; `timeoutMs` 0 to 43,200,000. */
+  changeVisibility(
+    changes: readonly { readonly receiptHandle: string; readonly timeoutMs: number }[],
+  ): Promise<readonly VisibilityOutcome[]>;
+  /** Undoes receives: due at once, not counted. For messages that were leased and never shown to anyone. */
+  release(receiptHandles: readonly string[]): Promise<void>;
+  purge(): Promise<void>;
+  depth(): Promise<QueueDepth>;
+}

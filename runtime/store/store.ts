@@ -1,0 +1,207 @@
+/**
+ * The one seam of Karin: what a store of messages can do, and nothing of what SQS means by it. Every rule (dead letter, retention, limits,
+ * validation) is written once, in `queue/`. Two implementations, Redis and memory, pass one contract suite.
+ *
+ * Time. The store has the only clock that decides when a message is due. Callers give and get relative milliseconds, so the clocks of the
+ * instances never matter; absolute times appear only as facts to report (`sentAt`, `firstReceivedAt`).
+ *
+ * Atomicity. Each call on one queue is atomic against all others on that queue, from any instance. No call spans two queues.
+ *
+ * @module
+ */
+import type { QueueKey } from '../queue/arn.ts';
+
+/** Which queue, and which of the two structures it has. */
+export interface StoredQueue {
+  readonly key: QueueKey;
+  readonly fifo: boolean;
+}
+
+/** A message to store. */
+export interface NewEntry {
+  /** UUID. A second send of an id that is still stored changes nothing. */
+  readonly id: string;
+  /** Opaque bytes, given back as they are. */
+  readonly record: Uint8Array;
+  /** Milliseconds until it may first be received; 0 or more. */
+  readonly delayMs: number;
+  /** FIFO: required, the order and the lock are per group. Standard: optional, receives take groups in turn within a bounded look-ahead. */
+  readonly group?: string;
+  /** FIFO: a send with a key that was accepted in the last `DEDUPLICATION_WINDOW_MS` by the store's clock is answered with the first one's outcome and stores nothing. */
+  readonly deduplicationKey?: string;
+  /** A message moved from another queue keeps its history. Without it: sent now, never received. */
+  readonly history?: { readonly sentAt: number; readonly receiveCount: number; readonly firstReceivedAt: number };
+}
+
+/** Five minutes, as AWS documents for `MessageDeduplicationId`. */
+export const DEDUPLICATION_WINDOW_MS = 300_000;
+
+export interface SentEntry {
+  /** The id stored, or that of the first message where this one was a duplicate. */
+  readonly id: string;
+  readonly sentAt: number;
+  /** FIFO: 20 digits, growing within the queue. */
+  readonly sequenceNumber?: string;
+  readonly duplicate: boolean;
+}
+
+/** What an operation says about the head of the queue: the earliest moment at which a receive could return anything. */
+export interface HeadLowered {
+  /** Set only if this operation made the head earlier than it was: milliseconds from now until it is due (0: now). The store has published a wake for the other instances. */
+  readonly headLoweredToMs?: number;
+}
+
+export interface SendReply extends HeadLowered {
+  readonly sent: readonly SentEntry[];
+}
+
+export interface ReceiveOptions {
+  /** 1 or more; the store works in steps of at most 500. */
+  readonly maxMessages: number;
+  /** Stops before the records together exceed this; the first record is always taken. Bytes. */
+  readonly maxBytes: number;
+  /** Length of the lease, milliseconds; 0 or more (0: counted as received, but due again at once). */
+  readonly leaseMs: number;
+  /** FIFO: take only messages of one group in this call. Default: several groups may come, each in order. */
+  readonly singleGroup?: boolean;
+}
+
+/** A message under a lease. `id` and `receiveCount` together are the fence: a later receive changes the count, and the old pair no longer matches. */
+export interface LeasedEntry {
+  readonly id: string;
+  readonly record: Uint8Array;
+  readonly sentAt: number;
+  /** This receive included. */
+  readonly receiveCount: number;
+  readonly firstReceivedAt: number;
+  readonly group?: string;
+  readonly sequenceNumber?: string;
+}
+
+export interface ReceiveReply {
+  readonly leased: readonly LeasedEntry[];
+  /** Milliseconds until the next message *other than those just leased* is due (0: due now; may be another's lease running out); `undefined`: there is none. */
+  readonly nextDueInMs?: number;
+  /** All messages of the queue, whatever their state, before this receive. */
+  readonly total: number;
+}
+
+/** The pair that proves a lease. FIFO also needs the group and the sequence number, which find the message in its order. */
+export interface Lease {
+  readonly id: string;
+  readonly receiveCount: number;
+  readonly group?: string;
+  readonly sequenceNumber?: string;
+}
+
+/**
+ * `done`: it was so. `superseded`: the message was received again since. `missing`: it is no longer in the queue.
+ * `expired` (FIFO only): the lease had run out, so nothing was done.
+ */
+export type LeaseOutcome = 'done' | 'superseded' | 'missing' | 'expired';
+
+export interface DeleteReply extends HeadLowered {
+  readonly outcomes: readonly LeaseOutcome[];
+}
+
+export interface VisibilityChange extends Lease {
+  /** Due again this many milliseconds from now; 0 or more. */
+  readonly leaseMs: number;
+}
+
+export interface Depth {
+  /** May be received now. FIFO: messages whose own time has come, locked groups' waiting messages included. */
+  readonly visible: number;
+  /** Sent with a delay that still runs. */
+  readonly delayed: number;
+  /** Received, not deleted, lease running. */
+  readonly inFlight: number;
+}
+
+/** What one instance hears from the store, about every queue. */
+export type Signal =
+  /** The head of a queue was made earlier by another instance (or by this one: harmless). */
+  | { readonly kind: 'wake'; readonly queue: QueueKey; readonly dueInMs: number }
+  /** A document changed: its name. */
+  | { readonly kind: 'document'; readonly name: string }
+  /** A slot set that was full has room again: its name. */
+  | { readonly kind: 'slot'; readonly name: string }
+  /** The list of live instances changed (rendezvous preference): all ids, this one included. */
+  | { readonly kind: 'instances'; readonly ids: readonly string[] }
+  /** Signals may have been lost (the connection was replaced). Whoever relies on them must look for himself. */
+  | { readonly kind: 'gap' }
+  /** The store can or cannot be reached. */
+  | { readonly kind: 'reachable'; readonly reachable: boolean };
+
+/** Small named texts that all instances share: queue definitions, the discovery snapshot, tokens, modes, move tasks, secrets. */
+export interface Documents {
+  get(name: string): Promise<string | undefined>;
+  /** Documents whose names begin with `prefix`, by name. A rare call (start, listing). */
+  list(prefix: string): Promise<ReadonlyMap<string, string>>;
+  /**
+   * Writes `value`. With `expected` given it writes only if the present value is that (`null`: only if there is none) and answers whether it did.
+   * Publishes a `document` signal when it wrote.
+   */
+  put(name: string, value: string, expected?: string | null): Promise<boolean>;
+  /** Removes it; `expected` as in `put`. Publishes a `document` signal when it removed one. */
+  remove(name: string, expected?: string): Promise<boolean>;
+}
+
+/** Bounded sets of holders, shared by all instances: MaximumConcurrency of a mapping. */
+export interface Slots {
+  /** Takes a slot of `name` if fewer than `limit` are taken. It frees itself after `holdMs` if the holder dies. */
+  take(name: string, holder: string, limit: number, holdMs: number): Promise<boolean>;
+  /** Gives it back; publishes a `slot` signal only if the set was full. Giving back what is not held does nothing. */
+  free(name: string, holder: string, limit: number): Promise<void>;
+}
+
+/** How the store is, for `/readyz`, the ops page and `doctor`. */
+export interface StoreHealth {
+  readonly reachable: boolean;
+  /** What the operator must know (no persistence, a dangerous eviction policy, nearly full), in plain words. */
+  readonly warnings: readonly string[];
+  readonly usedBytes?: number;
+  /** Absent: no limit is set. */
+  readonly maxBytes?: number;
+  /** For example `redis 7.0.15, standalone` or `memory`. */
+  readonly description: string;
+}
+
+/** The store cannot be reached, or answered with a fault of its own. SDKs retry what follows from it (503). */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+}
+
+/** The store has no room for another message. Receive and delete go on. */
+export class StoreFullError extends Error {
+  override readonly name = 'StoreFullError';
+}
+
+export interface Store {
+  readonly documents: Documents;
+  readonly slots: Slots;
+
+  /** Stores 1 to 500 messages of one queue, in order, all or none. Errors: `StoreFullError`, `StoreUnavailableError`. */
+  send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply>;
+  /** Leases what is due, oldest due first. */
+  receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply>;
+  /** Deletes leased messages. Standard: also after the lease ran out, as long as nobody received the message again. */
+  delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply>;
+  /** Moves the end of leases. Standard: also of a message that is visible again, as long as nobody received it. */
+  changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply>;
+  /** Undoes receives: the messages are due at once, and their receive count is what it was before (0 clears the first-receive time as well). */
+  release(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply>;
+  /** Milliseconds until the head is due (0: now); `undefined`: the queue is empty. One command on an empty queue. */
+  peek(queue: StoredQueue): Promise<number | undefined>;
+  depth(queue: StoredQueue): Promise<Depth>;
+  /** Removes every message. */
+  purge(queue: StoredQueue): Promise<void>;
+  /** Removes messages that are not in flight and were sent more than `olderThanMs` ago, at most `limit` of them; answers how many. */
+  trim(queue: StoredQueue, olderThanMs: number, limit: number): Promise<number>;
+
+  /** Calls `listener` with every signal until the returned function is called. */
+  subscribe(listener: (signal: Signal) => void): () => void;
+  health(): Promise<StoreHealth>;
+  /** Lets calls under way finish, then closes the connections. */
+  close(): Promise<void>;
+}

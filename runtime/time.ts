@@ -1,0 +1,60 @@
+/**
+ * Time and randomness as things that are handed down, so that a test can hold them still.
+ *
+ * @module
+ */
+
+/** Stops a pending timer. Calling it twice, or after the timer ran, does nothing. */
+export type Cancel = () => void;
+
+/** The clock and the timers of one process. */
+export interface Time {
+  /** Wall-clock milliseconds since the epoch; may jump. Never used to decide when a message is due: the store's clock does that. */
+  now(): number;
+  /** Milliseconds that only ever grow, from an arbitrary origin. */
+  monotonic(): number;
+  /**
+   * Calls `run` once, `delayMs` milliseconds from now (0 or less: as soon as possible).
+   * Delays beyond 2^31-1 ms (24.8 days, the limit of a Node timer) run no earlier than asked.
+   */
+  after(delayMs: number, run: () => void): Cancel;
+}
+
+/** Sources of randomness. */
+export interface Randomness {
+  /** A random (version 4) UUID, the form of every SQS message id and request id. */
+  uuid(): string;
+  /** A number in [0, 1), for jitter. */
+  fraction(): number;
+}
+
+/** The longest delay that a Node timer takes; a longer one would fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** The process's own clock. */
+export const systemTime: Time = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after: (delayMs, run) => {
+    const started = performance.now();
+    let timer: NodeJS.Timeout;
+    const arm = (remaining: number): void => {
+      timer = setTimeout(
+        () => {
+          const left = delayMs - (performance.now() - started);
+          if (left >= 1) arm(left);
+          else run();
+        },
+        Math.min(Math.max(0, remaining), LONGEST_TIMER_MS),
+      );
+    };
+    arm(delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** The process's own randomness. */
+export const systemRandomness: Randomness = {
+  uuid: () => crypto.randomUUID(),
+  fraction: () => Math.random(),
+};
