@@ -1,0 +1,57 @@
+/**
+ * The wall between HTTP and the SQS API: one request as the API needs it, who calls, and the answer. Nothing here knows a socket, a route or a credential.
+ *
+ * @module
+ */
+
+/**
+ * What a credential may do. `send`: SendMessage and its batch. `consume`: receive, delete, change visibility. `manage`: create, delete, purge and configure
+ * queues, tags, permissions, move tasks. Reading (GetQueueUrl, ListQueues, GetQueueAttributes, ...) is open to each of the three.
+ */
+export type Scope = 'send' | 'consume' | 'manage';
+
+/** Who calls, decided before the API is asked. */
+export interface Caller {
+  /** `SenderId`, as ReceiveMessage reports it. */
+  readonly senderId: string;
+  /** Twelve digits: the account in which a bare queue name is looked up and CreateQueue creates. */
+  readonly account: string;
+  /** The region of this server's queues, for example `us-east-1`. */
+  readonly region: string;
+  /** Whether the credential has this scope for the queue; without a name: for at least one conceivable queue. */
+  allows(scope: Scope, queueName?: string): boolean;
+}
+
+/** What is known of a request before its body was read: enough to answer a refusal in the protocol of the request. */
+export interface SqsRequestHead {
+  /** `GET`, `POST`, ... in capitals. */
+  readonly method: string;
+  /** The path below the base path and without `/k/<token>`: `/` or `/000000000000/jobs`. Percent-encoding as received. */
+  readonly path: string;
+  /** The query string without its question mark; empty: none. */
+  readonly query: string;
+  /** The header of this name (any case), several of one name joined by a comma; `undefined`: absent. */
+  readonly headers: (name: string) => string | undefined;
+  /** Stands in the answer and in logs; a UUID. */
+  readonly requestId: string;
+}
+
+/** One HTTP request as the SQS API needs it; the body is already read and bounded. */
+export interface SqsRequest extends SqsRequestHead {
+  readonly body: Uint8Array;
+  /**
+   * What QueueUrls in answers begin with: origin and base path, and `/k/<token>` if the caller used a capability (wherever it was found, so that the
+   * URLs in the answer work for the same caller); no slash at the end.
+   */
+  readonly endpoint: string;
+  readonly caller: Caller;
+  /** The client went away, or the server is stopping: long polls end early. */
+  readonly signal: AbortSignal;
+}
+
+/** One HTTP answer. `Content-Length` and `Connection` are left to the server. */
+export interface SqsResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
