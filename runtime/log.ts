@@ -1,0 +1,57 @@
+/**
+ * The log: one JSON line per event on standard output, and a last line of defence that keeps secrets out of it.
+ *
+ * Nothing logs a secret on purpose. A secret can still arrive inside a text that somebody else wrote, an error message with a URL for example, so every
+ * finished line is searched once more before it leaves the process.
+ *
+ * @module
+ */
+import { pino } from 'pino';
+
+export type Log = pino.Logger;
+
+export interface LogOptions {
+  /** pino's levels, or `silent`. */
+  readonly level: string;
+  /** Where finished lines go; default: standard output. `readable` of `log-pretty.ts` makes them fit for a terminal. */
+  readonly write?: (line: string) => void;
+}
+
+/** Members that are never written, wherever a log call puts them. */
+const SECRET_MEMBERS = [
+  'password',
+  'secret',
+  'secretAccessKey',
+  'token',
+  'authorization',
+  'cookie',
+  'body',
+  'messageBody',
+];
+
+/** The token of a capability URL, plain, percent-encoded or JSON-escaped. */
+const CAPABILITY = /((?:\/|%2F|\\\/)k(?:\/|%2F|\\\/))[A-Za-z0-9_-]+/gi;
+/** `user:password@` of a URL. */
+const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s/@"]+@/gi;
+/** Signatures: whoever reads one inside five minutes may repeat the request. */
+const SIGNATURE = /((?:X-Amz-)?Signature=)[0-9a-f]+/gi;
+
+/** The line without what must not be read by others. */
+export function withoutSecrets(line: string): string {
+  return line.replace(CAPABILITY, '$1***').replace(URL_PASSWORD, '$1***@').replace(SIGNATURE, '$1***');
+}
+
+/** Creates the log of a process; hand it down, there is no global one. */
+export function createLog(options: LogOptions): Log {
+  const write = options.write ?? ((line: string) => void process.stdout.write(line));
+  return pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: SECRET_MEMBERS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '***' },
+    },
+    { write: (line: string) => write(withoutSecrets(line)) },
+  );
+}
