@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Environment, EnvironmentReader } from './environment.ts';
 
 /** Settings of `karin start`, all from the environment. */
 export interface Config {
@@ -10,8 +11,15 @@ export interface Config {
   readonly host: string;
   /** `PORT`, 0 to 65,535; default 4000; 0: any free port. */
   readonly port: number;
-  /** `REDIS_URL`: one URL, or several separated by commas for a cluster; `memory` only for `karin dev`. */
-  readonly redis: 'memory' | readonly string[];
+  /**
+   * `REDIS_URL`: one URL, or several separated by commas for a cluster; `memory` only for `karin dev`;
+   * `embedded` with `KARIN_EMBEDDED_REDIS=1`: a private Redis or Valkey server that this process starts.
+   */
+  readonly redis: 'memory' | 'embedded' | readonly string[];
+  /** `KARIN_DATA_DIR`: where the embedded Redis keeps its append-only file; default `./karin-data`. */
+  readonly dataDirectory: string;
+  /** `KARIN_EMBEDDED_REDIS_MEMORY`, the `maxmemory` of the embedded Redis, MiB, 16 to 65,536; default 64. Kept here in bytes. */
+  readonly embeddedRedisBytes: number;
   /** `KARIN_PUBLIC_URL`: origin and base path under which callers reach the server; default: the Host of each request. */
   readonly publicUrl?: string;
   /** `AWS_REGION` or `AWS_DEFAULT_REGION`; default us-east-1 in dev only. */
@@ -27,11 +35,21 @@ export interface Config {
   readonly syncIntervalSeconds: number;
   /** `KARIN_MAX_DELAY_SECONDS`, 900 to 1,209,600; default 900, as SQS. */
   readonly maxDelaySeconds: number;
-  /** `KARIN_KEYS`: access keys that Karin knows, `id:secret[:scopes[:queue globs]]`, several separated by commas or in a file by `KARIN_KEYS_FILE`. */
+  /**
+   * `KARIN_KEYS`: access keys that Karin knows, `id:secret[:scopes[:queue globs]]`, several separated by commas or white space;
+   * scopes are joined by `+` (default all), globs by `|` (default `*`): `AKIAEXAMPLE:s3cr3t:send+consume:app-*|jobs`.
+   */
   readonly keysText: string;
-  /** `KARIN_TOKENS`: capability tokens besides those created by `karin token create`. */
+  /** `KARIN_KEYS_FILE`: a file with more of them, in the same form; read at start and again on SIGHUP. */
+  readonly keysFile?: string;
+  /** `KARIN_TOKENS`: capability tokens besides those created by `karin token create`: `token[:scopes[:queue globs]]`, as in `KARIN_KEYS`; scope default `send`. */
   readonly tokensText: string;
+  /** `KARIN_TOKENS_FILE`: a file with more of them; read at start and again on SIGHUP. */
+  readonly tokensFile?: string;
+  /** `KARIN_ADMIN_PASSWORD`, at least 12 characters: the ops page, `/sync`, `/metrics`, tokens, and every SQS action. */
   readonly adminPassword?: string;
+  /** `KARIN_TRUSTED_PROXIES`, 0 to 10: how many proxies in front of the server write `X-Forwarded-For`; default 0: the header is ignored. */
+  readonly trustedProxies: number;
   /** `KARIN_CONCURRENCY`: Invokes at one time in this process, 1 to 1,000; default 50. */
   readonly maxConcurrency: number;
   /** `KARIN_BYTES_IN_FLIGHT`: bytes of message records under lease in this process; default 25,165,824 (24 MiB). */
@@ -42,6 +60,8 @@ export interface Config {
   readonly logLevel: string;
   /** `KARIN_MODE_ONLY`: queue-name globs of the queues to consume; default: all. */
   readonly queueNames: readonly string[];
+  /** What looked odd in the environment but does not keep the server from starting; logged at start. */
+  readonly warnings: readonly string[];
 }
 
 /** Every problem of a configuration at once; each names the variable, its value (never a secret), the rule and the mend. */
@@ -54,4 +74,140 @@ export class ConfigError extends Error {
     );
     this.problems = problems;
   }
+}
+
+/** `start` is the production server; `dev` needs nothing from the environment and keeps messages in memory. */
+export type ConfigPurpose = 'start' | 'dev';
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+const MIB = 1_048_576;
+/** Variables of the commands that talk to a server, not settings of the server. */
+const CLIENT_VARIABLES = ['KARIN_URL'];
+
+/** Reads the configuration. Errors: `ConfigError` with every problem. */
+export function readConfig(environment: Environment, purpose: ConfigPurpose = 'start'): Config {
+  const env = new EnvironmentReader(environment);
+  for (const name of CLIENT_VARIABLES) env.text(name);
+  const optional = <K extends string, V>(name: K, value: V | undefined) =>
+    // An absent member, not a member that is undefined: exactOptionalPropertyTypes tells them apart.
+    (value === undefined ? {} : { [name]: value }) as { [P in K]?: V };
+
+  const config: Config = {
+    host: env.text('HOST') ?? '127.0.0.1',
+    port: env.integer('PORT', 0, 65_535, 4000),
+    redis: readRedis(env, purpose),
+    dataDirectory: env.text('KARIN_DATA_DIR') ?? './karin-data',
+    embeddedRedisBytes: env.integer('KARIN_EMBEDDED_REDIS_MEMORY', 16, 65_536, 64, 'MiB') * MIB,
+    ...optional('publicUrl', readPublicUrl(env)),
+    region: readRegion(env, purpose),
+    ...optional('accountId', readAccountId(env)),
+    discovery: readDiscovery(env, purpose),
+    syncIntervalSeconds: env.integer('KARIN_SYNC_INTERVAL', 0, 604_800, 3600, 'seconds'),
+    maxDelaySeconds: env.integer('KARIN_MAX_DELAY_SECONDS', 900, 1_209_600, 900, 'seconds'),
+    keysText: env.text('KARIN_KEYS') ?? '',
+    ...optional('keysFile', env.text('KARIN_KEYS_FILE')),
+    tokensText: env.text('KARIN_TOKENS') ?? '',
+    ...optional('tokensFile', env.text('KARIN_TOKENS_FILE')),
+    ...optional('adminPassword', readAdminPassword(env)),
+    trustedProxies: env.integer('KARIN_TRUSTED_PROXIES', 0, 10, 0),
+    maxConcurrency: env.integer('KARIN_CONCURRENCY', 1, 1000, 50),
+    maxBytesInFlight: env.integer('KARIN_BYTES_IN_FLIGHT', MIB, 1024 * MIB, 24 * MIB, 'bytes'),
+    stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),
+    logLevel: env.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    queueNames: env.list('KARIN_MODE_ONLY'),
+    warnings: env.unread('KARIN_').map((name) => `${name} is not a setting of Karin; is it misspelt?`),
+  };
+  if (env.problems.length > 0) throw new ConfigError(env.problems);
+  return Object.freeze(config);
+}
+
+function readRedis(env: EnvironmentReader, purpose: ConfigPurpose): Config['redis'] {
+  const embedded = env.flag('KARIN_EMBEDDED_REDIS');
+  const urls = env.list('REDIS_URL');
+  if (embedded && urls.length > 0) {
+    env.problems.push('KARIN_EMBEDDED_REDIS=1 and REDIS_URL are both set: leave one of them out');
+  }
+  if (embedded) return 'embedded';
+  if (urls.length === 0) {
+    if (purpose === 'dev') return 'memory';
+    env.problems.push(
+      'REDIS_URL is not set: name the Redis that keeps the messages, for example redis://127.0.0.1:6379 (rediss:// for TLS; several nodes of a cluster separated by commas), or set KARIN_EMBEDDED_REDIS=1 to start a private one',
+    );
+  }
+  urls.forEach((text, index) => {
+    const protocol = URL.canParse(text) ? new URL(text).protocol : '';
+    if (protocol !== 'redis:' && protocol !== 'rediss:') {
+      // The value is not shown: a URL that cannot be parsed may still hold a password.
+      const which = urls.length === 1 ? 'REDIS_URL' : `REDIS_URL, number ${index + 1}`;
+      env.problems.push(`${which}: must be a URL that begins with redis:// or rediss://`);
+    }
+  });
+  return urls;
+}
+
+function readPublicUrl(env: EnvironmentReader): string | undefined {
+  const text = env.text('KARIN_PUBLIC_URL');
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (
+    url === undefined ||
+    !/^https?:$/.test(url.protocol) ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.username !== ''
+  ) {
+    env.problems.push(
+      `KARIN_PUBLIC_URL=${text}: must be the address callers use, http:// or https://, with a base path at most, for example https://karin.example.com`,
+    );
+    return undefined;
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+function readRegion(env: EnvironmentReader, purpose: ConfigPurpose): string {
+  const region = env.text('AWS_REGION') ?? env.text('AWS_DEFAULT_REGION');
+  if (region === undefined) {
+    if (purpose === 'start') {
+      env.problems.push('AWS_REGION is not set: name the region of your queues and functions, for example us-east-1');
+    }
+    return 'us-east-1';
+  }
+  if (!/^[a-z]{2,}(-[a-z0-9]+)+$/.test(region)) {
+    env.problems.push(`AWS_REGION=${region}: must be the name of an AWS region, for example us-east-1`);
+  }
+  return region;
+}
+
+function readAccountId(env: EnvironmentReader): string | undefined {
+  const account = env.text('KARIN_ACCOUNT_ID');
+  if (account !== undefined && !/^\d{12}$/.test(account)) {
+    env.problems.push(`KARIN_ACCOUNT_ID=${account}: must be the twelve digits of an AWS account`);
+  }
+  return account;
+}
+
+function readDiscovery(env: EnvironmentReader, purpose: ConfigPurpose): Config['discovery'] {
+  const text = env.text('KARIN_DISCOVERY') ?? (purpose === 'dev' ? 'none' : 'aws');
+  if (text === 'aws' || text === 'none') return { kind: text };
+  const path = text.startsWith('template:') ? text.slice('template:'.length) : '';
+  if (path === '') {
+    env.problems.push(
+      `KARIN_DISCOVERY=${text}: must be aws, none, or template: with the path of a synthesized template, for example template:cdk.out`,
+    );
+    return { kind: 'none' };
+  }
+  return { kind: 'template', path };
+}
+
+/** Short enough to type, long enough that the limit on failed attempts makes guessing hopeless. */
+const SHORTEST_PASSWORD = 12;
+
+function readAdminPassword(env: EnvironmentReader): string | undefined {
+  const password = env.text('KARIN_ADMIN_PASSWORD');
+  if (password !== undefined && password.length < SHORTEST_PASSWORD) {
+    env.problems.push(
+      `KARIN_ADMIN_PASSWORD has ${password.length} characters: use at least ${SHORTEST_PASSWORD}, for example from: openssl rand -base64 24`,
+    );
+  }
+  return password;
 }
