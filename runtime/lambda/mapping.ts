@@ -37,4 +37,6 @@ export interface BrokenMapping {
   readonly functionArn: string;
   /** A sentence for the operator: what is wrong and what mends it. */
   readonly reason: string;
+  /** Epoch milliseconds of `LastModified`, where the reason lasts until the mapping changes or details are read in full; absent: looked at again at every sync. */
+  readonly lastModified?: number;
 }

@@ -28,6 +28,8 @@ export interface Discovery {
   readonly queues: readonly DiscoveredQueue[];
   /** Facts for the operator: messages that still sit in the real queue, by queue ARN. */
   readonly waitingInSqs: Readonly<Record<string, number>>;
+  /** Sentences for the operator about what was found but harms no mapping, for example a queue whose attributes may not be read; absent: none. */
+  readonly problems?: readonly string[];
   /** Epoch ms by the process's clock, when details were last read in full. */
   readonly detailsReadAt: number;
 }
