@@ -1,0 +1,60 @@
+import { Annotations, type SecretValue, Stack, Token } from 'aws-cdk-lib';
+import type { IConstruct } from 'constructs';
+
+/** Context key that gives every queue of an app its endpoint: `cdk synth -c karin:endpoint=https://karin.example.com`. */
+export const ENDPOINT_CONTEXT_KEY = 'karin:endpoint';
+
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/**
+ * The endpoint a queue is reached at, from its property or from the context, with the capability as `/k/<capability>` at its end.
+ *
+ * Throws if none is given, if it is not an absolute http or https URL without query, fragment and user, or if the capability would stand
+ * in the template as plain text.
+ */
+export function resolveEndpoint(
+  scope: IConstruct,
+  endpoint: string | undefined,
+  capability: SecretValue | undefined,
+): string {
+  const given: unknown = endpoint ?? scope.node.tryGetContext(ENDPOINT_CONTEXT_KEY);
+  if (typeof given !== 'string' || given === '') {
+    throw new Error(
+      `${scope.node.path}: the endpoint of the Karin server is not known; pass 'endpoint', for example 'https://karin.example.com', or set the context value '${ENDPOINT_CONTEXT_KEY}' in cdk.json`,
+    );
+  }
+  const base = Token.isUnresolved(given) ? given : checkedEndpoint(scope, given);
+  return capability === undefined ? base : `${base}/k/${capabilityText(scope, capability)}`;
+}
+
+function checkedEndpoint(scope: IConstruct, endpoint: string): string {
+  const complaint = (rule: string) =>
+    new Error(
+      `${scope.node.path}: endpoint ${rule}, but '${endpoint}' was given; use the form 'https://karin.example.com'`,
+    );
+  if (!URL.canParse(endpoint)) throw complaint('must be an absolute URL');
+  const url = new URL(endpoint);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw complaint('must begin with https:// or http://');
+  if (url.username !== '' || url.password !== '') throw complaint('must not carry a user name or password');
+  if (url.search !== '' || url.hash !== '') throw complaint('must not carry a query or a fragment');
+  if (endpoint.endsWith('/')) throw complaint('must not end with a slash');
+  if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
+    Annotations.of(scope).addWarningV2(
+      'karin-queue:plainHttp',
+      `endpoint '${endpoint}' is plain http: messages and capabilities cross the network in the clear; use https`,
+    );
+  }
+  return endpoint;
+}
+
+/** A capability lets its holder send: it may pass through the template as a dynamic reference or a parameter, never as text. */
+function capabilityText(scope: IConstruct, capability: SecretValue): string {
+  const text = capability.unsafeUnwrap();
+  const written: unknown = Stack.of(scope).resolve(text);
+  if (typeof written === 'string' && !written.startsWith('{{resolve:')) {
+    throw new Error(
+      `${scope.node.path}: capability would stand in the template as plain text; use SecretValue.secretsManager(...), secret.secretValue or a NoEcho parameter`,
+    );
+  }
+  return text;
+}

@@ -1,0 +1,74 @@
+import { ArnFormat, type SecretValue, Stack, Token } from 'aws-cdk-lib';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
+import { resolveEndpoint } from './endpoint';
+import { KarinQueueBase } from './karin-queue-base';
+
+/**
+ * What is known of a Karin queue that is defined elsewhere.
+ */
+export interface KarinQueueAttributes {
+  /**
+   * The ARN of the anchor.
+   */
+  readonly queueArn: string;
+
+  /**
+   * Where the Karin server is: an http or https URL, with a base path if it has one, without a slash at its end.
+   *
+   * @default - the context value `karin:endpoint`; synthesis fails if there is neither
+   */
+  readonly endpoint?: string;
+
+  /**
+   * The secret with which producers may send to the queue: a capability from `karin token create --scope send`.
+   *
+   * @default - producers authenticate with a key that the server knows
+   */
+  readonly capability?: SecretValue;
+
+  /**
+   * Whether the queue is a FIFO queue; needed only where the ARN is a token.
+   *
+   * @default - whether the name in the ARN ends in `.fifo`
+   */
+  readonly fifo?: boolean;
+}
+
+/** A Karin queue by its attributes. Mappings on it are disabled like those of a queue defined here. */
+export class ImportedKarinQueue extends KarinQueueBase {
+  public readonly queueArn: string;
+  public readonly queueName: string;
+  public readonly queueUrl: string;
+  public readonly endpoint: string;
+  public readonly fifo: boolean;
+  public readonly encryptionMasterKey?: kms.IKey;
+  public readonly encryptionType?: sqs.QueueEncryption;
+  /** @internal */
+  public readonly _anchor?: sqs.CfnQueue;
+  /** @internal */
+  public readonly _literalName?: string;
+
+  constructor(scope: Construct, id: string, attrs: KarinQueueAttributes) {
+    super(scope, id, { environmentFromArn: attrs.queueArn });
+    const arn = Stack.of(this).splitArn(attrs.queueArn, ArnFormat.NO_RESOURCE_NAME);
+    this.queueArn = attrs.queueArn;
+    this.queueName = arn.resource;
+    if (!Token.isUnresolved(arn.resource)) this._literalName = arn.resource;
+    this.fifo = determineFifo(this, attrs, arn.resource);
+    this.endpoint = resolveEndpoint(this, attrs.endpoint, attrs.capability);
+    this.queueUrl = `${this.endpoint}/${arn.account}/${arn.resource}`;
+  }
+}
+
+function determineFifo(scope: Construct, attrs: KarinQueueAttributes, name: string): boolean {
+  if (Token.isUnresolved(name)) return attrs.fifo ?? false;
+  const fifo = name.endsWith('.fifo');
+  if (attrs.fifo !== undefined && attrs.fifo !== fifo) {
+    throw new Error(
+      `${scope.node.path}: fifo is ${attrs.fifo}, but the queue '${name}' is ${fifo ? '' : 'not '}a FIFO queue by its name; leave 'fifo' out`,
+    );
+  }
+  return fifo;
+}

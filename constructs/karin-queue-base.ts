@@ -1,0 +1,243 @@
+import { Annotations, type ResourceProps } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { Construct, IConstruct } from 'constructs';
+import { functionBehind } from './consumer-mapping';
+import { bindFunctionEnvironment } from './function-environment';
+import { MANAGED_TAG, MANAGED_TAG_VALUE } from './managed-tag';
+import { StageRegistry } from './stage-registry';
+
+/** CloudWatch namespace of the metrics of a Karin queue. AWS publishes nothing there. */
+const METRIC_NAMESPACE = 'Karin';
+
+const KARIN_QUEUE = Symbol.for('karin-queue.KarinQueue');
+
+/**
+ * How a function learns where the queue is.
+ */
+export interface BindEnvironmentOptions {
+  /**
+   * Name of the environment variable that receives the queue URL.
+   *
+   * A function that sends to several queues needs one name for each.
+   *
+   * @default 'QUEUE_URL'
+   */
+  readonly urlVariable?: string;
+
+  /**
+   * Whether to set `AWS_ENDPOINT_URL_SQS` as well.
+   *
+   * The SDKs for Python, Go, PHP and current Java go by this variable alone and ignore the host of a queue URL; the SDK for JavaScript
+   * goes by the queue URL, and warns on each call where the two differ. The variable redirects **every** SQS client of the function:
+   * set this to `false` for a function that also uses queues of Amazon SQS, and give its Karin client the endpoint in code.
+   *
+   * @default true
+   */
+  readonly endpointVariable?: boolean;
+}
+
+/**
+ * An SQS queue whose messages are kept, and whose consumers are invoked, by a Karin server.
+ */
+export interface IKarinQueue extends sqs.IQueue {
+  /**
+   * The endpoint to give to an SQS client, without the account and the name of the queue.
+   *
+   * Ends in `/k/<capability>` if the queue has a capability.
+   */
+  readonly endpoint: string;
+
+  /**
+   * Tell a producer where the queue is: sets its queue URL and `AWS_ENDPOINT_URL_SQS`.
+   *
+   * No code of the function changes. Calling it again for the same queue and variable changes nothing.
+   *
+   * @param fn the function that sends
+   * @param options names of the variables
+   */
+  bindEnvironment(fn: lambda.Function, options?: BindEnvironmentOptions): void;
+
+  /**
+   * Let one construct refer to the anchor although AWS may deliver messages there, which nobody reads.
+   *
+   * Every other reference to the anchor's ARN, name or URL outside of what Karin understands is an error at synthesis.
+   *
+   * @param construct the construct whose resources may refer to the anchor
+   * @param reason why that loses no message; shown beside the resource as metadata
+   */
+  allowAnchorReference(construct: IConstruct, reason: string): void;
+}
+
+/** What queues defined here and imported queues have in common. */
+export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueue {
+  public abstract readonly endpoint: string;
+
+  /**
+   * The anchor, if it is defined in this app.
+   *
+   * @internal
+   */
+  public abstract readonly _anchor?: sqs.CfnQueue;
+
+  /**
+   * The name of the queue, if it is known before deployment.
+   *
+   * @internal
+   */
+  public abstract readonly _literalName?: string;
+
+  protected readonly autoCreatePolicy: boolean = false;
+
+  private readonly mappings = new Set<lambda.CfnEventSourceMapping>();
+  private readonly consumeGrants: Array<{ readonly grantee: IConstruct; readonly grant: iam.Grant }> = [];
+  private readonly allowedReferences = new Set<IConstruct>();
+  private metricsWarned = false;
+
+  private usedAsDeadLetterQueue = false;
+
+  constructor(scope: Construct, id: string, props: ResourceProps) {
+    super(scope, id, props);
+    Object.defineProperty(this, KARIN_QUEUE, { value: true });
+    StageRegistry.of(this).add(this);
+  }
+
+  public bindEnvironment(fn: lambda.Function, options: BindEnvironmentOptions = {}): void {
+    bindFunctionEnvironment(this, fn, options);
+  }
+
+  public allowAnchorReference(construct: IConstruct, reason: string): void {
+    construct.node.addMetadata('karin-queue:anchorReferenceAllowed', { queue: this.node.path, reason });
+    this.allowedReferences.add(construct);
+  }
+
+  /**
+   * Refuses every statement: a resource policy on the anchor would let another service or account send to a queue that nobody reads.
+   *
+   * @param statement the statement, which is not added
+   */
+  public override addToResourcePolicy(statement: iam.PolicyStatement): iam.AddToResourcePolicyResult {
+    const principals = Object.values(statement.toJSON().Principal ?? {})
+      .flat()
+      .map((principal) => (typeof principal === 'string' ? `'${principal}'` : 'another account'));
+    const who = principals.length === 0 ? 'the principal of this statement' : principals.join(', ');
+    throw new Error(
+      `${this.node.path}: ${who} would deliver to Amazon SQS, not to Karin: a resource policy opens the anchor queue, which stays empty and which nobody reads, so the messages would be lost; send through a Lambda function that calls queue.bindEnvironment(fn), or use an sqs.Queue for this source`,
+    );
+  }
+
+  /**
+   * Grant an identity the SQS actions for consuming from the anchor.
+   *
+   * AWS demands them of a function before it accepts an event source mapping, although nothing ever polls. The Karin server does not
+   * look at IAM: what lets a client receive from Karin is a credential of the server with the scope `consume`.
+   *
+   * @param grantee who may consume
+   */
+  public override grantConsumeMessages(grantee: iam.IGrantable): iam.Grant {
+    const grant = super.grantConsumeMessages(grantee);
+    if (isConstruct(grantee)) this.consumeGrants.push({ grantee, grant });
+    return grant;
+  }
+
+  /**
+   * Grant an identity the SQS actions for sending to the anchor.
+   *
+   * It documents intent, and keeps a producer working when the queue becomes an `sqs.Queue` again. The Karin server does not look at
+   * IAM: what lets a producer send to Karin is the capability in the queue's endpoint, or a key that the server knows, with the scope
+   * `send`.
+   *
+   * @param grantee who may send
+   */
+  public override grantSendMessages(grantee: iam.IGrantable): iam.Grant {
+    return super.grantSendMessages(grantee);
+  }
+
+  /**
+   * Grant an identity the SQS actions for purging the anchor.
+   *
+   * The Karin server does not look at IAM: what lets a client purge in Karin is a credential of the server with the scope `manage`.
+   *
+   * @param grantee who may purge
+   */
+  public override grantPurge(grantee: iam.IGrantable): iam.Grant {
+    return super.grantPurge(grantee);
+  }
+
+  /**
+   * A metric of this queue, in the CloudWatch namespace `Karin` with the dimension `QueueName`.
+   *
+   * The metrics that AWS publishes describe the anchor, which is always empty: an alarm on them would stay green for ever. AWS
+   * publishes nothing in the namespace `Karin`; feed it from the server's Prometheus endpoint `/metrics` (for example with the
+   * CloudWatch agent), or watch that endpoint directly.
+   *
+   * @param metricName name of the metric, as Amazon SQS has it
+   * @param props statistic, period and the like
+   */
+  public override metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    if (!this.metricsWarned) {
+      this.metricsWarned = true;
+      Annotations.of(this).addWarningV2(
+        'karin-queue:metrics',
+        `metrics of a KarinQueue are in the CloudWatch namespace '${METRIC_NAMESPACE}', to which AWS publishes nothing: feed it from the server's Prometheus endpoint /metrics, or an alarm on them stays in INSUFFICIENT_DATA`,
+      );
+    }
+    return new cloudwatch.Metric({
+      namespace: METRIC_NAMESPACE,
+      metricName,
+      dimensionsMap: { QueueName: this.queueName },
+      ...props,
+    }).attachTo(this);
+  }
+
+  /**
+   * Makes a mapping on this queue one that Karin consumes: disabled, tagged, and created after the permissions AWS asks for.
+   *
+   * @internal
+   */
+  public _adopt(mapping: lambda.CfnEventSourceMapping): void {
+    mapping.enabled = false;
+    if (this.mappings.has(mapping)) return;
+    this.mappings.add(mapping);
+    mapping.cdkTagManager.setTag(MANAGED_TAG, MANAGED_TAG_VALUE);
+    functionBehind(mapping)?.tags.setTag(MANAGED_TAG, MANAGED_TAG_VALUE);
+    for (const { grantee, grant } of this.consumeGrants) {
+      if (mapping.node.scopes.includes(grantee)) grant.applyBefore(mapping);
+    }
+  }
+
+  /**
+   * The mappings on this queue; complete once Aspects have run.
+   *
+   * @internal
+   */
+  public get _mappings(): ReadonlySet<lambda.CfnEventSourceMapping> {
+    return this.mappings;
+  }
+
+  /** @internal */
+  public _markAsDeadLetterQueue(): void {
+    this.usedAsDeadLetterQueue = true;
+  }
+
+  /** @internal */
+  public get _isDeadLetterQueue(): boolean {
+    return this.usedAsDeadLetterQueue;
+  }
+
+  /** @internal */
+  public _mayReferTo(resource: IConstruct): boolean {
+    return resource.node.scopes.some((scope) => this.allowedReferences.has(scope));
+  }
+}
+
+/** By a symbol and not by class: an app may hold two copies of this package. */
+export function isKarinQueueBase(x: unknown): x is KarinQueueBase {
+  return typeof x === 'object' && x !== null && KARIN_QUEUE in x;
+}
+
+function isConstruct(grantee: iam.IGrantable): grantee is iam.IGrantable & IConstruct {
+  return 'node' in grantee;
+}

@@ -1,0 +1,63 @@
+import {
+  DefaultTokenResolver,
+  type IFragmentConcatenator,
+  type IPostProcessor,
+  type IResolvable,
+  type IResolveContext,
+  Reference,
+  Tokenization,
+} from 'aws-cdk-lib';
+import type { IConstruct } from 'constructs';
+
+/** A token met while a value was resolved, and where. */
+export interface Sighting {
+  readonly token: IResolvable;
+  /** Path of keys from the resolved value down to the token. */
+  readonly path: readonly string[];
+}
+
+/** A value with its tokens resolved: concatenations are flattened to text in which every unknown part reads `${Token}`. */
+export interface Resolved {
+  readonly value: unknown;
+  readonly sightings: readonly Sighting[];
+}
+
+const UNKNOWN_PART = '$' + '{Token}';
+
+/** Concatenates to plain text; what only CloudFormation knows becomes a placeholder. */
+const FLATTEN: IFragmentConcatenator = {
+  join(left: unknown, right: unknown): string {
+    return asText(left) + asText(right);
+  },
+};
+
+function asText(part: unknown): string {
+  if (part === undefined || part === null) return '';
+  return typeof part === 'object' ? UNKNOWN_PART : String(part);
+}
+
+/** Remembers each token on the way: a reference is seen even where it ends up inside a join, a sub-template or an import of another stack. */
+class RememberingResolver extends DefaultTokenResolver {
+  readonly sightings: Sighting[] = [];
+
+  constructor() {
+    super(FLATTEN);
+  }
+
+  override resolveToken(token: IResolvable, context: IResolveContext, postProcessor: IPostProcessor): unknown {
+    this.sightings.push({ token, path: context.documentPath });
+    return super.resolveToken(token, context, postProcessor);
+  }
+}
+
+/** Resolves `value` as it would be written into the template of `scope`. */
+export function resolveIn(scope: IConstruct, value: unknown): Resolved {
+  const resolver = new RememberingResolver();
+  const resolved: unknown = Tokenization.resolve(value, { scope, resolver, preparing: false });
+  return { value: resolved, sightings: resolver.sightings };
+}
+
+/** The constructs that `value` refers to. */
+export function targetsIn(scope: IConstruct, value: unknown): IConstruct[] {
+  return resolveIn(scope, value).sightings.flatMap(({ token }) => (Reference.isReference(token) ? [token.target] : []));
+}
