@@ -1,0 +1,182 @@
+/**
+ * Real `redis-server` child processes for tests: each on a free port of 127.0.0.1, in a directory of its own.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export interface RedisServerOptions {
+  /** Keep an append-only file, so that `kill` and `restart` lose nothing. Default false: nothing is written to disk. */
+  readonly appendOnly?: boolean;
+  /** As `maxmemory` takes it, for example `8mb`. Default: no limit. */
+  readonly maxMemory?: string;
+  /** As `maxmemory-policy` takes it. Default `noeviction`. */
+  readonly evictionPolicy?: string;
+  /** A node of a cluster, still without slots: see `redis-cluster.ts`. */
+  readonly cluster?: boolean;
+  /** Requires this password of every connection. */
+  readonly password?: string;
+}
+
+/** How often a port that another process took in the meantime is replaced. */
+const PORT_ATTEMPTS = 5;
+
+export class RedisServer {
+  readonly port: number;
+  readonly #options: RedisServerOptions;
+  readonly #directory: string;
+  /** Where cluster nodes talk to each other. */
+  readonly busPort: number;
+  #process: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  readonly #lineListeners = new Set<(line: string) => void>();
+
+  private constructor(options: RedisServerOptions, directory: string, port: number, busPort: number) {
+    this.#options = options;
+    this.#directory = directory;
+    this.port = port;
+    this.busPort = busPort;
+  }
+
+  /** Starts a server and waits until it says that it accepts connections. */
+  static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
+    const directory = await mkdtemp(join(tmpdir(), 'karin-redis-'));
+    for (let attempt = 1; ; attempt += 1) {
+      const [port, busPort] = await freePorts(2);
+      const server = new RedisServer(options, directory, port, busPort);
+      try {
+        await server.#spawn();
+        return server;
+      } catch (error) {
+        if (attempt === PORT_ATTEMPTS || !String(error).includes('Address already in use')) throw error;
+      }
+    }
+  }
+
+  get url(): string {
+    const credentials = this.#options.password === undefined ? '' : `:${encodeURIComponent(this.#options.password)}@`;
+    return `redis://${credentials}127.0.0.1:${this.port}`;
+  }
+
+  /** Ends the server for good and removes its directory. */
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  /** As `kill -9`: what is not in the append-only file is gone. The directory stays, for `restart`. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** Starts the server again on the same port and directory, after `kill` or instead of what runs. */
+  async restart(): Promise<void> {
+    await this.#end('SIGTERM');
+    await this.#spawn();
+  }
+
+  /** Stops the process from answering without closing its connections, as a network that swallows packets would. */
+  freeze(): void {
+    this.#process?.kill('SIGSTOP');
+  }
+
+  unfreeze(): void {
+    this.#process?.kill('SIGCONT');
+  }
+
+  /** Resolves when the server next logs a line that contains `text`. */
+  logged(text: string): Promise<void> {
+    return new Promise((resolve) => {
+      const listener = (line: string): void => {
+        if (!line.includes(text)) return;
+        this.#lineListeners.delete(listener);
+        resolve();
+      };
+      this.#lineListeners.add(listener);
+    });
+  }
+
+  async #spawn(): Promise<void> {
+    const child = spawn(redisServerBinary() ?? 'redis-server', this.#arguments(), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const killWithUs = (): void => {
+      child.kill('SIGKILL');
+    };
+    process.once('exit', killWithUs);
+    this.#process = child;
+    this.#exited = new Promise((resolve) => {
+      child.once('close', () => {
+        process.removeListener('exit', killWithUs);
+        resolve();
+      });
+    });
+    const log: string[] = [];
+    const lines = createInterface({ input: child.stdout });
+    createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
+    lines.on('line', (line) => {
+      for (const listener of [...this.#lineListeners]) listener(line);
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', () => reject(new Error(`redis-server ended at start:\n${log.join('\n')}`)));
+      lines.on('line', (line) => {
+        log.push(line);
+        if (line.includes('Ready to accept connections')) resolve();
+      });
+    });
+  }
+
+  #arguments(): string[] {
+    const { appendOnly, maxMemory, evictionPolicy, cluster, password } = this.#options;
+    return [
+      ...['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory],
+      ...['--save', '', '--appendonly', appendOnly === true ? 'yes' : 'no', '--loglevel', 'notice'],
+      ...['--maxmemory', maxMemory ?? '0', '--maxmemory-policy', evictionPolicy ?? 'noeviction'],
+      ...(password === undefined ? [] : ['--requirepass', password]),
+      ...(cluster === true ? ['--cluster-enabled', 'yes', '--cluster-port', String(this.busPort)] : []),
+    ];
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    this.#process?.kill('SIGCONT');
+    this.#process?.kill(signal);
+    await this.#exited;
+    this.#process = undefined;
+  }
+}
+
+/** The server to run: `KARIN_REDIS_SERVER`, else `redis-server` or `valkey-server` of the PATH; `undefined`: there is none. */
+export function redisServerBinary(): string | undefined {
+  const named = process.env['KARIN_REDIS_SERVER'];
+  if (named !== undefined && named !== '') return named;
+  return ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0);
+}
+
+/** Ports that were free a moment ago. */
+async function freePorts(count: 2): Promise<[number, number]>;
+async function freePorts(count: number): Promise<number[]> {
+  const listeners = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const listener = createServer();
+      await new Promise<void>((resolve, reject) => {
+        listener.once('error', reject);
+        listener.listen(0, '127.0.0.1', resolve);
+      });
+      return listener;
+    }),
+  );
+  return Promise.all(
+    listeners.map(async (listener) => {
+      const address = listener.address();
+      if (address === null || typeof address === 'string') throw new Error('a TCP listener has no port');
+      await new Promise((resolve) => listener.close(resolve));
+      return address.port;
+    }),
+  );
+}
