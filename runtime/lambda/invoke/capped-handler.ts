@@ -1,0 +1,65 @@
+/**
+ * An HTTP handler for the AWS SDK that reads the whole response itself, up to a limit, so that no endpoint can fill this process's memory.
+ *
+ * @module
+ */
+import type { Readable } from 'node:stream';
+import type { NodeHttpHandler, NodeHttpHandlerOptions } from '@smithy/node-http-handler';
+
+type Request = Parameters<NodeHttpHandler['handle']>[0];
+type RequestOptions = Parameters<NodeHttpHandler['handle']>[1];
+type Response = Awaited<ReturnType<NodeHttpHandler['handle']>>;
+
+/** The response is longer than was allowed; it was not read to its end. */
+export class ResponseTooLargeError extends Error {
+  override readonly name = 'ResponseTooLargeError';
+}
+
+export class CappedHandler {
+  readonly #inner: NodeHttpHandler;
+  readonly #maxBytes: number;
+
+  /** `maxBytes`: of the body of one response. */
+  constructor(inner: NodeHttpHandler, maxBytes: number) {
+    this.#inner = inner;
+    this.#maxBytes = maxBytes;
+  }
+
+  get metadata(): { handlerProtocol: string } {
+    return this.#inner.metadata;
+  }
+
+  /** Errors: those of the inner handler, and `ResponseTooLargeError`. */
+  async handle(request: Request, options?: RequestOptions): Promise<Response> {
+    const answer = await this.#inner.handle(request, options);
+    // The SDK types the body as `any`; the inner handler always gives the IncomingMessage.
+    const body: Readable = answer.response.body;
+    answer.response.body = await this.#read(body);
+    return answer;
+  }
+
+  updateHttpClientConfig(key: keyof NodeHttpHandlerOptions, value: NodeHttpHandlerOptions[typeof key]): void {
+    this.#inner.updateHttpClientConfig(key, value);
+  }
+
+  httpHandlerConfigs(): NodeHttpHandlerOptions {
+    return this.#inner.httpHandlerConfigs();
+  }
+
+  destroy(): void {
+    this.#inner.destroy();
+  }
+
+  async #read(body: Readable): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    // Leaving the loop early destroys the stream and with it the connection.
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      bytes += chunk.byteLength;
+      if (bytes > this.#maxBytes)
+        throw new ResponseTooLargeError(`the response is longer than ${this.#maxBytes} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, bytes);
+  }
+}

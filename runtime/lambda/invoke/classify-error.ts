@@ -1,0 +1,81 @@
+/**
+ * From an error of the AWS SDK to an outcome. The question behind every line: may the function have run?
+ *
+ * @module
+ */
+import { z } from 'zod';
+import type { InvokeOutcome } from '../invoker.ts';
+import { ResponseTooLargeError } from './capped-handler.ts';
+
+/** How far a call got. */
+export interface Progress {
+  /** The request was handed to the HTTP layer; before that it cannot have left the process. */
+  handedOver: boolean;
+}
+
+/** What is read of the SDK's errors, which carry more than their types say. */
+const SdkError = z.object({
+  name: z.string().catch(''),
+  message: z.string().catch(''),
+  code: z.string().optional().catch(undefined),
+  syscall: z.string().optional().catch(undefined),
+  $metadata: z.object({ httpStatusCode: z.number().optional() }).optional().catch(undefined),
+  $response: z
+    .object({ headers: z.record(z.string(), z.string()) })
+    .optional()
+    .catch(undefined),
+});
+type SdkError = z.infer<typeof SdkError>;
+
+/** Errors of name look-up and connecting, and of the TLS handshake's certificate check. */
+const CONNECTING = new Set(['connect', 'getaddrinfo']);
+const NEVER_CONNECTED =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EMFILE|ERR_TLS_.*|UNABLE_TO_.*|.*CERT.*)$/;
+
+export function classifyError(thrown: unknown, progress: Progress): InvokeOutcome {
+  if (thrown instanceof ResponseTooLargeError) {
+    return { kind: 'function-error', errorType: 'Function.ResponseSizeTooLarge', message: thrown.message };
+  }
+  const error = SdkError.parse(thrown instanceof Error ? thrown : new Error(String(thrown)));
+  const message = describe(error);
+  if (!progress.handedOver) return { kind: 'unavailable', message: `the request was not sent: ${message}` };
+  const status = error.$metadata?.httpStatusCode;
+  if (status !== undefined && status >= 300) return classifyStatus(status, error, message);
+  if (neverConnected(error)) return { kind: 'unavailable', message: `no connection to Lambda: ${message}` };
+  return { kind: 'connection-lost', message: `the answer was lost: ${message}` };
+}
+
+function classifyStatus(status: number, error: SdkError, message: string): InvokeOutcome {
+  const headers = error.$response?.headers ?? {};
+  if (status === 429) {
+    const retryAfterMs = retryAfter(headers);
+    return { kind: 'throttled', ...(retryAfterMs !== undefined && { retryAfterMs }), message };
+  }
+  // Lambda names its errors. A gateway error without a name comes from a proxy in between, which may have passed the request on.
+  const named = headers['x-amzn-errortype'] !== undefined;
+  if ((status === 502 || status === 504) && !named) {
+    return { kind: 'connection-lost', message: `${status} from a gateway in front of Lambda: ${message}` };
+  }
+  if (status >= 500 || status === 409 || status === 408) return { kind: 'unavailable', message };
+  return { kind: 'rejected', status, message };
+}
+
+function neverConnected(error: SdkError): boolean {
+  if (error.syscall !== undefined && CONNECTING.has(error.syscall)) return true;
+  if (error.code !== undefined) return NEVER_CONNECTED.test(error.code);
+  // The SDK's limit on connecting is its only time limit in use here, and the only TimeoutError without a code.
+  return error.name === 'TimeoutError';
+}
+
+/** `Retry-After` in whole seconds, as Lambda sends it; milliseconds. */
+function retryAfter(headers: Readonly<Record<string, string>>): number | undefined {
+  const text = headers['retry-after'];
+  return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
+}
+
+function describe(error: SdkError): string {
+  const name = error.code ?? error.name;
+  const text = error.message.slice(0, 500);
+  if (text === '') return name;
+  return name === '' || text.includes(name) ? text : `${name}: ${text}`;
+}
