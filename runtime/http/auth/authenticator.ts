@@ -1,0 +1,129 @@
+/**
+ * Decides who calls: a capability in the URL, a signature, the admin password, or, on an open server, anybody.
+ *
+ * A capability wins over a signature, because Lambda functions send both and nobody but AWS can verify theirs.
+ *
+ * Failed attempts are counted by address. An address that has used them up is told so, but its good requests still pass: behind a proxy many callers share one
+ * address, and one of them must not lock out the others. Only the admin password, the one secret short enough to be guessed, is then not even compared.
+ *
+ * @module
+ */
+
+import { authorizationSecret, equalInConstantTime } from './admin.ts';
+import type { AttemptLimit } from './attempt-limit.ts';
+import type { RequestParts } from './canonical.ts';
+import { type Capability, hasExpired, hashToken } from './capability.ts';
+import { type Credential, Refusal } from './credential.ts';
+import type { CredentialBook } from './credential-book.ts';
+import { FULL_GRANT, type Grant, grants } from './grant.ts';
+import { readClaim, type SignatureVerifier } from './sigv4.ts';
+import type { TokenStore } from './token-store.ts';
+
+export interface AuthenticationRequest extends RequestParts {
+  readonly body: Uint8Array;
+  /** How the signer may have seen the address; see `SignedRequest`. */
+  readonly views: readonly { readonly path: string; readonly host?: string }[];
+  /** The capability token in the path or in the QueueUrl. */
+  readonly token?: string;
+  readonly authorization?: string;
+  /** Where the request comes from, for the limit on failed attempts. */
+  readonly address: string;
+  /** What the caller asked for, for the text of a refusal. */
+  readonly resource: string;
+}
+
+export interface Authenticator {
+  /** Errors: `Refusal`. */
+  authenticate(request: AuthenticationRequest): Credential;
+  /** Whether anybody may call: a loopback address, and no credential configured. */
+  readonly open: boolean;
+}
+
+export interface AuthenticatorParts {
+  /** The current one; replaced on SIGHUP. */
+  readonly book: () => CredentialBook;
+  readonly tokens: Pick<TokenStore, 'find'>;
+  readonly verifier: SignatureVerifier;
+  readonly attempts: AttemptLimit;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly open: boolean;
+}
+
+export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
+  const { book, tokens, verifier, attempts, now } = parts;
+
+  const unknown = () => new Refusal('InvalidClientTokenId', 'The security token included in the request is invalid.');
+
+  const byToken = (token: string): Credential => {
+    const hash = hashToken(token);
+    const capability = book().tokens.get(hash) ?? tokens.find(hash);
+    if (capability === undefined) throw unknown();
+    if (hasExpired(capability, now())) {
+      throw new Refusal('InvalidClientTokenId', 'The security token included in the request is expired.');
+    }
+    return credentialOf(capability, token);
+  };
+
+  const bySecret = (secret: string, address: string): Credential => {
+    const password = book().adminPassword;
+    if (password !== undefined && !attempts.exhausted(address) && equalInConstantTime(secret, password)) {
+      return withGrant({ kind: 'admin', senderId: 'admin' }, FULL_GRANT);
+    }
+    // Without its token: an answer need not repeat what came in a header.
+    const { token: _, ...credential } = byToken(secret);
+    return credential;
+  };
+
+  const prove = (request: AuthenticationRequest): Credential => {
+    if (request.token !== undefined) return byToken(request.token);
+    const secret = authorizationSecret(request.authorization);
+    if (secret !== undefined) return bySecret(secret, request.address);
+    const claim = readClaim(request);
+    if (claim === undefined) throw new Refusal('AccessDenied', `Access to the resource ${request.resource} is denied.`);
+    const key = book().keys.get(claim.accessKeyId);
+    if (key === undefined) throw unknown();
+    verifier.verify(claim, key.secret, request);
+    return withGrant({ kind: 'access-key', senderId: key.id }, key.grant);
+  };
+
+  return {
+    open: parts.open,
+    authenticate: (request) => {
+      if (parts.open) return anyone(request);
+      try {
+        return prove(request);
+      } catch (error) {
+        if (!(error instanceof Refusal) || !GUESSES.has(error.code)) throw error;
+        const exhausted = attempts.exhausted(request.address);
+        attempts.failed(request.address);
+        if (!exhausted) throw error;
+        throw new Refusal('RequestThrottled', 'Too many failed attempts from this address. Try again in a minute.');
+      }
+    },
+  };
+}
+
+/** Refusals that may be an attempt at guessing. */
+const GUESSES: ReadonlySet<string> = new Set(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
+
+function withGrant(credential: Omit<Credential, 'allows'>, grant: Grant): Credential {
+  return { ...credential, allows: (scope, queueName) => grants(grant, scope, queueName) };
+}
+
+function credentialOf(capability: Capability, token: string): Credential {
+  return withGrant({ kind: 'capability', senderId: `token:${capability.id}`, token }, capability.grant);
+}
+
+/** The caller of an open server: named after the access key it claims, if it claims one. */
+function anyone(request: AuthenticationRequest): Credential {
+  const claimed = /Credential=([\w-]{1,128})\//.exec(request.authorization ?? '')?.[1];
+  return withGrant(
+    {
+      kind: 'anyone',
+      senderId: claimed ?? 'anonymous',
+      ...(request.token === undefined ? {} : { token: request.token }),
+    },
+    FULL_GRANT,
+  );
+}

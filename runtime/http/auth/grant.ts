@@ -1,0 +1,75 @@
+/**
+ * What a credential may do: scopes, and the queues they hold for.
+ *
+ * @module
+ */
+import type { Scope } from '../../sqs/request.ts';
+
+export const SCOPES: readonly Scope[] = ['send', 'consume', 'manage'];
+
+export interface Grant {
+  readonly scopes: readonly Scope[];
+  /** Queue-name globs: `*` stands for any characters, `?` for one. At least one; `*` alone: every queue. */
+  readonly queues: readonly string[];
+}
+
+/** Everything, on every queue. */
+export const FULL_GRANT: Grant = { scopes: SCOPES, queues: ['*'] };
+
+/** Queue names have these characters (SQS: "alphanumeric characters, hyphens, or underscores", and `.fifo`); a glob adds its two. */
+const GLOB = /^[A-Za-z0-9_.*?-]{1,80}$/;
+
+/** `send+consume`, in any order; `all` for all three. Errors: a sentence instead of scopes. */
+export function parseScopes(text: string): readonly Scope[] | { readonly problem: string } {
+  const names = text.split('+').filter((name) => name !== '');
+  if (names.length === 1 && names[0] === 'all') return SCOPES;
+  const scopes = SCOPES.filter((scope) => names.includes(scope));
+  const unknown = names.find((name) => !SCOPES.some((scope) => scope === name));
+  if (unknown !== undefined)
+    return { problem: `"${unknown}" is not a scope: use send, consume, manage or all, joined by +` };
+  if (scopes.length === 0) return { problem: 'no scope is given: use send, consume, manage or all, joined by +' };
+  return scopes;
+}
+
+/** `app-*|jobs`. Errors: a sentence instead of globs. */
+export function parseQueueGlobs(text: string): readonly string[] | { readonly problem: string } {
+  const globs = text.split('|').filter((glob) => glob !== '');
+  const bad = globs.find((glob) => !GLOB.test(glob));
+  if (bad !== undefined) {
+    return {
+      problem: `"${bad}" is not a pattern of queue names: use letters, digits, - and _, with * and ? as wildcards`,
+    };
+  }
+  if (globs.length === 0) return { problem: 'no queue is given: use * for all of them' };
+  return globs;
+}
+
+/** Whether `name` fits `glob`. Linear in practice: a star only ever retries from its last match. */
+export function matchesGlob(glob: string, name: string): boolean {
+  let g = 0;
+  let n = 0;
+  let star = -1;
+  let resume = 0;
+  while (n < name.length) {
+    if (g < glob.length && glob[g] === '*') {
+      star = g++;
+      resume = n;
+    } else if (g < glob.length && (glob[g] === '?' || glob[g] === name[n])) {
+      g++;
+      n++;
+    } else if (star >= 0) {
+      g = star + 1;
+      n = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (glob[g] === '*') g++;
+  return g === glob.length;
+}
+
+/** Whether the grant holds for the queue; without a name: for at least one conceivable queue, which every glob names. */
+export function grants(grant: Grant, scope: Scope, queueName?: string): boolean {
+  if (!grant.scopes.includes(scope)) return false;
+  return queueName === undefined || grant.queues.some((glob) => matchesGlob(glob, queueName));
+}
