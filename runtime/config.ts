@@ -12,7 +12,7 @@ export interface Config {
   /** `PORT`, 0 to 65,535; default 4000; 0: any free port. */
   readonly port: number;
   /**
-   * `REDIS_URL`: one URL, or several separated by commas for a cluster; `memory` only for `karin dev`;
+   * `REDIS_URL` (or the file `REDIS_URL_FILE`): one URL, or several separated by commas for a cluster; `memory` only for `karin dev`;
    * `embedded` with `KARIN_EMBEDDED_REDIS=1`: a private Redis or Valkey server that this process starts.
    */
   readonly redis: 'memory' | 'embedded' | readonly string[];
@@ -46,7 +46,7 @@ export interface Config {
   readonly tokensText: string;
   /** `KARIN_TOKENS_FILE`: a file with more of them; read at start and again on SIGHUP. */
   readonly tokensFile?: string;
-  /** `KARIN_ADMIN_PASSWORD`, at least 12 characters: the ops page, `/sync`, `/metrics`, tokens, and every SQS action. */
+  /** `KARIN_ADMIN_PASSWORD` (or the file `KARIN_ADMIN_PASSWORD_FILE`), at least 12 characters: the ops page, `/sync`, `/metrics`, tokens, and every SQS action. */
   readonly adminPassword?: string;
   /** `KARIN_TRUSTED_PROXIES`, 0 to 10: how many proxies in front of the server write `X-Forwarded-For`; default 0: the header is ignored. */
   readonly trustedProxies: number;
@@ -123,7 +123,7 @@ export function readConfig(environment: Environment, purpose: ConfigPurpose = 's
 
 function readRedis(env: EnvironmentReader, purpose: ConfigPurpose): Config['redis'] {
   const embedded = env.flag('KARIN_EMBEDDED_REDIS');
-  const urls = env.list('REDIS_URL');
+  const urls = env.secretList('REDIS_URL');
   if (embedded && urls.length > 0) {
     env.problems.push('KARIN_EMBEDDED_REDIS=1 and REDIS_URL are both set: leave one of them out');
   }
@@ -203,7 +203,7 @@ function readDiscovery(env: EnvironmentReader, purpose: ConfigPurpose): Config['
 const SHORTEST_PASSWORD = 12;
 
 function readAdminPassword(env: EnvironmentReader): string | undefined {
-  const password = env.text('KARIN_ADMIN_PASSWORD');
+  const password = env.secret('KARIN_ADMIN_PASSWORD');
   if (password !== undefined && password.length < SHORTEST_PASSWORD) {
     env.problems.push(
       `KARIN_ADMIN_PASSWORD has ${password.length} characters: use at least ${SHORTEST_PASSWORD}, for example from: openssl rand -base64 24`,

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { readFileSync } from 'node:fs';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -22,6 +23,25 @@ export class EnvironmentReader {
     this.#known.add(name);
     const value = this.#environment[name]?.trim();
     return value === '' ? undefined : value;
+  }
+
+  /** The value, or the contents of the file that `<name>_FILE` names: a file is not shown by `docker inspect` and not inherited by child processes. */
+  secret(name: string): string | undefined {
+    const value = this.text(name);
+    const path = this.text(`${name}_FILE`);
+    if (path === undefined) return value;
+    if (value !== undefined) {
+      this.problems.push(`${name} and ${name}_FILE are both set: leave one of them out`);
+      return value;
+    }
+    try {
+      const contents = readFileSync(path, 'utf8').trim();
+      if (contents !== '') return contents;
+      this.problems.push(`${name}_FILE=${path}: the file is empty`);
+    } catch (error) {
+      this.problems.push(`${name}_FILE=${path}: cannot be read (${error instanceof Error ? error.message : error})`);
+    }
+    return undefined;
   }
 
   /** A whole number from `min` to `max`; `unit` stands in the problem. */
@@ -57,11 +77,20 @@ export class EnvironmentReader {
 
   /** The parts of a list separated by commas or white space; empty parts are left out. */
   list(name: string): readonly string[] {
-    return (this.text(name) ?? '').split(/[\s,]+/).filter((part) => part !== '');
+    return parts(this.text(name));
+  }
+
+  /** As `list`, of a secret. */
+  secretList(name: string): readonly string[] {
+    return parts(this.secret(name));
   }
 
   /** Variables that begin with `prefix` and were never asked for: most likely misspelt. */
   unread(prefix: string): readonly string[] {
     return Object.keys(this.#environment).filter((name) => name.startsWith(prefix) && !this.#known.has(name));
   }
+}
+
+function parts(text: string | undefined): readonly string[] {
+  return (text ?? '').split(/[\s,]+/).filter((part) => part !== '');
 }

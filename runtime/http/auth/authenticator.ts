@@ -9,11 +9,12 @@
  * @module
  */
 
+import { SqsError, type SqsErrorCode } from '../../sqs/errors.ts';
 import { authorizationSecret, equalInConstantTime } from './admin.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
 import type { RequestParts } from './canonical.ts';
 import { type Capability, hasExpired, hashToken } from './capability.ts';
-import { type Credential, Refusal } from './credential.ts';
+import type { Credential } from './credential.ts';
 import type { CredentialBook } from './credential-book.ts';
 import { FULL_GRANT, type Grant, grants } from './grant.ts';
 import { readClaim, type SignatureVerifier } from './sigv4.ts';
@@ -33,7 +34,7 @@ export interface AuthenticationRequest extends RequestParts {
 }
 
 export interface Authenticator {
-  /** Errors: `Refusal`. */
+  /** Errors: `SqsError`. */
   authenticate(request: AuthenticationRequest): Credential;
   /** Whether anybody may call: a loopback address, and no credential configured. */
   readonly open: boolean;
@@ -53,14 +54,14 @@ export interface AuthenticatorParts {
 export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   const { book, tokens, verifier, attempts, now } = parts;
 
-  const unknown = () => new Refusal('InvalidClientTokenId', 'The security token included in the request is invalid.');
+  const unknown = () => new SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.');
 
   const byToken = (token: string): Credential => {
     const hash = hashToken(token);
     const capability = book().tokens.get(hash) ?? tokens.find(hash);
     if (capability === undefined) throw unknown();
     if (hasExpired(capability, now())) {
-      throw new Refusal('InvalidClientTokenId', 'The security token included in the request is expired.');
+      throw new SqsError('InvalidClientTokenId', 'The security token included in the request is expired.');
     }
     return credentialOf(capability, token);
   };
@@ -80,7 +81,8 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     const secret = authorizationSecret(request.authorization);
     if (secret !== undefined) return bySecret(secret, request.address);
     const claim = readClaim(request);
-    if (claim === undefined) throw new Refusal('AccessDenied', `Access to the resource ${request.resource} is denied.`);
+    if (claim === undefined)
+      throw new SqsError('AccessDenied', `Access to the resource ${request.resource} is denied.`);
     const key = book().keys.get(claim.accessKeyId);
     if (key === undefined) throw unknown();
     verifier.verify(claim, key.secret, request);
@@ -94,18 +96,18 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       try {
         return prove(request);
       } catch (error) {
-        if (!(error instanceof Refusal) || !GUESSES.has(error.code)) throw error;
+        if (!(error instanceof SqsError) || !GUESSES.has(error.code)) throw error;
         const exhausted = attempts.exhausted(request.address);
         attempts.failed(request.address);
         if (!exhausted) throw error;
-        throw new Refusal('RequestThrottled', 'Too many failed attempts from this address. Try again in a minute.');
+        throw new SqsError('RequestThrottled', 'Too many failed attempts from this address. Try again in a minute.');
       }
     },
   };
 }
 
 /** Refusals that may be an attempt at guessing. */
-const GUESSES: ReadonlySet<string> = new Set(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
+const GUESSES: ReadonlySet<SqsErrorCode> = new Set<SqsErrorCode>(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
 
 function withGrant(credential: Omit<Credential, 'allows'>, grant: Grant): Credential {
   return { ...credential, allows: (scope, queueName) => grants(grant, scope, queueName) };

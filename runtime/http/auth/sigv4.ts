@@ -10,8 +10,8 @@
  * @module
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { echo, SqsError } from '../../sqs/errors.ts';
 import { canonicalRequest, queryPairs, type RequestParts } from './canonical.ts';
-import { Refusal } from './credential.ts';
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 const TERMINATOR = 'aws4_request';
@@ -48,7 +48,7 @@ export interface SignedRequest extends RequestParts {
   readonly views: readonly { readonly path: string; readonly host?: string }[];
 }
 
-/** Reads the claim of a request; `undefined`: it is not signed. Errors: `Refusal` if it is signed, but not in full. */
+/** Reads the claim of a request; `undefined`: it is not signed. Errors: `SqsError` if it is signed, but not in full. */
 export function readClaim(parts: RequestParts): SignatureClaim | undefined {
   const authorization = header(parts.rawHeaders, 'authorization');
   if (authorization?.startsWith('AWS4-')) return readHeaderClaim(parts, authorization);
@@ -60,13 +60,14 @@ export function readClaim(parts: RequestParts): SignatureClaim | undefined {
 function readHeaderClaim(parts: RequestParts, authorization: string): SignatureClaim {
   const space = authorization.indexOf(' ');
   const algorithm = space < 0 ? authorization : authorization.slice(0, space);
-  if (algorithm !== ALGORITHM) throw new Refusal('IncompleteSignature', `Unsupported AWS 'algorithm': '${algorithm}'.`);
+  if (algorithm !== ALGORITHM)
+    throw new SqsError('IncompleteSignature', `Unsupported AWS 'algorithm': '${echo(algorithm)}'.`);
   const fields = new Map<string, string>();
   for (const part of space < 0 ? [] : authorization.slice(space + 1).split(',')) {
     const field = part.trim();
     const equals = field.indexOf('=');
     if (equals < 0) {
-      throw new Refusal(
+      throw new SqsError(
         'IncompleteSignature',
         `Invalid key=value pair (missing equal-sign) in Authorization header (hashed with SHA-256 and encoded with Base64): '${fingerprint(authorization)}'.`,
       );
@@ -82,7 +83,7 @@ function readHeaderClaim(parts: RequestParts, authorization: string): SignatureC
       signedHeaders ? '' : "Authorization header requires 'SignedHeaders' parameter. ",
       date ? '' : "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ",
     ].join('');
-    throw new Refusal(
+    throw new SqsError(
       'IncompleteSignature',
       `${missing}(Hashed with SHA-256 and encoded with Base64) Authorization=${fingerprint(authorization)}`,
     );
@@ -95,7 +96,7 @@ function readPresignedClaim(parts: RequestParts): SignatureClaim {
   const fields = new Map(queryPairs(parts.query));
   const algorithm = fields.get('X-Amz-Algorithm');
   if (algorithm !== undefined && algorithm !== ALGORITHM) {
-    throw new Refusal('IncompleteSignature', `Unsupported AWS 'algorithm': '${algorithm}'.`);
+    throw new SqsError('IncompleteSignature', `Unsupported AWS 'algorithm': '${echo(algorithm)}'.`);
   }
   const names = [
     'X-Amz-Algorithm',
@@ -110,11 +111,14 @@ function readPresignedClaim(parts: RequestParts): SignatureClaim {
     const missing = names
       .filter((name) => !fields.get(name))
       .map((name) => `AWS query-string parameters must include '${name}'. `);
-    throw new Refusal('IncompleteSignature', `${missing.join('')}Re-examine the query-string parameters.`);
+    throw new SqsError('IncompleteSignature', `${missing.join('')}Re-examine the query-string parameters.`);
   }
   const expiresSeconds = /^\d{1,6}$/.test(expires) ? Number(expires) : 0;
   if (expiresSeconds < 1 || expiresSeconds > LONGEST_EXPIRES_SECONDS) {
-    throw new Refusal('IncompleteSignature', `X-Amz-Expires must be between 1 and ${LONGEST_EXPIRES_SECONDS} seconds.`);
+    throw new SqsError(
+      'IncompleteSignature',
+      `X-Amz-Expires must be between 1 and ${LONGEST_EXPIRES_SECONDS} seconds.`,
+    );
   }
   const hash = fields.get('X-Amz-Content-Sha256') ?? header(parts.rawHeaders, 'x-amz-content-sha256');
   return {
@@ -142,40 +146,40 @@ function claimOf(parts: RequestParts, fields: Fields, signedQuery?: ReadonlyMap<
     region === undefined ||
     service === undefined
   ) {
-    throw new Refusal(
+    throw new SqsError(
       'IncompleteSignature',
-      `Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '${fields.credential}'`,
+      `Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '${echo(fields.credential)}'`,
     );
   }
   if (terminator !== TERMINATOR) {
-    throw new Refusal(
+    throw new SqsError(
       'SignatureDoesNotMatch',
-      `Credential should be scoped with a valid terminator: '${TERMINATOR}', not '${terminator}'.`,
+      `Credential should be scoped with a valid terminator: '${TERMINATOR}', not '${echo(terminator ?? '')}'.`,
     );
   }
   const timestamp = basicIso(fields.date);
   if (timestamp === undefined) {
-    throw new Refusal(
+    throw new SqsError(
       'IncompleteSignature',
-      `Date must be in ISO-8601 'basic format'. Got '${fields.date}'. See http://en.wikipedia.org/wiki/ISO_8601`,
+      `Date must be in ISO-8601 'basic format'. Got '${echo(fields.date)}'. See http://en.wikipedia.org/wiki/ISO_8601`,
     );
   }
   if (timestamp.slice(0, 8) !== scopeDate) {
-    throw new Refusal(
+    throw new SqsError(
       'SignatureDoesNotMatch',
-      `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${scopeDate}' != '${timestamp.slice(0, 8)}', from '${timestamp}'.`,
+      `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${echo(scopeDate)}' != '${timestamp.slice(0, 8)}', from '${timestamp}'.`,
     );
   }
   const signedHeaders = fields.signedHeaders.toLowerCase().split(';');
   if (!signedHeaders.includes('host') && !signedHeaders.includes(':authority')) {
-    throw new Refusal(
+    throw new SqsError(
       'SignatureDoesNotMatch',
       "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
     );
   }
   // The action of a JSON request stands in this header: unsigned, it would turn a signed SendMessage body into anything.
   if (header(parts.rawHeaders, 'x-amz-target') !== undefined && !signedHeaders.includes('x-amz-target')) {
-    throw new Refusal('SignatureDoesNotMatch', "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.");
+    throw new SqsError('SignatureDoesNotMatch', "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.");
   }
   const hashIsSigned =
     signedQuery?.has('X-Amz-Content-Sha256') === true || signedHeaders.includes('x-amz-content-sha256');
@@ -205,10 +209,10 @@ export class SignatureVerifier {
     this.#now = now;
   }
 
-  /** Errors: `Refusal` if the claim does not hold. */
+  /** Errors: `SqsError` if the claim does not hold. */
   verify(claim: SignatureClaim, secret: string, request: SignedRequest): void {
     if (claim.service !== this.#service) {
-      throw new Refusal(
+      throw new SqsError(
         'SignatureDoesNotMatch',
         `Credential should be scoped to correct service: '${this.#service}'. `,
       );
@@ -225,7 +229,7 @@ export class SignatureVerifier {
       return given.length === expected.length && timingSafeEqual(given, expected);
     });
     if (!fits) {
-      throw new Refusal(
+      throw new SqsError(
         'SignatureDoesNotMatch',
         'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
       );
@@ -236,7 +240,7 @@ export class SignatureVerifier {
     const signedAt = parseBasicIso(claim.timestamp);
     const now = this.#now();
     if (signedAt > now + SKEW_MS) {
-      throw new Refusal(
+      throw new SqsError(
         'SignatureDoesNotMatch',
         `Signature not yet current: ${claim.timestamp} is still later than ${formatBasicIso(now + SKEW_MS)} (${formatBasicIso(now)} + 5 min.)`,
       );
@@ -244,7 +248,7 @@ export class SignatureVerifier {
     const lifeMs = claim.expiresSeconds === undefined ? SKEW_MS : claim.expiresSeconds * 1000;
     if (signedAt < now - lifeMs) {
       const life = claim.expiresSeconds === undefined ? '5 min.' : `${claim.expiresSeconds} sec.`;
-      throw new Refusal(
+      throw new SqsError(
         'SignatureDoesNotMatch',
         `Signature expired: ${claim.timestamp} is now earlier than ${formatBasicIso(now - lifeMs)} (${formatBasicIso(now)} - ${life})`,
       );
