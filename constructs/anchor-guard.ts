@@ -4,16 +4,9 @@ import type { IConstruct, IValidation } from 'constructs';
 import { complaint, isHarmless } from './allowed-references';
 import { sourceOf } from './disable-mappings';
 import type { KarinQueueBase } from './karin-queue-base';
-import { resolveIn, type Sighting } from './references';
+import type { Sighting } from './references';
+import { type RenderedResource, renderResource } from './rendered-resource';
 import type { StageRegistry } from './stage-registry';
-
-/** A resource as it will stand in the template. */
-interface Rendered {
-  /** Its properties, with references still as intrinsic functions and concatenations as text. */
-  readonly properties: unknown;
-  /** Every token in its properties, by path below `Properties`. */
-  readonly sightings: readonly Sighting[];
-}
 
 /**
  * Refuses every reference to an anchor that is not known to be harmless.
@@ -31,12 +24,12 @@ export class AnchorGuard implements IValidation {
 
   validate(): string[] {
     return resourcesIn(this.#registry.stage).flatMap((resource) => {
-      const rendered = render(resource);
+      const rendered = renderResource(resource);
       return [...this.#references(resource, rendered), ...this.#enabledMapping(resource, rendered)];
     });
   }
 
-  #references(resource: CfnResource, rendered: Rendered): string[] {
+  #references(resource: CfnResource, rendered: RenderedResource): string[] {
     const { queues } = this.#registry;
     const found = new Map<string, KarinQueueBase>();
     for (const sighting of rendered.sightings) {
@@ -54,10 +47,10 @@ export class AnchorGuard implements IValidation {
       .map(complaint);
   }
 
-  #enabledMapping(resource: CfnResource, rendered: Rendered): string[] {
+  #enabledMapping(resource: CfnResource, rendered: RenderedResource): string[] {
     if (!lambda.CfnEventSourceMapping.isCfnEventSourceMapping(resource)) return [];
     const queue = sourceOf(resource, this.#registry.queues);
-    if (queue === undefined || valueAt(rendered.properties, 'Enabled') === false) return [];
+    if (queue === undefined || isDisabled(rendered.properties)) return [];
     return [
       `'${resource.node.path}' (AWS::Lambda::EventSourceMapping) on the KarinQueue '${queue.node.path}' is not disabled: AWS Lambda would poll the anchor, which is always empty, and bill each poll; remove the override of its property Enabled`,
     ];
@@ -69,27 +62,6 @@ function resourcesIn(scope: IConstruct): CfnResource[] {
   return scope.node.children
     .filter((child) => !Stage.isStage(child))
     .flatMap((child) => [...(CfnResource.isCfnResource(child) ? [child] : []), ...resourcesIn(child)]);
-}
-
-function render(resource: CfnResource): Rendered {
-  // Marked internal in aws-cdk-lib, yet the only source that has property overrides as well; it is what a Stack itself calls.
-  const template = (resource as CfnResource & { _toCloudFormation(): unknown })._toCloudFormation();
-  const { value, sightings } = resolveIn(resource, template);
-  const byLogicalId = valueAt(value, 'Resources');
-  const [written] = typeof byLogicalId === 'object' && byLogicalId !== null ? Object.values(byLogicalId) : [];
-  return {
-    properties: valueAt(written, 'Properties'),
-    sightings: sightings.flatMap(({ token, path }) => {
-      const at = path.indexOf('Properties');
-      // A token above the properties (the resource as a whole) is no reference, and Metadata and DependsOn deliver nothing.
-      return at < 0 || at === path.length - 1 ? [] : [{ token, path: path.slice(at + 1).map(asWritten) }];
-    }),
-  };
-}
-
-/** Tokens are met while keys are still spelled as in the L1 classes, `deadLetterConfig`; in the template they begin with a capital. */
-function asWritten(key: string): string {
-  return key.charAt(0).toUpperCase() + key.slice(1);
 }
 
 function isReferenceTo({ token }: Sighting, queue: KarinQueueBase): boolean {
@@ -111,6 +83,6 @@ function* texts(value: unknown, path: readonly string[]): Generator<[path: strin
   for (const [key, child] of Object.entries(value)) yield* texts(child, [...path, key]);
 }
 
-function valueAt(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+function isDisabled(properties: unknown): boolean {
+  return typeof properties === 'object' && properties !== null && Reflect.get(properties, 'Enabled') === false;
 }

@@ -1,4 +1,4 @@
-import { ArnFormat, Duration, Stack, Token } from 'aws-cdk-lib';
+import { ArnFormat, Duration, Reference, Stack, Token, Tokenization } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { targetsIn } from './references';
 
@@ -33,15 +33,12 @@ export function functionTimeout(mapping: lambda.CfnEventSourceMapping): Duration
 /** The ARN that is invoked, with its alias or version: what the mapping will report as `FunctionArn`. */
 export function invokedFunctionArn(mapping: lambda.CfnEventSourceMapping): string {
   const name = mapping.functionName;
-  const targets = targetsIn(mapping, name);
-  const fn = targets.find(lambda.CfnFunction.isCfnFunction);
-  if (fn !== undefined && (name === fn.ref || name === fn.attrArn)) return fn.attrArn;
-  const holdsArn = targets.some(
-    (target) =>
-      (lambda.CfnAlias.isCfnAlias(target) && name === target.ref) ||
-      (lambda.CfnVersion.isCfnVersion(target) && name === target.ref),
-  );
-  if (holdsArn || name.startsWith('arn:')) return name;
+  const token = Tokenization.reverse(name, { failConcat: false });
+  const target = Reference.isReference(token) ? token.target : undefined;
+  if (lambda.CfnFunction.isCfnFunction(target)) return target.attrArn;
+  // Ref of an alias or a version is its ARN, of which only parts appear where CDK made a name from it.
+  if (lambda.CfnAlias.isCfnAlias(target) || lambda.CfnVersion.isCfnVersion(target)) return target.ref;
+  if (name.startsWith('arn:')) return name;
   return Stack.of(mapping).formatArn({
     service: 'lambda',
     resource: 'function',

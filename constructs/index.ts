@@ -1,5 +1,15 @@
+export { KarinDrain } from './drain';
 export type { KarinQueueAttributes } from './imported-karin-queue';
 export { KarinEventSource, type KarinEventSourceProps } from './karin-event-source';
 export { KarinQueue } from './karin-queue';
 export type { BindEnvironmentOptions, IKarinQueue } from './karin-queue-base';
 export type { KarinQueueProps } from './karin-queue-props';
+export { type IKarinRuntimeIdentity, KarinRuntimeIdentity } from './runtime-identity';
+export type {
+  FlyMachineIdentityProps,
+  KarinExistingRoleIdentityProps,
+  KarinOidcIdentityProps,
+  KarinRuntimeIdentityProps,
+  KarinUserIdentityProps,
+} from './runtime-identity-props';
+export { SyncFailure, SyncOnDeploy, type SyncOnDeployProps } from './sync-on-deploy';

@@ -4,9 +4,10 @@ import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct, IConstruct } from 'constructs';
-import { functionBehind } from './consumer-mapping';
+import { functionBehind, invokedFunctionArn } from './consumer-mapping';
 import { bindFunctionEnvironment } from './function-environment';
 import { MANAGED_TAG, MANAGED_TAG_VALUE } from './managed-tag';
+import type { IKarinRuntimeIdentity } from './runtime-identity';
 import { StageRegistry } from './stage-registry';
 
 /** CloudWatch namespace of the metrics of a Karin queue. AWS publishes nothing there. */
@@ -88,6 +89,13 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
    * @internal
    */
   public abstract readonly _literalName?: string;
+
+  /**
+   * The identity that may invoke the consumers of this queue by their ARNs.
+   *
+   * @internal
+   */
+  public _runtime?: IKarinRuntimeIdentity;
 
   protected readonly autoCreatePolicy: boolean = false;
 
@@ -203,6 +211,7 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
     this.mappings.add(mapping);
     mapping.cdkTagManager.setTag(MANAGED_TAG, MANAGED_TAG_VALUE);
     functionBehind(mapping)?.tags.setTag(MANAGED_TAG, MANAGED_TAG_VALUE);
+    this._runtime?.grantInvokeArn(mapping, invokedFunctionArn(mapping));
     for (const { grantee, grant } of this.consumeGrants) {
       if (mapping.node.scopes.includes(grantee)) grant.applyBefore(mapping);
     }

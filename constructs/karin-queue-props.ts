@@ -3,6 +3,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { KarinEventSourceProps } from './karin-event-source';
+import type { IKarinRuntimeIdentity } from './runtime-identity';
 
 /**
  * Properties of a Karin queue: those of `sqs.Queue`, and where the Karin server is.
@@ -43,6 +44,13 @@ export interface KarinQueueProps {
    * @default - producers authenticate with a key that the server knows
    */
   readonly capability?: SecretValue;
+
+  /**
+   * The identity of the Karin server: it may then invoke exactly the consumers of this queue and read exactly its anchors.
+   *
+   * @default - the server may use the queue by its tag `karin:managed=true`
+   */
+  readonly runtime?: IKarinRuntimeIdentity;
 
   /**
    * A name for the queue: up to 80 letters, digits, hyphens and underscores.

@@ -14,6 +14,7 @@ import { MANAGED_TAG, MANAGED_TAG_VALUE } from './managed-tag';
 import { anchorEncryption } from './queue-encryption';
 import { determineFifo, validateQueueProps } from './queue-limits';
 import { deadLetterTarget, redriveAllowPolicy } from './redrive';
+import type { IKarinRuntimeIdentity } from './runtime-identity';
 
 /**
  * An SQS queue whose Lambda trigger costs nothing while it is idle.
@@ -136,7 +137,14 @@ export class KarinQueue extends KarinQueueBase {
     if (props.enforceSSL === true) this.enforceTls();
     if (encryption.key !== undefined) this.warnOfEncryption();
     this.node.addValidation({ validate: () => checkConsumers(this, props.visibilityTimeout) });
+    if (props.runtime !== undefined) this.grantTo(props.runtime);
     this.addConsumer(props);
+  }
+
+  private grantTo(runtime: IKarinRuntimeIdentity): void {
+    this._runtime = runtime;
+    runtime.grantQueue(this);
+    if (this.deadLetterQueue !== undefined) runtime.grantQueue(this.deadLetterQueue.queue);
   }
 
   private addConsumer(props: KarinQueueProps): void {

@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type { Construct } from 'constructs';
+import { KarinDrain, KarinQueue, KarinRuntimeIdentity, SyncOnDeploy } from '../constructs/index';
+
+const HANDLERS = join(__dirname, '..', 'examples', 'hello');
+
+/**
+ * Everything Karin needs in AWS, in one stack: the identity and the admin password of the server, a queue with its dead-letter queue,
+ * consumer and producer, and the sync of each later deployment.
+ *
+ * The first deployment comes before the server, whose key and password it creates; its sync then only says that nobody answered.
+ */
+export class ExampleStack extends Stack {
+  constructor(scope: Construct, id: string, props?: StackProps) {
+    super(scope, id, props);
+
+    const runtime = KarinRuntimeIdentity.user(this, 'Runtime', { functionUrls: true, drain: KarinDrain.BOTH });
+    const adminPassword = new secretsmanager.Secret(this, 'AdminPassword', {
+      description: 'KARIN_ADMIN_PASSWORD of the Karin server',
+      generateSecretString: { passwordLength: 40, excludePunctuation: true },
+    });
+
+    const consumer = new NodejsFunction(this, 'Consumer', {
+      entry: join(HANDLERS, 'consumer.ts'),
+      runtime: lambda.Runtime.NODEJS_22_X,
+      timeout: Duration.seconds(10),
+    });
+    const deadLetters = new KarinQueue(this, 'DeadLetters', {
+      retentionPeriod: Duration.days(14),
+      enforceSSL: true,
+      runtime,
+    });
+    const jobs = new KarinQueue(this, 'Jobs', {
+      consumer,
+      consumerOptions: { reportBatchItemFailures: true },
+      deadLetterQueue: { queue: deadLetters, maxReceiveCount: 5 },
+      enforceSSL: true,
+      runtime,
+    });
+
+    const producer = new NodejsFunction(this, 'Producer', {
+      entry: join(HANDLERS, 'producer.ts'),
+      runtime: lambda.Runtime.NODEJS_22_X,
+      timeout: Duration.seconds(10),
+      bundling: { bundleAwsSDK: true },
+    });
+    jobs.bindEnvironment(producer);
+    const url = producer.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
+
+    // The cast is for `exactOptionalPropertyTypes`, for which aws-cdk-lib is not written; without that option it is not needed.
+    new SyncOnDeploy(this, 'Sync', { credential: adminPassword as secretsmanager.ISecret });
+
+    new CfnOutput(this, 'ProducerUrl', { value: url.url });
+    new CfnOutput(this, 'RuntimeCredentials', {
+      value: runtime.credentials?.secretArn ?? '',
+      description: 'Secret with the access key of the Karin server',
+    });
+    new CfnOutput(this, 'AdminPasswordSecret', { value: adminPassword.secretArn });
+  }
+}

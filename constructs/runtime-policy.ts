@@ -1,0 +1,104 @@
+import { ArnFormat, type Stack } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import { Construct, type IConstruct } from 'constructs';
+import { MANAGED_TAG, MANAGED_TAG_VALUE } from './managed-tag';
+import type { KarinRuntimeIdentityProps } from './runtime-identity-props';
+
+/** What the server does with a consumer. */
+const FUNCTION_ACTIONS = ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'];
+
+/** What the server does with an anchor. */
+const QUEUE_ACTIONS = ['sqs:GetQueueAttributes', 'sqs:ListQueueTags'];
+
+const TAGGED = { StringEquals: { [`aws:ResourceTag/${MANAGED_TAG}`]: MANAGED_TAG_VALUE } };
+
+/** The permissions of a server that do not depend on a single queue or function. */
+export function basePolicyStatements(stack: Stack, props: KarinRuntimeIdentityProps): iam.PolicyStatement[] {
+  const mappings = arn(stack, 'lambda', 'event-source-mapping:*');
+  const functions = arn(stack, 'lambda', 'function:*');
+  const statements = [
+    // Listing has no resource to restrict it to.
+    allow('ListMappings', ['lambda:ListEventSourceMappings'], ['*']),
+    allow('ReadMappings', ['lambda:GetEventSourceMapping', 'lambda:ListTags'], [mappings]),
+  ];
+  if (props.tagged ?? true) {
+    statements.push(
+      allow('UseTaggedFunctions', FUNCTION_ACTIONS, [functions], TAGGED),
+      allow('ReadTaggedQueues', QUEUE_ACTIONS, [arn(stack, 'sqs', '*')], TAGGED),
+    );
+  }
+  if (props.functionUrls === true) {
+    statements.push(
+      allow('ListFunctions', ['lambda:ListFunctions'], ['*']),
+      allow('ListFunctionUrls', ['lambda:ListFunctionUrlConfigs'], [functions]),
+    );
+  }
+  if (props.drain !== undefined) {
+    const names = props.drainQueueNames ?? ['*'];
+    statements.push(
+      allow(
+        'MoveMessages',
+        props.drain._actions,
+        names.map((name) => arn(stack, 'sqs', name)),
+      ),
+    );
+  } else if (props.drainQueueNames !== undefined) {
+    throw new Error(
+      "drainQueueNames says which queues may be drained, but 'drain' is not set; add it or leave both out",
+    );
+  }
+  return statements;
+}
+
+/** The consumers and anchors of one stack that a server may use, by their ARNs. */
+export class ConsumerAccess extends Construct {
+  readonly policy: iam.ManagedPolicy;
+  readonly #functions = allow('UseFunctions', FUNCTION_ACTIONS, []);
+  readonly #queues = allow('ReadQueues', QUEUE_ACTIONS, []);
+  readonly #arns = new Set<string>();
+
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    this.policy = new iam.ManagedPolicy(this, 'Policy', { description: 'Consumers and queues a Karin server may use' });
+  }
+
+  addFunction(functionArn: string): void {
+    this.#add(this.#functions, functionArn);
+  }
+
+  addQueue(queueArn: string): void {
+    this.#add(this.#queues, queueArn);
+  }
+
+  /** A statement joins the policy with its first ARN: IAM refuses one without resources. */
+  #add(statement: iam.PolicyStatement, resource: string): void {
+    if (this.#arns.has(resource)) return;
+    this.#arns.add(resource);
+    const isFirst = !statement.hasResource;
+    statement.addResources(resource);
+    if (isFirst) this.policy.addStatements(statement);
+  }
+}
+
+/** Whether a construct is the permissions of a server on one stack. */
+export function isConsumerAccess(construct: IConstruct): construct is ConsumerAccess {
+  return construct instanceof ConsumerAccess;
+}
+
+function allow(
+  sid: string,
+  actions: readonly string[],
+  resources: readonly string[],
+  conditions?: Record<string, Record<string, string>>,
+): iam.PolicyStatement {
+  return new iam.PolicyStatement({
+    sid,
+    actions: [...actions],
+    resources: [...resources],
+    ...(conditions === undefined ? {} : { conditions }),
+  });
+}
+
+function arn(stack: Stack, service: string, resource: string): string {
+  return stack.formatArn({ service, resource, arnFormat: ArnFormat.NO_RESOURCE_NAME });
+}
