@@ -7,7 +7,7 @@
  * @module
  */
 import { formatQueueArn, type QueueArn } from '../queue/arn.ts';
-import { md5OfBody, md5OfMessageAttributes } from '../queue/digest.ts';
+import { md5OfAttributes, md5OfBody } from '../queue/digest.ts';
 import type { MessageAttribute, ReceivedMessage } from '../queue/message.ts';
 
 /** The largest payload of a synchronous Invoke, bytes of the serialised event. Source: Lambda quotas, "Invocation payload". */
@@ -25,7 +25,7 @@ const TAIL = ']}';
  * without attributes, without one it leaves the member out.
  */
 export function eventRecord(message: ReceivedMessage, queueArn: QueueArn, batchWindowSeconds: number): string {
-  const hasAttributes = Object.keys(message.attributes).length > 0;
+  const attributesDigest = md5OfAttributes(message.attributes);
   return JSON.stringify({
     messageId: message.id,
     receiptHandle: message.receiptHandle,
@@ -34,11 +34,8 @@ export function eventRecord(message: ReceivedMessage, queueArn: QueueArn, batchW
     messageAttributes: Object.fromEntries(
       Object.entries(message.attributes).map(([name, attribute]) => [name, attributeRecord(attribute)]),
     ),
-    ...(hasAttributes
-      ? { md5OfMessageAttributes: md5OfMessageAttributes(message.attributes) }
-      : batchWindowSeconds > 0
-        ? { md5OfMessageAttributes: null }
-        : {}),
+    ...(attributesDigest !== undefined && { md5OfMessageAttributes: attributesDigest }),
+    ...(attributesDigest === undefined && batchWindowSeconds > 0 && { md5OfMessageAttributes: null }),
     md5OfBody: md5OfBody(message.body),
     eventSource: 'aws:sqs',
     eventSourceARN: formatQueueArn(queueArn),
