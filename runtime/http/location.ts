@@ -1,0 +1,98 @@
+/**
+ * Where a request goes and where its answer says it came from: base path, capability, public address, address of the client.
+ *
+ * @module
+ */
+import { splitCapability } from './auth/capability.ts';
+
+/** The parts of a request target. */
+export interface Location {
+  /** As received, base path and capability included, percent-encoding untouched: what the caller signed. */
+  readonly rawPath: string;
+  /** Below the base path and without the capability; begins with a slash. */
+  readonly path: string;
+  /** Without its question mark. */
+  readonly query: string;
+  /** The capability token in the path. */
+  readonly token?: string;
+}
+
+/** Takes a request target apart; `undefined`: it is none that this server serves (`*`, `CONNECT` targets). */
+export function locate(target: string, basePath: string): Location | undefined {
+  // Proxies may use the absolute form; everybody else sends the path.
+  const relative = target.startsWith('/') ? target : /^https?:\/\/[^/?#]+(.*)$/i.exec(target)?.[1];
+  if (relative === undefined) return undefined;
+  const question = relative.indexOf('?');
+  const rawPath = (question < 0 ? relative : relative.slice(0, question)) || '/';
+  const query = question < 0 ? '' : relative.slice(question + 1);
+  if (!rawPath.startsWith('/')) return undefined;
+  // A proxy may or may not have taken the base path off.
+  const below = withoutBase(rawPath, basePath);
+  const capability = splitCapability(below);
+  if (capability === undefined) return { rawPath, path: below, query };
+  return { rawPath, path: capability.rest, query, token: capability.token };
+}
+
+function withoutBase(path: string, basePath: string): string {
+  if (basePath === '' || !path.startsWith(basePath)) return path;
+  const rest = path.slice(basePath.length);
+  if (rest === '') return '/';
+  return rest.startsWith('/') ? rest : path;
+}
+
+/** The address under which callers know this server. */
+export interface PublicAddress {
+  /** From `KARIN_PUBLIC_URL`: origin and base path, no slash at the end; absent: the Host of each request. */
+  readonly url?: string;
+  /** Host and port of `url`. */
+  readonly host?: string;
+  /** Path of `url`: empty, or with a slash at its beginning and none at its end. */
+  readonly basePath: string;
+}
+
+export function publicAddress(publicUrl: string | undefined): PublicAddress {
+  if (publicUrl === undefined) return { basePath: '' };
+  const url = new URL(publicUrl);
+  return { url: publicUrl, host: url.host, basePath: url.pathname.replace(/\/+$/, '') };
+}
+
+/** Names and addresses with a port; whatever else stands in a Host header is not repeated in answers. */
+const HOST = /^[A-Za-z0-9._-]+(:\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](:\d{1,5})?$/;
+
+/** What URLs in answers begin with, without a capability. `forwardedProto` counts only behind a trusted proxy. */
+export function endpointOf(
+  address: PublicAddress,
+  host: string | undefined,
+  forwardedProto: string | undefined,
+  fallbackHost: string,
+): string {
+  if (address.url !== undefined) return address.url;
+  const protocol = forwardedProto === 'https' ? 'https' : 'http';
+  return `${protocol}://${host !== undefined && HOST.test(host) ? host : fallbackHost}`;
+}
+
+/** How the signer of a request may have seen its address: by the public URL, or as it arrived here. */
+export function signerViews(
+  address: PublicAddress,
+  location: Location,
+): readonly { readonly path: string; readonly host?: string }[] {
+  const received = { path: location.rawPath };
+  if (address.host === undefined) return [received];
+  const below = withoutBase(location.rawPath, address.basePath);
+  const path = address.basePath === '' ? location.rawPath : `${address.basePath}${below === '/' ? '/' : below}`;
+  return [{ path, host: address.host }, received];
+}
+
+/**
+ * The address of the client. `X-Forwarded-For` grows on the right, one entry for each proxy, so with n trusted proxies the n-th entry from the right
+ * is the first that no stranger could have written.
+ */
+export function clientAddress(
+  remoteAddress: string | undefined,
+  forwardedFor: string | undefined,
+  trustedProxies: number,
+): string {
+  const hops = trustedProxies > 0 ? (forwardedFor ?? '').split(',').map((hop) => hop.trim()) : [];
+  const hop = hops[Math.max(0, hops.length - trustedProxies)];
+  return hop !== undefined && hop !== '' ? hop : (remoteAddress ?? 'unknown');
+}

@@ -1,0 +1,156 @@
+/**
+ * The way of an SQS request from the socket to the API and back, straight on node:http: this is the hot path, and a detour through Request and Response
+ * objects costs a fifth of it.
+ *
+ * This is also the one boundary at which errors of such a request become answers.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Log } from '../log.ts';
+import { SqsError } from '../sqs/errors.ts';
+import { findQueueUrl } from '../sqs/queue-url.ts';
+import type { Caller, SqsRequest, SqsRequestHead, SqsResponse } from '../sqs/request.ts';
+import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
+import { splitCapability } from './auth/capability.ts';
+import type { Credential } from './auth/credential.ts';
+import { type BodyBudget, ClientGoneError, readBody } from './body.ts';
+import type { Edge } from './edge.ts';
+import { endpointOf, type Location, signerViews } from './location.ts';
+
+/** What the endpoint needs of the SQS API. */
+export interface SqsHandler {
+  handle(request: SqsRequest): Promise<SqsResponse>;
+  /** The answer to a request that the API never saw, in the protocol of the request. */
+  refuse(head: SqsRequestHead, error: SqsError): SqsResponse;
+}
+
+export interface SqsEndpointParts {
+  readonly api: SqsHandler;
+  readonly edge: Edge;
+  readonly budget: BodyBudget;
+  /** The account of callers, twelve digits; may become known only by a discovery. */
+  readonly account: () => string;
+  readonly region: string;
+  readonly uuid: () => string;
+  readonly log: Log;
+}
+
+/** Serves one request; never rejects. */
+export type SqsEndpoint = (request: IncomingMessage, response: ServerResponse, location: Location) => Promise<void>;
+
+export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
+  const { api, edge, log } = parts;
+  return async (incoming, outgoing, location) => {
+    const head: SqsRequestHead = {
+      method: incoming.method ?? 'GET',
+      path: location.path,
+      query: location.query,
+      headers: (name) => headerOf(incoming, name),
+      requestId: parts.uuid(),
+    };
+    let bodyIsRead = false;
+    let release = (): void => {};
+    try {
+      const body = await readBody(incoming, parts.budget);
+      release = body.release;
+      bodyIsRead = true;
+      const queueUrl = location.token === undefined ? findQueueUrl({ ...head, body: body.bytes }) : undefined;
+      const token = location.token ?? (queueUrl === undefined ? undefined : splitCapability(queueUrl)?.token);
+      const origin = endpointOf(
+        edge.address,
+        incoming.headers.host,
+        edge.forwardedProto(incoming),
+        edge.fallbackHost(),
+      );
+      const credential = edge.authenticator.authenticate({
+        method: head.method,
+        path: location.rawPath,
+        query: location.query,
+        rawHeaders: incoming.rawHeaders,
+        body: body.bytes,
+        views: signerViews(edge.address, location),
+        ...(token === undefined ? {} : { token }),
+        ...(incoming.headers.authorization === undefined ? {} : { authorization: incoming.headers.authorization }),
+        address: edge.clientAddress(incoming),
+        resource: `${origin}${location.path}`,
+      });
+      const request = new Request(head, body.bytes, endpointWith(origin, credential), callerOf(credential, parts), () =>
+        edge.endOf(outgoing),
+      );
+      send(outgoing, await api.handle(request), false);
+    } catch (error) {
+      if (error instanceof ClientGoneError) return;
+      send(outgoing, api.refuse(head, toSqsError(error, head, log)), !bodyIsRead);
+    } finally {
+      release();
+    }
+  };
+}
+
+/** The signal of a request is made only if somebody asks for it: long polls do, most requests do not. */
+class Request implements SqsRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly headers: (name: string) => string | undefined;
+  readonly requestId: string;
+  readonly body: Uint8Array;
+  readonly endpoint: string;
+  readonly caller: Caller;
+  readonly #makeSignal: () => AbortSignal;
+  #signal: AbortSignal | undefined;
+
+  constructor(head: SqsRequestHead, body: Uint8Array, endpoint: string, caller: Caller, makeSignal: () => AbortSignal) {
+    this.method = head.method;
+    this.path = head.path;
+    this.query = head.query;
+    this.headers = head.headers;
+    this.requestId = head.requestId;
+    this.body = body;
+    this.endpoint = endpoint;
+    this.caller = caller;
+    this.#makeSignal = makeSignal;
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= this.#makeSignal();
+    return this.#signal;
+  }
+}
+
+function callerOf(credential: Credential, parts: Pick<SqsEndpointParts, 'account' | 'region'>): Caller {
+  return {
+    senderId: credential.senderId,
+    account: parts.account(),
+    region: parts.region,
+    allows: credential.allows,
+  };
+}
+
+/** A caller gets back URLs that work for it: with its own capability, wherever that was found. */
+function endpointWith(origin: string, credential: Credential): string {
+  return credential.token === undefined ? origin : `${origin}/k/${credential.token}`;
+}
+
+function headerOf(incoming: IncomingMessage, name: string): string | undefined {
+  const value = incoming.headers[name.toLowerCase()];
+  return Array.isArray(value) ? value.join(',') : value;
+}
+
+/** `close`: the rest of the request was not read, so the connection cannot be used again. */
+function send(outgoing: ServerResponse, answer: SqsResponse, close: boolean): void {
+  if (outgoing.destroyed || outgoing.headersSent) return;
+  if (close) outgoing.setHeader('Connection', 'close');
+  outgoing.writeHead(answer.status, answer.headers);
+  outgoing.end(answer.body);
+}
+
+function toSqsError(error: unknown, head: SqsRequestHead, log: Log): SqsError {
+  if (error instanceof SqsError) return error;
+  if (error instanceof StoreUnavailableError || error instanceof StoreFullError) {
+    return new SqsError('ServiceUnavailable', error.message);
+  }
+  log.error({ err: error, requestId: head.requestId, method: head.method }, 'a request failed unexpectedly');
+  return new SqsError('InternalFailure');
+}
