@@ -16,6 +16,16 @@ export interface ForeignMapping {
   readonly state: string;
 }
 
+/** Something found that stops no mapping. */
+export interface DiscoveryProblem {
+  /** The mapping (UUID), queue or function (ARN) it is about. */
+  readonly about: string;
+  /** A sentence for the operator: what is wrong, what is assumed instead, and what mends it. */
+  readonly text: string;
+  /** It may be gone at the next sync, which therefore looks again. */
+  readonly passing?: true;
+}
+
 /** What one discovery found; JSON-serialisable, because the last good one is stored. */
 export interface Discovery {
   /** Disabled mappings that can be served. */
@@ -28,8 +38,8 @@ export interface Discovery {
   readonly queues: readonly DiscoveredQueue[];
   /** Facts for the operator: messages that still sit in the real queue, by queue ARN. */
   readonly waitingInSqs: Readonly<Record<string, number>>;
-  /** Sentences for the operator about what was found but harms no mapping, for example a queue whose attributes may not be read; absent: none. */
-  readonly problems?: readonly string[];
+  /** What the operator should know although it stops no mapping, for example a queue whose attributes may not be read; absent: nothing. */
+  readonly problems?: readonly DiscoveryProblem[];
   /** Epoch ms by the process's clock, when details were last read in full. */
   readonly detailsReadAt: number;
 }

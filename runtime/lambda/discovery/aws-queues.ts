@@ -1,0 +1,204 @@
+/**
+ * The real queues behind disabled mappings, read from SQS: attributes and tags, the redrive targets, and how many messages still sit there.
+ *
+ * GetQueueAttributes is billed as an SQS request, so it is asked only for queues that are new, whose mapping changed, or on a full read.
+ *
+ * @module
+ */
+import type { SQSClient, SQSClientConfig } from '@aws-sdk/client-sqs';
+import { formatQueueArn, parseQueueArn, type QueueArn, type QueueKey, queueKey } from '../../queue/arn.ts';
+import type { DiscoveredQueue } from '../../queue/directory.ts';
+import { DEFAULT_ATTRIBUTES } from '../../queue/queue-definition.ts';
+import { awsFailure, describeAwsError } from './aws-error.ts';
+import type { Pacer } from './pacer.ts';
+import { readQueueAttributes } from './queue-attributes.ts';
+import { compareTexts, sortedByKey } from './sorting.ts';
+import type { Discovery, DiscoveryProblem } from './source.ts';
+
+/** What a reading of queues found. */
+export interface QueueReading {
+  /** Sources and redrive targets, transitively, sorted by identity. */
+  readonly queues: readonly DiscoveredQueue[];
+  readonly waitingInSqs: Readonly<Record<string, number>>;
+  /** Sources that do not exist in AWS any more. */
+  readonly missing: ReadonlySet<QueueKey>;
+  readonly problems: readonly DiscoveryProblem[];
+}
+
+/** One queue to read: `fresh` asks SQS even if the previous discovery knows it. */
+export interface QueueRequest {
+  readonly arn: QueueArn;
+  readonly fresh: boolean;
+}
+
+interface OneQueue {
+  readonly queue: DiscoveredQueue;
+  /** SQS was asked just now. */
+  readonly asked: boolean;
+  /** Messages in the real queue, as last read. */
+  readonly waiting: number;
+  readonly missing: boolean;
+  readonly problems: readonly DiscoveryProblem[];
+}
+
+/** What of a queue's messages would be stranded: those visible, those delayed and those in flight. */
+const WAITING = [
+  'ApproximateNumberOfMessages',
+  'ApproximateNumberOfMessagesDelayed',
+  'ApproximateNumberOfMessagesNotVisible',
+] as const;
+
+/**
+ * Reads `sources` and everything they redrive to. A queue that cannot be read keeps what `previous` knew of it, or takes AWS's defaults, and
+ * is named in `problems`; it never makes the reading fail.
+ */
+export async function readQueues(
+  sources: readonly QueueRequest[],
+  previous: Discovery | undefined,
+  full: boolean,
+  config: SQSClientConfig,
+  pacer: Pacer,
+): Promise<QueueReading> {
+  const reader = new QueueReader(config, pacer, previous, full);
+  const found = new Map<QueueKey, OneQueue>();
+  let round: readonly QueueRequest[] = distinct(sources);
+  const sourceKeys = new Set(round.map(({ arn }) => queueKey(arn)));
+  try {
+    while (round.length > 0) {
+      const read = await Promise.all(round.map((request) => reader.read(request)));
+      for (const one of read) found.set(queueKey(one.queue.arn), one);
+      round = distinct(
+        read.flatMap(({ queue, asked }) => {
+          const target = parseQueueArn(queue.attributes.redrivePolicy?.deadLetterTargetArn ?? '');
+          return target === undefined || found.has(queueKey(target)) ? [] : [{ arn: target, fresh: asked }];
+        }),
+      );
+    }
+  } finally {
+    reader.close();
+  }
+  const sorted = [...found].sort(([a], [b]) => compareTexts(a, b));
+  const waiting = sorted.flatMap(([key, one]): [string, number][] =>
+    sourceKeys.has(key) && one.waiting > 0 ? [[formatQueueArn(one.queue.arn), one.waiting]] : [],
+  );
+  return {
+    queues: sorted.map(([, { queue }]) => queue),
+    waitingInSqs: Object.fromEntries(waiting),
+    missing: new Set(sorted.flatMap(([key, { missing }]) => (missing && sourceKeys.has(key) ? [key] : []))),
+    problems: sorted.flatMap(([, { problems }]) => problems),
+  };
+}
+
+function distinct(requests: readonly QueueRequest[]): readonly QueueRequest[] {
+  const byKey = new Map<QueueKey, QueueRequest>();
+  for (const request of requests) {
+    const key = queueKey(request.arn);
+    byKey.set(key, { arn: request.arn, fresh: request.fresh || (byKey.get(key)?.fresh ?? false) });
+  }
+  return [...byKey.values()];
+}
+
+/** The SQS client is loaded and built by the first queue that must be asked: most syncs ask none. */
+class QueueReader {
+  readonly #config: SQSClientConfig;
+  readonly #pacer: Pacer;
+  readonly #previous: Discovery | undefined;
+  readonly #full: boolean;
+  readonly #known: ReadonlyMap<QueueKey, DiscoveredQueue>;
+  #client: SQSClient | undefined;
+
+  constructor(config: SQSClientConfig, pacer: Pacer, previous: Discovery | undefined, full: boolean) {
+    this.#config = config;
+    this.#pacer = pacer;
+    this.#previous = previous;
+    this.#full = full;
+    this.#known = new Map(previous?.queues.map((queue) => [queueKey(queue.arn), queue]));
+  }
+
+  async read({ arn, fresh }: QueueRequest): Promise<OneQueue> {
+    const text = formatQueueArn(arn);
+    const before = this.#known.get(queueKey(arn));
+    const problemsBefore = (this.#previous?.problems ?? []).filter(({ about }) => about === text);
+    const unsettled = problemsBefore.some(({ passing }) => passing);
+    const waitingBefore = this.#previous?.waitingInSqs[text] ?? 0;
+    if (before === undefined || this.#full || fresh || unsettled) return this.#ask(arn, before, waitingBefore);
+    return { queue: before, asked: false, waiting: waitingBefore, missing: false, problems: problemsBefore };
+  }
+
+  async #ask(arn: QueueArn, before: DiscoveredQueue | undefined, waitingBefore: number): Promise<OneQueue> {
+    const { GetQueueAttributesCommand, ListQueueTagsCommand, SQSClient } = await import('@aws-sdk/client-sqs');
+    // The queue's own URL names AWS; an endpoint in the environment (an emulator) has to win over it.
+    this.#client ??= new SQSClient({ ...this.#config, useQueueUrlAsEndpoint: false });
+    const client = this.#client;
+    const QueueUrl = queueUrl(arn);
+    const [stated, tags] = await Promise.all([
+      this.#pacer
+        .run(() => client.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] })))
+        .then(({ Attributes }) => Attributes ?? {})
+        .catch((error: unknown) => new Failure(error)),
+      this.#pacer
+        .run(() => client.send(new ListQueueTagsCommand({ QueueUrl })))
+        .then(({ Tags }) => Tags ?? {})
+        .catch((error: unknown) => new Failure(error)),
+    ]);
+    const about = formatQueueArn(arn);
+    if (stated instanceof Failure) {
+      const kept = before === undefined ? "AWS's default attributes are assumed" : 'what was last read of them is kept';
+      const what = `the attributes of queue ${about} cannot be read, ${kept}`;
+      return {
+        queue: before ?? { arn, attributes: DEFAULT_ATTRIBUTES, tags: {} },
+        asked: true,
+        waiting: waitingBefore,
+        missing: stated.kind === 'not-found',
+        problems: [stated.problem(about, what, 'sqs:GetQueueAttributes')],
+      };
+    }
+    return {
+      queue: {
+        arn,
+        attributes: readQueueAttributes(stated),
+        tags: tags instanceof Failure ? (before?.tags ?? {}) : sortedByKey(tags),
+      },
+      asked: true,
+      waiting: WAITING.reduce((sum, name) => sum + (Number(stated[name]) || 0), 0),
+      missing: false,
+      problems:
+        tags instanceof Failure
+          ? [tags.problem(about, `the tags of queue ${about} cannot be read`, 'sqs:ListQueueTags')]
+          : [],
+    };
+  }
+
+  close(): void {
+    this.#client?.destroy();
+  }
+}
+
+class Failure {
+  readonly kind: ReturnType<typeof awsFailure>;
+  readonly #detail: string;
+
+  constructor(error: unknown) {
+    this.kind = awsFailure(error);
+    this.#detail = describeAwsError(error);
+  }
+
+  /** What happened, and what mends it. */
+  problem(about: string, what: string, action: string): DiscoveryProblem {
+    const said = `${what}: ${this.#detail}`;
+    switch (this.kind) {
+      case 'not-found':
+        return { about, text: `${said}; deploy the stack that defines it, then sync` };
+      case 'refused':
+        return { about, text: `${said}; allow ${action} on it to the identity of this server, then sync` };
+      case 'transient':
+        return { about, text: `${said}; the next sync asks again`, passing: true };
+    }
+  }
+}
+
+/** Account and name decide; the host is the one SQS documents for the region. */
+function queueUrl(arn: QueueArn): string {
+  const suffix = arn.partition === 'aws-cn' ? 'amazonaws.com.cn' : 'amazonaws.com';
+  return `https://sqs.${arn.region}.${suffix}/${arn.account}/${arn.name}`;
+}
