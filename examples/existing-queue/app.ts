@@ -1,0 +1,5 @@
+import { App } from 'aws-cdk-lib';
+import { ReportsStack } from './reports-stack';
+
+const app = new App();
+new ReportsStack(app, 'Reports');

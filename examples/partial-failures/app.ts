@@ -1,0 +1,5 @@
+import { App } from 'aws-cdk-lib';
+import { ThumbnailsStack } from './thumbnails-stack';
+
+const app = new App();
+new ThumbnailsStack(app, 'Thumbnails');
