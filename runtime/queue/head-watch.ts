@@ -18,37 +18,252 @@
  *                      a receive or peek is under way, and its answer replaces the head. Dirty rule: replies and wakes come over two connections
  *                      and have no order, so a `lowered` that arrives while an ask is under way is remembered and merged into that answer; without it a
  *                      message that arrived between the script and the reply would wait for the sweep.
+ *   asking() .. failed()
+ *                      the call may have leased messages whose ids never arrived, so the head is unknown. Listeners are woken again only after a
+ *                      pause that doubles with every failure in a row: the caller has his own way of trying again, but another listener must not be
+ *                      left asleep because of a call that was not his.
  *   leased(id, ms)     this process leased a message; if it is not settled by then, it is due again. Kept apart from the head, so that a finished batch
- *                      needs no further call to the store.
- *   settled(id)        the lease is over (deleted, or moved by a visibility change that reported its own new due time through `lowered`).
- *   forget()           back to unknown (signals were lost).
+ *                      needs no further call to the store. Said again, it replaces the lease (a visibility change).
+ *   settled(id)        the lease is over (deleted or released).
+ *   forget()           back to unknown (signals were lost), and listeners are woken.
+ *   relearn() .. answered(ms)
+ *                      the same for a caller who asks at once: nobody is woken before the answer.
+ *
+ * Answers given by asks that were under way when signals were lost are too old to raise the head: the store may have read it before the
+ * message whose wake was lost. They can only lower it. Without a gap, several asks at a time are safe in any order: whatever lowered the head after a
+ * script ran is remembered by that script's ask or arrives after its answer, so an old answer can at worst name a head that is gone, which costs one call.
  *
  * Listeners are woken whenever something is due or unknown. A listener that then asks and finds nothing costs one call; the answer re-arms the timer.
  * A listener that cannot ask now (no free slot) simply does not; when its slot frees it looks at `isDue()` again, because a head that is already visible wakes nobody.
+ * For the same reason a new listener looks at `isDue()` after it subscribed.
+ *
+ * Every duration here counts from the moment of the call, which is never earlier than the moment the store measured from: a timer is late by the travel time of
+ * the reply at most, and never so early that the store would have to be asked twice.
  *
  * @module
  */
+import type { Cancel, Time } from '../time.ts';
 
-/** Under way between `asking` and `answered`; remembers what was lowered meanwhile. */
+/** Under way between `asking` and `answered`; remembers what was lowered meanwhile. Exactly one of the two is called, once. */
 export interface Ask {
   /** The store answered: milliseconds until the next due message that is not leased by this process's own call; `undefined`: none. */
   answered(nextDueInMs: number | undefined): void;
-  /** The call failed: the head is unknown, but nobody is woken for it; the caller decides when to try again. */
+  /** The call failed: the head is unknown, but nobody is woken for it at once; the caller decides when to try again. */
   failed(): void;
 }
 
 export interface HeadWatch {
   /** Whether a receive could return something now: the head is unknown, due, or a lease of this process ran out. */
   isDue(): boolean;
-  /** Milliseconds until `isDue` turns true by itself; 0: now; `undefined`: not before something is sent. */
+  /** Milliseconds until `isDue` turns true by itself (or a little less: a lease settled since may still count); 0: now; `undefined`: not before something is sent. */
   dueInMs(): number | undefined;
   asking(): Ask;
   lowered(dueInMs: number): void;
   leased(id: string, leaseMs: number): void;
   settled(id: string): void;
   forget(): void;
-  /** Calls `listener` each time the queue becomes due (or is found due after an answer), until the returned function is called. */
+  /** `forget` and `asking` in one step, for a caller who asks the store right now. */
+  relearn(): Ask;
+  /** Whether anybody would be woken. */
+  hasListeners(): boolean;
+  /** Calls `listener` each time the queue becomes due (or is found due after an answer), until the returned function is called. It must not throw. */
   subscribe(listener: () => void): () => void;
-  /** Cancels the timer for good. */
+  /** Cancels the timer for good; nobody is woken any more, and `isDue` is false. */
   close(): void;
+}
+
+/** Pause before listeners are woken again after a failed ask; doubles up to the longest, with every failure in a row. */
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 30_000;
+
+/** On the monotonic clock, or nothing known, or nothing there. */
+type Head = number | 'unknown' | 'empty';
+
+interface AskState {
+  /** Earliest moment that `lowered` named while this ask was under way. */
+  lowered: number;
+  /** Signals were lost since it began. */
+  outdated: boolean;
+}
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** A head-watch whose head is unknown. It costs nothing until somebody subscribes or asks. */
+export function createHeadWatch(options: { readonly time: Time }): HeadWatch {
+  return new TimedHeadWatch(options.time);
+}
+
+class TimedHeadWatch implements HeadWatch {
+  readonly #time: Time;
+  readonly #listeners = new Set<() => void>();
+  readonly #asks = new Set<AskState>();
+  /** End of each unsettled lease of this process, on the monotonic clock. */
+  readonly #leases = new Map<string, number>();
+  /** At or before the earliest of `#leases`. May be too early after a lease was settled: then the timer looks, finds nothing and re-arms. */
+  #leaseAlarm = NEVER;
+  #head: Head = 'unknown';
+  #failuresInARow = 0;
+  #timer: Cancel | undefined;
+  #timerAt = NEVER;
+  #closed = false;
+
+  constructor(time: Time) {
+    this.#time = time;
+  }
+
+  isDue(): boolean {
+    if (this.#closed) return false;
+    this.#collectExpiredLeases();
+    if (this.#head === 'unknown') return true;
+    return this.#head !== 'empty' && this.#head <= this.#time.monotonic();
+  }
+
+  dueInMs(): number | undefined {
+    if (this.#closed) return undefined;
+    if (this.isDue()) return 0;
+    const at = this.#alarm();
+    return at === NEVER ? undefined : at - this.#time.monotonic();
+  }
+
+  asking(): Ask {
+    const ask: AskState = { lowered: NEVER, outdated: false };
+    this.#asks.add(ask);
+    return {
+      answered: (nextDueInMs) => {
+        if (this.#asks.delete(ask)) this.#learn(ask, nextDueInMs);
+      },
+      failed: () => {
+        if (this.#asks.delete(ask)) this.#retryLater();
+      },
+    };
+  }
+
+  lowered(dueInMs: number): void {
+    const at = this.#time.monotonic() + Math.max(0, dueInMs);
+    for (const ask of this.#asks) ask.lowered = Math.min(ask.lowered, at);
+    // A head that is due already has woken everybody, and an unknown one cannot become more so.
+    const dueBefore = this.#head !== 'unknown' && this.isDue();
+    this.#lower(at);
+    if (!dueBefore) this.#settle();
+  }
+
+  leased(id: string, leaseMs: number): void {
+    const end = this.#time.monotonic() + Math.max(0, leaseMs);
+    // Usually called between a receive and its `answered`, while the head is still the one that led to the receive: that head has woken everybody already.
+    const dueBefore = this.isDue();
+    this.#leases.set(id, end);
+    this.#leaseAlarm = Math.min(this.#leaseAlarm, end);
+    if (!dueBefore) this.#settle();
+  }
+
+  settled(id: string): void {
+    this.#leases.delete(id);
+    if (this.#leases.size === 0) this.#leaseAlarm = NEVER;
+  }
+
+  forget(): void {
+    this.#unlearn();
+    this.#settle();
+  }
+
+  relearn(): Ask {
+    this.#unlearn();
+    return this.asking();
+  }
+
+  hasListeners(): boolean {
+    return this.#listeners.size > 0;
+  }
+
+  subscribe(listener: () => void): () => void {
+    // Wrapped, so that one function subscribed twice is two subscriptions.
+    const entry = (): void => listener();
+    this.#listeners.add(entry);
+    return () => {
+      this.#listeners.delete(entry);
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#listeners.clear();
+    this.#leases.clear();
+    this.#disarm();
+  }
+
+  #learn(ask: AskState, nextDueInMs: number | undefined): void {
+    this.#failuresInARow = 0;
+    const answer = nextDueInMs === undefined ? NEVER : this.#time.monotonic() + Math.max(0, nextDueInMs);
+    const at = Math.min(answer, ask.lowered);
+    if (ask.outdated) this.#lower(at);
+    else this.#head = at === NEVER ? 'empty' : at;
+    this.#settle();
+  }
+
+  #retryLater(): void {
+    const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failuresInARow);
+    this.#failuresInARow += 1;
+    this.#head = 'unknown';
+    this.#arm(this.#time.monotonic() + pause);
+  }
+
+  #unlearn(): void {
+    for (const ask of this.#asks) ask.outdated = true;
+    this.#head = 'unknown';
+  }
+
+  #lower(at: number): void {
+    if (this.#head === 'unknown') return;
+    this.#head = this.#head === 'empty' ? at : Math.min(this.#head, at);
+  }
+
+  /** A lease that ran out makes its message the head, due now. */
+  #collectExpiredLeases(): void {
+    const now = this.#time.monotonic();
+    if (this.#leaseAlarm > now) return;
+    let earliest = NEVER;
+    for (const [id, end] of this.#leases) {
+      if (end <= now) {
+        this.#leases.delete(id);
+        this.#lower(end);
+      } else {
+        earliest = Math.min(earliest, end);
+      }
+    }
+    this.#leaseAlarm = earliest;
+  }
+
+  #alarm(): number {
+    return Math.min(typeof this.#head === 'number' ? this.#head : NEVER, this.#leaseAlarm);
+  }
+
+  /** After every change: wakes the listeners if something is due, else stands the timer at the next moment something is. */
+  #settle(): void {
+    if (this.#closed) return;
+    if (this.isDue()) {
+      this.#disarm();
+      // A copy: a listener may subscribe, unsubscribe or ask (and so come back here) while it is called.
+      for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) listener();
+    } else {
+      this.#arm(this.#alarm());
+    }
+  }
+
+  #arm(at: number): void {
+    if (this.#closed || (this.#timer !== undefined && this.#timerAt === at)) return;
+    this.#disarm();
+    if (at === NEVER) return;
+    this.#timerAt = at;
+    this.#timer = this.#time.after(at - this.#time.monotonic(), () => {
+      this.#timer = undefined;
+      this.#timerAt = NEVER;
+      this.#settle();
+    });
+  }
+
+  #disarm(): void {
+    this.#timer?.();
+    this.#timer = undefined;
+    this.#timerAt = NEVER;
+  }
 }

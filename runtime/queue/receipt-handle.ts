@@ -1,0 +1,110 @@
+/**
+ * Receipt handles: what proves a lease to DeleteMessage and ChangeMessageVisibility, on any instance, without asking the store.
+ *
+ * Layout before base64url, numbers big-endian:
+ *
+ *   version (1 byte) | message id (16) | receive count (4) | received at, epoch ms (6) | MAC (10) | FIFO only: sequence number (8), group id (UTF-8)
+ *
+ * The MAC is the first 80 bits of HMAC-SHA-256 over everything else and the identity of the queue, under a secret that all instances share. So a handle of another queue, a
+ * guessed one or an altered one is not a handle; without it whoever may call DeleteMessage could delete messages that he never received.
+ *
+ * @module
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Lease } from '../store/store.ts';
+import type { QueueKey } from './arn.ts';
+
+/** What a handle says. */
+export interface Receipt extends Lease {
+  /** When the message was received, epoch milliseconds by the store's clock as well as the issuing instance knew it. */
+  readonly receivedAt: number;
+}
+
+/** Issues and reads the receipt handles of all queues. */
+export interface ReceiptHandles {
+  /** Writes a handle for a lease of `queue`. At most 256 characters, of `A-Z a-z 0-9 - _`. */
+  issue(queue: QueueKey, receipt: Receipt): string;
+  /** Reads a handle; `undefined` if it is not one that was issued for this queue. */
+  read(queue: QueueKey, handle: string): Receipt | undefined;
+}
+
+const VERSION = 1;
+const ID_AT = 1;
+const COUNT_AT = 17;
+const RECEIVED_AT = 21;
+const MAC_AT = 27;
+const MAC_BYTES = 10;
+const SEQUENCE_AT = MAC_AT + MAC_BYTES;
+const GROUP_AT = SEQUENCE_AT + 8;
+/** A group id has at most 128 ASCII characters; anything longer is not a handle and is not worth decoding. */
+const LONGEST_HANDLE = 256;
+const SEQUENCE_DIGITS = 20;
+
+/** `secret`: at least 32 random bytes, the same on every instance. */
+export function createReceiptHandles(secret: Uint8Array): ReceiptHandles {
+  const mac = (queue: QueueKey, bytes: Buffer): Buffer =>
+    createHmac('sha256', secret)
+      .update(queue)
+      .update('\0')
+      .update(bytes.subarray(0, MAC_AT))
+      .update(bytes.subarray(SEQUENCE_AT))
+      .digest()
+      .subarray(0, MAC_BYTES);
+
+  return {
+    issue(queue, receipt) {
+      const bytes = pack(receipt);
+      mac(queue, bytes).copy(bytes, MAC_AT);
+      return bytes.toString('base64url');
+    },
+    read(queue, handle) {
+      if (handle.length > LONGEST_HANDLE) return undefined;
+      const bytes = Buffer.from(handle, 'base64url');
+      if (bytes.length < SEQUENCE_AT || bytes[0] !== VERSION) return undefined;
+      // Node ignores characters outside the alphabet; only the text that was issued counts.
+      if (bytes.toString('base64url') !== handle) return undefined;
+      if (!timingSafeEqual(mac(queue, bytes), bytes.subarray(MAC_AT, SEQUENCE_AT))) return undefined;
+      return unpack(bytes);
+    },
+  };
+}
+
+function pack(receipt: Receipt): Buffer {
+  const group = receipt.group === undefined ? undefined : Buffer.from(receipt.group);
+  const fifo = receipt.sequenceNumber !== undefined;
+  const bytes = Buffer.alloc(fifo ? GROUP_AT + (group?.length ?? 0) : SEQUENCE_AT);
+  bytes[0] = VERSION;
+  packUuid(receipt.id).copy(bytes, ID_AT);
+  bytes.writeUInt32BE(receipt.receiveCount, COUNT_AT);
+  bytes.writeUIntBE(Math.floor(receipt.receivedAt), RECEIVED_AT, 6);
+  if (receipt.sequenceNumber !== undefined) {
+    bytes.writeBigUInt64BE(BigInt(receipt.sequenceNumber), SEQUENCE_AT);
+    group?.copy(bytes, GROUP_AT);
+  }
+  return bytes;
+}
+
+function unpack(bytes: Buffer): Receipt {
+  const receipt = {
+    id: unpackUuid(bytes.subarray(ID_AT, COUNT_AT)),
+    receiveCount: bytes.readUInt32BE(COUNT_AT),
+    receivedAt: bytes.readUIntBE(RECEIVED_AT, 6),
+  };
+  if (bytes.length < GROUP_AT) return receipt;
+  return {
+    ...receipt,
+    sequenceNumber: bytes.readBigUInt64BE(SEQUENCE_AT).toString().padStart(SEQUENCE_DIGITS, '0'),
+    group: bytes.subarray(GROUP_AT).toString('utf8'),
+  };
+}
+
+function packUuid(id: string): Buffer {
+  const bytes = Buffer.from(id.replaceAll('-', ''), 'hex');
+  if (bytes.length !== 16) throw new TypeError(`message id ${id} is not a UUID`);
+  return bytes;
+}
+
+function unpackUuid(bytes: Buffer): string {
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

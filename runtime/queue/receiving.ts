@@ -1,0 +1,200 @@
+/**
+ * One receive: leases what is due, sets aside what must not be handed out (past retention, received too often, unreadable), and turns the rest into messages with receipt handles.
+ *
+ * What is set aside never makes a receive fail: the leases of the good messages have begun, and an error would hide them until they end. So a removal or a move that fails is reported,
+ * its messages stay under their leases, and the receive that follows the end of those tries again.
+ *
+ * @module
+ */
+import type { LeasedEntry } from '../store/store.ts';
+import type { Time } from '../time.ts';
+import { formatQueueArn, type QueueKey } from './arn.ts';
+import { deadLetterEntry, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
+import { InFlightLimit } from './in-flight-limit.ts';
+import type { ReceivedMessage } from './message.ts';
+import type { ReceiveRequest } from './queue.ts';
+import type { QueueDefinition } from './queue-definition.ts';
+import type { Notify, QueueWarning } from './queue-events.ts';
+import type { ReceiptHandles } from './receipt-handle.ts';
+import { decodeRecord, RecordError } from './record.ts';
+import { isPastRetention, retentionMs } from './retention.ts';
+import type { StoreClock } from './store-clock.ts';
+import type { WatchedStore } from './watched-store.ts';
+
+/** More than any answer of the SQS API can hold: ten messages of 1 MiB and their attributes. */
+const DEFAULT_MAX_BYTES = 16 * 1_048_576;
+/** Old messages removed together with one that a receive met. */
+const TRIM_LIMIT = 500;
+
+/** A queue that dead letters can be moved to. */
+export interface DeadLetterTarget {
+  readonly key: QueueKey;
+  readonly store: WatchedStore;
+}
+
+interface ReceivingOptions {
+  readonly key: QueueKey;
+  readonly store: WatchedStore;
+  readonly time: Time;
+  readonly clock: StoreClock;
+  readonly handles: ReceiptHandles;
+  readonly notify: Notify;
+  readonly definition: () => QueueDefinition;
+  /** The queue with this ARN, if it exists here. */
+  readonly findDeadLetterQueue: (arn: string) => DeadLetterTarget | undefined;
+}
+
+export interface ReceiveOutcome {
+  readonly messages: readonly ReceivedMessage[];
+  /** Something was leased that is not among the messages. */
+  readonly setAside: boolean;
+}
+
+export class Receiving {
+  readonly #options: ReceivingOptions;
+  readonly #limit: InFlightLimit;
+  /** The dead-letter queue whose absence was reported, so that it is reported once. */
+  #reportedMissing: string | undefined;
+
+  constructor(options: ReceivingOptions) {
+    this.#options = options;
+    this.#limit = new InFlightLimit(async () => (await options.store.depth()).inFlight);
+  }
+
+  /** `at-limit`: as many messages are in flight as may be. Errors: `StoreUnavailableError`. */
+  async receive(request: ReceiveRequest): Promise<ReceiveOutcome | 'at-limit'> {
+    if (!(await this.#limit.admits())) return 'at-limit';
+    const { store, time, definition } = this.#options;
+    const leaseMs = request.visibilityTimeoutMs ?? definition().attributes.visibilityTimeoutSeconds * 1000;
+    const leaseEndsAt = time.monotonic() + leaseMs;
+    const { leased, total } = await store.receive({
+      maxMessages: request.maxMessages,
+      maxBytes: request.maxBytes ?? DEFAULT_MAX_BYTES,
+      leaseMs,
+      ...(request.singleGroup === undefined ? {} : { singleGroup: request.singleGroup }),
+    });
+    this.#limit.received(leased.length, total);
+    const deliverable = await this.#setAside(leased);
+    return {
+      messages: deliverable.map((opened) => this.#message(opened, leaseEndsAt)),
+      setAside: deliverable.length < leased.length,
+    };
+  }
+
+  /** What may be handed out. The rest has been dealt with. */
+  async #setAside(leased: readonly LeasedEntry[]): Promise<readonly OpenedEntry[]> {
+    const { clock, definition } = this.#options;
+    const { attributes } = definition();
+    const old: LeasedEntry[] = [];
+    const fresh: LeasedEntry[] = [];
+    for (const entry of leased) (isPastRetention(entry.sentAt, attributes, clock) ? old : fresh).push(entry);
+    const readable = await this.#open(fresh);
+    const policy = attributes.redrivePolicy;
+    const dead = policy === undefined ? [] : readable.filter((opened) => exceedsReceives(opened, policy));
+    const target = dead.length === 0 ? undefined : this.#deadLetterTarget();
+    await Promise.all([this.#removeOld(old), target === undefined ? undefined : this.#moveDead(dead, target)]);
+    if (target === undefined) return readable;
+    const moved = new Set(dead);
+    return readable.filter((opened) => !moved.has(opened));
+  }
+
+  /** Reads the records. An unreadable one stays under its lease; on a FIFO queue those behind it in its group are given back, so that nothing overtakes it. */
+  async #open(entries: readonly LeasedEntry[]): Promise<readonly OpenedEntry[]> {
+    const opened: OpenedEntry[] = [];
+    const behind: LeasedEntry[] = [];
+    const blocked = new Set<string>();
+    for (const entry of entries) {
+      if (entry.group !== undefined && blocked.has(entry.group)) {
+        behind.push(entry);
+        continue;
+      }
+      try {
+        opened.push({ entry, content: decodeRecord(entry.id, entry.record) });
+      } catch (error) {
+        if (!(error instanceof RecordError)) throw error;
+        this.#warn('unreadable-record', error.message);
+        if (this.#options.definition().fifo && entry.group !== undefined) blocked.add(entry.group);
+      }
+    }
+    if (behind.length > 0) {
+      await this.#try('unreadable-record', () => this.#options.store.release(behind));
+    }
+    return opened;
+  }
+
+  async #removeOld(entries: readonly LeasedEntry[]): Promise<void> {
+    if (entries.length === 0) return;
+    const { key, store, notify, definition } = this.#options;
+    await this.#try('retention-failed', async () => {
+      const outcomes = await store.delete(entries);
+      // Where one is old there are often more, and none of them needs a receive of its own.
+      const trimmed = await store.trim(retentionMs(definition().attributes), TRIM_LIMIT);
+      const count = outcomes.filter((outcome) => outcome === 'done').length + trimmed;
+      if (count > 0) notify({ kind: 'expired', queue: key, count });
+    });
+  }
+
+  /** `undefined`: messages stay here and are handed out, because the policy names this queue itself or one that is not there. */
+  #deadLetterTarget(): DeadLetterTarget | undefined {
+    const { definition, findDeadLetterQueue } = this.#options;
+    const { arn, attributes } = definition();
+    const targetArn = attributes.redrivePolicy?.deadLetterTargetArn;
+    if (targetArn === undefined || targetArn === formatQueueArn(arn)) return undefined;
+    const target = findDeadLetterQueue(targetArn);
+    if (target !== undefined) {
+      this.#reportedMissing = undefined;
+    } else if (this.#reportedMissing !== targetArn) {
+      this.#reportedMissing = targetArn;
+      this.#warn(
+        'dead-letter-queue-missing',
+        `the redrive policy names ${targetArn}, which does not exist here or is of the other type (standard, FIFO); messages beyond maxReceiveCount stay and are received on`,
+      );
+    }
+    return target;
+  }
+
+  async #moveDead(dead: readonly OpenedEntry[], target: DeadLetterTarget): Promise<void> {
+    const { key, store, clock, notify, definition } = this.#options;
+    const { arn, fifo } = definition();
+    await this.#try('dead-letter-move-failed', async () => {
+      const entries = dead.map((opened) =>
+        deadLetterEntry(opened, formatQueueArn(arn), fifo, clock.now() ?? opened.entry.sentAt),
+      );
+      await target.store.send(entries);
+      await store.delete(dead.map(({ entry }) => entry));
+      notify({ kind: 'dead-lettered', queue: key, target: target.key, messageIds: dead.map(({ entry }) => entry.id) });
+    });
+  }
+
+  #message({ entry, content }: OpenedEntry, leaseEndsAt: number): ReceivedMessage {
+    const { key, handles, clock, definition } = this.#options;
+    const receipt = {
+      id: entry.id,
+      receiveCount: entry.receiveCount,
+      receivedAt: clock.now() ?? entry.firstReceivedAt,
+      ...(definition().fifo && entry.group !== undefined ? { group: entry.group } : {}),
+      ...(entry.sequenceNumber === undefined ? {} : { sequenceNumber: entry.sequenceNumber }),
+    };
+    return {
+      ...content.message,
+      receiptHandle: handles.issue(key, receipt),
+      sentAt: entry.sentAt,
+      receiveCount: entry.receiveCount,
+      firstReceivedAt: entry.firstReceivedAt,
+      ...(entry.sequenceNumber === undefined ? {} : { sequenceNumber: entry.sequenceNumber }),
+      leaseEndsAt,
+    };
+  }
+
+  async #try(what: QueueWarning, act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      this.#warn(what, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #warn(what: QueueWarning, detail: string): void {
+    this.#options.notify({ kind: 'queue-warning', queue: this.#options.key, what, detail });
+  }
+}

@@ -1,0 +1,340 @@
+/**
+ * The directory over the store: each queue is a document, and every instance holds all of them in memory.
+ *
+ * A definition is changed by compare-and-set on its document, so that two instances never undo each other (one sets the mode while the other takes over a discovery). Whoever wrote takes the new text over at once;
+ * the others hear a `document` signal and read it. Reads and writes of one document are done one after another within a process, so the last one started is the last one taken over.
+ *
+ * The directory also hands the store's signals on: `wake` to the head-watch it is for, `gap` to all of them, and after a gap it reads all definitions again.
+ *
+ * @module
+ */
+import type { Documents, Signal, Store } from '../store/store.ts';
+import type { Cancel, Randomness, Time } from '../time.ts';
+import { isFifoName, parseQueueArn, type QueueArn, type QueueKey, queueKey } from './arn.ts';
+import type { DirectoryEvent, DiscoveredQueue, QueueDirectory } from './directory.ts';
+import type { Queue } from './queue.ts';
+import type { QueueAttributes, QueueDefinition, QueueMode } from './queue-definition.ts';
+import {
+  DEFINITION_PREFIX,
+  definitionName,
+  QueueDocumentError,
+  readDefinition,
+  writeDefinition,
+} from './queue-document.ts';
+import type { Notify } from './queue-events.ts';
+import { createReceiptHandles, type ReceiptHandles } from './receipt-handle.ts';
+import { sharedSecret } from './shared-secret.ts';
+import { createStoreClock } from './store-clock.ts';
+import { type Forward, type QueueContext, StoredQueue } from './stored-queue.ts';
+import { Tombstones } from './tombstones.ts';
+
+export interface DirectoryOptions {
+  readonly store: Store;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  /** Takes what queues do by themselves: dead letters, expiry, warnings. */
+  readonly notify: Notify;
+  /** How sends reach the real queue in mode `forward`; without it they are kept here. */
+  readonly forward?: Forward;
+}
+
+const HANDLE_SECRET = 'secret:receipt-handles';
+/** Pause before definitions are read again when reading them failed. */
+const RELOAD_MS = 10_000;
+
+/**
+ * Reads all definitions and begins to listen to the store. Call `close` before the store is closed. Errors: `StoreUnavailableError`.
+ */
+export async function createDirectory(options: DirectoryOptions): Promise<StoredDirectory> {
+  const secret = await sharedSecret(options.store.documents, HANDLE_SECRET);
+  const directory = new StoredDirectory(options, createReceiptHandles(secret));
+  try {
+    await directory.load();
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
+  return directory;
+}
+
+interface Entry {
+  readonly queue: StoredQueue;
+  /** Its document, as last read or written. */
+  text: string;
+}
+
+export class StoredDirectory implements QueueDirectory {
+  readonly #documents: Documents;
+  readonly #time: Time;
+  readonly #notify: Notify;
+  readonly #context: QueueContext;
+  readonly #tombstones: Tombstones;
+  readonly #entries = new Map<QueueKey, Entry>();
+  readonly #listeners = new Set<(event: DirectoryEvent) => void>();
+  /** The last read or write of each document under way. */
+  readonly #turns = new Map<QueueKey, Promise<unknown>>();
+  #reload: Cancel | undefined;
+  readonly #unsubscribe: () => void;
+
+  constructor(options: DirectoryOptions, handles: ReceiptHandles) {
+    this.#documents = options.store.documents;
+    this.#time = options.time;
+    this.#notify = options.notify;
+    this.#context = {
+      ...options,
+      handles,
+      clock: createStoreClock(options.time),
+      findDeadLetterQueue: (arn, fifo) => this.#findDeadLetterQueue(arn, fifo),
+    };
+    this.#tombstones = new Tombstones(options.store.documents, options.time);
+    this.#unsubscribe = options.store.subscribe((signal) => this.#hear(signal));
+  }
+
+  byKey(key: QueueKey): StoredQueue | undefined {
+    return this.#entries.get(key)?.queue;
+  }
+
+  async find(key: QueueKey): Promise<StoredQueue | undefined> {
+    return this.byKey(key) ?? this.#refresh(key);
+  }
+
+  all(): readonly StoredQueue[] {
+    return [...this.#entries.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry.queue);
+  }
+
+  subscribe(listener: (event: DirectoryEvent) => void): () => void {
+    const own = (event: DirectoryEvent): void => listener(event);
+    this.#listeners.add(own);
+    return () => {
+      this.#listeners.delete(own);
+    };
+  }
+
+  async applyDiscovery(queues: readonly DiscoveredQueue[]): Promise<void> {
+    const named = new Map(queues.map((queue) => [queueKey(queue.arn), queue]));
+    const vanished = this.all().filter((queue) => queue.definition.origin !== 'api' && !named.has(queue.key));
+    await Promise.all([
+      ...[...named].map(([key, queue]) => this.#update(key, (current) => this.#discovered(queue, current))),
+      ...vanished.map((queue) => this.#vanish(queue)),
+    ]);
+  }
+
+  async create(
+    arn: QueueArn,
+    attributes: QueueAttributes,
+    tags: Readonly<Record<string, string>>,
+  ): Promise<{ readonly queue: Queue; readonly exists: boolean }> {
+    let exists = false;
+    const queue = await this.#update(queueKey(arn), (current) => {
+      exists = current !== undefined;
+      return current ?? this.#fresh(arn, 'api', attributes, tags);
+    });
+    if (queue === undefined) throw new Error(`the queue ${arn.name} was created and cannot be read back`);
+    return { queue, exists };
+  }
+
+  async remove(queue: Queue): Promise<void> {
+    const { key } = queue;
+    await this.#tombstones.add(key);
+    // Emptied before its definition goes, so that a crash between the two leaves no messages without a queue; and after it, for sends of instances that had not heard yet.
+    await queue.purge();
+    await this.#inTurn(key, async () => {
+      await this.#documents.remove(definitionName(key));
+      this.#take(key, undefined);
+    });
+    await queue.purge();
+  }
+
+  deletedRecently(key: QueueKey): Promise<boolean> {
+    return this.#tombstones.has(key);
+  }
+
+  async setAttributes(queue: Queue, attributes: QueueAttributes): Promise<void> {
+    await this.#change(queue, (current) => ({ ...current, attributes, modifiedAt: this.#time.now() }));
+  }
+
+  async setTags(queue: Queue, tags: Readonly<Record<string, string>>): Promise<void> {
+    await this.#change(queue, (current) => ({ ...current, tags }));
+  }
+
+  async setMode(queue: Queue, mode: QueueMode): Promise<void> {
+    await this.#change(queue, (current) => ({ ...current, mode }));
+  }
+
+  /** Takes over what is stored now, as far as it differs from what is in memory. Errors: `StoreUnavailableError`. */
+  async load(): Promise<void> {
+    const texts = await this.#documents.list(DEFINITION_PREFIX);
+    const stored = new Map([...texts].map(([name, text]) => [name.slice(DEFINITION_PREFIX.length), text]));
+    const differing = new Set([...stored.keys(), ...this.#entries.keys()]);
+    await Promise.all(
+      [...differing].map(async (key) => {
+        const text = stored.get(key);
+        const entry = this.#entries.get(key);
+        if (entry === undefined && !this.#turns.has(key)) this.#take(key, text);
+        // What is in memory may be newer than the list: the document itself decides.
+        else if (entry?.text !== text) await this.#refresh(key);
+      }),
+    );
+  }
+
+  /** Stops listening and closes every queue: waiting receives answer empty. The messages stay in the store. */
+  close(): void {
+    this.#unsubscribe();
+    this.#reload?.();
+    this.#tombstones.close();
+    this.#listeners.clear();
+    for (const { queue } of this.#entries.values()) queue.close();
+    this.#entries.clear();
+  }
+
+  #hear(signal: Signal): void {
+    if (signal.kind === 'wake') {
+      this.byKey(signal.queue)?.woken(signal.dueInMs);
+    } else if (signal.kind === 'document' && signal.name.startsWith(DEFINITION_PREFIX)) {
+      const key = signal.name.slice(DEFINITION_PREFIX.length);
+      this.#refresh(key).catch(() => this.#loadLater());
+    } else if (signal.kind === 'gap') {
+      for (const { queue } of this.#entries.values()) void queue.signalsLost();
+      this.load().catch(() => this.#loadLater());
+    }
+  }
+
+  /** A change was heard and could not be read: tries until it can. */
+  #loadLater(): void {
+    this.#reload?.();
+    this.#reload = this.#time.after(RELOAD_MS, () => {
+      this.load().catch(() => this.#loadLater());
+    });
+  }
+
+  #refresh(key: QueueKey): Promise<StoredQueue | undefined> {
+    return this.#inTurn(key, async () => this.#take(key, await this.#documents.get(definitionName(key))));
+  }
+
+  /** Changes the definition of a queue, or makes it; `next` may be called again if another instance was faster. The queue as it is then. */
+  #update(
+    key: QueueKey,
+    next: (current: QueueDefinition | undefined) => QueueDefinition | undefined,
+  ): Promise<StoredQueue | undefined> {
+    const name = definitionName(key);
+    return this.#inTurn(key, async () => {
+      for (;;) {
+        const entry = this.#entries.get(key);
+        const definition = next(entry?.queue.definition);
+        if (definition === undefined) return entry?.queue;
+        const text = writeDefinition(definition);
+        if (text === entry?.text) return entry.queue;
+        if (await this.#documents.put(name, text, entry?.text ?? null)) return this.#take(key, text);
+        const present = await this.#documents.get(name);
+        if (this.#take(key, present) === undefined && present !== undefined) {
+          throw new QueueDocumentError(`the stored definition of queue ${key} cannot be read, so it cannot be changed`);
+        }
+      }
+    });
+  }
+
+  async #change(queue: Queue, next: (current: QueueDefinition) => QueueDefinition): Promise<void> {
+    await this.#update(queue.key, (current) => (current === undefined ? undefined : next(current)));
+  }
+
+  #discovered(queue: DiscoveredQueue, current: QueueDefinition | undefined): QueueDefinition {
+    const { arn, attributes, tags } = queue;
+    if (current === undefined) return this.#fresh(arn, 'aws', attributes, tags);
+    const next: QueueDefinition = { ...current, arn, attributes, tags, origin: 'aws' };
+    return writeDefinition(next) === writeDefinition(current) ? current : { ...next, modifiedAt: this.#time.now() };
+  }
+
+  /** AWS does not name the queue any more. */
+  async #vanish(queue: StoredQueue): Promise<void> {
+    if (await queue.store.peek()) {
+      await this.#change(queue, (current) => ({ ...current, origin: 'left-over' }));
+      return;
+    }
+    const { definition, key } = queue;
+    await this.#inTurn(key, async () => {
+      const entry = this.#entries.get(key);
+      if (entry === undefined || !(await this.#documents.remove(definitionName(key), entry.text))) return;
+      this.#take(key, undefined);
+    });
+    // A message may have come between the look and the removal; it must not be without a queue.
+    if (await queue.store.peek())
+      await this.#update(key, (current) => current ?? { ...definition, origin: 'left-over' });
+  }
+
+  #fresh(
+    arn: QueueArn,
+    origin: QueueDefinition['origin'],
+    attributes: QueueAttributes,
+    tags: Readonly<Record<string, string>>,
+  ): QueueDefinition {
+    const now = this.#time.now();
+    return {
+      arn,
+      fifo: isFifoName(arn.name),
+      origin,
+      attributes,
+      tags,
+      createdAt: now,
+      modifiedAt: now,
+      mode: 'consume',
+    };
+  }
+
+  /** Takes over what the document of a queue says; `undefined`: there is none. */
+  #take(key: QueueKey, text: string | undefined): StoredQueue | undefined {
+    const entry = this.#entries.get(key);
+    if (text === entry?.text) return entry?.queue;
+    if (text === undefined) {
+      this.#entries.delete(key);
+      entry?.queue.close();
+      if (entry !== undefined) this.#emit({ kind: 'removed', queue: entry.queue });
+      return undefined;
+    }
+    const definition = this.#read(key, text);
+    if (definition === undefined) return entry?.queue;
+    if (entry !== undefined) {
+      entry.text = text;
+      entry.queue.redefine(definition);
+      this.#emit({ kind: 'changed', queue: entry.queue });
+      return entry.queue;
+    }
+    const queue = new StoredQueue(definition, this.#context);
+    this.#entries.set(key, { queue, text });
+    this.#emit({ kind: 'added', queue });
+    return queue;
+  }
+
+  #read(key: QueueKey, text: string): QueueDefinition | undefined {
+    try {
+      const definition = readDefinition(text);
+      if (queueKey(definition.arn) === key) return definition;
+      throw new QueueDocumentError(`the definition stored for queue ${key} is that of ${queueKey(definition.arn)}`);
+    } catch (error) {
+      if (!(error instanceof QueueDocumentError)) throw error;
+      this.#notify({ kind: 'queue-warning', queue: key, what: 'unreadable-definition', detail: error.message });
+      return undefined;
+    }
+  }
+
+  #findDeadLetterQueue(arnText: string, fifo: boolean): StoredQueue | undefined {
+    const arn = parseQueueArn(arnText);
+    const queue = arn === undefined ? undefined : this.byKey(queueKey(arn));
+    return queue?.definition.fifo === fifo ? queue : undefined;
+  }
+
+  #emit(event: DirectoryEvent): void {
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+
+  /** Runs `act` when everything begun before for this document is over, whatever came of it. */
+  #inTurn<T>(key: QueueKey, act: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(key) ?? Promise.resolve();
+    const turn = before.then(act, act);
+    this.#turns.set(key, turn);
+    const over = (): void => {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
+    };
+    turn.then(over, over);
+    return turn;
+  }
+}
