@@ -10,7 +10,7 @@ import type { Invoker } from './lambda/invoker.ts';
 import type { Log } from './log.ts';
 import type { QueueDirectory } from './queue/directory.ts';
 import type { Store } from './store/store.ts';
-import type { SyncReport } from './sync.ts';
+import type { SyncReport } from './sync/report.ts';
 import type { Randomness, Time } from './time.ts';
 
 /** Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by `stop`. */

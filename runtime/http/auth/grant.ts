@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { matchesGlob } from '../../glob.ts';
 import type { Scope } from '../../sqs/request.ts';
 
 export const SCOPES: readonly Scope[] = ['send', 'consume', 'manage'];
@@ -42,30 +43,6 @@ export function parseQueueGlobs(text: string): readonly string[] | { readonly pr
   }
   if (globs.length === 0) return { problem: 'no queue is given: use * for all of them' };
   return globs;
-}
-
-/** Whether `name` fits `glob`. Linear in practice: a star only ever retries from its last match. */
-export function matchesGlob(glob: string, name: string): boolean {
-  let g = 0;
-  let n = 0;
-  let star = -1;
-  let resume = 0;
-  while (n < name.length) {
-    if (g < glob.length && glob[g] === '*') {
-      star = g++;
-      resume = n;
-    } else if (g < glob.length && (glob[g] === '?' || glob[g] === name[n])) {
-      g++;
-      n++;
-    } else if (star >= 0) {
-      g = star + 1;
-      n = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (glob[g] === '*') g++;
-  return g === glob.length;
 }
 
 /** Whether the grant holds for the queue; without a name: for at least one conceivable queue, which every glob names. */

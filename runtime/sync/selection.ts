@@ -1,0 +1,52 @@
+/**
+ * The part of a discovery that this server is to serve (`KARIN_MODE_ONLY`): two servers may share an account, each with queues of its own.
+ *
+ * @module
+ */
+import { matchesGlob } from '../glob.ts';
+import type { Discovery } from '../lambda/discovery/source.ts';
+import { parseQueueArn, type QueueArn, type QueueKey, queueKey } from '../queue/arn.ts';
+import type { DiscoveredQueue } from '../queue/directory.ts';
+
+/** What is left of `discovery` when only queues whose names fit one of `globs` are consumed; no globs: all of it. */
+export function select(discovery: Discovery, globs: readonly string[]): Discovery {
+  if (globs.length === 0) return discovery;
+  const fits = ({ queueArn }: { readonly queueArn: QueueArn }): boolean =>
+    globs.some((glob) => matchesGlob(glob, queueArn.name));
+  const mappings = discovery.mappings.filter(fits);
+  const foreign = discovery.foreign.filter(fits);
+  const sources = [...mappings, ...foreign].map((mapping) => queueKey(mapping.queueArn));
+  return {
+    ...discovery,
+    mappings,
+    broken: discovery.broken.filter(fits),
+    foreign,
+    queues: withTargets(discovery.queues, sources),
+  };
+}
+
+/**
+ * `after`, with queues of `before` whose mapping AWS consumes by now. Callers still send to them, and what they hold must not be lost, so they exist until their
+ * mapping is gone or disabled again.
+ */
+export function keepForeign(before: Discovery | undefined, after: Discovery): Discovery {
+  const known = new Set(after.queues.map((queue) => queueKey(queue.arn)));
+  const sources = after.foreign.map((mapping) => queueKey(mapping.queueArn)).filter((key) => !known.has(key));
+  const kept = withTargets(before?.queues ?? [], sources).filter((queue) => !known.has(queueKey(queue.arn)));
+  return kept.length === 0 ? after : { ...after, queues: [...after.queues, ...kept] };
+}
+
+/** The queues with these keys and their redrive targets, transitively. */
+function withTargets(queues: readonly DiscoveredQueue[], keys: readonly QueueKey[]): readonly DiscoveredQueue[] {
+  const byKey = new Map(queues.map((queue) => [queueKey(queue.arn), queue]));
+  const wanted = new Set<DiscoveredQueue>();
+  const open = [...keys];
+  for (let key = open.pop(); key !== undefined; key = open.pop()) {
+    const queue = byKey.get(key);
+    if (queue === undefined || wanted.has(queue)) continue;
+    wanted.add(queue);
+    const target = parseQueueArn(queue.attributes.redrivePolicy?.deadLetterTargetArn ?? '');
+    if (target !== undefined) open.push(queueKey(target));
+  }
+  return queues.filter((queue) => wanted.has(queue));
+}

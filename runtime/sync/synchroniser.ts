@@ -1,0 +1,181 @@
+/**
+ * The synchroniser: asks the source of mappings what is there, and makes the server fit, as a difference.
+ *
+ * One discovery at a time. A sync that is asked for while one is under way waits for that one and then runs once for all who asked meanwhile: whoever asks after a
+ * deployment must not get the answer of a list that was read before it.
+ *
+ * The last good discovery is stored, only when it differs. It lets a server start while its source is unreachable, and it tells the other instances: they hear of the
+ * document and apply it without asking AWS. Applying is serialised whatever its cause, so two discoveries never mix.
+ *
+ * @module
+ */
+import { type Discovery, DiscoveryError, type DiscoverySource } from '../lambda/discovery/source.ts';
+import type { Mapping } from '../lambda/mapping.ts';
+import type { Log } from '../log.ts';
+import type { QueueArn } from '../queue/arn.ts';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { Documents, Signal } from '../store/store.ts';
+import type { Time } from '../time.ts';
+import { applyHolds } from './holds.ts';
+import { reportOf, type SyncReport, stableJson } from './report.ts';
+import { keepForeign, select } from './selection.ts';
+
+const DOCUMENT = 'discovery';
+/** Details of mappings that did not change are read once a day all the same: the timeout of a function changes without its mapping. */
+const DETAILS_MS = 86_400_000;
+
+export interface SynchroniserParts {
+  readonly source: DiscoverySource;
+  readonly documents: Documents;
+  readonly directory: QueueDirectory;
+  /** Serves these mappings from now on, and no others. */
+  readonly serve: (mappings: readonly Mapping[]) => void | Promise<void>;
+  readonly time: Time;
+  readonly log: Log;
+  /** Globs of the queues to consume; empty: all. */
+  readonly queueNames: readonly string[];
+}
+
+/** What is known about the syncs so far, for `/readyz` and the ops page. */
+export interface SyncState {
+  readonly source: string;
+  /** What is served now; absent: nothing was ever found. */
+  readonly discovery?: Discovery;
+  /** Wall clock, milliseconds since the epoch; absent: not since this process began. */
+  readonly succeededAt?: number;
+  /** Why the last sync failed; absent: it did not. */
+  readonly failure?: { readonly message: string; readonly at: number };
+  readonly held: readonly QueueArn[];
+}
+
+export interface Synchroniser {
+  /** Applies what was stored; answers whether there was anything. */
+  restore(): Promise<boolean>;
+  /** `full`: read all details again. Errors: `DiscoveryError`, `StoreUnavailableError`; what was served before is served on. */
+  sync(options?: { readonly full?: boolean }): Promise<SyncReport>;
+  /** To be called with every signal of the store. */
+  heard(signal: Signal): Promise<void>;
+  state(): SyncState;
+}
+
+export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
+  const { source, documents, directory, serve, time, log, queueNames } = parts;
+  /** As the source gave it, not yet selected: the next discovery builds on it. */
+  let found: Discovery | undefined;
+  let storedText: string | undefined;
+  let held: readonly QueueArn[] = [];
+  let succeededAt: number | undefined;
+  let failure: SyncState['failure'];
+
+  let working: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = working.then(work, work);
+    working = result;
+    return result;
+  };
+
+  const apply = async (discovery: Discovery): Promise<SyncReport> => {
+    const before = found === undefined ? undefined : select(found, queueNames);
+    const after = select(discovery, queueNames);
+    await directory.applyDiscovery(after.queues);
+    // Before anything is served: a queue that AWS consumes must not be consumed here as well, not even for a moment.
+    held = await applyHolds(after, directory, documents);
+    await serve(after.mappings);
+    found = discovery;
+    return reportOf(source.description, before, after, held);
+  };
+
+  const discover = async (full: boolean): Promise<SyncReport> => {
+    const overdue = found !== undefined && time.now() - found.detailsReadAt >= DETAILS_MS;
+    try {
+      const discovery = keepForeign(found, await source.discover(found, full || overdue));
+      const report = await apply(discovery);
+      const text = stableJson(discovery);
+      if (text !== storedText) {
+        storedText = text;
+        await documents.put(DOCUMENT, text);
+      }
+      succeededAt = time.now();
+      failure = undefined;
+      logReport(log, report);
+      return report;
+    } catch (error) {
+      failure = { message: messageOf(error), at: time.now() };
+      log.error({ err: error, source: source.description }, 'sync failed; what was found last is served on');
+      throw error;
+    }
+  };
+
+  const load = async (): Promise<boolean> => {
+    const text = await documents.get(DOCUMENT);
+    if (text === undefined || text === storedText) return text !== undefined;
+    // Written by `discover`, of this version or a near one.
+    const discovery = JSON.parse(text) as Discovery;
+    storedText = text;
+    const report = await apply(discovery);
+    log.info({ ...counts(report) }, 'mappings taken from the store');
+    return true;
+  };
+
+  /** The run that has not begun, shared by all who ask before it does. */
+  let next: { readonly promise: Promise<SyncReport>; full: boolean } | undefined;
+
+  return {
+    restore: () => inTurn(load),
+    sync: (options = {}) => {
+      if (next !== undefined) {
+        next.full ||= options.full === true;
+        return next.promise;
+      }
+      const begin = (): Promise<SyncReport> => {
+        next = undefined;
+        return discover(run.full);
+      };
+      const run = { promise: inTurn(begin), full: options.full === true };
+      next = run;
+      return run.promise;
+    },
+    heard: async (signal) => {
+      if (signal.kind === 'gap' || (signal.kind === 'document' && signal.name === DOCUMENT)) await inTurn(load);
+    },
+    state: () => ({
+      source: source.description,
+      held,
+      ...(found === undefined ? {} : { discovery: select(found, queueNames) }),
+      ...(succeededAt === undefined ? {} : { succeededAt }),
+      ...(failure === undefined ? {} : { failure }),
+    }),
+  };
+}
+
+function messageOf(error: unknown): string {
+  // Other errors may carry addresses or worse; their text stays in the log.
+  return error instanceof DiscoveryError ? error.message : 'an unexpected error; see the log';
+}
+
+function counts(report: SyncReport) {
+  const { added, changed, removed, broken, unchanged, held } = report;
+  return {
+    source: report.source,
+    added: added.length,
+    changed: changed.length,
+    removed: removed.length,
+    broken: broken.length,
+    unchanged,
+    held: held.length,
+  };
+}
+
+function logReport(log: Log, report: SyncReport): void {
+  log.info(counts(report), 'synced');
+  for (const mapping of report.broken) log.warn(mapping, 'a mapping cannot be served');
+  for (const queueArn of report.held)
+    log.warn({ queueArn }, 'a queue is on hold: AWS consumes it, because a mapping of it is not disabled');
+  for (const [queueArn, messages] of Object.entries(report.waitingInSqs)) {
+    log.warn(
+      { queueArn, messages },
+      'messages wait in the real queue, where nobody takes them; karin pull brings them here',
+    );
+  }
+  for (const problem of report.problems) log.warn({ problem }, 'discovery');
+}
