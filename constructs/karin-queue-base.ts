@@ -1,4 +1,4 @@
-import { Annotations, type ResourceProps } from 'aws-cdk-lib';
+import { Annotations, type ResourceProps, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -127,10 +127,11 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
    * @param statement the statement, which is not added
    */
   public override addToResourcePolicy(statement: iam.PolicyStatement): iam.AddToResourcePolicyResult {
-    const principals = Object.values(statement.toJSON().Principal ?? {})
-      .flat()
-      .map((principal) => (typeof principal === 'string' ? `'${principal}'` : 'another account'));
-    const who = principals.length === 0 ? 'the principal of this statement' : principals.join(', ');
+    // Service principals are tokens, because their names differ between partitions.
+    const { Principal: principal } = Stack.of(this).resolve(statement.toStatementJson());
+    const names: unknown[] =
+      typeof principal === 'object' && principal !== null ? Object.values(principal).flat() : [principal];
+    const who = names.map((name) => (typeof name === 'string' ? `'${name}'` : 'another account')).join(', ');
     throw new Error(
       `${this.node.path}: ${who} would deliver to Amazon SQS, not to Karin: a resource policy opens the anchor queue, which stays empty and which nobody reads, so the messages would be lost; send through a Lambda function that calls queue.bindEnvironment(fn), or use an sqs.Queue for this source`,
     );

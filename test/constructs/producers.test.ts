@@ -1,0 +1,148 @@
+import { App, CfnParameter, SecretValue } from 'aws-cdk-lib';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
+import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { describe, expect, it } from 'vitest';
+import { KarinQueue } from '../../constructs/index.ts';
+import { ENDPOINT, onlyResource, testApp, testFunction, testStack } from './support/stacks.ts';
+
+function variablesOf(stack: ReturnType<typeof testStack>): unknown {
+  const environment = onlyResource(Template.fromStack(stack), 'AWS::Lambda::Function').Properties['Environment'];
+  return typeof environment === 'object' && environment !== null ? Reflect.get(environment, 'Variables') : undefined;
+}
+
+describe('bindEnvironment', () => {
+  it('sets the queue URL and the endpoint', () => {
+    const stack = testStack();
+    const queue = new KarinQueue(stack, 'Jobs');
+    const fn = testFunction(stack);
+    queue.bindEnvironment(fn);
+    queue.bindEnvironment(fn);
+    expect(variablesOf(stack)).toEqual({
+      AWS_ENDPOINT_URL_SQS: ENDPOINT,
+      QUEUE_URL: { 'Fn::Join': ['', [`${ENDPOINT}/111122223333/`, { 'Fn::GetAtt': ['JobsDF1CC2D4', 'QueueName'] }]] },
+    });
+  });
+
+  it('binds several queues under names of their own', () => {
+    const stack = testStack();
+    const fn = testFunction(stack);
+    new KarinQueue(stack, 'Jobs').bindEnvironment(fn, { urlVariable: 'JOBS_URL' });
+    new KarinQueue(stack, 'Mails').bindEnvironment(fn, { urlVariable: 'MAILS_URL' });
+    expect(variablesOf(stack)).toMatchObject({ JOBS_URL: expect.anything(), MAILS_URL: expect.anything() });
+  });
+
+  it('leaves the endpoint alone on request', () => {
+    const stack = testStack();
+    new KarinQueue(stack, 'Jobs').bindEnvironment(testFunction(stack), { endpointVariable: false });
+    expect(variablesOf(stack)).not.toHaveProperty('AWS_ENDPOINT_URL_SQS');
+  });
+
+  it('fails where a second queue would overwrite the first', () => {
+    const stack = testStack();
+    const fn = testFunction(stack);
+    new KarinQueue(stack, 'Jobs').bindEnvironment(fn);
+    expect(() => new KarinQueue(stack, 'Mails').bindEnvironment(fn)).toThrow(
+      "already has the environment variable 'QUEUE_URL' for another queue; pass another 'urlVariable'",
+    );
+    const elsewhere = new KarinQueue(stack, 'Elsewhere', { endpoint: 'https://other.example.com' });
+    expect(() => elsewhere.bindEnvironment(fn, { urlVariable: 'OTHER' })).toThrow('must share an endpoint');
+  });
+});
+
+describe('a capability', () => {
+  it('reaches the producer as a dynamic reference, and stands in no template', () => {
+    const stack = testStack();
+    const secret = new secretsmanager.Secret(stack, 'Capability');
+    const queue = new KarinQueue(stack, 'Jobs', { capability: secret.secretValue });
+    queue.bindEnvironment(testFunction(stack));
+    const reference = ['{{resolve:secretsmanager:', expect.anything(), ':SecretString:::}}'];
+    expect(variablesOf(stack)).toMatchObject({
+      AWS_ENDPOINT_URL_SQS: { 'Fn::Join': ['', [`${ENDPOINT}/k/${reference[0]}`, reference[1], reference[2]]] },
+      QUEUE_URL: { 'Fn::Join': ['', expect.arrayContaining([`${ENDPOINT}/k/${reference[0]}`])] },
+    });
+  });
+
+  it('may be named by its secret, or be a parameter that nobody sees', () => {
+    const stack = testStack();
+    const parameter = new CfnParameter(stack, 'Parameter', { noEcho: true });
+    new KarinQueue(stack, 'A', { capability: SecretValue.secretsManager('karin/send') });
+    const queue = new KarinQueue(stack, 'B', { capability: SecretValue.cfnParameter(parameter) });
+    expect(stack.resolve(queue.endpoint)).toEqual({ 'Fn::Join': ['', [`${ENDPOINT}/k/`, { Ref: 'Parameter' }]] });
+  });
+
+  it('fails as plain text, without repeating it', () => {
+    const define = () =>
+      new KarinQueue(testStack(), 'Jobs', { capability: SecretValue.unsafePlainText('c0ffee-c0ffee') });
+    expect(define).toThrow('capability would stand in the template as plain text; use SecretValue.secretsManager(...)');
+    expect(define).not.toThrow('c0ffee');
+  });
+
+  it('works where CDK checks the use of secrets', () => {
+    const stack = testStack('Stack', testApp({ context: { '@aws-cdk/core:checkSecretUsage': true } }));
+    const queue = new KarinQueue(stack, 'Jobs', { capability: SecretValue.secretsManager('karin/send') });
+    queue.bindEnvironment(testFunction(stack));
+    expect(JSON.stringify(variablesOf(stack))).toContain('{{resolve:secretsmanager:karin/send:SecretString:::}}');
+  });
+});
+
+describe('grants', () => {
+  it.each([
+    ['sendMessages', 'grantSendMessages', 'sqs:SendMessage'],
+    ['consumeMessages', 'grantConsumeMessages', 'sqs:ReceiveMessage'],
+    ['purge', 'grantPurge', 'sqs:PurgeQueue'],
+  ] as const)('%s and %s name the anchor', (facade, alias, action) => {
+    const stack = testStack();
+    const queue = new KarinQueue(stack, 'Jobs');
+    const [one, other] = ['One', 'Other'].map(
+      (id) => new iam.Role(stack, id, { assumedBy: new iam.AccountRootPrincipal() }),
+    );
+    if (one === undefined || other === undefined) throw new Error('two roles were defined');
+    queue.grants[facade](one);
+    queue[alias](other);
+    const template = Template.fromStack(stack);
+    template.resourcePropertiesCountIs(
+      'AWS::IAM::Policy',
+      {
+        PolicyDocument: {
+          Statement: [
+            {
+              Action: Match.arrayWith([action]),
+              Resource: { 'Fn::GetAtt': ['JobsDF1CC2D4', 'Arn'] },
+            },
+          ],
+        },
+      },
+      2,
+    );
+  });
+});
+
+describe('metrics', () => {
+  it('are not those of the anchor, and say once that something must feed them', () => {
+    const stack = testStack();
+    const queue = new KarinQueue(stack, 'Jobs');
+    const metrics = [
+      queue.metricApproximateNumberOfMessagesVisible(),
+      queue.metricApproximateAgeOfOldestMessage({ statistic: 'p99' }),
+      queue.metric('NumberOfMessagesSent'),
+    ];
+    for (const metric of metrics) {
+      expect(metric).toBeInstanceOf(Metric);
+      expect(metric.namespace).toBe('Karin');
+      expect(metric.dimensions).toEqual({ QueueName: queue.queueName });
+    }
+    expect(metrics[1]?.statistic).toBe('p99');
+    metrics[0]?.createAlarm(stack, 'Alarm', { threshold: 1, evaluationPeriods: 1 });
+    const found = Annotations.fromStack(stack).findWarning('*', Match.stringLikeRegexp('karin-queue:metrics'));
+    expect(found).toHaveLength(1);
+  });
+
+  it('of other queues stay those of Amazon SQS', () => {
+    const stack = testStack('Stack', new App());
+    const metric = new Metric({ namespace: 'AWS/SQS', metricName: 'NumberOfMessagesSent' });
+    metric.createAlarm(stack, 'Alarm', { threshold: 1, evaluationPeriods: 1 });
+    expect(onlyResource(Template.fromStack(stack), 'AWS::CloudWatch::Alarm').Properties['Namespace']).toBe('AWS/SQS');
+  });
+});
