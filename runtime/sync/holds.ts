@@ -11,7 +11,7 @@ import { type QueueArn, type QueueKey, queueKey } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { Documents } from '../store/store.ts';
 
-const DOCUMENT = 'sync/held';
+const DOCUMENT = 'sync:held';
 
 /** Sets the modes that `discovery` asks for; answers the queues that are held. Errors: `StoreUnavailableError`. */
 export async function applyHolds(

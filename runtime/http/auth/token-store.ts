@@ -10,7 +10,7 @@ import type { Documents, Signal } from '../../store/store.ts';
 import { type Capability, capabilityId, hashToken, newToken } from './capability.ts';
 import type { Grant } from './grant.ts';
 
-const PREFIX = 'token/';
+const PREFIX = 'token:';
 
 export interface NewToken extends Grant {
   /** Milliseconds since the epoch; absent: never. */

@@ -1,0 +1,125 @@
+/**
+ * What happened lately: the last events of the consumer and the warnings that still stand, for the ops page. Never a body, never a secret.
+ *
+ * @module
+ */
+import type { EventBus } from '../consumer/event-bus.ts';
+import type { ConsumerEvent } from '../consumer/events.ts';
+import type { QueueEvent } from '../queue/queue-events.ts';
+
+/** How many events are kept; at about 200 bytes each they weigh nothing. */
+const KEPT_EVENTS = 200;
+const KEPT_WARNINGS = 100;
+
+export interface Activity {
+  /** Wall clock, milliseconds since the epoch. */
+  readonly at: number;
+  readonly kind: ConsumerEvent['kind'] | 'queue-warning';
+  /** `region:account:name`. */
+  readonly queue: string;
+  readonly mapping?: string;
+  /** A sentence without message bodies. */
+  readonly text: string;
+  readonly level: 'info' | 'good' | 'bad';
+}
+
+export interface ActivityLog {
+  /** Newest first. */
+  recent(): readonly Activity[];
+  /** Warnings, newest first, each cause once. */
+  warnings(): readonly Activity[];
+  /** Takes what a queue warns of by itself, beside the events of the consumer. */
+  queueWarned(event: QueueEvent & { readonly kind: 'queue-warning' }): void;
+}
+
+/** Listens to `bus` from now on. `now`: wall clock, milliseconds since the epoch. */
+export function createActivityLog(bus: EventBus, now: () => number): ActivityLog {
+  const ring: Activity[] = [];
+  const warnings = new Map<string, Activity>();
+
+  const keep = (activity: Activity): void => {
+    ring.push(activity);
+    if (ring.length > KEPT_EVENTS) ring.shift();
+  };
+  const warn = (cause: string, activity: Activity): void => {
+    warnings.delete(cause);
+    warnings.set(cause, activity);
+    for (const oldest of warnings.keys()) {
+      if (warnings.size <= KEPT_WARNINGS) break;
+      warnings.delete(oldest);
+    }
+  };
+
+  bus.subscribe((event) => {
+    const described = describe(event);
+    if (described === undefined) return;
+    const activity: Activity = {
+      at: now(),
+      kind: event.kind,
+      queue: event.queue,
+      ...('mapping' in event ? { mapping: event.mapping } : {}),
+      ...described,
+    };
+    keep(activity);
+    if (event.kind === 'warning') warn(`${event.mapping} ${event.what}`, activity);
+    if (event.kind === 'mapping-stopped') {
+      for (const [cause, warning] of warnings) if (warning.mapping === event.mapping) warnings.delete(cause);
+    }
+  });
+  return {
+    recent: () => [...ring].reverse(),
+    warnings: () => [...warnings.values()].reverse(),
+    queueWarned: ({ queue, what, detail }) => {
+      const activity: Activity = { at: now(), kind: 'queue-warning', queue, text: `${what}: ${detail}`, level: 'bad' };
+      keep(activity);
+      warn(`${queue} ${what}`, activity);
+    },
+  };
+}
+
+function describe(event: ConsumerEvent): Pick<Activity, 'text' | 'level'> | undefined {
+  switch (event.kind) {
+    case 'invoked':
+      return event.attempt === 1
+        ? {
+            text: `${messages(event.messageIds)} sent to ${nameOf(event.functionArn)}, ${event.payloadBytes} bytes`,
+            level: 'info',
+          }
+        : { text: `attempt ${event.attempt} of ${messages(event.messageIds)}`, level: 'info' };
+    case 'retrying':
+      return { text: `${event.reason}; again in ${Math.round(event.inMs)} ms`, level: 'info' };
+    case 'succeeded':
+      return event.failedIds.length === 0
+        ? { text: `${messages(event.messageIds)} handled in ${Math.round(event.durationMs)} ms`, level: 'good' }
+        : { text: `${event.failedIds.length} of ${messages(event.messageIds)} reported as failed`, level: 'bad' };
+    case 'failed':
+      return { text: `${messages(event.messageIds)} failed, ${event.reason}: ${event.detail}`, level: 'bad' };
+    case 'filtered-out':
+      return { text: `${messages(event.messageIds)} deleted: no filter matched`, level: 'info' };
+    case 'released':
+      return { text: `${messages(event.messageIds)} given back: ${event.why}`, level: 'info' };
+    case 'dead-lettered':
+      return { text: `${messages(event.messageIds)} moved to ${event.target.split(':').at(-1)}`, level: 'bad' };
+    case 'expired':
+      return { text: `${event.count} past the retention period, removed`, level: 'bad' };
+    case 'mapping-started':
+      return { text: 'mapping served', level: 'good' };
+    case 'mapping-stopped':
+      return { text: `mapping no longer served: ${event.why}`, level: 'info' };
+    case 'warning':
+      return { text: `${event.what}: ${event.detail}`, level: 'bad' };
+    // Part of every successful batch; showing them would hide the rest.
+    case 'leased':
+    case 'deleted':
+      return undefined;
+  }
+}
+
+function messages(ids: readonly string[]): string {
+  return ids.length === 1 ? '1 message' : `${ids.length} messages`;
+}
+
+/** The name of a function, with its alias or version if it has one. */
+export function nameOf(functionArn: string): string {
+  return functionArn.split(':').slice(6).join(':') || functionArn;
+}

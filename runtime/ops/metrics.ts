@@ -1,0 +1,207 @@
+/**
+ * What `/metrics` says. Counters of the consumer bear the names of AWS's own event source mapping metrics (`PolledEventCount` is
+ * `karin_polled_event_count_total`), so that a dashboard can show both.
+ *
+ * The depths of queues cost the store a call for each queue, and Prometheus asks every few seconds: they come only with `/metrics?depth=1`.
+ *
+ * @module
+ */
+import type { EventBus } from '../consumer/event-bus.ts';
+import type { MetricCounts, MetricName } from '../consumer/metric-counts.ts';
+import type { Mapping } from '../lambda/mapping.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { SyncState } from '../sync/synchroniser.ts';
+import { nameOf } from './activity.ts';
+import { exposition, type Labels, type MetricFamily } from './exposition.ts';
+import type { Health } from './health.ts';
+
+/** Requests answered, by status. */
+export interface Traffic {
+  answered(status: number): void;
+  byStatus(): ReadonlyMap<number, number>;
+}
+
+export function createTraffic(): Traffic {
+  const counts = new Map<number, number>();
+  return {
+    answered: (status) => {
+      counts.set(status, (counts.get(status) ?? 0) + 1);
+    },
+    byStatus: () => counts,
+  };
+}
+
+export interface MetricsParts {
+  readonly bus: EventBus;
+  readonly counts: MetricCounts;
+  readonly traffic: Traffic;
+  readonly health: Health;
+  readonly syncState: () => SyncState | undefined;
+  readonly queues: () => readonly Queue[];
+  /** Failed attempts to get in, since the process began. */
+  readonly failedAttempts: () => number;
+  readonly version: string;
+}
+
+export interface Metrics {
+  /** The whole page. Errors: `StoreUnavailableError`, only with `depth`. */
+  page(options: { readonly depth: boolean }): Promise<string>;
+}
+
+const HELP: Readonly<Record<MetricName, string>> = {
+  PolledEventCount: 'Messages read from the queue, every receive counted',
+  FilteredOutEventCount: 'Messages deleted because no filter matched',
+  InvokedEventCount: 'Messages shown to the function, every attempt counted',
+  FailedInvokeEventCount: 'Messages of failed batches, or reported as failed',
+  DeletedEventCount: 'Messages deleted after success, filtered-out ones included',
+};
+// Object.keys widens to string[]; the record above has exactly these keys.
+const METRIC_NAMES = Object.keys(HELP) as MetricName[];
+
+export function createMetrics(parts: MetricsParts): Metrics {
+  const invokes = new Map<string, { count: number; seconds: number }>();
+  const moved = { deadLettered: new Map<string, number>(), expired: new Map<string, number>() };
+  parts.bus.subscribe((event) => {
+    if (event.kind === 'succeeded' || event.kind === 'failed') {
+      const sum = invokes.get(event.mapping) ?? { count: 0, seconds: 0 };
+      invokes.set(event.mapping, { count: sum.count + 1, seconds: sum.seconds + event.durationMs / 1000 });
+    }
+    if (event.kind === 'dead-lettered') add(moved.deadLettered, event.queue, event.messageIds.length);
+    if (event.kind === 'expired') add(moved.expired, event.queue, event.count);
+  });
+
+  const mappingFamilies = (): readonly MetricFamily[] => {
+    const mappings = new Map((parts.syncState()?.discovery?.mappings ?? []).map((mapping) => [mapping.uuid, mapping]));
+    const labels = (uuid: string): Labels => mappingLabels(uuid, mappings.get(uuid));
+    const counts = [...parts.counts.byMapping()];
+    const sums = [...invokes];
+    return [
+      ...METRIC_NAMES.map((name) => ({
+        name: `karin_${snakeCase(name)}_total`,
+        type: 'counter' as const,
+        help: `${HELP[name]}.`,
+        samples: counts.map(([uuid, count]) => ({ labels: labels(uuid), value: count[name] })),
+      })),
+      counter(
+        'karin_invocations_total',
+        'Invokes that came to an end, whatever the outcome.',
+        sums,
+        labels,
+        (sum) => sum.count,
+      ),
+      counter('karin_invocation_seconds_total', 'Seconds spent in them.', sums, labels, (sum) => sum.seconds),
+    ];
+  };
+
+  const queueFamilies = (): readonly MetricFamily[] => {
+    const labels = (queue: string): Labels => ({ queue });
+    return [
+      counter(
+        'karin_dead_lettered_messages_total',
+        'Messages moved to a dead-letter queue.',
+        [...moved.deadLettered],
+        labels,
+      ),
+      counter(
+        'karin_expired_messages_total',
+        'Messages removed past the retention period.',
+        [...moved.expired],
+        labels,
+      ),
+    ];
+  };
+
+  const depthFamily = async (): Promise<MetricFamily> => {
+    const queues = parts.queues();
+    const depths = await Promise.all(queues.map((queue) => queue.depth()));
+    return gauge(
+      'karin_queue_messages',
+      'Messages in the queue, by state.',
+      depths.flatMap((depth, index) =>
+        Object.entries({ visible: depth.visible, delayed: depth.delayed, in_flight: depth.inFlight }).map(
+          ([state, value]) => ({ labels: { queue: queues[index]?.key ?? '', state }, value }),
+        ),
+      ),
+    );
+  };
+
+  const serverFamilies = (): readonly MetricFamily[] => {
+    const readiness = parts.health.readiness();
+    const state = parts.syncState();
+    const discovery = state?.discovery;
+    return [
+      gauge('karin_info', 'Always 1; the version of the server.', [{ labels: { version: parts.version }, value: 1 }]),
+      gauge('karin_ready', '1 if requests should be sent here.', [{ value: Number(readiness.ready) }]),
+      gauge('karin_store_reachable', '1 if the store of messages can be reached.', [
+        { value: Number(readiness.store.ok) },
+      ]),
+      gauge('karin_discovery_ok', '1 if the last sync succeeded.', [{ value: Number(readiness.discovery.ok) }]),
+      gauge(
+        'karin_discovery_timestamp_seconds',
+        'When the last sync succeeded, seconds since the epoch.',
+        state?.succeededAt === undefined ? [] : [{ value: state.succeededAt / 1000 }],
+      ),
+      gauge('karin_mappings', 'Event source mappings, by state.', [
+        { labels: { state: 'served' }, value: discovery?.mappings.length ?? 0 },
+        { labels: { state: 'broken' }, value: discovery?.broken.length ?? 0 },
+      ]),
+      gauge('karin_queues', 'Queues that exist.', [{ value: parts.queues().length }]),
+      {
+        name: 'karin_http_responses_total',
+        type: 'counter',
+        help: 'HTTP responses, by status.',
+        samples: [...parts.traffic.byStatus()].map(([status, value]) => ({ labels: { status: `${status}` }, value })),
+      },
+      {
+        name: 'karin_failed_attempts_total',
+        type: 'counter',
+        help: 'Requests with a wrong credential.',
+        samples: [{ value: parts.failedAttempts() }],
+      },
+      gauge('process_resident_memory_bytes', 'Resident memory, bytes.', [{ value: process.memoryUsage.rss() }]),
+      gauge('process_uptime_seconds', 'Seconds since the process began.', [{ value: process.uptime() }]),
+    ];
+  };
+
+  return {
+    page: async ({ depth }) =>
+      exposition([
+        ...serverFamilies(),
+        ...mappingFamilies(),
+        ...queueFamilies(),
+        ...(depth ? [await depthFamily()] : []),
+      ]),
+  };
+}
+
+function add(counts: Map<string, number>, name: string, by: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + by);
+}
+
+function gauge(name: string, help: string, samples: MetricFamily['samples']): MetricFamily {
+  return { name, type: 'gauge', help, samples };
+}
+
+function counter<T>(
+  name: string,
+  help: string,
+  entries: readonly (readonly [string, T])[],
+  labels: (key: string) => Labels,
+  value: (entry: T) => number = Number,
+): MetricFamily {
+  return {
+    name,
+    type: 'counter',
+    help,
+    samples: entries.map(([key, entry]) => ({ labels: labels(key), value: value(entry) })),
+  };
+}
+
+function mappingLabels(uuid: string, mapping: Mapping | undefined): Labels {
+  if (mapping === undefined) return { mapping: uuid };
+  return { mapping: uuid, queue: mapping.queueArn.name, function: nameOf(mapping.functionArn) };
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+}
