@@ -26,6 +26,8 @@ export const MAX_WAIT_SECONDS = 20;
 export const RETENTION_SECONDS = { least: 60, most: 1_209_600 } as const;
 /** `KmsDataKeyReusePeriodSeconds`, seconds; `usual` where a key is set without it. */
 export const KMS_REUSE_SECONDS = { least: 60, most: 86_400, usual: 300 } as const;
+/** `KmsMasterKeyId`, characters: an ARN, an id or an alias. */
+export const MAX_KMS_KEY_LENGTH = 2_048;
 /** Entries of one page of ListQueues and ListDeadLetterSourceQueues. */
 export const MAX_PAGE = 1_000;
 /** Results of ListMessageMoveTasks. */

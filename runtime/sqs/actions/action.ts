@@ -1,0 +1,99 @@
+/**
+ * What an action of the SQS API is, and what it works with.
+ *
+ * @module
+ */
+import type { QueueArn } from '../../queue/arn.ts';
+import { queueKey } from '../../queue/arn.ts';
+import type { QueueDirectory } from '../../queue/directory.ts';
+import type { MoveTasks } from '../../queue/move-task.ts';
+import type { Queue } from '../../queue/queue.ts';
+import type { Randomness } from '../../time.ts';
+import { SqsError } from '../errors.ts';
+import type { ActionName, Input, Output } from '../protocol/model.ts';
+import type { PurgeInterval } from '../purge-interval.ts';
+import { parseQueueUrl } from '../queue-url.ts';
+import type { Caller, Scope } from '../request.ts';
+
+/** What the actions of one server share. */
+export interface Services {
+  readonly directory: QueueDirectory;
+  readonly moveTasks: MoveTasks;
+  readonly purges: PurgeInterval;
+  readonly randomness: Randomness;
+  /** The longest `DelaySeconds` of a message; 900 as in SQS, more where the operator allows it. */
+  readonly maxDelaySeconds: number;
+}
+
+/** What one request brings beside its input. */
+export interface Call extends Services {
+  readonly caller: Caller;
+  /** What QueueUrls in the answer begin with. */
+  readonly endpoint: string;
+  readonly signal: AbortSignal;
+  /** The `X-Amzn-Trace-Id` header. */
+  readonly traceHeader: string | undefined;
+}
+
+export interface Action<N extends ActionName> {
+  /** Errors: `SqsError`, and those of the store. */
+  run(input: Input<N>, call: Call): Promise<Output<N>>;
+}
+
+/** What a caller needs for an action: one scope, or any of them for what only reads. */
+export type Need = Scope | 'any';
+
+const EVERY_SCOPE: readonly Scope[] = ['send', 'consume', 'manage'];
+
+/** Errors: `AccessDenied`, before anything is said about whether the queue exists. */
+export function authorize(action: ActionName, need: Need, call: Pick<Call, 'caller'>, arn?: QueueArn): void {
+  const scopes = need === 'any' ? EVERY_SCOPE : [need];
+  if (scopes.some((scope) => call.caller.allows(scope, arn?.name))) return;
+  const resource = arn === undefined ? 'any queue' : `queue ${arn.name}`;
+  const scope = need === 'any' ? 'any scope' : `the scope "${need}"`;
+  throw new SqsError(
+    'AccessDenied',
+    `${call.caller.senderId} is not authorized to perform: sqs:${action} on ${resource}. Its credential needs ${scope} for it.`,
+  );
+}
+
+/** Whether the caller has any scope for a queue. */
+export function mayRead(call: Pick<Call, 'caller'>, arn: QueueArn): boolean {
+  return EVERY_SCOPE.some((scope) => call.caller.allows(scope, arn.name));
+}
+
+/** The queue of this identity. Errors: `QueueDoesNotExist`. */
+export async function requireQueue(call: Pick<Call, 'directory'>, arn: QueueArn): Promise<Queue> {
+  const queue = await call.directory.find(queueKey(arn));
+  if (queue === undefined) throw new SqsError('QueueDoesNotExist');
+  return queue;
+}
+
+/** An action on the queue of its QueueUrl: authorizes, finds the queue, runs. */
+export function queueAction<N extends ActionName>(
+  name: N,
+  need: Need,
+  run: (queue: Queue, input: Input<N>, call: Call) => Promise<Output<N>>,
+): Action<N> {
+  return {
+    async run(input, call) {
+      // Every caller of this function names an action whose input has a QueueUrl; the type of a generic input cannot say so.
+      const { QueueUrl } = input as { readonly QueueUrl?: string };
+      const arn = parseQueueUrl(QueueUrl, call.caller);
+      authorize(name, need, call, arn);
+      return run(await requireQueue(call, arn), input, call);
+    },
+  };
+}
+
+/** Errors: `UnsupportedOperation`, if AWS owns the queue: its attributes, tags and existence are changed there. */
+export function requireOwn(queue: Queue, action: ActionName): void {
+  const { origin } = queue.definition;
+  if (origin === 'api') return;
+  if (origin === 'left-over' && action === 'DeleteQueue') return;
+  const why =
+    origin === 'aws'
+      ? 'belongs to AWS: change it in AWS, then sync (POST /sync)'
+      : 'is no longer named by AWS and only kept until its messages are gone: receive, move, purge or delete them';
+  throw new SqsError('UnsupportedOperation', `${action} is not supported here: queue ${queue.arn.name} ${why}.`);
+}

@@ -1,0 +1,66 @@
+import { isFifoName, queueKey } from '../../queue/arn.ts';
+import type { Queue } from '../../queue/queue.ts';
+import { DEFAULT_ATTRIBUTES } from '../../queue/queue-definition.ts';
+import { SqsError } from '../errors.ts';
+import { QUEUE_NAME } from '../limits.ts';
+import { applyAttributes, firstDifference } from '../queue-attributes.ts';
+import { formatQueueUrl, queueArn } from '../queue-url.ts';
+import { checkRedriveTarget } from '../redrive.ts';
+import { mergeTags } from '../tags.ts';
+import { type Action, authorize } from './action.ts';
+
+/** Idempotent: a queue that is there with the same values of the given attributes is answered, whoever made it. */
+export const createQueue: Action<'CreateQueue'> = {
+  async run(input, call) {
+    const given = input.Attributes ?? new Map<string, string>();
+    const name = checkName(input.QueueName, given);
+    const arn = queueArn(call.caller.account, name, call.caller.region);
+    authorize('CreateQueue', 'manage', call, arn);
+    const answer = { QueueUrl: formatQueueUrl(call.endpoint, arn) };
+
+    const existing = await call.directory.find(queueKey(arn));
+    if (existing !== undefined) {
+      checkSame(existing, given);
+      return answer;
+    }
+    const attributes = applyAttributes(DEFAULT_ATTRIBUTES, given, isFifoName(name));
+    await checkRedriveTarget(call.directory, arn, attributes);
+    const tags = mergeTags({}, input.tags ?? new Map(), name);
+    if (await call.directory.deletedRecently(queueKey(arn))) throw new SqsError('QueueDeletedRecently');
+    const { queue, exists } = await call.directory.create(arn, attributes, tags);
+    // Another caller may have been faster.
+    if (exists) checkSame(queue, given);
+    return answer;
+  },
+};
+
+/** The suffix `.fifo` and the attribute `FifoQueue` belong together. */
+function checkName(name: string | undefined, given: ReadonlyMap<string, string>): string {
+  if (name === undefined) {
+    throw new SqsError(
+      'InvalidParameterValue',
+      'Value for parameter QueueName is invalid. Reason: Must specify a queue name.',
+    );
+  }
+  if (name === '') throw new SqsError('InvalidParameterValue', 'Queue name cannot be empty');
+  if (!QUEUE_NAME.test(name) || (isFifoName(name) && !given.has('FifoQueue'))) {
+    throw new SqsError(
+      'InvalidParameterValue',
+      'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length',
+    );
+  }
+  if (isFifoName(name) && given.get('FifoQueue') !== 'true') {
+    throw new SqsError('InvalidAttributeName', 'Unknown Attribute FifoQueue.');
+  }
+  return name;
+}
+
+function checkSame(queue: Queue, given: ReadonlyMap<string, string>): void {
+  const { attributes, fifo } = queue.definition;
+  const different = firstDifference(given, attributes, applyAttributes(attributes, given, fifo));
+  if (different === undefined) return;
+  throw new SqsError(
+    'QueueNameExists',
+    `A queue already exists with the same name and a different value for attribute ${different}`,
+  );
+}

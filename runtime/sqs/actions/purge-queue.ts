@@ -1,0 +1,13 @@
+import { SqsError } from '../errors.ts';
+import { queueAction } from './action.ts';
+
+export const purgeQueue = queueAction('PurgeQueue', 'manage', async (queue, _input, call) => {
+  if (!(await call.purges.begin(queue.key))) {
+    throw new SqsError(
+      'PurgeQueueInProgress',
+      `Only one PurgeQueue operation on ${queue.arn.name} is allowed every 60 seconds.`,
+    );
+  }
+  await queue.purge();
+  return undefined;
+});

@@ -1,0 +1,8 @@
+import { mergeTags } from '../tags.ts';
+import { queueAction, requireOwn } from './action.ts';
+
+export const tagQueue = queueAction('TagQueue', 'manage', async (queue, input, call) => {
+  requireOwn(queue, 'TagQueue');
+  await call.directory.setTags(queue, mergeTags(queue.definition.tags, input.Tags, queue.arn.name));
+  return undefined;
+});

@@ -1,0 +1,189 @@
+/**
+ * The SQS API: one HTTP request in, one answer out, in the protocol of the request. Everything that is thrown below becomes an answer here and nowhere else.
+ *
+ * @module
+ */
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { MoveTasks } from '../queue/move-task.ts';
+import { InFlightLimitError } from '../queue/queue.ts';
+import { type Documents, StoreFullError, StoreUnavailableError } from '../store/store.ts';
+import type { Randomness, Time } from '../time.ts';
+import type { Call, Services } from './actions/action.ts';
+import { ACTIONS } from './actions/registry.ts';
+import { echo, SqsError } from './errors.ts';
+import { FORBIDDEN_CHARACTER } from './limits.ts';
+import { isForm, protocolOf, queryFormatOf } from './protocol/content-type.ts';
+import type { Decoded } from './protocol/decoded.ts';
+import { Form } from './protocol/form.ts';
+import { decodeJson, encodeJson, jsonError, jsonSuccess } from './protocol/json.ts';
+import { type ActionName, type Input, isActionName, MODEL, type Output } from './protocol/model.ts';
+import { createQueryAnswers, type QueryAnswers } from './protocol/query.ts';
+import type { StructureShape } from './protocol/shape.ts';
+import { createPurgeInterval } from './purge-interval.ts';
+import type { SqsRequest, SqsRequestHead, SqsResponse } from './request.ts';
+
+export interface SqsApiOptions {
+  readonly directory: QueueDirectory;
+  readonly moveTasks: MoveTasks;
+  /** The store's documents: when each queue was last purged. */
+  readonly documents: Documents;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  /** The longest `DelaySeconds` of a message, 900 to 1,209,600 seconds; 900 as SQS. */
+  readonly maxDelaySeconds: number;
+  /** Takes what nobody foresaw; the caller is told only that it happened, and the request id. */
+  readonly report: (
+    error: unknown,
+    request: { readonly requestId: string; readonly action: string | undefined },
+  ) => void;
+}
+
+export interface SqsApi {
+  /** Answers a request. Never rejects. */
+  handle(request: SqsRequest): Promise<SqsResponse>;
+  /** Renders an error that was decided before the API was asked (credentials, size), in the protocol of the request. */
+  refuse(request: SqsRequestHead, error: SqsError): Promise<SqsResponse>;
+}
+
+/** Where SQS has these two, only its root answers them. */
+const NOT_ON_A_QUEUE: ReadonlySet<string> = new Set(['CreateQueue', 'ListQueues']);
+
+export function createSqsApi(options: SqsApiOptions): SqsApi {
+  const { directory, moveTasks, randomness, maxDelaySeconds, report } = options;
+  const services = {
+    directory,
+    moveTasks,
+    randomness,
+    maxDelaySeconds,
+    purges: createPurgeInterval(options.documents, options.time),
+  };
+  const query = createQueryAnswers();
+
+  const refuse = async (request: SqsRequestHead, error: SqsError): Promise<SqsResponse> =>
+    protocolOf(request) === 'json'
+      ? jsonError(request.requestId, error)
+      : query.error(request.requestId, error, queryFormatOf(request));
+
+  return {
+    refuse,
+    async handle(request) {
+      let action: string | undefined;
+      try {
+        if (protocolOf(request) === 'json') {
+          action = jsonAction(request);
+          return await handleJson(request, requireAction(action), services);
+        }
+        const form = formOf(request);
+        action = form?.get('Action');
+        if (form === undefined || action === undefined) return query.noAction(request.requestId);
+        if (isOnQueue(request) && NOT_ON_A_QUEUE.has(action)) throw invalidAction(action);
+        return await handleQuery(request, requireAction(action), form, services, query);
+      } catch (error) {
+        const known = asSqsError(error);
+        if (known !== undefined) return refuse(request, known);
+        report(error, { requestId: request.requestId, action });
+        return refuse(request, new SqsError('InternalFailure'));
+      }
+    },
+  };
+}
+
+async function handleJson<N extends ActionName>(
+  request: SqsRequest,
+  name: N,
+  services: Services,
+): Promise<SqsResponse> {
+  const input = decodeJson<StructureShape>(MODEL[name].input, request.body);
+  const output = await run(name, input, request, services);
+  const shape = outputShape(name);
+  return jsonSuccess(request.requestId, shape === undefined ? '' : encodeJson(shape, output));
+}
+
+async function handleQuery<N extends ActionName>(
+  request: SqsRequest,
+  name: N,
+  form: Form,
+  services: Services,
+  query: QueryAnswers,
+): Promise<SqsResponse> {
+  const output = await run(name, form.decode<StructureShape>(MODEL[name].input), request, services);
+  const shape = outputShape(name);
+  const result = shape === undefined ? undefined : { shape, value: output };
+  return query.success(request.requestId, name, result, queryFormatOf(request));
+}
+
+/** Runs an action on an input that was decoded by its own shape. */
+async function run<N extends ActionName>(
+  name: N,
+  decoded: object,
+  request: SqsRequest,
+  services: Services,
+): Promise<Decoded> {
+  const call: Call = {
+    ...services,
+    caller: request.caller,
+    endpoint: request.endpoint,
+    signal: request.signal,
+    traceHeader: traceHeaderOf(request),
+  };
+  const onPath = 'QueueUrl' in decoded || !isOnQueue(request) ? undefined : request.path;
+  // The decoders walked MODEL[name].input, and the type of an action's input is derived from the same shape; likewise its output.
+  const input = (onPath === undefined ? decoded : { ...decoded, QueueUrl: onPath }) as Input<N>;
+  const output: Output<N> = await ACTIONS[name].run(input, call);
+  return (output ?? {}) as Decoded;
+}
+
+function outputShape(name: ActionName): StructureShape | undefined {
+  const model = MODEL[name];
+  return 'output' in model ? model.output : undefined;
+}
+
+/** `AmazonSQS.SendMessage` -> `SendMessage`; what is none is shown as it came. */
+function jsonAction(request: SqsRequest): string {
+  const target = request.headers('x-amz-target') ?? '';
+  return target.startsWith('AmazonSQS.') ? target.slice('AmazonSQS.'.length) : target;
+}
+
+function requireAction(name: string): ActionName {
+  if (!isActionName(name)) throw invalidAction(name);
+  return name;
+}
+
+function invalidAction(name: string): SqsError {
+  return new SqsError('InvalidAction', `The action ${echo(name)} is not valid for this endpoint.`);
+}
+
+/** The parameters of query string and body; `undefined` if the request cannot be one of the Query protocol. */
+function formOf(request: SqsRequest): Form | undefined {
+  if (request.method !== 'GET' && request.method !== 'POST') return undefined;
+  const hasBody = request.method === 'POST' && request.body.byteLength > 0;
+  if (hasBody && !isForm(request.headers('content-type'))) return undefined;
+  const form = new Form();
+  form.add(request.query);
+  if (hasBody) form.addBody(request.body);
+  return form;
+}
+
+function isOnQueue(request: SqsRequestHead): boolean {
+  return /[^/]/.test(request.path);
+}
+
+/** Set by X-Ray and by API Gateway; anything that could not be given back as text is not one. */
+function traceHeaderOf(request: SqsRequest): string | undefined {
+  const header = request.headers('x-amzn-trace-id');
+  return header === undefined || header === '' || FORBIDDEN_CHARACTER.test(header) ? undefined : header;
+}
+
+/** The answer to an error; `undefined`: nobody foresaw it. */
+function asSqsError(error: unknown): SqsError | undefined {
+  if (error instanceof SqsError) return error;
+  if (error instanceof StoreUnavailableError) return new SqsError('ServiceUnavailable');
+  if (error instanceof StoreFullError) {
+    return new SqsError(
+      'OverLimit',
+      'The store of messages is full, so none can be added. Receive and delete messages, or give the store more memory.',
+    );
+  }
+  if (error instanceof InFlightLimitError) return new SqsError('OverLimit', error.message);
+  return undefined;
+}

@@ -1,0 +1,133 @@
+/**
+ * Requests of the Query protocol: form parameters whose names are paths (`SendMessageBatchRequestEntry.2.MessageAttribute.1.Value.StringValue`).
+ *
+ * The parameters become a tree once, so that no member has to search all names. A list or map item may stand without its index (`AttributeName=All`,
+ * `Attribute.Name=...`), as the API reference of SQS writes it.
+ *
+ * @module
+ */
+import { SqsError } from '../errors.ts';
+import { type Decoded, type DecodedStructure, decodeBase64, decodeUtf8, typed } from './decoded.ts';
+import { type MapShape, type Shape, type StructureShape, type Value, wireName } from './shape.ts';
+
+/** Far above what the largest valid request has: ten entries with ten attributes each are some five hundred. */
+const MOST_PARAMETERS = 4_096;
+
+interface Node {
+  value?: string;
+  readonly children: Map<string, Node>;
+}
+
+/** The parameters of one request. */
+export class Form {
+  readonly #root: Node = { children: new Map() };
+  #count = 0;
+
+  /** Adds the parameters of a query string or of a form body; a later one of the same name wins. Errors: `MalformedInput`. */
+  add(text: string): void {
+    if (text === '') return;
+    for (const pair of text.split('&')) {
+      if (pair === '') continue;
+      this.#count += 1;
+      if (this.#count > MOST_PARAMETERS) {
+        throw new SqsError('MalformedInput', `The request has more than ${MOST_PARAMETERS} parameters.`);
+      }
+      const equals = pair.indexOf('=');
+      const name = equals === -1 ? pair : pair.slice(0, equals);
+      this.#put(percentDecode(name), equals === -1 ? '' : percentDecode(pair.slice(equals + 1)));
+    }
+  }
+
+  addBody(body: Uint8Array): void {
+    this.add(decodeUtf8(body));
+  }
+
+  /** A parameter without a path, such as `Action`. */
+  get(name: string): string | undefined {
+    return this.#root.children.get(name)?.value;
+  }
+
+  /** The members of an action's input. Errors: `MalformedInput`, `MissingParameter`. */
+  decode<S extends StructureShape>(shape: S): Value<S> {
+    return typed(shape, structureOf(shape, this.#root));
+  }
+
+  #put(name: string, value: string): void {
+    let node = this.#root;
+    for (const step of name.split('.')) {
+      let next = node.children.get(step);
+      if (next === undefined) {
+        next = { children: new Map() };
+        node.children.set(step, next);
+      }
+      node = next;
+    }
+    node.value = value;
+  }
+}
+
+function percentDecode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    throw new SqsError('MalformedInput', 'A parameter of the request is not valid percent-encoded UTF-8.');
+  }
+}
+
+function structureOf(shape: StructureShape, node: Node): DecodedStructure {
+  const members: Record<string, Decoded> = {};
+  for (const [name, member] of Object.entries(shape.members)) {
+    const given = decode(member, node.children.get(wireName(name, member)));
+    if (given !== undefined) members[name] = given;
+  }
+  return members;
+}
+
+function decode(shape: Shape, node: Node | undefined): Decoded | undefined {
+  switch (shape.kind) {
+    case 'list':
+      // A form cannot tell an empty list from an absent one.
+      return items(node).flatMap((item) => decode(shape.of, item) ?? []);
+    case 'map':
+      return mapOf(shape, node);
+    case 'structure':
+      return node === undefined ? undefined : structureOf(shape, node);
+    case 'integer':
+      return node?.value === undefined ? undefined : integerOf(node.value);
+    case 'blob':
+      return node?.value === undefined ? undefined : decodeBase64(node.value);
+    case 'boolean':
+      return node?.value === undefined ? undefined : node.value === 'true';
+    case 'string':
+      return node?.value;
+  }
+}
+
+function mapOf(shape: MapShape, node: Node | undefined): ReadonlyMap<string, Decoded> | undefined {
+  const entries = new Map<string, Decoded>();
+  for (const item of items(node)) {
+    const name = item.children.get(shape.key)?.value;
+    if (name === undefined) continue;
+    // A value without members is a structure all the same; a text that was left out is an empty one.
+    const value = decode(shape.of, item.children.get(shape.value) ?? { children: new Map() });
+    entries.set(name, value ?? '');
+  }
+  return entries.size === 0 ? undefined : entries;
+}
+
+/** The items of a flattened list, by index; or the one item that stands without an index. */
+function items(node: Node | undefined): Node[] {
+  if (node === undefined) return [];
+  const indexed = [...node.children].flatMap(([step, child]) =>
+    /^[1-9]\d{0,8}$/.test(step) ? [{ index: Number(step), child }] : [],
+  );
+  if (indexed.length === 0) return node.value === undefined && node.children.size === 0 ? [] : [node];
+  return indexed.sort((a, b) => a.index - b.index).map(({ child }) => child);
+}
+
+function integerOf(text: string): number {
+  if (!/^[+-]?\d{1,15}$/.test(text)) {
+    throw new SqsError('MalformedInput', 'STRING_VALUE can not be converted to an Integer');
+  }
+  return Number(text);
+}

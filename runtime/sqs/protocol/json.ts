@@ -1,0 +1,130 @@
+/**
+ * AWS JSON 1.0: values by the model, errors with `__type`.
+ *
+ * The texts of what cannot be read are those of the SQS endpoint ("NUMBER_VALUE can not be converted to a String").
+ *
+ * @module
+ */
+import { SqsError } from '../errors.ts';
+import type { SqsResponse } from '../request.ts';
+import { type Decoded, type DecodedStructure, decodeBase64, decodeUtf8, typed } from './decoded.ts';
+import type { MapShape, Shape, StructureShape, Value } from './shape.ts';
+
+const CONTENT_TYPE = 'application/x-amz-json-1.0';
+
+/** Reads the body of a request. Errors: `MalformedInput`, `MissingParameter`. */
+export function decodeJson<S extends StructureShape>(shape: S, body: Uint8Array): Value<S> {
+  return typed(shape, structureOf(shape, parseBody(body)));
+}
+
+/** The JSON text of an answer, or of a structure inside it. Absent members are left out. */
+export function encodeJson(shape: Shape, value: Decoded): string {
+  return JSON.stringify(toJson(shape, value));
+}
+
+/** A success; no `text` for actions without a result. */
+export function jsonSuccess(requestId: string, text = ''): SqsResponse {
+  return { status: 200, headers: { 'content-type': CONTENT_TYPE, 'x-amzn-RequestId': requestId }, body: text };
+}
+
+export function jsonError(requestId: string, error: SqsError): SqsResponse {
+  return {
+    status: error.status,
+    headers: {
+      'content-type': CONTENT_TYPE,
+      'x-amzn-RequestId': requestId,
+      'x-amzn-query-error': `${error.queryCode};${error.fault}`,
+    },
+    body: JSON.stringify({ __type: error.type, message: error.message }),
+  };
+}
+
+function parseBody(body: Uint8Array): unknown {
+  if (body.byteLength === 0) return {};
+  const text = decodeUtf8(body);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new SqsError('MalformedInput', 'The request body is not valid JSON.');
+  }
+}
+
+function decode(shape: Shape, value: unknown): Decoded {
+  switch (shape.kind) {
+    case 'string':
+      if (typeof value !== 'string') throw cannotConvert(value, 'a String');
+      return value;
+    case 'integer':
+      if (!Number.isInteger(value)) throw cannotConvert(value, 'an Integer');
+      return Number(value);
+    case 'boolean':
+      if (typeof value !== 'boolean') throw cannotConvert(value, 'a Boolean');
+      return value;
+    case 'blob':
+      if (typeof value !== 'string') throw cannotConvert(value, 'a Blob');
+      return decodeBase64(value);
+    case 'list':
+      if (!Array.isArray(value)) throw unexpected(value, 'list');
+      return value.map((item) => decode(shape.of, item));
+    case 'map':
+      return mapOf(shape, value);
+    case 'structure':
+      return structureOf(shape, value);
+  }
+}
+
+function mapOf(shape: MapShape, value: unknown): ReadonlyMap<string, Decoded> {
+  if (!isObject(value)) throw unexpected(value, 'map');
+  const items = Object.entries(value).filter(([, item]) => item !== null);
+  return new Map(items.map(([name, item]) => [name, decode(shape.of, item)]));
+}
+
+function structureOf(shape: StructureShape, value: unknown): DecodedStructure {
+  if (!isObject(value)) throw unexpected(value, 'structure');
+  const members: Record<string, Decoded> = {};
+  for (const [name, member] of Object.entries(shape.members)) {
+    const given = Object.hasOwn(value, name) ? value[name] : undefined;
+    if (given !== undefined && given !== null) members[name] = decode(member, given);
+  }
+  return members;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function cannotConvert(value: unknown, target: string): SqsError {
+  if (Array.isArray(value)) return new SqsError('MalformedInput', 'Start of list found where not expected');
+  if (isObject(value)) return new SqsError('MalformedInput', 'Start of structure or map found where not expected.');
+  return new SqsError('MalformedInput', `${tokenOf(value)} can not be converted to ${target}`);
+}
+
+function unexpected(value: unknown, target: 'list' | 'map' | 'structure'): SqsError {
+  if (Array.isArray(value) || isObject(value)) return cannotConvert(value, target);
+  return new SqsError('MalformedInput', `Expected ${target} or null`);
+}
+
+function tokenOf(value: unknown): string {
+  if (value === null) return 'NULL_VALUE';
+  if (typeof value === 'boolean') return value ? 'TRUE_VALUE' : 'FALSE_VALUE';
+  if (typeof value !== 'number') return 'STRING_VALUE';
+  return Number.isInteger(value) ? 'NUMBER_VALUE' : 'DECIMAL_VALUE';
+}
+
+function toJson(shape: Shape, value: Decoded): unknown {
+  if (shape.kind === 'blob') return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : undefined;
+  if (shape.kind === 'list') return Array.isArray(value) ? value.map((item) => toJson(shape.of, item)) : undefined;
+  if (shape.kind === 'map') {
+    if (!(value instanceof Map)) return undefined;
+    return Object.fromEntries([...value].map(([name, item]) => [name, toJson(shape.of, item)]));
+  }
+  if (shape.kind === 'structure') {
+    const members: Record<string, unknown> = {};
+    for (const [name, member] of Object.entries(shape.members)) {
+      const given = (value as DecodedStructure)[name];
+      if (given !== undefined) members[name] = toJson(member, given);
+    }
+    return members;
+  }
+  return value;
+}

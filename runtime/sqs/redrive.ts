@@ -1,0 +1,141 @@
+/**
+ * RedrivePolicy and RedriveAllowPolicy: their JSON texts, and which queue may be whose dead-letter queue.
+ *
+ * Source: SQS API reference, SetQueueAttributes; error texts as recorded from SQS.
+ *
+ * @module
+ */
+import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, queueKey } from '../queue/arn.ts';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { QueueAttributes, RedriveAllowPolicy, RedrivePolicy } from '../queue/queue-definition.ts';
+import { invalidParameter, SqsError } from './errors.ts';
+import { MAX_ALLOWED_SOURCES, MAX_RECEIVE_COUNT } from './limits.ts';
+
+/** Errors: `InvalidAttributeValue`, `InvalidParameterValue`. */
+export function readRedrivePolicy(text: string): RedrivePolicy {
+  const policy = jsonObject(text);
+  if (policy === undefined) {
+    throw invalidValue('RedrivePolicy', 'Redrive policy is not a valid JSON map.');
+  }
+  const { maxReceiveCount, deadLetterTargetArn, ...others } = policy;
+  const refuse = (reason: string): SqsError => invalidParameter('RedrivePolicy', text, reason);
+  if (maxReceiveCount === undefined) {
+    throw refuse('Redrive policy does not contain mandatory attribute: maxReceiveCount.');
+  }
+  if (deadLetterTargetArn === undefined) {
+    throw refuse('Redrive policy does not contain mandatory attribute: deadLetterTargetArn.');
+  }
+  if (Object.keys(others).length > 0) {
+    throw refuse('Only following attributes are supported: [maxReceiveCount, deadLetterTargetArn].');
+  }
+  const count = integerOf(maxReceiveCount);
+  if (count === undefined || count < 1 || count > MAX_RECEIVE_COUNT) {
+    const range = `valid values are from 1 to ${MAX_RECEIVE_COUNT} both inclusive.`;
+    throw refuse(`Invalid value for maxReceiveCount: ${String(maxReceiveCount)}, ${range}`);
+  }
+  if (typeof deadLetterTargetArn !== 'string' || !deadLetterTargetArn.startsWith('arn:')) {
+    throw refuse('Invalid value for deadLetterTargetArn.');
+  }
+  if (deadLetterTargetArn.split(':')[2] !== 'sqs') {
+    throw refuse('Only SQS queues are valid resources for deadLetterTargetArn.');
+  }
+  if (parseQueueArn(deadLetterTargetArn) === undefined) throw refuse('Invalid value for deadLetterTargetArn.');
+  return { deadLetterTargetArn, maxReceiveCount: count };
+}
+
+export function writeRedrivePolicy(policy: RedrivePolicy): string {
+  const { deadLetterTargetArn, maxReceiveCount } = policy;
+  return JSON.stringify({ deadLetterTargetArn, maxReceiveCount });
+}
+
+/** Errors: `InvalidAttributeValue`, `InvalidParameterValue`. */
+export function readRedriveAllowPolicy(text: string): RedriveAllowPolicy {
+  const malformed = (): SqsError =>
+    invalidValue(
+      'RedriveAllowPolicy',
+      "Amazon SQS can't create the redrive allow policy, as it’s in an unsupported format.",
+    );
+  const { redrivePermission, sourceQueueArns, ...others } = jsonObject(text) ?? {};
+  if (Object.keys(others).length > 0) throw malformed();
+  const arns = sourceQueueArns === undefined ? [] : strings(sourceQueueArns);
+  if (arns === undefined) throw malformed();
+  const refuse = (reason: string): SqsError =>
+    invalidParameter('RedriveAllowPolicy', text, `Amazon SQS can't create the redrive allow policy. ${reason}`);
+  if (redrivePermission === 'allowAll' || redrivePermission === 'denyAll') {
+    if (sourceQueueArns === undefined) return { redrivePermission };
+    throw refuse('To specify one or more source queue ARNs, you must set redrivePermission to byQueue.');
+  }
+  if (redrivePermission !== 'byQueue') throw malformed();
+  if (arns.length === 0) {
+    throw refuse(
+      'When you specify the byQueue permission type, you must also specify one or more sourceQueueArns values.',
+    );
+  }
+  if (arns.length > MAX_ALLOWED_SOURCES) {
+    throw refuse(`The maximum number of source queue ARNs you can specify is ${MAX_ALLOWED_SOURCES}.`);
+  }
+  return { redrivePermission, sourceQueueArns: arns };
+}
+
+export function writeRedriveAllowPolicy(policy: RedriveAllowPolicy): string {
+  const { redrivePermission } = policy;
+  if (redrivePermission !== 'byQueue') return JSON.stringify({ redrivePermission });
+  return JSON.stringify({ redrivePermission, sourceQueueArns: policy.sourceQueueArns });
+}
+
+/**
+ * Checks a RedrivePolicy against the queue it names: it must exist, be of the same type, and allow this source. A queue may be its own dead-letter queue.
+ * Errors: `InvalidParameterValue`.
+ */
+export async function checkRedriveTarget(
+  directory: QueueDirectory,
+  source: QueueArn,
+  attributes: QueueAttributes,
+): Promise<void> {
+  const policy = attributes.redrivePolicy;
+  if (policy === undefined) return;
+  const refuse = (reason: string): SqsError => invalidParameter('RedrivePolicy', writeRedrivePolicy(policy), reason);
+  const target = parseQueueArn(policy.deadLetterTargetArn);
+  if (target === undefined) throw refuse('Invalid value for deadLetterTargetArn.');
+  if (isFifoName(target.name) !== isFifoName(source.name)) {
+    throw refuse('Dead-letter queue must be same type of queue as the source.');
+  }
+  const isItself = queueKey(target) === queueKey(source);
+  const queue = isItself ? undefined : await directory.find(queueKey(target));
+  if (queue === undefined && !isItself) throw refuse('Dead letter target does not exist.');
+  const allowed = isItself ? attributes.redriveAllowPolicy : queue?.definition.attributes.redriveAllowPolicy;
+  if (!allows(allowed, source)) {
+    throw refuse('The RedriveAllowPolicy of the dead-letter queue does not permit this source queue.');
+  }
+}
+
+function allows(policy: RedriveAllowPolicy | undefined, source: QueueArn): boolean {
+  if (policy === undefined || policy.redrivePermission === 'allowAll') return true;
+  return policy.redrivePermission === 'byQueue' && policy.sourceQueueArns.includes(formatQueueArn(source));
+}
+
+function invalidValue(parameter: string, reason: string): SqsError {
+  return new SqsError('InvalidAttributeValue', `Invalid value for the parameter ${parameter}. Reason: ${reason}`);
+}
+
+function jsonObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    return { ...value };
+  } catch {
+    return undefined;
+  }
+}
+
+/** CloudFormation and Terraform write the count as a number or as its text. */
+function integerOf(value: unknown): number | undefined {
+  if (typeof value === 'string' && /^\d{1,9}$/.test(value)) return Number(value);
+  return typeof value === 'number' && Number.isInteger(value) ? value : undefined;
+}
+
+function strings(value: unknown): readonly string[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const texts = value.filter((item) => typeof item === 'string');
+  return texts.length === value.length ? texts : undefined;
+}
