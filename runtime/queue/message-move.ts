@@ -1,0 +1,112 @@
+/**
+ * One step of a move task: leases some messages of the source, stores each as a new message in its destination, deletes it from the source.
+ *
+ * The new id is derived from the task and the old id. So a step that is repeated after a crash between storing and deleting stores nothing twice, as long as the first copy is still there
+ * (or, on FIFO queues, for five minutes): the same promise as a dead-letter move.
+ *
+ * @module
+ */
+import { createHash } from 'node:crypto';
+import type { LeasedEntry, NewEntry } from '../store/store.ts';
+import { parseQueueArn, type QueueKey, queueKey } from './arn.ts';
+import type { MoveTaskFailure } from './move-task.ts';
+import { decodeRecord, encodeRecord, RecordError } from './record.ts';
+import type { StoredQueue } from './stored-queue.ts';
+
+/** Length of the lease of a step, ms: after a fault of the store a step may be repeated when this has passed. */
+export const STEP_LEASE_MS = 30_000;
+const STEP_MAX_BYTES = 16 * 1_048_576;
+
+export interface MoveStep {
+  readonly moved: number;
+  /** Nothing could be received. */
+  readonly exhausted: boolean;
+  /** Messages that have nowhere to go; they were given back to the source. */
+  readonly failure?: MoveTaskFailure;
+}
+
+interface MoveStepOptions {
+  readonly taskId: string;
+  readonly source: StoredQueue;
+  readonly destinationArn: string | undefined;
+  readonly maxMessages: number;
+  readonly byKey: (key: QueueKey) => StoredQueue | undefined;
+}
+
+interface Planned {
+  readonly lease: LeasedEntry;
+  readonly target: StoredQueue;
+  readonly entry: NewEntry;
+}
+
+/** Errors: `StoreFullError`, `StoreUnavailableError`; messages under way are due again in the source when their lease ends. */
+export async function moveStep(options: MoveStepOptions): Promise<MoveStep> {
+  const { source } = options;
+  const { leased } = await source.store.receive({
+    maxMessages: options.maxMessages,
+    maxBytes: STEP_MAX_BYTES,
+    leaseMs: STEP_LEASE_MS,
+  });
+  const planned: Planned[] = [];
+  const stranded: LeasedEntry[] = [];
+  let failure: MoveTaskFailure | undefined;
+  for (const lease of leased) {
+    const plan = planMove(lease, options);
+    if (plan === 'unreadable') continue;
+    if (typeof plan === 'object') {
+      planned.push(plan);
+    } else {
+      stranded.push(lease);
+      failure ??= plan;
+    }
+  }
+  for (const target of new Set(planned.map((plan) => plan.target))) {
+    const plans = planned.filter((plan) => plan.target === target);
+    await target.store.send(plans.map(({ entry }) => entry));
+    await source.store.delete(plans.map(({ lease }) => lease));
+  }
+  if (stranded.length > 0) await source.store.release(stranded);
+  return { moved: planned.length, exhausted: leased.length === 0, ...(failure === undefined ? {} : { failure }) };
+}
+
+/** An unreadable message stays under its lease, and so is not met again by this task. */
+function planMove(lease: LeasedEntry, options: MoveStepOptions): Planned | MoveTaskFailure | 'unreadable' {
+  const { taskId, source, destinationArn, byKey } = options;
+  const message = readMessage(lease);
+  if (message === undefined) return 'unreadable';
+  const targetArn = destinationArn ?? message.deadLetterSourceArn;
+  if (targetArn === undefined) return 'CouldNotDetermineMessageSource';
+  const arn = parseQueueArn(targetArn);
+  const target = arn === undefined ? undefined : byKey(queueKey(arn));
+  if (target === undefined || target.definition.fifo !== source.definition.fifo) {
+    return 'AWS.SimpleQueueService.NonExistentQueue';
+  }
+  const { deadLetterSourceArn: _, ...content } = message;
+  const id = derivedId(taskId, lease.id);
+  const entry = {
+    id,
+    record: encodeRecord({ ...content, id }),
+    delayMs: 0,
+    ...(message.groupId === undefined ? {} : { group: message.groupId }),
+    ...(target.definition.fifo ? { deduplicationKey: id } : {}),
+  };
+  return { lease, target, entry };
+}
+
+function readMessage(lease: LeasedEntry) {
+  try {
+    return decodeRecord(lease.id, lease.record).message;
+  } catch (error) {
+    if (error instanceof RecordError) return undefined;
+    throw error;
+  }
+}
+
+/** A UUID (version 8: made by a rule of its own) that is always the same for this task and message. */
+function derivedId(taskId: string, messageId: string): string {
+  const bytes = createHash('sha256').update(`${taskId} ${messageId}`).digest().subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
