@@ -12,9 +12,9 @@ import type { SyncState } from '../sync/synchroniser.ts';
 export interface Readiness {
   /** Whether requests should be sent here. */
   readonly ready: boolean;
-  readonly store: { readonly ok: boolean; readonly detail: string };
-  readonly discovery: { readonly ok: boolean; readonly detail: string };
-  /** Every reason why something is not as it should be; may be non-empty although the server is ready. */
+  readonly store: { readonly ok: boolean };
+  readonly discovery: { readonly ok: boolean };
+  /** Every reason why something is not as it should be; may be non-empty although the server is ready. Anybody may read them. */
   readonly reasons: readonly string[];
 }
 
@@ -38,46 +38,29 @@ export function createHealth(syncState: (() => SyncState) | undefined): Health {
       stopping = true;
     },
     readiness: () => {
-      const store = {
-        ok: reachable,
-        detail: reachable ? 'reachable' : 'the store of messages cannot be reached; requests are answered with 503',
-      };
       const discovery = discoveryHealth(syncState?.());
       const reasons = [
         ...(stopping ? ['the server is stopping'] : []),
-        ...(store.ok ? [] : [`store: ${store.detail}`]),
-        ...(discovery.ok ? [] : [`discovery: ${discovery.detail}`]),
+        ...(reachable ? [] : ['the store of messages cannot be reached; requests are answered with 503']),
+        ...(discovery.reason === undefined ? [] : [discovery.reason]),
       ];
       // With an old result the server works, so a load balancer should go on sending; without any it would refuse every queue.
-      return {
-        ready: !stopping && store.ok && discovery.usable,
-        store,
-        discovery: { ok: discovery.ok, detail: discovery.detail },
-        reasons,
-      };
+      const ready = !stopping && reachable && discovery.usable;
+      return { ready, store: { ok: reachable }, discovery: { ok: discovery.reason === undefined }, reasons };
     },
   };
 }
 
-function discoveryHealth(state: SyncState | undefined): { ok: boolean; usable: boolean; detail: string } {
-  if (state === undefined) return { ok: true, usable: true, detail: 'none is configured' };
-  const { discovery, failure, succeededAt, source } = state;
+/** The text of the failure itself stays out: AWS puts account ids and role names into it. It is in the log and on the ops page. */
+function discoveryHealth(state: SyncState | undefined): { readonly usable: boolean; readonly reason?: string } {
+  if (state === undefined) return { usable: true };
+  const { discovery, failure, source } = state;
   const usable = discovery !== undefined;
   if (failure !== undefined) {
     const meanwhile = usable ? 'what was found last is served on' : 'nothing was found before, so nothing is served';
-    return {
-      ok: false,
-      usable,
-      detail: `${source} could not be read at ${iso(failure.at)}; ${meanwhile}: ${failure.message}`,
-    };
+    return { usable, reason: `${source} could not be read at ${iso(failure.at)}; ${meanwhile}` };
   }
-  if (!usable) return { ok: false, usable, detail: `${source} was not read yet` };
-  const since = succeededAt === undefined ? 'taken from the store' : `read at ${iso(succeededAt)}`;
-  return {
-    ok: true,
-    usable,
-    detail: `${source}, ${since}: ${discovery.mappings.length} mappings served, ${discovery.broken.length} broken`,
-  };
+  return usable ? { usable } : { usable, reason: `${source} was not read yet` };
 }
 
 function iso(time: number): string {

@@ -1,0 +1,81 @@
+/**
+ * The routes beside the SQS API: health, metrics, sync, tokens, the ops page.
+ *
+ * @module
+ */
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { HTTPException } from 'hono/http-exception';
+import type { Log } from '../log.ts';
+import { EXPOSITION_TYPE } from '../ops/exposition.ts';
+import type { Health } from '../ops/health.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { Synchroniser } from '../sync/synchroniser.ts';
+import type { TokenStore } from './auth/token-store.ts';
+import type { Edge } from './edge.ts';
+import { type AppEnv, answerErrors, requireManage } from './management.ts';
+import { tokensRoute } from './tokens-route.ts';
+
+/** Nothing that these routes read is larger, bytes. */
+const LARGEST_BODY = 1_310_720;
+
+export interface AppParts {
+  readonly edge: Edge;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  /** Absent: the server has no source of mappings. */
+  readonly synchroniser?: Synchroniser;
+  readonly tokens: TokenStore;
+  /** The pages for people: `/ops` and `/functions`. */
+  readonly pages: Hono<AppEnv>;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** Paths that this app answers; all others belong to the SQS API. */
+const OWN_PATH = /^\/(healthz|readyz|metrics|sync|tokens|ops|functions|favicon\.ico)(\/|$)/;
+
+export function isAppPath(path: string): boolean {
+  return OWN_PATH.test(path);
+}
+
+export function createApp(parts: AppParts): Hono<AppEnv> {
+  const { edge, health, metrics, synchroniser } = parts;
+  const app = new Hono<AppEnv>();
+  app.onError(answerErrors(parts.log));
+  app.notFound((c) => c.json({ error: 'there is nothing at this path' }, 404));
+  app.use(
+    bodyLimit({
+      maxSize: LARGEST_BODY,
+      onError: () => {
+        throw new HTTPException(413, { message: `the request is larger than ${LARGEST_BODY} bytes` });
+      },
+    }),
+  );
+  app.use(async (c, next) => {
+    await next();
+    c.header('Cache-Control', 'no-store');
+    c.header('X-Content-Type-Options', 'nosniff');
+  });
+
+  app.get('/healthz', (c) => c.json({ status: 'ok' }));
+  app.get('/readyz', (c) => {
+    const readiness = health.readiness();
+    return c.json(readiness, readiness.ready ? 200 : 503);
+  });
+  app.get('/metrics', requireManage(edge), async (c) => {
+    const page = await metrics.page({ depth: c.req.query('depth') === '1' });
+    return c.body(page, 200, { 'Content-Type': EXPOSITION_TYPE });
+  });
+  app.post('/sync', requireManage(edge), async (c) => {
+    if (synchroniser === undefined) {
+      throw new HTTPException(409, { message: 'this server has no source of mappings (KARIN_DISCOVERY=none)' });
+    }
+    return c.json(await synchroniser.sync({ full: true }));
+  });
+  app.route('/tokens', tokensRoute(edge, parts.tokens, parts.now));
+  app.get('/favicon.ico', (c) => c.body(null, 204));
+  app.route('/', parts.pages);
+  return app;
+}

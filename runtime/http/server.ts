@@ -1,0 +1,145 @@
+/**
+ * The HTTP server: one port for the SQS API and everything beside it, with a limit on every input.
+ *
+ * @module
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import type { Hono } from 'hono';
+import type { Log } from '../log.ts';
+import type { Traffic } from '../ops/metrics.ts';
+import type { Cancel, Time } from '../time.ts';
+import { isAppPath } from './app.ts';
+import { comesFromForeignPage } from './browser-guard.ts';
+import type { Edge } from './edge.ts';
+import { type Location, locate } from './location.ts';
+import type { AppEnv } from './management.ts';
+import type { SqsEndpoint } from './sqs-endpoint.ts';
+
+/** A request line with its headers, bytes. The longest honest one is a presigned GET with a message in its query. */
+const LARGEST_HEAD = 32_768;
+const MOST_HEADERS = 100;
+/** A head that is not complete by then was not sent by an SDK. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** For the whole request: 4 MiB over a slow mobile line. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/**
+ * Idle connections stay open longer than those of common proxies (ALB and nginx 60 s, Traefik 90 s, Google's load balancer 600 s): if the server closed first, the
+ * proxy could send a request into the closing connection and answer 502.
+ */
+const KEEP_ALIVE_MS = 620_000;
+/** At about 10 KB each: more would not fit a 256 MB machine. */
+const MOST_CONNECTIONS = 4096;
+/** How long responses under way may take once the server stops; long polls are answered at once. */
+const CLOSE_MS = 5000;
+
+export interface HttpServerParts {
+  readonly edge: Edge;
+  readonly sqs: SqsEndpoint;
+  readonly app: Hono<AppEnv>;
+  readonly traffic: Traffic;
+  readonly time: Time;
+  readonly log: Log;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  /** Takes no more connections, ends long polls with empty answers, lets responses under way finish, then closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Listens. Errors: those of `net.Server.listen` (address in use, not permitted). */
+export async function listen(parts: HttpServerParts, host: string, port: number): Promise<HttpServer> {
+  const server = createServer(
+    {
+      maxHeaderSize: LARGEST_HEAD,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    createListener(parts),
+  );
+  server.maxHeadersCount = MOST_HEADERS;
+  server.maxConnections = MOST_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  // `address()` is an AddressInfo for every server that listens on a port.
+  const { port: bound } = server.address() as AddressInfo;
+  return { port: bound, stop: () => stop(server, parts) };
+}
+
+function createListener(parts: HttpServerParts): (request: IncomingMessage, response: ServerResponse) => void {
+  const { edge, sqs, app, traffic, time, log } = parts;
+  const locations = new WeakMap<IncomingMessage, Location>();
+  const appListener = getRequestListener(
+    (request, env) => {
+      // HTTP/2 is not served, so these are the bindings of node:http.
+      const bindings = env as Omit<AppEnv['Bindings'], 'location'>;
+      const location = locations.get(bindings.incoming);
+      return app.fetch(request, { ...bindings, location });
+    },
+    { overrideGlobalObjects: false },
+  );
+
+  return (request, response) => {
+    const startedAt = time.monotonic();
+    const location = locate(request.url ?? '/', edge.address.basePath);
+    response.once('close', () => {
+      traffic.answered(response.statusCode);
+      if (!log.isLevelEnabled('debug')) return;
+      const durationMs = Math.round(time.monotonic() - startedAt);
+      log.debug({ method: request.method, path: location?.path, status: response.statusCode, durationMs }, 'request');
+    });
+    if (location === undefined) return refuse(response, 400, 'the request target must be a path');
+    if (edge.authenticator.open && comesFromForeignPage(request.headers)) {
+      return refuse(
+        response,
+        403,
+        'requests of other web sites are refused, because this server asks nobody for a credential',
+      );
+    }
+    if (isAppPath(location.path)) {
+      locations.set(request, location);
+      request.url = location.query === '' ? location.path : `${location.path}?${location.query}`;
+      void appListener(request, response);
+    } else if (wantsPage(request, location)) {
+      response.writeHead(302, { Location: `${edge.address.basePath}/ops` }).end();
+    } else {
+      void sqs(request, response, location);
+    }
+  };
+}
+
+/** A person who opened the address in a browser. */
+function wantsPage(request: IncomingMessage, location: Location): boolean {
+  const asksForPage = request.method === 'GET' && location.path === '/' && location.query === '';
+  return asksForPage && (request.headers.accept ?? '').includes('text/html');
+}
+
+function refuse(response: ServerResponse, status: number, error: string): void {
+  response
+    .writeHead(status, { 'Content-Type': 'application/json', Connection: 'close' })
+    .end(JSON.stringify({ error }));
+}
+
+async function stop(server: Server, { edge, time }: HttpServerParts): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  edge.endAll();
+  let cancel: Cancel = () => {};
+  const late = new Promise<void>((resolve) => {
+    cancel = time.after(CLOSE_MS, resolve);
+  });
+  // Connections that were busy when the server closed become idle one by one, and only then can be closed.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
+  await Promise.race([closed, late]);
+  clearInterval(sweep);
+  cancel();
+  server.closeAllConnections();
+  await closed;
+}
