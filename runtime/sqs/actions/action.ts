@@ -46,10 +46,10 @@ export type Need = Scope | 'any';
 const EVERY_SCOPE: readonly Scope[] = ['send', 'consume', 'manage'];
 
 /** Errors: `AccessDenied`, before anything is said about whether the queue exists. */
-export function authorize(action: ActionName, need: Need, call: Pick<Call, 'caller'>, arn?: QueueArn): void {
+export function authorize(action: ActionName, need: Need, call: Pick<Call, 'caller'>, queueName?: string): void {
   const scopes = need === 'any' ? EVERY_SCOPE : [need];
-  if (scopes.some((scope) => call.caller.allows(scope, arn?.name))) return;
-  const resource = arn === undefined ? 'any queue' : `queue ${arn.name}`;
+  if (scopes.some((scope) => call.caller.allows(scope, queueName))) return;
+  const resource = queueName === undefined ? 'any queue' : `queue ${queueName}`;
   const scope = need === 'any' ? 'any scope' : `the scope "${need}"`;
   throw new SqsError(
     'AccessDenied',
@@ -58,8 +58,8 @@ export function authorize(action: ActionName, need: Need, call: Pick<Call, 'call
 }
 
 /** Whether the caller has any scope for a queue. */
-export function mayRead(call: Pick<Call, 'caller'>, arn: QueueArn): boolean {
-  return EVERY_SCOPE.some((scope) => call.caller.allows(scope, arn.name));
+export function mayRead(call: Pick<Call, 'caller'>, queueName: string): boolean {
+  return EVERY_SCOPE.some((scope) => call.caller.allows(scope, queueName));
 }
 
 /** The queue of this identity. Errors: `QueueDoesNotExist`. */
@@ -80,7 +80,7 @@ export function queueAction<N extends ActionName>(
       // Every caller of this function names an action whose input has a QueueUrl; the type of a generic input cannot say so.
       const { QueueUrl } = input as { readonly QueueUrl?: string };
       const arn = parseQueueUrl(QueueUrl, call.caller);
-      authorize(name, need, call, arn);
+      authorize(name, need, call, arn.name);
       return run(await requireQueue(call, arn), input, call);
     },
   };

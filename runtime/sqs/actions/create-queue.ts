@@ -15,7 +15,7 @@ export const createQueue: Action<'CreateQueue'> = {
     const given = input.Attributes ?? new Map<string, string>();
     const name = checkName(input.QueueName, given);
     const arn = queueArn(call.caller.account, name, call.caller.region);
-    authorize('CreateQueue', 'manage', call, arn);
+    authorize('CreateQueue', 'manage', call, arn.name);
     const answer = { QueueUrl: formatQueueUrl(call.endpoint, arn) };
 
     const existing = await call.directory.find(queueKey(arn));

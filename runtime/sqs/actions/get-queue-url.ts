@@ -14,7 +14,7 @@ export const getQueueUrl: Action<'GetQueueUrl'> = {
     }
     if (!QUEUE_NAME.test(name)) throw new SqsError('QueueDoesNotExist');
     const arn = queueArn(owner ?? call.caller.account, name, call.caller.region);
-    authorize('GetQueueUrl', 'any', call, arn);
+    authorize('GetQueueUrl', 'any', call, arn.name);
     await requireQueue(call, arn);
     return { QueueUrl: formatQueueUrl(call.endpoint, arn) };
   },

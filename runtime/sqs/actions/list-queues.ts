@@ -9,7 +9,7 @@ export const listQueues: Action<'ListQueues'> = {
     const { account, region } = call.caller;
     const prefix = input.QueueNamePrefix ?? '';
     const reachable = call.directory.all().filter(({ arn }) => {
-      return arn.account === account && arn.region === region && arn.name.startsWith(prefix) && mayRead(call, arn);
+      return arn.account === account && arn.region === region && arn.name.startsWith(prefix) && mayRead(call, arn.name);
     });
     const { queues, nextToken } = pageOf(reachable, input);
     if (queues.length === 0) return {};
