@@ -51,14 +51,19 @@ export interface HttpServer {
 
 /** Listens. Errors: those of `net.Server.listen` (address in use, not permitted). */
 export async function listen(parts: HttpServerParts, host: string, port: number): Promise<HttpServer> {
-  const server = createServer(
-    {
-      maxHeaderSize: LARGEST_HEAD,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-    },
-    createListener(parts),
+  const server = createServer({
+    maxHeaderSize: LARGEST_HEAD,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  });
+  const closing = { now: false };
+  server.on(
+    'request',
+    createListener(parts, () => {
+      // A busy connection becomes idle only after its response; Node looks at idle ones only once, when the server closes.
+      if (closing.now) setImmediate(() => server.closeIdleConnections());
+    }),
   );
   server.maxHeadersCount = MOST_HEADERS;
   server.maxConnections = MOST_CONNECTIONS;
@@ -71,10 +76,19 @@ export async function listen(parts: HttpServerParts, host: string, port: number)
   });
   // `address()` is an AddressInfo for every server that listens on a port.
   const { port: bound } = server.address() as AddressInfo;
-  return { port: bound, stop: () => stop(server, parts) };
+  return {
+    port: bound,
+    stop: () => {
+      closing.now = true;
+      return stop(server, parts);
+    },
+  };
 }
 
-function createListener(parts: HttpServerParts): (request: IncomingMessage, response: ServerResponse) => void {
+function createListener(
+  parts: HttpServerParts,
+  answered: () => void,
+): (request: IncomingMessage, response: ServerResponse) => void {
   const { edge, sqs, app, traffic, time, log } = parts;
   const locations = new WeakMap<IncomingMessage, Location>();
   const appListener = getRequestListener(
@@ -92,6 +106,7 @@ function createListener(parts: HttpServerParts): (request: IncomingMessage, resp
     const location = locate(request.url ?? '/', edge.address.basePath);
     response.once('close', () => {
       traffic.answered(response.statusCode);
+      answered();
       if (!log.isLevelEnabled('debug')) return;
       const durationMs = Math.round(time.monotonic() - startedAt);
       log.debug({ method: request.method, path: location?.path, status: response.statusCode, durationMs }, 'request');
@@ -135,10 +150,7 @@ async function stop(server: Server, { edge, time }: HttpServerParts): Promise<vo
   const late = new Promise<void>((resolve) => {
     cancel = time.after(CLOSE_MS, resolve);
   });
-  // Connections that were busy when the server closed become idle one by one, and only then can be closed.
-  const sweep = setInterval(() => server.closeIdleConnections(), 50);
   await Promise.race([closed, late]);
-  clearInterval(sweep);
   cancel();
   server.closeAllConnections();
   await closed;

@@ -8,25 +8,18 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../log.ts';
+import type { SqsApi } from '../sqs/api.ts';
 import { SqsError } from '../sqs/errors.ts';
 import { findQueueUrl } from '../sqs/queue-url.ts';
 import type { Caller, SqsRequest, SqsRequestHead, SqsResponse } from '../sqs/request.ts';
-import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import { splitCapability } from './auth/capability.ts';
 import type { Credential } from './auth/credential.ts';
 import { type BodyBudget, ClientGoneError, readBody } from './body.ts';
 import type { Edge } from './edge.ts';
 import { endpointOf, type Location, signerViews } from './location.ts';
 
-/** What the endpoint needs of the SQS API. */
-export interface SqsHandler {
-  handle(request: SqsRequest): Promise<SqsResponse>;
-  /** The answer to a request that the API never saw, in the protocol of the request. */
-  refuse(head: SqsRequestHead, error: SqsError): SqsResponse;
-}
-
 export interface SqsEndpointParts {
-  readonly api: SqsHandler;
+  readonly api: SqsApi;
   readonly edge: Edge;
   readonly budget: BodyBudget;
   /** The account of callers, twelve digits; may become known only by a discovery. */
@@ -81,7 +74,7 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
       send(outgoing, await api.handle(request), false);
     } catch (error) {
       if (error instanceof ClientGoneError) return;
-      send(outgoing, api.refuse(head, toSqsError(error, head, log)), !bodyIsRead);
+      send(outgoing, await api.refuse(head, toSqsError(error, head, log)), !bodyIsRead);
     } finally {
       release();
     }
@@ -148,9 +141,6 @@ function send(outgoing: ServerResponse, answer: SqsResponse, close: boolean): vo
 
 function toSqsError(error: unknown, head: SqsRequestHead, log: Log): SqsError {
   if (error instanceof SqsError) return error;
-  if (error instanceof StoreUnavailableError || error instanceof StoreFullError) {
-    return new SqsError('ServiceUnavailable', error.message);
-  }
   log.error({ err: error, requestId: head.requestId, method: head.method }, 'a request failed unexpectedly');
   return new SqsError('InternalFailure');
 }
