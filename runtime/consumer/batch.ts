@@ -1,0 +1,162 @@
+/**
+ * One batch: the records that will be one event, from the first lease to the flush.
+ *
+ * A batch is open while it collects. Messages are leased at once when they arrive, for what is left of the window plus the visibility timeout, so that the function has its
+ * full visibility timeout from the flush on. The batch is flushed at the first of: as many messages as BatchSize, the end of the window, a record that would push
+ * the serialised event over 6,291,456 bytes (it begins the next batch). Without a window it is flushed with whatever the first receive brought.
+ *
+ * Lambda starts its window with a long poll, and may hold a batch of a nearly idle queue for up to 20 s; here it starts with the first message, and no batch waits longer than the window.
+ *
+ * Filters come before sizes: what they drop never counts towards BatchSize, and a batch without records is never invoked.
+ *
+ * @module
+ */
+import { eventBytes, eventPayload, eventRecord, MAX_EVENT_BYTES, recordBytes } from '../lambda/event.ts';
+import type { Filter } from '../lambda/filter.ts';
+import type { Mapping } from '../lambda/mapping.ts';
+import type { QueueArn } from '../queue/arn.ts';
+import type { ReceivedMessage } from '../queue/message.ts';
+
+/** A message that a filter let through, serialised. */
+export interface BatchRecord {
+  readonly message: ReceivedMessage;
+  /** The record of the event, JSON. */
+  readonly json: string;
+  /** UTF-8 bytes of `json`. */
+  readonly bytes: number;
+}
+
+/** Received messages, by what becomes of them. */
+export interface Sorted {
+  readonly records: readonly BatchRecord[];
+  /** No filter matched: to be deleted. */
+  readonly filteredOut: readonly ReceivedMessage[];
+  /** Too large for any event: never invoked, left to the lease and the dead-letter queue. */
+  readonly oversize: readonly BatchRecord[];
+  /** FIFO: behind an oversize record of their group, which must come back before them. */
+  readonly withheld: readonly ReceivedMessage[];
+}
+
+/** Filters and serialises what one receive brought, keeping its order. */
+export function sortReceived(
+  messages: readonly ReceivedMessage[],
+  mapping: Mapping,
+  filter: Filter,
+  fifo: boolean,
+): Sorted {
+  const records: BatchRecord[] = [];
+  const filteredOut: ReceivedMessage[] = [];
+  const oversize: BatchRecord[] = [];
+  const withheld: ReceivedMessage[] = [];
+  const blockedGroups = new Set<string | undefined>();
+  for (const message of messages) {
+    if (!filter.matches(message, mapping.queueArn)) {
+      filteredOut.push(message);
+      continue;
+    }
+    if (fifo && blockedGroups.has(message.groupId)) {
+      withheld.push(message);
+      continue;
+    }
+    const record = recordOf(message, mapping.queueArn, mapping.batchWindowSeconds);
+    if (eventBytes(record.bytes, 1) <= MAX_EVENT_BYTES) records.push(record);
+    else {
+      oversize.push(record);
+      blockedGroups.add(message.groupId);
+    }
+  }
+  return { records, filteredOut, oversize, withheld };
+}
+
+function recordOf(message: ReceivedMessage, queueArn: QueueArn, batchWindowSeconds: number): BatchRecord {
+  const json = eventRecord(message, queueArn, batchWindowSeconds);
+  return { message, json, bytes: recordBytes(json) };
+}
+
+export class Batch {
+  /** Unique in this process. */
+  readonly number: number;
+  /** The settings under which it was opened; a change applies to the next batch. */
+  readonly mapping: Mapping;
+  readonly #records: BatchRecord[] = [];
+  #recordBytes = 0;
+  #windowEndsAt: number | undefined;
+
+  constructor(number: number, mapping: Mapping) {
+    this.number = number;
+    this.mapping = mapping;
+  }
+
+  get windowMs(): number {
+    return this.mapping.batchWindowSeconds * 1_000;
+  }
+
+  get records(): readonly BatchRecord[] {
+    return this.#records;
+  }
+
+  get messageIds(): readonly string[] {
+    return this.#records.map(({ message }) => message.id);
+  }
+
+  get receiptHandles(): readonly string[] {
+    return this.#records.map(({ message }) => message.receiptHandle);
+  }
+
+  /** Bytes of the event. */
+  get bytes(): number {
+    return eventBytes(this.#recordBytes, this.#records.length);
+  }
+
+  /** Messages that still fit by number. */
+  get missing(): number {
+    return Math.max(0, this.mapping.batchSize - this.#records.length);
+  }
+
+  /** Bytes of records that still fit, roughly: a stored record and its serialised form differ. */
+  get missingBytes(): number {
+    return MAX_EVENT_BYTES - this.bytes;
+  }
+
+  /** The earliest end among the leases of its messages, on the monotonic clock. */
+  get leaseEndsAt(): number {
+    return this.#records.reduce((earliest, { message }) => Math.min(earliest, message.leaseEndsAt), Infinity);
+  }
+
+  /** How long messages that are received at `now` must be leased, ms: what is left of the window, plus the visibility timeout. */
+  leaseMs(now: number, visibilityTimeoutMs: number): number {
+    return this.windowLeftMs(now) + visibilityTimeoutMs;
+  }
+
+  /** Milliseconds until the window ends; the whole window while the batch is empty. */
+  windowLeftMs(now: number): number {
+    if (this.#windowEndsAt === undefined) return this.windowMs;
+    return Math.min(this.windowMs, Math.max(0, this.#windowEndsAt - now));
+  }
+
+  /**
+   * Adds a record, if the event stays within its limits. The window ends where the lease of a record has only the visibility timeout left: for the first
+   * message of a window that is one window after its receive, for a record that another batch had no room for it is sooner.
+   */
+  add(record: BatchRecord, visibilityTimeoutMs: number): boolean {
+    if (this.#records.length >= this.mapping.batchSize) return false;
+    if (eventBytes(this.#recordBytes + record.bytes, this.#records.length + 1) > MAX_EVENT_BYTES) return false;
+    this.#records.push(record);
+    this.#recordBytes += record.bytes;
+    this.#windowEndsAt = Math.min(
+      this.#windowEndsAt ?? Number.POSITIVE_INFINITY,
+      record.message.leaseEndsAt - visibilityTimeoutMs,
+    );
+    return true;
+  }
+
+  /** The event. */
+  payload(): Uint8Array {
+    return eventPayload(this.#records.map(({ json }) => json));
+  }
+
+  /** The trace header that the Invoke carries on: that of the first message that has one, as a batch has only one Invoke. */
+  get traceHeader(): string | undefined {
+    return this.#records.find(({ message }) => message.traceHeader !== undefined)?.message.traceHeader;
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * One flushed batch on its way: invoked, again if it was throttled and the lease still has room, and settled as the decision table says.
+ *
+ * Invariants. A message is deleted only after a success is known. After an Invoke whose outcome is unknown (`connection-lost`) the batch is never invoked again in this
+ * lease, because the function may be running. A batch that was not shown to the function when the server stops is given back uncounted.
+ *
+ * @module
+ */
+import type { InvokeOutcome, Invoker } from '../lambda/invoker.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { Batch } from './batch.ts';
+import { type ConcurrencyEffect, type Decision, decide, lastAttemptMargin } from './outcome.ts';
+import { pause } from './pause.ts';
+import { type BatchName, deleteMessages, releaseMessages, type SettlementParts } from './settlement.ts';
+
+export interface DeliveryParts extends SettlementParts {
+  readonly invoker: Invoker;
+  /** The server is stopping: open Invokes go on, no new attempt begins. */
+  readonly stopping: AbortSignal;
+}
+
+export interface DeliveryEnd {
+  /** `undefined`: the function was not shown the batch, so nothing is known about it. */
+  readonly effect: ConcurrencyEffect | undefined;
+  /** Monotonic ms until which the function may still be running, though the call is over. */
+  readonly mayRunUntil?: number;
+}
+
+/**
+ * Delivers a batch with at least one record.
+ *
+ * @param leaseEndsAt Monotonic ms.
+ * @param onRetry Called when an attempt was throttled or unavailable, and the next one follows in `inMs` milliseconds.
+ */
+export async function deliver(
+  batch: Batch,
+  queue: Queue,
+  leaseEndsAt: number,
+  parts: DeliveryParts,
+  onRetry: (inMs: number) => void,
+): Promise<DeliveryEnd> {
+  const { time, events } = parts;
+  const { mapping, messageIds } = batch;
+  const name: BatchName = { mapping: mapping.uuid, queue: queue.key, batch: batch.number };
+  const messages = batch.records.map((record) => record.message);
+  const payload = batch.payload();
+  const sentIds = new Set(messageIds);
+  const functionTimeoutMs = mapping.functionTimeoutSeconds * 1_000;
+  const lastAttemptAt = leaseEndsAt - lastAttemptMargin(functionTimeoutMs, leaseEndsAt - time.monotonic());
+
+  for (let attempt = 1; ; attempt += 1) {
+    const startedAt = time.monotonic();
+    events.emit({
+      kind: 'invoked',
+      ...name,
+      messageIds,
+      attempt,
+      functionArn: mapping.functionArn,
+      payloadBytes: payload.byteLength,
+    });
+    const outcome = await invokeOnce(batch, payload, parts);
+    const endedAt = time.monotonic();
+    const decision = decide(outcome, {
+      attempt,
+      sentIds,
+      reportBatchItemFailures: mapping.reportBatchItemFailures,
+      roomMs: lastAttemptAt - endedAt,
+      fraction: parts.randomness.fraction(),
+    });
+
+    if (decision.kind === 'retry') {
+      onRetry(decision.inMs);
+      if (await waitForAttempt(decision, attempt + 1, name, messageIds, parts)) continue;
+      await releaseMessages(queue, messages, name, 'the server stops before the function took the batch', parts);
+      return { effect: undefined };
+    }
+
+    const durationMs = endedAt - startedAt;
+    if (decision.kind === 'failed') {
+      const { reason, detail, effect } = decision;
+      events.emit({ kind: 'failed', ...name, messageIds, reason, detail, durationMs });
+      return {
+        effect,
+        ...(outcome.kind === 'connection-lost' && { mayRunUntil: startedAt + functionTimeoutMs }),
+      };
+    }
+
+    const { failed, effect } = decision;
+    events.emit({ kind: 'succeeded', ...name, messageIds, failedIds: [...failed], durationMs });
+    const handled = messages.filter((message) => !failed.has(message.id));
+    if (handled.length > 0) {
+      const deletedIds = await deleteMessages(queue, handled, name, leaseEndsAt, parts);
+      if (deletedIds.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: deletedIds });
+    }
+    return { effect };
+  }
+}
+
+async function invokeOnce(batch: Batch, payload: Uint8Array, parts: DeliveryParts): Promise<InvokeOutcome> {
+  const { mapping, traceHeader } = batch;
+  try {
+    return await parts.invoker.invoke({
+      functionArn: mapping.functionArn,
+      payload,
+      timeoutSeconds: mapping.functionTimeoutSeconds,
+      ...(traceHeader !== undefined && { traceHeader }),
+      signal: parts.aborting,
+    });
+  } catch (error) {
+    // An invoker answers with outcomes; whatever it throws is unknown, and the unknown must not be invoked again.
+    return { kind: 'connection-lost', message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Waits for the next attempt; `false`: the server is stopping, there will be none. */
+function waitForAttempt(
+  decision: Decision & { readonly kind: 'retry' },
+  attempt: number,
+  name: BatchName,
+  messageIds: readonly string[],
+  parts: DeliveryParts,
+): Promise<boolean> {
+  parts.events.emit({
+    kind: 'retrying',
+    ...name,
+    messageIds,
+    attempt,
+    inMs: decision.inMs,
+    reason: decision.reason,
+  });
+  return pause(parts.time, decision.inMs, parts.stopping);
+}

@@ -1,0 +1,222 @@
+/**
+ * Everything a batch of one mapping must have before it may lease messages, taken together or not at all: a slot of the mapping, bytes and an Invoke of the
+ * process, and a slot in the store where the concurrency is limited over all instances.
+ *
+ * Invariant. Whoever was refused is called (`onReady`) when that may have changed: by growth, by a slot that was given back here or elsewhere, by room in the process, by the
+ * end of a pause. So nobody needs to ask twice.
+ *
+ * @module
+ */
+import type { Batch } from './batch.ts';
+import { MappingConcurrency } from './concurrency.ts';
+import { Holdings } from './holdings.ts';
+import type { ConcurrencyEffect } from './outcome.ts';
+import { type ConsumerParts, LARGEST_MAPPING_CONCURRENCY, type ServedMapping } from './parts.ts';
+import type { ByteShare, Need } from './process-limits.ts';
+import { RejectionPause } from './rejection-pause.ts';
+import { SharedSlots } from './shared-slots.ts';
+
+/** What a new batch was given. */
+export interface Begun {
+  readonly holdings: Holdings;
+  /** How many bytes of it may be leased. */
+  readonly bytes: number;
+}
+
+/** Bytes that one message can have, its attributes and what the record adds included; less room than that is none. */
+const LARGEST_MESSAGE_BYTES = 1_048_576 + 65_536;
+/** What one receive reserves at most: one event. */
+const LARGEST_DRAW_BYTES = 6_291_456;
+/** Added to the timeout of the function, ms, before a slot in the store frees itself: only slots of instances that died get so old. */
+const SLOT_MARGIN_MS = 60_000;
+
+export class MappingSlots {
+  readonly #parts: ConsumerParts;
+  readonly #onReady: () => void;
+  readonly #concurrency: MappingConcurrency;
+  readonly #rejections: RejectionPause;
+  #served: ServedMapping;
+  #shared: SharedSlots | undefined;
+  /** Set while waiting for room in the process. */
+  #withdraw: (() => void) | undefined;
+
+  constructor(served: ServedMapping, parts: ConsumerParts, onReady: () => void) {
+    this.#served = served;
+    this.#parts = parts;
+    this.#onReady = onReady;
+    this.#concurrency = new MappingConcurrency({
+      time: parts.time,
+      start: served.tuning.startConcurrency,
+      ceiling: this.#ceiling(),
+      growthIntervalMs: parts.settings.growthIntervalMs,
+      onRoom: onReady,
+    });
+    this.#rejections = new RejectionPause(parts.time, onReady);
+    this.#shared = this.#createShared();
+  }
+
+  /** Batches that hold a slot. */
+  get running(): number {
+    return this.#concurrency.running;
+  }
+
+  /** Batches that may hold one now, in this process. */
+  get limit(): number {
+    return this.#concurrency.limit;
+  }
+
+  /** Slots that are free now, in this process. */
+  get free(): number {
+    return this.#concurrency.free;
+  }
+
+  /** Lambda rejects the invocations, and the next try is not due yet. */
+  get pausing(): boolean {
+    return this.#rejections.active;
+  }
+
+  /** Takes what a new batch needs here; `undefined`: not now. Only while messages wait: a refusal may begin growth. */
+  begin(): Begun | undefined {
+    if (this.pausing || this.#withdraw !== undefined || this.#shared?.waiting === true) return undefined;
+    if (this.free === 0) {
+      this.#concurrency.wanted();
+      return undefined;
+    }
+    const { limits } = this.#parts;
+    const { batchSize } = this.#served.mapping;
+    const invokes = this.#invokesAtOnce();
+    if (invokes && !limits.tryTakeInvoke()) return this.#waitForRoom('invoke-and-bytes');
+    const bytes = limits.tryReserve(LARGEST_MESSAGE_BYTES, drawBytes(batchSize));
+    if (bytes === undefined) {
+      if (invokes) limits.giveBackInvoke();
+      return this.#waitForRoom(invokes ? 'invoke-and-bytes' : 'bytes');
+    }
+    this.#concurrency.tryTake();
+    return { holdings: new Holdings(this.#concurrency, limits, bytes, invokes), bytes: bytes.bytes };
+  }
+
+  /**
+   * Takes what a batch of messages needs that are leased already and found no place in another batch; `undefined`: not at once.
+   * With a limited concurrency never: the slot in the store would have to be awaited while the lease runs.
+   */
+  beginLeased(): Holdings | undefined {
+    const { limits } = this.#parts;
+    if (this.#shared !== undefined || this.free === 0) return undefined;
+    const invokes = this.#invokesAtOnce();
+    if (invokes && !limits.tryTakeInvoke()) return undefined;
+    this.#concurrency.tryTake();
+    // They are in memory already, so they are counted whether there is room or not.
+    return new Holdings(this.#concurrency, limits, limits.take(0), invokes);
+  }
+
+  /** Takes room for another receive into an open batch; `undefined`: not now. */
+  headroom(batch: Batch): ByteShare | undefined {
+    if (this.#withdraw !== undefined) return undefined;
+    const most = Math.max(1, Math.min(drawBytes(batch.missing), batch.missingBytes));
+    return this.#parts.limits.tryReserve(Math.min(LARGEST_MESSAGE_BYTES, most), most) ?? this.#waitForRoom('bytes');
+  }
+
+  /** Takes the slot in the store, if the concurrency is limited; `false`: all are taken. Errors: `StoreUnavailableError`. */
+  async takeShared(holdings: Holdings, visibilityTimeoutMs: number): Promise<boolean> {
+    const limit = this.#served.tuning.maximumConcurrency;
+    if (this.#shared === undefined || limit === undefined) return true;
+    const { batchWindowSeconds } = this.#served.mapping;
+    // After its window a batch may have to wait for an Invoke, at most until its leases end.
+    const beforeInvokeMs = batchWindowSeconds === 0 ? 0 : batchWindowSeconds * 1_000 + visibilityTimeoutMs;
+    const slot = await this.#shared.take(this.#parts.randomness.uuid(), limit, beforeInvokeMs + this.#invokeMs());
+    if (slot !== undefined) holdings.tookShared(slot);
+    return slot !== undefined;
+  }
+
+  /** The batch is invoked again, `inMs` milliseconds from now: its slot in the store must live that much longer. Errors: `StoreUnavailableError`. */
+  async retrying(holdings: Holdings, inMs: number): Promise<void> {
+    await holdings.renewShared(inMs + this.#invokeMs());
+  }
+
+  /** A batch was throttled, and is kept. */
+  throttled(): void {
+    this.#concurrency.backOff();
+  }
+
+  /** A batch ended. `throttledBefore`: its back-off was taken when it was throttled. */
+  ended(effect: ConcurrencyEffect, throttledBefore: boolean): void {
+    if (effect === 'pause') {
+      this.#concurrency.backOffHard();
+      this.#rejections.rejected();
+      return;
+    }
+    this.#rejections.clear();
+    if (effect === 'grow') this.#concurrency.succeeded();
+    else if (effect === 'back-off' && !throttledBefore) this.#concurrency.backOff();
+  }
+
+  /** Nothing waits. */
+  idle(): void {
+    this.#concurrency.idle();
+  }
+
+  /** A slot may be free in the store. */
+  sharedPossible(): void {
+    this.#shared?.roomPossible();
+  }
+
+  /** The mapping changed. */
+  retune(served: ServedMapping): void {
+    const before = this.#served.tuning.maximumConcurrency;
+    this.#served = served;
+    this.#concurrency.retune(served.tuning.startConcurrency, this.#ceiling());
+    this.#rejections.clear();
+    if (before !== served.tuning.maximumConcurrency) {
+      this.#shared?.close();
+      this.#shared = this.#createShared();
+    }
+  }
+
+  /** Gives up waiting for room in the process. */
+  stopWaiting(): void {
+    this.#withdraw?.();
+    this.#withdraw = undefined;
+  }
+
+  /** No timer runs afterwards. */
+  close(): void {
+    this.stopWaiting();
+    this.#concurrency.close();
+    this.#shared?.close();
+    this.#rejections.clear();
+  }
+
+  #waitForRoom(need: Need): undefined {
+    this.#withdraw = this.#parts.limits.wait(need, LARGEST_MESSAGE_BYTES, () => {
+      this.#withdraw = undefined;
+      this.#onReady();
+    });
+    return undefined;
+  }
+
+  #createShared(): SharedSlots | undefined {
+    if (this.#served.tuning.maximumConcurrency === undefined) return undefined;
+    const { slots, time } = this.#parts;
+    return new SharedSlots({ slots, time, mapping: this.#served.mapping.uuid, onRoom: this.#onReady });
+  }
+
+  /** With a window the Invoke is taken at the flush: batches that collect for minutes must not keep others from invoking. */
+  #invokesAtOnce(): boolean {
+    return this.#served.mapping.batchWindowSeconds === 0;
+  }
+
+  /** The longest that one Invoke and what follows it take. */
+  #invokeMs(): number {
+    return this.#served.mapping.functionTimeoutSeconds * 1_000 + SLOT_MARGIN_MS;
+  }
+
+  #ceiling(): number {
+    const own = this.#served.tuning.maximumConcurrency ?? LARGEST_MAPPING_CONCURRENCY;
+    return Math.min(own, this.#parts.limits.maxInvokes);
+  }
+}
+
+/** What a receive of so many messages reserves at most. */
+function drawBytes(messages: number): number {
+  return Math.min(messages * LARGEST_MESSAGE_BYTES, LARGEST_DRAW_BYTES);
+}

@@ -1,0 +1,76 @@
+/**
+ * Warnings about mappings that can be served but are likely not meant as they are; each is given once per cause, and again if the cause went away and came back.
+ *
+ * @module
+ */
+import type { Mapping } from '../lambda/mapping.ts';
+import { queueKey } from '../queue/arn.ts';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { ConsumerEvent, EventSink } from './events.ts';
+
+type Warning = ConsumerEvent & { readonly kind: 'warning' };
+
+export class MappingWarnings {
+  readonly #directory: QueueDirectory;
+  readonly #events: EventSink;
+  #given: ReadonlySet<string> = new Set();
+
+  constructor(directory: QueueDirectory, events: EventSink) {
+    this.#directory = directory;
+    this.#events = events;
+  }
+
+  /** Looks at all mappings that are served now. */
+  check(mappings: readonly Mapping[]): void {
+    const warnings = [...mappings.flatMap((mapping) => this.#shortVisibility(mapping)), ...competition(mappings)];
+    const causes = new Map(
+      warnings.map((warning) => [`${warning.what} ${warning.mapping} ${warning.detail}`, warning]),
+    );
+    for (const [cause, warning] of causes) if (!this.#given.has(cause)) this.#events.emit(warning);
+    this.#given = new Set(causes.keys());
+  }
+
+  /** Leases that end before the function may. AWS checks it when a mapping is made, but never again. */
+  #shortVisibility(mapping: Mapping): readonly Warning[] {
+    const queue = queueKey(mapping.queueArn);
+    const visibility = this.#directory.byKey(queue)?.definition.attributes.visibilityTimeoutSeconds;
+    if (visibility === undefined || visibility >= mapping.functionTimeoutSeconds) return [];
+    return [
+      {
+        kind: 'warning',
+        what: 'visibility-too-short',
+        mapping: mapping.uuid,
+        queue,
+        detail:
+          `the visibility timeout of the queue is ${visibility} s, the timeout of ${mapping.functionArn} is ${mapping.functionTimeoutSeconds} s: ` +
+          'messages may be delivered again while the function still works on them; AWS advises six times the timeout of the function',
+      },
+    ];
+  }
+}
+
+/** Several mappings of one queue compete for its messages; that is easily taken for fan-out. */
+function competition(mappings: readonly Mapping[]): readonly Warning[] {
+  const perQueue = new Map<string, Mapping[]>();
+  for (const mapping of mappings) {
+    const key = queueKey(mapping.queueArn);
+    perQueue.set(key, [...(perQueue.get(key) ?? []), mapping]);
+  }
+  return [...perQueue].flatMap(([queue, competing]): readonly Warning[] => {
+    const [first, ...others] = competing;
+    if (first === undefined || others.length === 0) return [];
+    const functions = competing.map((mapping) => mapping.functionArn).join(', ');
+    const filtered = competing.some((mapping) => mapping.filterPatterns.length > 0);
+    return [
+      {
+        kind: 'warning',
+        what: 'several-mappings',
+        mapping: first.uuid,
+        queue,
+        detail:
+          `${competing.length} mappings compete for this queue (${functions}): each message goes to one of them` +
+          (filtered ? ', and what its filters do not match is deleted, whatever the others would have done' : ''),
+      },
+    ];
+  });
+}

@@ -1,0 +1,378 @@
+/**
+ * One mapping at work on one queue: it draws messages, collects them into batches and has these delivered.
+ *
+ * The life of a batch, each step only after the one before:
+ *
+ *   begin      everything that is needed is taken, see `mapping-slots.ts`.
+ *   lease      one receive, for as many messages and bytes as there is room for. Only one is under way per queue, because its actor draws one at a time.
+ *   collect    only with a window: the batch stays open, each newcomer is leased into it. It holds its slot, but no Invoke.
+ *   flush      on size, bytes, window end, a change of the mapping, or because others starve for memory. A batch that collected takes its Invoke now, before all
+ *              others, and its leases are set to the full visibility timeout.
+ *   deliver    see `delivery.ts`.
+ *   give back  everything that was taken, whatever happened.
+ *
+ * Invariant. A message that this worker leased is in exactly one place: in the open batch, in a batch under delivery, or in the hands of a settlement that deletes
+ * it, gives it back, or leaves it to its lease. Where none of the three has it, its lease alone decides.
+ *
+ * @module
+ */
+import type { ReceivedMessage } from '../queue/message.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { Cancel } from '../time.ts';
+import { Batch, type BatchRecord } from './batch.ts';
+import { deliver } from './delivery.ts';
+import { readyToInvoke } from './flush.ts';
+import type { Holdings } from './holdings.ts';
+import { Intake } from './intake.ts';
+import { MappingSlots } from './mapping-slots.ts';
+import type { ConsumerParts, ServedMapping } from './parts.ts';
+import { pause } from './pause.ts';
+import type { ByteShare } from './process-limits.ts';
+import { type BatchName, releaseMessages, warnOfStore } from './settlement.ts';
+
+/** `empty`: nothing was there. `refused`: no slot in the store, or the worker was withheld meanwhile. */
+export type DrawEnd = 'received' | 'empty' | 'refused';
+
+/** One receive, with everything taken that it needs. Errors: those of the store; all is given back then. */
+export type Draw = () => Promise<DrawEnd>;
+
+/** Who withholds a worker: its queue (mode, end of service), or the mapping itself (a filter that fails, a loop). */
+export type WithholdingCause = 'queue' | 'mapping';
+
+/** The state of a mapping, for the operator. */
+export interface WorkerSnapshot {
+  readonly uuid: string;
+  readonly functionArn: string;
+  /** Batches on their way, open ones included. */
+  readonly running: number;
+  /** Batches that may be on their way now in this process. */
+  readonly concurrency: number;
+  /** Over all instances; absent: no limit of its own. */
+  readonly maximumConcurrency?: number;
+  /** Messages in the open batch. */
+  readonly collecting: number;
+  /** Why nothing is drawn now, if so. */
+  readonly paused?: string;
+}
+
+export interface WorkerOptions {
+  readonly served: ServedMapping;
+  readonly queue: Queue;
+  readonly parts: ConsumerParts;
+  /** Called when the worker may be able to draw again. */
+  readonly onReady: () => void;
+  /** Called when the worker withheld itself: somebody must look at its mapping. */
+  readonly onStopped: (why: string) => void;
+}
+
+interface OpenBatch {
+  readonly batch: Batch;
+  readonly holdings: Holdings;
+  /** A receive into it is under way; a flush waits for its answer. */
+  drawing: boolean;
+  flushAsked: boolean;
+  /** Flushed or abandoned; nothing may happen to it twice. */
+  closed: boolean;
+  cancelWindow: Cancel | undefined;
+  endCollecting: (() => void) | undefined;
+}
+
+export class MappingWorker {
+  readonly #queue: Queue;
+  readonly #parts: ConsumerParts;
+  readonly #onReady: () => void;
+  readonly #slots: MappingSlots;
+  readonly #intake: Intake;
+  readonly #causes = new Map<WithholdingCause, string>();
+  /** What goes on by itself; it never rejects. */
+  readonly #work = new Set<Promise<void>>();
+  #served: ServedMapping;
+  #open: OpenBatch | undefined;
+
+  constructor({ served, queue, parts, onReady, onStopped }: WorkerOptions) {
+    this.#served = served;
+    this.#queue = queue;
+    this.#parts = parts;
+    this.#onReady = onReady;
+    this.#slots = new MappingSlots(served, parts, onReady);
+    this.#intake = new Intake({
+      queue,
+      parts,
+      track: (work) => this.#track(work),
+      stopMapping: (why) => {
+        this.withhold('mapping', why);
+        onStopped(why);
+      },
+    });
+  }
+
+  get served(): ServedMapping {
+    return this.#served;
+  }
+
+  get snapshot(): WorkerSnapshot {
+    const { mapping, tuning } = this.#served;
+    const paused = this.#withheld ?? (this.#slots.pausing ? 'Lambda rejects its invocations' : undefined);
+    return {
+      uuid: mapping.uuid,
+      functionArn: mapping.functionArn,
+      running: this.#slots.running,
+      concurrency: this.#slots.limit,
+      ...(tuning.maximumConcurrency !== undefined && { maximumConcurrency: tuning.maximumConcurrency }),
+      collecting: this.#open?.batch.records.length ?? 0,
+      ...(paused !== undefined && { paused }),
+    };
+  }
+
+  /** Takes what a receive needs and answers the receive; `undefined`: not now, `onReady` will be called. Only while the queue is due, and one draw at a time. */
+  begin(): Draw | undefined {
+    if (this.#withheld !== undefined) return undefined;
+    const open = this.#open;
+    if (open !== undefined) {
+      const headroom = this.#slots.headroom(open.batch);
+      return headroom && (() => this.#drawMore(open, headroom));
+    }
+    const singleGroup = this.#prefersSingleGroup();
+    const begun = this.#slots.begin();
+    return begun && (() => this.#drawFirst(this.#createBatch(begun.holdings), begun.bytes, singleGroup));
+  }
+
+  /** Nothing is due. */
+  idle(): void {
+    this.#slots.idle();
+  }
+
+  /** The settings changed; they hold for the next batch. */
+  retune(served: ServedMapping): void {
+    const before = this.#served.mapping.filterPatterns;
+    this.#served = served;
+    if (before.join() !== served.mapping.filterPatterns.join()) this.#intake.filtersChanged();
+    this.#slots.retune(served);
+    if (this.#open !== undefined) this.#flush(this.#open);
+    this.resume('mapping');
+  }
+
+  /** Draws nothing more and gives back what is only collected; what is on its way goes on. */
+  withhold(cause: WithholdingCause, why: string): void {
+    this.#causes.set(cause, why);
+    this.#slots.stopWaiting();
+    const open = this.#open;
+    if (open !== undefined && !open.drawing) this.#abandon(open, why);
+  }
+
+  /** Draws again, unless the other cause withholds it too. */
+  resume(cause: WithholdingCause): void {
+    this.#causes.delete(cause);
+    this.#onReady();
+  }
+
+  /** A slot of the mapping may be free in the store. */
+  sharedPossible(): void {
+    this.#slots.sharedPossible();
+  }
+
+  /** Withholds for good, and waits until everything on its way has ended. Not while a draw is under way. */
+  async stop(why: string): Promise<void> {
+    this.withhold('queue', why);
+    while (this.#work.size > 0) await Promise.all(this.#work);
+    this.#slots.close();
+  }
+
+  get #withheld(): string | undefined {
+    return this.#causes.get('queue') ?? this.#causes.get('mapping');
+  }
+
+  async #drawFirst(open: OpenBatch, maxBytes: number, singleGroup: boolean): Promise<DrawEnd> {
+    try {
+      const taken = await this.#slots.takeShared(open.holdings, this.#visibilityTimeoutMs());
+      if (!taken || this.#withheld !== undefined) {
+        await this.#giveBack(open);
+        return 'refused';
+      }
+      return this.#takeIn(open, await this.#receive(open.batch, maxBytes, singleGroup));
+    } catch (error) {
+      await this.#giveBack(open);
+      throw error;
+    }
+  }
+
+  async #drawMore(open: OpenBatch, headroom: ByteShare): Promise<DrawEnd> {
+    open.drawing = true;
+    let messages: readonly ReceivedMessage[] = [];
+    try {
+      messages = await this.#receive(open.batch, headroom.bytes, false);
+    } finally {
+      open.drawing = false;
+      headroom.free();
+      // A flush that was asked for meanwhile takes place now, be there newcomers or not.
+      this.#takeIn(open, messages);
+    }
+    return messages.length === 0 ? 'empty' : 'received';
+  }
+
+  #receive(batch: Batch, maxBytes: number, singleGroup: boolean): Promise<readonly ReceivedMessage[]> {
+    return this.#queue.receive({
+      maxMessages: batch.missing,
+      maxBytes,
+      visibilityTimeoutMs: batch.leaseMs(this.#parts.time.monotonic(), this.#visibilityTimeoutMs()),
+      ...(singleGroup && { singleGroup }),
+    });
+  }
+
+  #takeIn(open: OpenBatch, messages: readonly ReceivedMessage[]): DrawEnd {
+    const name = this.#name(open.batch);
+    if (messages.length > 0) {
+      this.#parts.events.emit({
+        kind: 'leased',
+        ...name,
+        messageIds: messages.map((message) => message.id),
+        receiveCounts: messages.map((message) => message.receiveCount),
+      });
+    }
+    if (this.#withheld === undefined) {
+      this.#place(open, messages.length === 0 ? [] : this.#intake.take(messages, this.#served, name));
+    } else {
+      this.#track(releaseMessages(this.#queue, messages, name, this.#withheld, this.#parts));
+      this.#abandon(open, this.#withheld);
+    }
+    return messages.length === 0 ? 'empty' : 'received';
+  }
+
+  /** Puts records into a batch, flushes it if it is time, and begins the next one with what found no place. */
+  #place(open: OpenBatch, records: readonly BatchRecord[]): void {
+    // The messages themselves may have stopped the mapping; then the batch was given back with them.
+    if (open.closed) return;
+    const { batch, holdings } = open;
+    const visibilityTimeoutMs = this.#visibilityTimeoutMs();
+    const firstWithoutPlace = records.findIndex((record) => !batch.add(record, visibilityTimeoutMs));
+    const rest = firstWithoutPlace === -1 ? [] : records.slice(firstWithoutPlace);
+    holdings.resizeBytes(batch.bytes);
+
+    const windowLeftMs = batch.windowLeftMs(this.#parts.time.monotonic());
+    const complete = batch.missing === 0 || rest.length > 0 || windowLeftMs === 0 || open.flushAsked;
+    if (batch.records.length === 0) this.#abandon(open, 'nothing to deliver');
+    else if (complete) this.#flush(open);
+    else this.#collect(open, windowLeftMs);
+    if (rest.length > 0) this.#placeRest(rest);
+  }
+
+  /** Leased records for which an event had no room begin the next batch, if it can begin now; else they are given back. FIFO: their group is in flight. */
+  #placeRest(records: readonly BatchRecord[]): void {
+    const holdings = this.#queue.definition.fifo ? undefined : this.#slots.beginLeased();
+    if (holdings !== undefined) {
+      this.#place(this.#createBatch(holdings), records);
+      return;
+    }
+    const name = { mapping: this.#served.mapping.uuid, queue: this.#queue.key, batch: this.#parts.nextBatch() };
+    const messages = records.map((record) => record.message);
+    this.#track(releaseMessages(this.#queue, messages, name, 'the event was full, and no slot was free', this.#parts));
+  }
+
+  #collect(open: OpenBatch, windowLeftMs: number): void {
+    this.#open = open;
+    open.cancelWindow ??= this.#parts.time.after(windowLeftMs, () => this.#flush(open));
+    open.endCollecting ??= this.#parts.limits.collecting(() => this.#flush(open));
+  }
+
+  #flush(open: OpenBatch): void {
+    if (open.drawing) {
+      open.flushAsked = true;
+      return;
+    }
+    if (!this.#close(open)) return;
+    this.#track(this.#deliver(open));
+  }
+
+  /** Ends a batch that will not be invoked. */
+  #abandon(open: OpenBatch, why: string): void {
+    if (!this.#close(open)) return;
+    const messages = open.batch.records.map((record) => record.message);
+    this.#track(releaseMessages(this.#queue, messages, this.#name(open.batch), why, this.#parts));
+    this.#track(this.#giveBack(open));
+  }
+
+  /** Whether it was open until now. */
+  #close(open: OpenBatch): boolean {
+    open.cancelWindow?.();
+    open.endCollecting?.();
+    if (this.#open === open) this.#open = undefined;
+    const wasOpen = !open.closed;
+    open.closed = true;
+    return wasOpen;
+  }
+
+  async #deliver(open: OpenBatch): Promise<void> {
+    const { batch, holdings } = open;
+    try {
+      const leaseEndsAt = await readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts);
+      if (leaseEndsAt === undefined) return;
+      let throttled = false;
+      const end = await deliver(batch, this.#queue, leaseEndsAt, this.#parts, (inMs) => {
+        if (!throttled) this.#slots.throttled();
+        throttled = true;
+        this.#track(this.#slots.retrying(holdings, inMs));
+      });
+      if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
+      if (end.mayRunUntil !== undefined && holdings.hasShared) await this.#outlast(end.mayRunUntil, holdings);
+    } finally {
+      await this.#giveBack(open);
+    }
+  }
+
+  /**
+   * A function whose call was lost may still be running. With a limited concurrency its slot stays taken until it must have ended; if the server
+   * does not live that long, until the deadline of the slot.
+   */
+  async #outlast(until: number, holdings: Holdings): Promise<void> {
+    const { time, stopping } = this.#parts;
+    holdings.giveBackProcess();
+    if (!(await pause(time, until - time.monotonic(), stopping))) holdings.leaveShared();
+  }
+
+  async #giveBack({ batch, holdings }: OpenBatch): Promise<void> {
+    try {
+      await holdings.giveBack();
+    } catch (error) {
+      const what = 'a slot could not be given back, and frees itself by its deadline';
+      warnOfStore(this.#name(batch), what, error, this.#parts);
+    }
+    this.#onReady();
+  }
+
+  #createBatch(holdings: Holdings): OpenBatch {
+    const batch = new Batch(this.#parts.nextBatch(), this.#served.mapping);
+    return {
+      batch,
+      holdings,
+      drawing: false,
+      flushAsked: false,
+      closed: false,
+      cancelWindow: undefined,
+      endCollecting: undefined,
+    };
+  }
+
+  /** Batches of one group keep a poisonous group from failing others. With reports of single failures it cannot, so the last free slot takes several groups. */
+  #prefersSingleGroup(): boolean {
+    if (!this.#queue.definition.fifo) return false;
+    return !(this.#served.mapping.reportBatchItemFailures && this.#slots.free === 1);
+  }
+
+  #visibilityTimeoutMs(): number {
+    return this.#queue.definition.attributes.visibilityTimeoutSeconds * 1_000;
+  }
+
+  #name(batch: Batch): BatchName {
+    return { mapping: batch.mapping.uuid, queue: this.#queue.key, batch: batch.number };
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => {
+        const name = { mapping: this.#served.mapping.uuid, queue: this.#queue.key };
+        warnOfStore(name, 'a step of the consumer failed', error, this.#parts);
+      })
+      .finally(() => this.#work.delete(tracked));
+    this.#work.add(tracked);
+  }
+}

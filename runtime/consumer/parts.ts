@@ -1,0 +1,50 @@
+/**
+ * What the parts of the consumer are handed: the seams to the outside, and the settings that hold for every mapping.
+ *
+ * @module
+ */
+import type { Filter } from '../lambda/filter.ts';
+import type { Mapping } from '../lambda/mapping.ts';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { Slots } from '../store/store.ts';
+import type { DeliveryParts } from './delivery.ts';
+import { DEFAULT_LOOP_LIMITS, type LoopLimits } from './loop-guard.ts';
+import type { ProcessLimits } from './process-limits.ts';
+import type { Tuning } from './tuning.ts';
+
+/** A mapping that is ready to be served: its filters compiled, its tags understood. */
+export interface ServedMapping {
+  readonly mapping: Mapping;
+  readonly filter: Filter;
+  readonly tuning: Tuning;
+}
+
+/** Settings that hold for every mapping. */
+export interface ConsumerSettings {
+  /** Invokes at one time with which a mapping begins; default 5, as Lambda. */
+  readonly startConcurrency: number;
+  /** Milliseconds per further one while messages wait; default 200 (300 a minute, as Lambda). */
+  readonly growthIntervalMs: number;
+  /** Whether messages of probable loops are stopped where no tag says otherwise; default false. */
+  readonly stopLoops: boolean;
+  readonly loops: LoopLimits;
+}
+
+export const DEFAULT_SETTINGS: ConsumerSettings = {
+  startConcurrency: 5,
+  growthIntervalMs: 200,
+  stopLoops: false,
+  loops: DEFAULT_LOOP_LIMITS,
+};
+
+/** The most Invokes of one mapping at one time. Source: "Configuring scaling behavior for SQS event source mappings". */
+export const LARGEST_MAPPING_CONCURRENCY = 1_250;
+
+export interface ConsumerParts extends DeliveryParts {
+  readonly limits: ProcessLimits;
+  readonly slots: Slots;
+  readonly directory: QueueDirectory;
+  readonly settings: ConsumerSettings;
+  /** A number that no other batch of this process has. */
+  nextBatch(): number;
+}

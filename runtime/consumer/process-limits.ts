@@ -1,0 +1,157 @@
+/**
+ * What all mappings of a process share: Invokes at one time, and bytes of messages in memory.
+ *
+ * Both are taken before messages are leased, never after, so that a small machine stays small however many queues have a backlog. The size of a batch is
+ * unknown until it is there: its share of the bytes is reserved generously for the round trip, then shrunk to what came.
+ *
+ * Who finds no room waits in line. Whenever room is given back, those whose need is met are called in order, each once; a caller that still wants room and finds
+ * none waits again, at the end. Batches that were collected through a window and only lack their Invoke stand before all others, because their leases are running.
+ *
+ * A batch that collects through a long window holds bytes while nothing happens. Were they all held so, other queues would starve: whoever waits for bytes
+ * makes the oldest collecting batch flush early.
+ *
+ * @module
+ */
+
+export interface LimitOptions {
+  /** Invokes at one time, 1 or more. */
+  readonly maxInvokes: number;
+  /** Bytes of messages in memory. A single larger message is still taken when nothing else is there. */
+  readonly maxBytes: number;
+}
+
+/** A share of the bytes. */
+export interface ByteShare {
+  readonly bytes: number;
+  /** Makes it smaller or larger; what is in memory already is counted, be there room or not. */
+  resize(bytes: number): void;
+  free(): void;
+}
+
+/** What a waiter lacks. */
+export type Need = 'invoke' | 'bytes' | 'invoke-and-bytes';
+
+interface Waiter {
+  readonly need: Need;
+  /** Less than this many free bytes is as good as none. */
+  readonly leastBytes: number;
+  readonly run: () => void;
+}
+
+export class ProcessLimits {
+  readonly maxInvokes: number;
+  readonly maxBytes: number;
+  #invokes = 0;
+  #bytes = 0;
+  #waiters: Waiter[] = [];
+  #calling = false;
+  /** Batches that collect, oldest first. */
+  readonly #collecting = new Set<() => void>();
+
+  constructor(options: LimitOptions) {
+    this.maxInvokes = options.maxInvokes;
+    this.maxBytes = options.maxBytes;
+  }
+
+  get invokes(): number {
+    return this.#invokes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  tryTakeInvoke(): boolean {
+    if (this.#invokes >= this.maxInvokes) return false;
+    this.#invokes += 1;
+    return true;
+  }
+
+  giveBackInvoke(): void {
+    this.#invokes -= 1;
+    this.#callWaiters();
+  }
+
+  /** Reserves what is free, at most `mostBytes`; nothing if less than `leastBytes` is free. */
+  tryReserve(leastBytes: number, mostBytes: number): ByteShare | undefined {
+    const free = this.maxBytes - this.#bytes;
+    if (free < this.#attainable(leastBytes)) return undefined;
+    return this.#share(Math.max(0, Math.min(free, mostBytes)));
+  }
+
+  /** Counts bytes that are in memory already, be there room or not. */
+  take(bytes: number): ByteShare {
+    return this.#share(bytes);
+  }
+
+  /** Calls `run` once, when what is needed may be had; the returned function withdraws. `first`: before those who wait already. */
+  wait(need: Need, leastBytes: number, run: () => void, first = false): () => void {
+    const waiter: Waiter = { need, leastBytes: this.#attainable(leastBytes), run };
+    if (first) this.#waiters.unshift(waiter);
+    else this.#waiters.push(waiter);
+    if (need !== 'invoke' && this.maxBytes - this.#bytes < waiter.leastBytes) this.#flushOldest();
+    return () => {
+      this.#waiters = this.#waiters.filter((other) => other !== waiter);
+    };
+  }
+
+  /** Announces a batch that collects; `flush` is called if others starve for its bytes. The returned function ends it. */
+  collecting(flush: () => void): () => void {
+    this.#collecting.add(flush);
+    return () => {
+      this.#collecting.delete(flush);
+    };
+  }
+
+  /** With nothing else in memory everything is free; to ask for more would be to wait for ever. */
+  #attainable(leastBytes: number): number {
+    return Math.min(leastBytes, this.maxBytes);
+  }
+
+  #share(reserved: number): ByteShare {
+    let bytes = reserved;
+    this.#bytes += bytes;
+    const resize = (to: number): void => {
+      const shrunk = to < bytes;
+      this.#bytes += to - bytes;
+      bytes = to;
+      if (shrunk) this.#callWaiters();
+    };
+    return {
+      get bytes() {
+        return bytes;
+      },
+      resize,
+      free: () => resize(0),
+    };
+  }
+
+  #flushOldest(): void {
+    for (const flush of this.#collecting) {
+      this.#collecting.delete(flush);
+      flush();
+      return;
+    }
+  }
+
+  #callWaiters(): void {
+    // A waiter that gives something back while it is called would start a second round inside the first; the first sees what it freed.
+    if (this.#calling) return;
+    this.#calling = true;
+    try {
+      // At most one call for each who waits now: one that waits again at once is served by the next room given back.
+      for (let left = this.#waiters.length; left > 0; left -= 1) this.#nextServed()?.run();
+    } finally {
+      this.#calling = false;
+    }
+  }
+
+  #nextServed(): Waiter | undefined {
+    const invokeFree = this.#invokes < this.maxInvokes;
+    const bytesFree = this.maxBytes - this.#bytes;
+    const index = this.#waiters.findIndex(
+      ({ need, leastBytes }) => (need === 'bytes' || invokeFree) && (need === 'invoke' || bytesFree >= leastBytes),
+    );
+    return index === -1 ? undefined : this.#waiters.splice(index, 1)[0];
+  }
+}

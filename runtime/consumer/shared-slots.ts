@@ -1,0 +1,101 @@
+/**
+ * MaximumConcurrency of one mapping, held by all instances together: slots in the store, taken before messages are leased.
+ *
+ * A refused taker does not ask again by itself. It waits for one of three things: the `slot` signal of the store (sent when a full set has room again), a `gap` in
+ * the signals (one may have been lost), or the time after which every slot that is held now has either been given back or has run out because its holder died;
+ * a slot that runs out is announced by nobody.
+ *
+ * Dirty rule, as for the head-watch: answers and signals have no order. A signal that arrives while a take is under way is remembered, and a refusal that it may have
+ * overtaken does not make anyone wait.
+ *
+ * @module
+ */
+import type { Slots } from '../store/store.ts';
+import type { Cancel, Time } from '../time.ts';
+
+/** A slot that is held. */
+export interface SharedSlot {
+  /** Puts its deadline off, to `holdMs` from now. Errors: `StoreUnavailableError`. */
+  renew(holdMs: number): Promise<void>;
+  /** Gives it back. Errors of the store are left to the deadline of the slot. */
+  free(): Promise<void>;
+}
+
+export interface SharedSlotsOptions {
+  readonly slots: Slots;
+  readonly time: Time;
+  /** UUID of the mapping: slots follow the mapping, whatever queue or function it points to. */
+  readonly mapping: string;
+  /** Called when a slot may be had again. */
+  readonly onRoom: () => void;
+}
+
+const PREFIX = 'mapping:';
+
+/** The name of the slot set of a mapping, as it stands in `slot` signals. */
+function slotSetName(mapping: string): string {
+  return `${PREFIX}${mapping}`;
+}
+
+/** The mapping whose slot set has this name; `undefined`: it is another set. */
+export function mappingOfSlotSet(name: string): string | undefined {
+  return name.startsWith(PREFIX) ? name.slice(PREFIX.length) : undefined;
+}
+
+export class SharedSlots {
+  readonly #slots: Slots;
+  readonly #time: Time;
+  readonly #name: string;
+  readonly #onRoom: () => void;
+  /** Counts the signals that said or may have said that there is room. */
+  #signals = 0;
+  #waiting: Cancel | undefined;
+
+  constructor(options: SharedSlotsOptions) {
+    this.#slots = options.slots;
+    this.#time = options.time;
+    this.#name = slotSetName(options.mapping);
+    this.#onRoom = options.onRoom;
+  }
+
+  /** The last take was refused, and nothing has happened since that could have changed it. */
+  get waiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /**
+   * Takes a slot.
+   *
+   * @param holder Unique among all instances.
+   * @param holdMs How long the slot lives if its holder dies, ms: longer than any batch of the mapping takes.
+   * @returns `undefined` if all are taken. Errors: `StoreUnavailableError`.
+   */
+  async take(holder: string, limit: number, holdMs: number): Promise<SharedSlot | undefined> {
+    const signalsBefore = this.#signals;
+    const taken = await this.#slots.take(this.#name, holder, limit, holdMs);
+    if (taken) {
+      return {
+        // To take again what is held is to hold it anew.
+        renew: async (anewMs) => void (await this.#slots.take(this.#name, holder, limit, anewMs)),
+        free: () => this.#slots.free(this.#name, holder, limit),
+      };
+    }
+    if (this.#signals === signalsBefore) {
+      this.#waiting?.();
+      this.#waiting = this.#time.after(holdMs, () => this.roomPossible());
+    }
+    return undefined;
+  }
+
+  /** A `slot` signal of this set, or a gap in the signals. */
+  roomPossible(): void {
+    this.#signals += 1;
+    this.close();
+    this.#onRoom();
+  }
+
+  close(): void {
+    this.#waiting?.();
+    this.#waiting = undefined;
+  }
+}
