@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import type { Construct } from 'constructs';
+import type { Construct, IConstruct } from 'constructs';
 import { KarinDrain, KarinQueue, KarinRuntimeIdentity, SyncOnDeploy } from '../constructs/index';
 
 const HANDLERS = join(__dirname, '..', 'examples', 'hello');
@@ -18,7 +18,11 @@ export class ExampleStack extends Stack {
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
 
-    const runtime = KarinRuntimeIdentity.user(this, 'Runtime', { functionUrls: true, drain: KarinDrain.BOTH });
+    const runtime = KarinRuntimeIdentity.user(this, 'Runtime', {
+      tagged: false,
+      functionUrls: true,
+      drain: KarinDrain.BOTH,
+    });
     const adminPassword = new secretsmanager.Secret(this, 'AdminPassword', {
       description: 'KARIN_ADMIN_PASSWORD of the Karin server',
       generateSecretString: { passwordLength: 40, excludePunctuation: true },
@@ -26,7 +30,7 @@ export class ExampleStack extends Stack {
 
     const consumer = new NodejsFunction(this, 'Consumer', {
       entry: join(HANDLERS, 'consumer.ts'),
-      runtime: lambda.Runtime.NODEJS_22_X,
+      runtime: lambda.Runtime.NODEJS_24_X,
       timeout: Duration.seconds(10),
     });
     const deadLetters = new KarinQueue(this, 'DeadLetters', {
@@ -44,7 +48,7 @@ export class ExampleStack extends Stack {
 
     const producer = new NodejsFunction(this, 'Producer', {
       entry: join(HANDLERS, 'producer.ts'),
-      runtime: lambda.Runtime.NODEJS_22_X,
+      runtime: lambda.Runtime.NODEJS_24_X,
       timeout: Duration.seconds(10),
       bundling: { bundleAwsSDK: true },
     });
@@ -52,7 +56,7 @@ export class ExampleStack extends Stack {
     const url = producer.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
 
     // The cast is for `exactOptionalPropertyTypes`, for which aws-cdk-lib is not written; without that option it is not needed.
-    new SyncOnDeploy(this, 'Sync', { credential: adminPassword as secretsmanager.ISecret });
+    const sync = new SyncOnDeploy(this, 'Sync', { credential: adminPassword as secretsmanager.ISecret });
 
     new CfnOutput(this, 'ProducerUrl', { value: url.url });
     new CfnOutput(this, 'RuntimeCredentials', {
@@ -60,5 +64,37 @@ export class ExampleStack extends Stack {
       description: 'Secret with the access key of the Karin server',
     });
     new CfnOutput(this, 'AdminPasswordSecret', { value: adminPassword.secretArn });
+
+    acknowledge(runtime, {
+      'AwsSolutions-IAM5[Resource::*]':
+        'AWS knows no resource to which listing mappings or functions could be restricted.',
+      [`AwsSolutions-IAM5[Resource::${arnOf('lambda')}:event-source-mapping:*]`]:
+        'Each mapping of the account may turn out to be one that the server has to serve; they can be read, not changed.',
+      [`AwsSolutions-IAM5[Resource::${arnOf('lambda')}:function:*]`]:
+        'The directory of function URLs shows the URLs of all functions; they can be listed, not changed.',
+      [`AwsSolutions-IAM5[Resource::${arnOf('sqs')}:*]`]:
+        'Messages may be moved to and from each queue, so that each can be migrated; drainQueueNames narrows it.',
+      'AwsSolutions-SMG4':
+        'The key is rotated by raising keySerial, because the server must be restarted with it then.',
+    });
+    acknowledge(adminPassword, {
+      'AwsSolutions-SMG4': 'The password is configuration of the server, which a rotation function cannot change.',
+    });
+    for (const construct of [consumer, producer, sync]) {
+      acknowledge(construct, {
+        'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]':
+          'The policy only lets a function write its own logs.',
+      });
+    }
   }
+}
+
+/** How cdk-nag writes the beginning of an ARN of this account and region. */
+function arnOf(service: string): string {
+  return `arn:<AWS::Partition>:${service}:<AWS::Region>:<AWS::AccountId>`;
+}
+
+/** Findings of cdk-nag (AwsSolutions) on a construct that are meant to be, and why. */
+function acknowledge(construct: IConstruct, reasons: Readonly<Record<string, string>>): void {
+  for (const [id, reason] of Object.entries(reasons)) Validations.of(construct).acknowledge({ id, reason });
 }

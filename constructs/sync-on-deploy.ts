@@ -133,7 +133,7 @@ export class SyncOnDeploy extends Construct {
       'Handler',
       defined<lambda.FunctionProps>({
         description: 'Tells the Karin server of changed event source mappings',
-        runtime: lambda.Runtime.NODEJS_22_X,
+        runtime: lambda.Runtime.NODEJS_24_X,
         handler: 'index.handler',
         // Inline, so that a stack without assets stays deployable without a bootstrap bucket.
         code: lambda.Code.fromInline(readFileSync(join(__dirname, 'sync-handler.js'), 'utf8')),

@@ -13,7 +13,7 @@ export class HelloStack extends Stack {
 
     const consumer = new NodejsFunction(this, 'Consumer', {
       entry: join(__dirname, 'consumer.ts'),
-      runtime: lambda.Runtime.NODEJS_22_X,
+      runtime: lambda.Runtime.NODEJS_24_X,
       timeout: Duration.seconds(10),
     });
 
@@ -26,7 +26,7 @@ export class HelloStack extends Stack {
 
     const producer = new NodejsFunction(this, 'Producer', {
       entry: join(__dirname, 'producer.ts'),
-      runtime: lambda.Runtime.NODEJS_22_X,
+      runtime: lambda.Runtime.NODEJS_24_X,
       timeout: Duration.seconds(10),
       bundling: { bundleAwsSDK: true },
     });
