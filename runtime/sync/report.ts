@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ApplyDiff } from '../consumer/supervisor.ts';
 import type { Discovery } from '../lambda/discovery/source.ts';
 import type { Mapping } from '../lambda/mapping.ts';
 import { formatQueueArn, type QueueArn } from '../queue/arn.ts';
@@ -24,6 +25,8 @@ export interface SyncReport {
   readonly removed: readonly ReportedMapping[];
   /** Disabled mappings that cannot be served, and why. */
   readonly broken: readonly (ReportedMapping & { readonly reason: string })[];
+  /** Not served by the operator's wish: a tag of the mapping, or the name of its queue. */
+  readonly leftAlone: readonly ReportedMapping[];
   /** How many mappings are served as before. */
   readonly unchanged: number;
   /** ARNs of queues on hold, because a mapping of theirs is not disabled: AWS itself consumes them. */
@@ -34,42 +37,24 @@ export interface SyncReport {
   readonly problems: readonly string[];
 }
 
-/** The difference between two discoveries; `before` absent: everything is new. */
-export function reportOf(
-  source: string,
-  before: Discovery | undefined,
-  after: Discovery,
-  held: readonly QueueArn[],
-): SyncReport {
-  const old = new Map((before?.mappings ?? []).map((mapping) => [mapping.uuid, mapping]));
-  const present = new Set(after.mappings.map((mapping) => mapping.uuid));
-  const added = after.mappings.filter((mapping) => !old.has(mapping.uuid));
-  const changed = after.mappings.filter((mapping) => {
-    const previous = old.get(mapping.uuid);
-    return previous !== undefined && !servedAlike(previous, mapping);
-  });
+/** `diff`: what the consumer made of the discovery; `held`: the queues that were put on hold. */
+export function reportOf(source: string, discovery: Discovery, diff: ApplyDiff, held: readonly QueueArn[]): SyncReport {
   return {
     source,
-    added: added.map(reported),
-    changed: changed.map(reported),
-    removed: [...old.values()].filter((mapping) => !present.has(mapping.uuid)).map(reported),
-    broken: after.broken.map((mapping) => ({ ...reported(mapping), reason: mapping.reason })),
-    unchanged: after.mappings.length - added.length - changed.length,
+    added: diff.added.map(reported),
+    changed: diff.changed.map(reported),
+    removed: diff.removed.map(reported),
+    broken: [...discovery.broken, ...diff.broken].map((mapping) => ({ ...reported(mapping), reason: mapping.reason })),
+    leftAlone: diff.leftAlone.map(reported),
+    unchanged: diff.unchanged,
     held: held.map(formatQueueArn),
-    waitingInSqs: Object.fromEntries(Object.entries(after.waitingInSqs).filter(([, count]) => count > 0)),
-    problems: (after.problems ?? []).map((problem) => problem.text),
+    waitingInSqs: Object.fromEntries(Object.entries(discovery.waitingInSqs).filter(([, count]) => count > 0)),
+    problems: (discovery.problems ?? []).map((problem) => problem.text),
   };
 }
 
 function reported(mapping: Pick<Mapping, 'uuid' | 'queueArn' | 'functionArn'>): ReportedMapping {
   return { mapping: mapping.uuid, queueArn: formatQueueArn(mapping.queueArn), functionArn: mapping.functionArn };
-}
-
-/** Whether nothing changed that a consumer would notice; AWS touches `LastModified` for other reasons too. */
-function servedAlike(a: Mapping, b: Mapping): boolean {
-  const { lastModified: _a, ...old } = a;
-  const { lastModified: _b, ...now } = b;
-  return stableJson(old) === stableJson(now);
 }
 
 /** JSON with members in order of their names, at every depth. */

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { ApplyDiff } from '../consumer/supervisor.ts';
 import { type Discovery, DiscoveryError, type DiscoverySource } from '../lambda/discovery/source.ts';
 import type { Mapping } from '../lambda/mapping.ts';
 import type { Log } from '../log.ts';
@@ -16,9 +17,9 @@ import type { QueueArn } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { Documents, Signal } from '../store/store.ts';
 import type { Time } from '../time.ts';
+import { keepForeign } from './foreign-queues.ts';
 import { applyHolds } from './holds.ts';
 import { reportOf, type SyncReport, stableJson } from './report.ts';
-import { keepForeign, select } from './selection.ts';
 
 const DOCUMENT = 'discovery';
 /** Details of mappings that did not change are read once a day all the same: the timeout of a function changes without its mapping. */
@@ -29,11 +30,9 @@ export interface SynchroniserParts {
   readonly documents: Documents;
   readonly directory: QueueDirectory;
   /** Serves these mappings from now on, and no others. */
-  readonly serve: (mappings: readonly Mapping[]) => void | Promise<void>;
+  readonly serve: (mappings: readonly Mapping[]) => ApplyDiff;
   readonly time: Time;
   readonly log: Log;
-  /** Globs of the queues to consume; empty: all. */
-  readonly queueNames: readonly string[];
 }
 
 /** What is known about the syncs so far, for `/readyz` and the ops page. */
@@ -59,8 +58,7 @@ export interface Synchroniser {
 }
 
 export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
-  const { source, documents, directory, serve, time, log, queueNames } = parts;
-  /** As the source gave it, not yet selected: the next discovery builds on it. */
+  const { source, documents, directory, serve, time, log } = parts;
   let found: Discovery | undefined;
   let storedText: string | undefined;
   let held: readonly QueueArn[] = [];
@@ -75,14 +73,12 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   };
 
   const apply = async (discovery: Discovery): Promise<SyncReport> => {
-    const before = found === undefined ? undefined : select(found, queueNames);
-    const after = select(discovery, queueNames);
-    await directory.applyDiscovery(after.queues);
+    await directory.applyDiscovery(discovery.queues);
     // Before anything is served: a queue that AWS consumes must not be consumed here as well, not even for a moment.
-    held = await applyHolds(after, directory, documents);
-    await serve(after.mappings);
+    held = await applyHolds(discovery, directory, documents);
+    const diff = serve(discovery.mappings);
     found = discovery;
-    return reportOf(source.description, before, after, held);
+    return reportOf(source.description, discovery, diff, held);
   };
 
   const discover = async (full: boolean): Promise<SyncReport> => {
@@ -141,7 +137,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     state: () => ({
       source: source.description,
       held,
-      ...(found === undefined ? {} : { discovery: select(found, queueNames) }),
+      ...(found === undefined ? {} : { discovery: found }),
       ...(succeededAt === undefined ? {} : { succeededAt }),
       ...(failure === undefined ? {} : { failure }),
     }),
@@ -154,13 +150,14 @@ function messageOf(error: unknown): string {
 }
 
 function counts(report: SyncReport) {
-  const { added, changed, removed, broken, unchanged, held } = report;
+  const { added, changed, removed, broken, leftAlone, unchanged, held } = report;
   return {
     source: report.source,
     added: added.length,
     changed: changed.length,
     removed: removed.length,
     broken: broken.length,
+    leftAlone: leftAlone.length,
     unchanged,
     held: held.length,
   };

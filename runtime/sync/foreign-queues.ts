@@ -1,29 +1,11 @@
 /**
- * The part of a discovery that this server is to serve (`KARIN_MODE_ONLY`): two servers may share an account, each with queues of its own.
+ * Queues whose mapping was enabled: AWS consumes them now, but callers may still send to them here.
  *
  * @module
  */
-import { matchesGlob } from '../glob.ts';
 import type { Discovery } from '../lambda/discovery/source.ts';
-import { parseQueueArn, type QueueArn, type QueueKey, queueKey } from '../queue/arn.ts';
+import { parseQueueArn, type QueueKey, queueKey } from '../queue/arn.ts';
 import type { DiscoveredQueue } from '../queue/directory.ts';
-
-/** What is left of `discovery` when only queues whose names fit one of `globs` are consumed; no globs: all of it. */
-export function select(discovery: Discovery, globs: readonly string[]): Discovery {
-  if (globs.length === 0) return discovery;
-  const fits = ({ queueArn }: { readonly queueArn: QueueArn }): boolean =>
-    globs.some((glob) => matchesGlob(glob, queueArn.name));
-  const mappings = discovery.mappings.filter(fits);
-  const foreign = discovery.foreign.filter(fits);
-  const sources = [...mappings, ...foreign].map((mapping) => queueKey(mapping.queueArn));
-  return {
-    ...discovery,
-    mappings,
-    broken: discovery.broken.filter(fits),
-    foreign,
-    queues: withTargets(discovery.queues, sources),
-  };
-}
 
 /**
  * `after`, with queues of `before` whose mapping AWS consumes by now. Callers still send to them, and what they hold must not be lost, so they exist until their
