@@ -12,6 +12,7 @@ import { DEFAULT_ATTRIBUTES } from '../../queue/queue-definition.ts';
 import { awsFailure, describeAwsError } from './aws-error.ts';
 import type { Pacer } from './pacer.ts';
 import { readQueueAttributes } from './queue-attributes.ts';
+import { urlSuffixOf } from './regions.ts';
 import { compareTexts, sortedByKey } from './sorting.ts';
 import type { Discovery, DiscoveryProblem } from './source.ts';
 
@@ -199,6 +200,5 @@ class Failure {
 
 /** Account and name decide; the host is the one SQS documents for the region. */
 function queueUrl(arn: QueueArn): string {
-  const suffix = arn.partition === 'aws-cn' ? 'amazonaws.com.cn' : 'amazonaws.com';
-  return `https://sqs.${arn.region}.${suffix}/${arn.account}/${arn.name}`;
+  return `https://sqs.${arn.region}.${urlSuffixOf(arn.region)}/${arn.account}/${arn.name}`;
 }

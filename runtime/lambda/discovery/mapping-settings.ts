@@ -15,7 +15,10 @@ export interface MappingSettings {
     | undefined;
   readonly FunctionResponseTypes?: readonly string[] | null | undefined;
   readonly ScalingConfig?: { readonly MaximumConcurrency?: number | undefined } | null | undefined;
-  readonly ProvisionedPollerConfig?: { readonly MaximumPollers?: number | undefined } | null | undefined;
+  readonly ProvisionedPollerConfig?:
+    | { readonly MinimumPollers?: number | undefined; readonly MaximumPollers?: number | undefined }
+    | null
+    | undefined;
 }
 
 /** The part of a `Mapping` that its settings decide. */
