@@ -1,0 +1,40 @@
+/**
+ * What both stores demand of their callers. A breach is a fault of Karin's own code, not of a user: `RangeError`.
+ *
+ * @module
+ */
+import type { NewEntry, StoredQueue } from './store.ts';
+
+/** As many messages as one script handles at once: Lua passes on a few thousand values at most, and Redis serves nobody else meanwhile. */
+export const STEP = 500;
+
+/** How many due messages of a standard queue are looked at to give message groups their turns. */
+export const FAIR_LOOK_AHEAD = 200;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Throws unless `entries` can be sent to `queue`. */
+export function checkEntries(queue: StoredQueue, entries: readonly NewEntry[]): void {
+  if (entries.length < 1 || entries.length > STEP) {
+    throw new RangeError(`send takes 1 to ${STEP} messages, not ${entries.length}`);
+  }
+  for (const { id, group } of entries) {
+    if (!UUID.test(id)) throw new RangeError(`a message id must be a UUID in lower case, not ${JSON.stringify(id)}`);
+    if (queue.fifo && group === undefined)
+      throw new RangeError(`a message for the FIFO queue ${queue.key} needs a group`);
+    if (group === '' || group?.includes('\0') === true) {
+      throw new RangeError('a message group must not be empty or contain a zero character');
+    }
+  }
+}
+
+/** Throws unless `maxMessages` is 1 or more. */
+export function checkMaxMessages(maxMessages: number): void {
+  if (!(maxMessages >= 1)) throw new RangeError(`receive takes 1 message or more, not ${maxMessages}`);
+}
+
+/** Due times are whole milliseconds; a part of one counts as a whole, so that nothing comes early. */
+export function wholeMs(ms: number): number {
+  if (!(ms >= 0)) throw new RangeError(`a time from now must be 0 ms or more, not ${ms}`);
+  return Math.ceil(ms);
+}

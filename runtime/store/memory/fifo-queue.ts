@@ -1,0 +1,258 @@
+import {
+  DEDUPLICATION_WINDOW_MS,
+  type DeleteReply,
+  type Depth,
+  type Lease,
+  type LeasedEntry,
+  type LeaseOutcome,
+  type NewEntry,
+  type ReceiveOptions,
+  type ReceiveReply,
+  type SendReply,
+  type SentEntry,
+  type VisibilityChange,
+} from '../store.ts';
+import {
+  compareText,
+  countReceive,
+  Delays,
+  headLowered,
+  inOrder,
+  type MemoryQueue,
+  nextDue,
+  type StoredMessage,
+  storedMessage,
+  uncountReceive,
+} from './memory-queue.ts';
+import { SortedList } from './sorted-list.ts';
+
+interface OrderedMessage extends StoredMessage {
+  readonly group: string;
+  readonly sequence: number;
+}
+
+interface Group {
+  readonly name: string;
+  due: number;
+  readonly messages: SortedList<OrderedMessage>;
+  /** Ends of leases by message id. Those that ran out may linger. */
+  leases: Map<string, number>;
+}
+
+interface Accepted {
+  readonly at: number;
+  readonly id: string;
+  readonly sequence: number;
+}
+
+/** A FIFO queue in memory: what the `fifo-...` scripts of the Redis store do. The invariant stands in `fifo-groups.ts` there. */
+export class FifoMemoryQueue implements MemoryQueue {
+  readonly #messages = new Map<string, OrderedMessage>();
+  readonly #groups = new Map<string, Group>();
+  readonly #due = new SortedList<Group>((a, b) => a.due - b.due || compareText(a.name, b.name));
+  readonly #delays = new Delays();
+  /** By time of acceptance, oldest first. */
+  readonly #accepted = new Map<string, Accepted>();
+  #lastSequence = 0;
+
+  send(now: number, entries: readonly NewEntry[]): SendReply {
+    const before = this.head();
+    this.#forgetAccepted(now);
+    const firstSequence = this.#lastSequence + 1;
+    this.#lastSequence += entries.length;
+    const sent = entries.map((entry, index) => this.#sendOne(now, entry, firstSequence + index, index));
+    return { sent, ...headLowered(now, before, this.head()) };
+  }
+
+  receive(now: number, options: ReceiveOptions, takeFirst: boolean): ReceiveReply {
+    const { maxMessages, maxBytes, leaseMs, singleGroup } = options;
+    const total = this.#messages.size;
+    const leased: LeasedEntry[] = [];
+    const taken = new Set<Group>();
+    let bytes = 0;
+    let full = false;
+    for (const group of this.#due.take(maxMessages)) {
+      if (full || leased.length === maxMessages || (singleGroup === true && taken.size === 1)) break;
+      if (Math.floor(group.due) > now) break;
+      for (const message of group.messages.take(maxMessages - leased.length)) {
+        if (message.delayedUntil !== undefined && message.delayedUntil > now) break;
+        bytes += message.record.length;
+        full = bytes > maxBytes && !(takeFirst && leased.length === 0);
+        if (full) break;
+        if (!taken.has(group)) group.leases = new Map();
+        taken.add(group);
+        group.leases.set(message.id, now + leaseMs);
+        countReceive(now, message);
+        leased.push(leasedEntry(message));
+      }
+    }
+    const next = this.#firstOther(taken);
+    for (const [index, group] of [...taken].entries()) this.#place(group, inOrder(now + leaseMs, index));
+    return { leased, total, ...nextDue(now, next?.due) };
+  }
+
+  delete(now: number, leases: readonly Lease[]): DeleteReply {
+    return this.#settle(now, leases, (_, message, group) => {
+      group.leases.delete(message.id);
+      this.#remove(message, group);
+    });
+  }
+
+  changeVisibility(now: number, changes: readonly VisibilityChange[]): DeleteReply {
+    return this.#settle(now, changes, (change, message, group) => {
+      group.leases.set(message.id, now + change.leaseMs);
+    });
+  }
+
+  release(now: number, leases: readonly Lease[]): DeleteReply {
+    return this.#settle(now, leases, (_, message, group) => {
+      group.leases.delete(message.id);
+      uncountReceive(message);
+    });
+  }
+
+  head(): number | undefined {
+    const { first } = this.#due;
+    return first === undefined ? undefined : Math.floor(first.due);
+  }
+
+  depth(now: number): Depth {
+    let inFlight = 0;
+    for (const group of this.#groups.values()) inFlight += running(now, group).length;
+    const delayed = this.#delays.running(now);
+    return { visible: this.#messages.size - delayed - inFlight, delayed, inFlight };
+  }
+
+  purge(): void {
+    this.#messages.clear();
+    this.#groups.clear();
+    this.#due.clear();
+    this.#delays.clear();
+  }
+
+  trim(now: number, olderThanMs: number, limit: number): number {
+    let trimmed = 0;
+    const thinned: Group[] = [];
+    for (const group of this.#due.take(this.#due.size)) {
+      const before = trimmed;
+      for (const message of group.messages.take(group.messages.size)) {
+        if ((group.leases.get(message.id) ?? now) > now) continue;
+        const delayed = message.delayedUntil !== undefined && message.delayedUntil > now;
+        if (delayed || message.sentAt >= now - olderThanMs || trimmed === limit) break;
+        this.#remove(message, group);
+        trimmed += 1;
+      }
+      if (trimmed > before && running(now, group).length === 0) thinned.push(group);
+    }
+    this.#replace(now, thinned);
+    return trimmed;
+  }
+
+  #sendOne(now: number, entry: NewEntry, sequence: number, index: number): SentEntry {
+    const stored = this.#messages.get(entry.id);
+    if (stored !== undefined) return sentEntry(entry.id, stored.sentAt, stored.sequence, false);
+    const key = entry.deduplicationKey;
+    const accepted = key === undefined ? undefined : this.#accepted.get(key);
+    if (accepted !== undefined) {
+      return sentEntry(accepted.id, accepted.at, accepted.sequence, accepted.id !== entry.id);
+    }
+    if (key !== undefined) this.#accepted.set(key, { at: now, id: entry.id, sequence });
+    const { group: name } = entry;
+    if (name === undefined) throw new RangeError('a message for a FIFO queue needs a group');
+    const message: OrderedMessage = { ...storedMessage(now, entry), group: name, sequence };
+    const group = this.#groups.get(name) ?? this.#newGroup(name, inOrder(now + entry.delayMs, index));
+    group.messages.add(message);
+    this.#messages.set(message.id, message);
+    this.#delays.add(message);
+    return sentEntry(message.id, message.sentAt, sequence, false);
+  }
+
+  #newGroup(name: string, due: number): Group {
+    const group: Group = { name, due, messages: new SortedList((a, b) => a.sequence - b.sequence), leases: new Map() };
+    this.#groups.set(name, group);
+    this.#due.add(group);
+    return group;
+  }
+
+  #forgetAccepted(now: number): void {
+    for (const [key, { at }] of this.#accepted) {
+      if (now - at < DEDUPLICATION_WINDOW_MS) return;
+      this.#accepted.delete(key);
+    }
+  }
+
+  #settle<T extends Lease>(
+    now: number,
+    leases: readonly T[],
+    settle: (lease: T, message: OrderedMessage, group: Group) => void,
+  ): DeleteReply {
+    const before = this.head();
+    const touched = new Set<Group>();
+    const outcomes = leases.map((lease): LeaseOutcome => {
+      const message = this.#messages.get(lease.id);
+      if (message === undefined) return 'missing';
+      if (message.receiveCount === 0 || message.receiveCount !== lease.receiveCount) return 'superseded';
+      const group = lease.group === message.group ? this.#groups.get(message.group) : undefined;
+      if (group === undefined || (group.leases.get(message.id) ?? now) <= now) return 'expired';
+      settle(lease, message, group);
+      touched.add(group);
+      return 'done';
+    });
+    const earliest = this.#replace(now, touched);
+    return { outcomes, ...headLowered(now, before, earliest) };
+  }
+
+  /** Gives each group its place in `due`, or removes it if it is empty; answers the earliest new place. */
+  #replace(now: number, groups: Iterable<Group>): number | undefined {
+    let free = 0;
+    let earliest: number | undefined;
+    for (const group of groups) {
+      const leases = running(now, group);
+      const head = group.messages.first;
+      group.leases = new Map(leases);
+      if (head === undefined) {
+        this.#due.remove(group);
+        this.#groups.delete(group.name);
+        continue;
+      }
+      const dueAt =
+        leases.length > 0 ? Math.max(...leases.map(([, ends]) => ends)) : Math.max(now, head.delayedUntil ?? 0);
+      this.#place(group, leases.length > 0 ? dueAt : inOrder(dueAt, free++));
+      earliest = Math.min(dueAt, earliest ?? dueAt);
+    }
+    return earliest;
+  }
+
+  #place(group: Group, due: number): void {
+    this.#due.remove(group);
+    group.due = due;
+    this.#due.add(group);
+  }
+
+  #remove(message: OrderedMessage, group: Group): void {
+    group.messages.remove(message);
+    this.#messages.delete(message.id);
+  }
+
+  #firstOther(taken: ReadonlySet<Group>): Group | undefined {
+    for (const group of this.#due) if (!taken.has(group)) return group;
+    return undefined;
+  }
+}
+
+function running(now: number, group: Group): [id: string, ends: number][] {
+  return [...group.leases].filter(([, ends]) => ends > now);
+}
+
+function sentEntry(id: string, sentAt: number, sequence: number, duplicate: boolean): SentEntry {
+  return { id, sentAt, sequenceNumber: sequenceNumber(sequence), duplicate };
+}
+
+function sequenceNumber(sequence: number): string {
+  return String(sequence).padStart(20, '0');
+}
+
+function leasedEntry(message: OrderedMessage): LeasedEntry {
+  const { id, record, sentAt, receiveCount, firstReceivedAt, group, sequence } = message;
+  return { id, record, sentAt, receiveCount, firstReceivedAt, group, sequenceNumber: sequenceNumber(sequence) };
+}

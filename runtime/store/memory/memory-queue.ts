@@ -1,0 +1,115 @@
+/**
+ * What the two kinds of queue in memory have in common.
+ *
+ * They follow the scripts of the Redis store step by step, down to the order of things that are due in the same millisecond, so that a test can compare the two
+ * call by call. What a rule is for stands there.
+ *
+ * @module
+ */
+import type {
+  DeleteReply,
+  Depth,
+  Lease,
+  NewEntry,
+  ReceiveOptions,
+  ReceiveReply,
+  SendReply,
+  VisibilityChange,
+} from '../store.ts';
+import { SortedList } from './sorted-list.ts';
+
+/** All times are whole milliseconds; `now` is the clock of the store. */
+export interface MemoryQueue {
+  send(now: number, entries: readonly NewEntry[]): SendReply;
+  receive(now: number, options: ReceiveOptions, takeFirst: boolean): ReceiveReply;
+  delete(now: number, leases: readonly Lease[]): DeleteReply;
+  changeVisibility(now: number, changes: readonly VisibilityChange[]): DeleteReply;
+  release(now: number, leases: readonly Lease[]): DeleteReply;
+  /** When the head is due; `undefined`: the queue is empty. */
+  head(): number | undefined;
+  depth(now: number): Depth;
+  purge(): void;
+  trim(now: number, olderThanMs: number, limit: number): number;
+}
+
+/** A message as both kinds of queue keep it. */
+export interface StoredMessage {
+  readonly id: string;
+  readonly record: Uint8Array;
+  readonly sentAt: number;
+  /** When the delay it was sent with ends; `undefined` without a delay. */
+  readonly delayedUntil: number | undefined;
+  readonly group: string | undefined;
+  receiveCount: number;
+  /** 0 while `receiveCount` is 0. */
+  firstReceivedAt: number;
+}
+
+/** Things handled in one call keep their order: the i-th is due a little later than the one before it, by less than a millisecond in all. */
+export function inOrder(dueAt: number, index: number): number {
+  return dueAt + index / 1024;
+}
+
+/** Builds what is kept of an entry. */
+export function storedMessage(now: number, entry: NewEntry): StoredMessage {
+  return {
+    id: entry.id,
+    record: Uint8Array.from(entry.record),
+    sentAt: entry.history?.sentAt ?? now,
+    delayedUntil: entry.delayMs > 0 ? now + entry.delayMs : undefined,
+    group: entry.group,
+    receiveCount: entry.history?.receiveCount ?? 0,
+    firstReceivedAt: entry.history !== undefined && entry.history.receiveCount > 0 ? entry.history.firstReceivedAt : 0,
+  };
+}
+
+/** Counts a receive. */
+export function countReceive(now: number, message: StoredMessage): void {
+  if (message.receiveCount === 0) message.firstReceivedAt = now;
+  message.receiveCount += 1;
+}
+
+/** Undoes `countReceive`. */
+export function uncountReceive(message: StoredMessage): void {
+  message.receiveCount -= 1;
+  if (message.receiveCount === 0) message.firstReceivedAt = 0;
+}
+
+/** The part of a reply that says whether the head is earlier than it was. */
+export function headLowered(
+  now: number,
+  before: number | undefined,
+  after: number | undefined,
+): { headLoweredToMs?: number } {
+  if (after === undefined || (before !== undefined && after >= before)) return {};
+  return { headLoweredToMs: Math.max(0, after - now) };
+}
+
+/** The part of a reply that says when the next message is due. */
+export function nextDue(now: number, dueAt: number | undefined): { nextDueInMs?: number } {
+  return dueAt === undefined ? {} : { nextDueInMs: Math.max(0, Math.floor(dueAt) - now) };
+}
+
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The messages whose delay has not ended. */
+export class Delays {
+  readonly #list = new SortedList<{ readonly id: string; readonly until: number }>(
+    (a, b) => a.until - b.until || compareText(a.id, b.id),
+  );
+
+  add(message: StoredMessage): void {
+    if (message.delayedUntil !== undefined) this.#list.add({ id: message.id, until: message.delayedUntil });
+  }
+
+  running(now: number): number {
+    for (const ended of this.#list.takeWhile(({ until }) => until <= now)) this.#list.remove(ended);
+    return this.#list.size;
+  }
+
+  clear(): void {
+    this.#list.clear();
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The store of one process: the default of `karin dev`, and the model that the Redis store is compared with. A restart loses everything.
+ *
+ * @module
+ */
+import type { QueueKey } from '../../queue/arn.ts';
+import type { Time } from '../../time.ts';
+import { checkEntries, checkMaxMessages, wholeMs } from '../checks.ts';
+import { receiveInSteps, settleInSteps } from '../steps.ts';
+import {
+  type DeleteReply,
+  type Depth,
+  type HeadLowered,
+  type Lease,
+  type NewEntry,
+  type ReceiveOptions,
+  type ReceiveReply,
+  type SendReply,
+  type Signal,
+  type Store,
+  type StoredQueue,
+  type StoreHealth,
+  StoreUnavailableError,
+  type VisibilityChange,
+} from '../store.ts';
+import { FifoMemoryQueue } from './fifo-queue.ts';
+import { MemoryDocuments } from './memory-documents.ts';
+import type { MemoryQueue } from './memory-queue.ts';
+import { MemorySlots } from './memory-slots.ts';
+import { StandardMemoryQueue } from './standard-queue.ts';
+
+export interface MemoryStoreOptions {
+  /** Its wall clock is the clock of the store. */
+  readonly time: Time;
+}
+
+export class MemoryStore implements Store {
+  readonly documents: MemoryDocuments;
+  readonly slots: MemorySlots;
+  readonly #time: Time;
+  readonly #queues = new Map<QueueKey, MemoryQueue>();
+  readonly #listeners = new Set<(signal: Signal) => void>();
+  #closed = false;
+
+  constructor({ time }: MemoryStoreOptions) {
+    this.#time = time;
+    const signal = (sent: Signal): void => this.#signal(sent);
+    this.documents = new MemoryDocuments(signal);
+    this.slots = new MemorySlots(time, signal);
+  }
+
+  async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
+    checkEntries(queue, entries);
+    const whole = entries.map((entry) => ({ ...entry, delayMs: wholeMs(entry.delayMs) }));
+    return this.#woken(queue, this.#queue(queue).send(this.#time.now(), whole));
+  }
+
+  async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {
+    checkMaxMessages(options.maxMessages);
+    const whole = { ...options, leaseMs: wholeMs(options.leaseMs) };
+    return receiveInSteps(whole, async (step, takeFirst) =>
+      this.#queue(queue).receive(this.#time.now(), step, takeFirst),
+    );
+  }
+
+  async delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
+    return settleInSteps(leases, async (step) => this.#woken(queue, this.#queue(queue).delete(this.#time.now(), step)));
+  }
+
+  async changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
+    const whole = changes.map((change) => ({ ...change, leaseMs: wholeMs(change.leaseMs) }));
+    return settleInSteps(whole, async (step) =>
+      this.#woken(queue, this.#queue(queue).changeVisibility(this.#time.now(), step)),
+    );
+  }
+
+  async release(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
+    return settleInSteps(leases, async (step) =>
+      this.#woken(queue, this.#queue(queue).release(this.#time.now(), step)),
+    );
+  }
+
+  async peek(queue: StoredQueue): Promise<number | undefined> {
+    const head = this.#queue(queue).head();
+    return head === undefined ? undefined : Math.max(0, head - this.#time.now());
+  }
+
+  async depth(queue: StoredQueue): Promise<Depth> {
+    return this.#queue(queue).depth(this.#time.now());
+  }
+
+  async purge(queue: StoredQueue): Promise<void> {
+    this.#queue(queue).purge();
+  }
+
+  async trim(queue: StoredQueue, olderThanMs: number, limit: number): Promise<number> {
+    return this.#queue(queue).trim(this.#time.now(), olderThanMs, limit);
+  }
+
+  subscribe(listener: (signal: Signal) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  async health(): Promise<StoreHealth> {
+    return {
+      reachable: !this.#closed,
+      warnings: ['messages are kept in the memory of this process: a restart loses them'],
+      description: 'memory',
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#listeners.clear();
+  }
+
+  #queue({ key, fifo }: StoredQueue): MemoryQueue {
+    if (this.#closed) throw new StoreUnavailableError('the store is closed');
+    let queue = this.#queues.get(key);
+    if (queue === undefined) {
+      queue = fifo ? new FifoMemoryQueue() : new StandardMemoryQueue();
+      this.#queues.set(key, queue);
+    }
+    return queue;
+  }
+
+  #woken<T extends HeadLowered>({ key }: StoredQueue, reply: T): T {
+    if (reply.headLoweredToMs !== undefined) {
+      this.#signal({ kind: 'wake', queue: key, dueInMs: reply.headLoweredToMs });
+    }
+    return reply;
+  }
+
+  /** Signals come after the call that caused them has been answered, as they may with Redis. */
+  #signal(signal: Signal): void {
+    setImmediate(() => {
+      for (const listener of [...this.#listeners]) listener(signal);
+    });
+  }
+}

@@ -1,0 +1,177 @@
+import { FAIR_LOOK_AHEAD } from '../checks.ts';
+import type {
+  DeleteReply,
+  Depth,
+  Lease,
+  LeaseOutcome,
+  NewEntry,
+  ReceiveOptions,
+  ReceiveReply,
+  SendReply,
+  SentEntry,
+  VisibilityChange,
+} from '../store.ts';
+import {
+  compareText,
+  countReceive,
+  Delays,
+  headLowered,
+  inOrder,
+  type MemoryQueue,
+  nextDue,
+  type StoredMessage,
+  storedMessage,
+  uncountReceive,
+} from './memory-queue.ts';
+import { SortedList } from './sorted-list.ts';
+
+interface DueMessage extends StoredMessage {
+  due: number;
+}
+
+/** A standard queue in memory: what the scripts `send`, `receive`, `settle` and `queue-upkeep` of the Redis store do. */
+export class StandardMemoryQueue implements MemoryQueue {
+  readonly #messages = new Map<string, DueMessage>();
+  readonly #due = new SortedList<DueMessage>((a, b) => a.due - b.due || compareText(a.id, b.id));
+  readonly #delays = new Delays();
+
+  send(now: number, entries: readonly NewEntry[]): SendReply {
+    const before = this.head();
+    let earliest: number | undefined;
+    const sent = entries.map((entry, index): SentEntry => {
+      const stored = this.#messages.get(entry.id);
+      if (stored !== undefined) return { id: entry.id, sentAt: stored.sentAt, duplicate: false };
+      const dueAt = now + entry.delayMs;
+      const message: DueMessage = { ...storedMessage(now, entry), due: inOrder(dueAt, index) };
+      this.#messages.set(message.id, message);
+      this.#due.add(message);
+      this.#delays.add(message);
+      earliest = Math.min(dueAt, earliest ?? dueAt);
+      return { id: message.id, sentAt: message.sentAt, duplicate: false };
+    });
+    return { sent, ...headLowered(now, before, earliest) };
+  }
+
+  receive(now: number, { maxMessages, maxBytes, leaseMs }: ReceiveOptions, takeFirst: boolean): ReceiveReply {
+    const total = this.#due.size;
+    const taken = new Set<DueMessage>();
+    let bytes = 0;
+    for (const message of this.#candidates(now, maxMessages)) {
+      bytes += message.record.length;
+      if (taken.size === maxMessages || (bytes > maxBytes && !(takeFirst && taken.size === 0))) break;
+      taken.add(message);
+    }
+    const next = this.#firstOther(taken);
+    const leased = [...taken].map((message, index) => {
+      this.#move(message, inOrder(now + leaseMs, index));
+      countReceive(now, message);
+      const { id, record, sentAt, receiveCount, firstReceivedAt, group } = message;
+      return { id, record, sentAt, receiveCount, firstReceivedAt, ...(group === undefined ? {} : { group }) };
+    });
+    return { leased, total, ...nextDue(now, next?.due) };
+  }
+
+  delete(_now: number, leases: readonly Lease[]): DeleteReply {
+    const outcomes = leases.map((lease) => {
+      const message = this.#held(lease);
+      if (typeof message === 'string') return message;
+      this.#remove(message);
+      return 'done';
+    });
+    return { outcomes };
+  }
+
+  changeVisibility(now: number, changes: readonly VisibilityChange[]): DeleteReply {
+    return this.#moveLeases(now, changes, (change) => now + change.leaseMs);
+  }
+
+  release(now: number, leases: readonly Lease[]): DeleteReply {
+    return this.#moveLeases(now, leases, (_, message) => {
+      uncountReceive(message);
+      return now;
+    });
+  }
+
+  head(): number | undefined {
+    const { first } = this.#due;
+    return first === undefined ? undefined : Math.floor(first.due);
+  }
+
+  depth(now: number): Depth {
+    const visible = this.#due.countWhile((message) => Math.floor(message.due) <= now);
+    const delayed = this.#delays.running(now);
+    return { visible, delayed, inFlight: this.#due.size - visible - delayed };
+  }
+
+  purge(): void {
+    this.#messages.clear();
+    this.#due.clear();
+    this.#delays.clear();
+  }
+
+  trim(now: number, olderThanMs: number, limit: number): number {
+    const old = this.#due
+      .takeWhile((message) => Math.floor(message.due) <= now)
+      .filter((message) => message.sentAt < now - olderThanMs)
+      .slice(0, limit);
+    for (const message of old) this.#remove(message);
+    return old.length;
+  }
+
+  /** What may be received, in the order in which it should be: due first, but groups in turn. */
+  #candidates(now: number, maxMessages: number): DueMessage[] {
+    const isDue = (message: DueMessage): boolean => Math.floor(message.due) <= now;
+    const wanted = this.#due.take(maxMessages).filter(isDue);
+    if (wanted.every((message) => message.group === undefined)) return wanted;
+    const rounds: DueMessage[][] = [];
+    const seen = new Map<string, number>();
+    for (const message of this.#due.take(Math.max(maxMessages, FAIR_LOOK_AHEAD)).filter(isDue)) {
+      const round = message.group === undefined ? 0 : (seen.get(message.group) ?? 0);
+      if (message.group !== undefined) seen.set(message.group, round + 1);
+      const sameRound = rounds[round] ?? [];
+      sameRound.push(message);
+      rounds[round] = sameRound;
+    }
+    return rounds.flat();
+  }
+
+  #firstOther(taken: ReadonlySet<DueMessage>): DueMessage | undefined {
+    for (const message of this.#due) if (!taken.has(message)) return message;
+    return undefined;
+  }
+
+  #held({ id, receiveCount }: Lease): DueMessage | LeaseOutcome {
+    const message = this.#messages.get(id);
+    if (message === undefined) return 'missing';
+    return message.receiveCount > 0 && message.receiveCount === receiveCount ? message : 'superseded';
+  }
+
+  #moveLeases<T extends Lease>(
+    now: number,
+    leases: readonly T[],
+    dueAfter: (lease: T, message: DueMessage) => number,
+  ): DeleteReply {
+    const before = this.head();
+    let earliest: number | undefined;
+    const outcomes = leases.map((lease, index) => {
+      const message = this.#held(lease);
+      if (typeof message === 'string') return message;
+      const dueAt = dueAfter(lease, message);
+      this.#move(message, inOrder(dueAt, index));
+      earliest = Math.min(dueAt, earliest ?? dueAt);
+      return 'done';
+    });
+    return { outcomes, ...headLowered(now, before, earliest) };
+  }
+
+  #move(message: DueMessage, due: number): void {
+    this.#due.remove(message);
+    message.due = due;
+    this.#due.add(message);
+  }
+
+  #remove(message: DueMessage): void {
+    this.#due.remove(message);
+    this.#messages.delete(message.id);
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Every call to Redis goes through here: scripts by their digest, faults as errors of the store, and an account of the calls under way.
+ *
+ * @module
+ */
+import { createHash } from 'node:crypto';
+import { StoreUnavailableError } from '../store.ts';
+import type { RedisConnection } from './connection.ts';
+import { messageOf, storeError } from './errors.ts';
+import { type Script, scriptText } from './scripts/script.ts';
+
+export type Argument = string | number | Buffer;
+
+export class RedisCalls {
+  readonly #connection: RedisConnection;
+  readonly #clock: (() => number) | undefined;
+  readonly #texts = new Map<Script, { readonly digest: string; readonly text: string }>();
+  readonly #underWay = new Set<Promise<unknown>>();
+  #shebang = true;
+  #refusal: string | undefined = 'Redis has not been reached yet';
+  #count = 0;
+
+  /** `clock`: milliseconds since the epoch to use instead of the server's time; for tests. */
+  constructor(connection: RedisConnection, clock: (() => number) | undefined) {
+    this.#connection = connection;
+    this.#clock = clock;
+  }
+
+  /** How many calls were made; tells whether anything happened since one last looked. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Why calls fail at once; `undefined`: they are made. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
+  /** From now on calls are made. `shebang`: whether the server knows the first line of scripts. */
+  allow(shebang: boolean): void {
+    if (shebang !== this.#shebang) this.#texts.clear();
+    this.#shebang = shebang;
+    this.#refusal = undefined;
+  }
+
+  /** From now on calls fail at once, for this reason. */
+  refuse(reason: string): void {
+    this.#refusal = reason;
+  }
+
+  /** Runs a script. Strings in the reply are Buffers. */
+  script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#track(async () => {
+      const { digest, text } = this.#textOf(script);
+      const rest = [keys.length, ...keys, ...args, this.#clock?.() ?? ''];
+      try {
+        return await this.#connection.client.callBuffer('evalsha', [digest, ...rest]);
+      } catch (error) {
+        // The server was restarted or has dropped the script: it is sent again, and kept.
+        if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+        return await this.#connection.client.callBuffer('eval', [text, ...rest]);
+      }
+    });
+  }
+
+  /** Runs one plain command. Strings in the reply are Buffers. */
+  command(name: string, ...args: readonly Argument[]): Promise<unknown> {
+    return this.#track(() => this.#connection.client.callBuffer(name, [...args]));
+  }
+
+  /** Resolves when every call under way has been answered, well or not. */
+  async drain(): Promise<void> {
+    await Promise.allSettled([...this.#underWay]);
+  }
+
+  async #track(run: () => Promise<unknown>): Promise<unknown> {
+    if (this.#refusal !== undefined) throw new StoreUnavailableError(this.#refusal);
+    this.#count += 1;
+    const call = run();
+    this.#underWay.add(call);
+    try {
+      return await call;
+    } catch (error) {
+      throw storeError(error);
+    } finally {
+      this.#underWay.delete(call);
+    }
+  }
+
+  #textOf(script: Script): { readonly digest: string; readonly text: string } {
+    let entry = this.#texts.get(script);
+    if (entry === undefined) {
+      const text = scriptText(script, this.#shebang);
+      entry = { text, digest: createHash('sha1').update(text).digest('hex') };
+      this.#texts.set(script, entry);
+    }
+    return entry;
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * What kind of server answers, and whether Karin's messages are safe there. Asked on every new connection, because a fail-over or an upgrade may change it.
+ *
+ * @module
+ */
+import type { Redis } from 'ioredis';
+import type { RedisConnection } from './connection.ts';
+import { isOutOfMemory, messageOf, UnsuitableRedisError } from './errors.ts';
+import { probeKey } from './keys.ts';
+import { PROBE } from './scripts/probe.ts';
+import { scriptText } from './scripts/script.ts';
+import { readServerInfo, type ServerInfo } from './server-info.ts';
+
+export interface Capabilities {
+  /** Whether scripts may begin with a line of flags. */
+  readonly shebang: boolean;
+  readonly servers: readonly ServerInfo[];
+}
+
+/**
+ * Examines all servers. `allowEviction`: accept an eviction policy that loses messages.
+ *
+ * Errors: `UnsuitableRedisError`, all problems at once; what the driver says if a server cannot be asked.
+ */
+export async function examine(
+  connection: RedisConnection,
+  instanceId: string,
+  allowEviction: boolean,
+): Promise<Capabilities> {
+  const servers = await Promise.all(connection.servers().map(readServerInfo));
+  const problems = new Set<string>();
+  for (const server of servers) {
+    if (server.evictionPolicy?.startsWith('allkeys-') === true && !allowEviction) {
+      problems.add(
+        `the eviction policy of Redis is ${server.evictionPolicy}, which throws away messages when memory runs short: ` +
+          'set maxmemory-policy to noeviction, or allow the eviction policy explicitly if losing messages is acceptable',
+      );
+    }
+    if (server.clusterNode && connection.standalone) {
+      problems.add(
+        `the server at ${connection.display} is a node of a cluster: give the URLs of two or more of its nodes, separated by commas`,
+      );
+    }
+  }
+  const [first] = connection.servers();
+  let shebang = true;
+  if (problems.size === 0 && first !== undefined) {
+    try {
+      shebang = await probe(first, instanceId);
+    } catch (error) {
+      if (!isReply(error)) throw error;
+      problems.add(
+        `Karin needs Redis 7.0 or newer, Valkey, or a compatible server, and ${servers[0]?.description ?? 'this one'} refused a script that it needs: ${messageOf(error)}`,
+      );
+    }
+  }
+  if (problems.size > 0) throw new UnsuitableRedisError([...problems].join('; '));
+  return { shebang, servers };
+}
+
+/**
+ * Runs a script made of everything that came to Redis last, which proves more than a version string of a compatible server does.
+ * Answers whether scripts may carry flags. Throws the server's error if it cannot run the script at all.
+ */
+async function probe(server: Redis, instanceId: string): Promise<boolean> {
+  const key = probeKey(instanceId);
+  try {
+    await server.eval(scriptText(PROBE, true), 1, key);
+    return true;
+  } catch (error) {
+    if (!isReply(error)) throw error;
+  }
+  try {
+    await server.eval(scriptText(PROBE, false), 1, key);
+  } catch (error) {
+    // Without flags a full server refuses every script that writes: that says nothing about what it can do.
+    if (!isOutOfMemory(messageOf(error))) throw error;
+  }
+  return false;
+}
+
+/** Whether the server itself said so, rather than the driver about the connection. */
+function isReply(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    error.name === 'ReplyError' &&
+    !/^(LOADING|CLUSTERDOWN|MASTERDOWN|BUSY)/.test(error.message)
+  );
+}

@@ -1,0 +1,133 @@
+/**
+ * The connections to Redis: one for commands (to one server, or to every node of a cluster) and one that only listens.
+ *
+ * @module
+ */
+import { Cluster, Redis } from 'ioredis';
+import type { Randomness } from '../../time.ts';
+import { displayAddress, type RedisAddress } from './address.ts';
+
+/** Answers come within milliseconds; after this long the caller is told that Redis cannot be reached. */
+const COMMAND_TIMEOUT_MS = 5_000;
+/** A socket that owes answers and has been silent for this long is dead, though nobody closed it: a new one is made. */
+const SOCKET_TIMEOUT_MS = 6_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+const LONGEST_RETRY_MS = 2_000;
+/** Each round of a command through a cluster waits 100 ms after a lost node; a call should fail within a second. */
+const CLUSTER_REDIRECTIONS = 6;
+
+export class RedisConnection {
+  readonly client: Redis | Cluster;
+  /** For people: where it leads, without credentials. */
+  readonly display: string;
+  /** The last fault that the driver reported; `undefined` once a connection works. */
+  lastFault: Error | undefined;
+  readonly #addresses: readonly [RedisAddress, ...RedisAddress[]];
+  readonly #options: ReturnType<typeof commonOptions>;
+  #listeners = 0;
+
+  /** Connects only when `connect` is called. One address: a single server; several: a cluster. */
+  constructor(addresses: readonly [RedisAddress, ...RedisAddress[]], instanceId: string, randomness: Randomness) {
+    const [first] = addresses;
+    this.#addresses = addresses;
+    this.display = addresses.map(displayAddress).join(', ');
+    this.#options = commonOptions(first, instanceId);
+    const retry = (attempt: number): number => backoff(attempt, randomness);
+    this.client = addresses.length === 1 ? this.#standalone(first, retry) : this.#cluster(retry);
+    this.client.on('error', (error: Error) => {
+      this.lastFault = error;
+    });
+    this.client.on('ready', () => {
+      this.lastFault = undefined;
+    });
+  }
+
+  get standalone(): boolean {
+    return !(this.client instanceof Cluster);
+  }
+
+  get database(): number {
+    return this.#addresses[0].database;
+  }
+
+  /** The servers that hold data: one, or every master of the cluster. */
+  servers(): readonly Redis[] {
+    return this.client instanceof Cluster ? this.client.nodes('master') : [this.client];
+  }
+
+  /** A new, unconnected client for subscriptions. In a cluster each call chooses the next node, because every node passes on every message. */
+  listener(): Redis {
+    const nodes = this.#nodes();
+    const node = nodes[this.#listeners % nodes.length];
+    this.#listeners += 1;
+    // Without a node known, let the driver fail on the first address.
+    const { host, port } = node ?? this.#addresses[0];
+    return new Redis({
+      ...this.#options,
+      host,
+      port,
+      connectionName: `${this.#options.connectionName}-signals`,
+      enableOfflineQueue: false,
+      autoResubscribe: false,
+      autoResendUnfulfilledCommands: false,
+      // Whoever uses it replaces it.
+      retryStrategy: null,
+    });
+  }
+
+  #nodes(): readonly { readonly host: string; readonly port: number }[] {
+    if (!(this.client instanceof Cluster)) return [this.#addresses[0]];
+    const known = this.client
+      .nodes('all')
+      .map(({ options }) => ({ host: options.host ?? '', port: options.port ?? 0 }));
+    return known.length > 0 ? known : this.#addresses;
+  }
+
+  #standalone({ host, port }: RedisAddress, retry: (attempt: number) => number): Redis {
+    return new Redis({
+      ...this.#options,
+      host,
+      port,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 2,
+      socketTimeout: SOCKET_TIMEOUT_MS,
+      autoResendUnfulfilledCommands: true,
+      retryStrategy: retry,
+    });
+  }
+
+  #cluster(retry: (attempt: number) => number): Cluster {
+    return new Cluster(
+      this.#addresses.map(({ host, port }) => ({ host, port })),
+      {
+        lazyConnect: true,
+        enableOfflineQueue: false,
+        maxRedirections: CLUSTER_REDIRECTIONS,
+        clusterRetryStrategy: retry,
+        // A certificate names hosts; resolved addresses would not match it.
+        ...(this.#addresses[0].tls ? { dnsLookup: (name, done) => done(null, name) } : {}),
+        redisOptions: { ...this.#options, maxRetriesPerRequest: 2, socketTimeout: SOCKET_TIMEOUT_MS },
+      },
+    );
+  }
+}
+
+/** What all connections have in common. A cluster takes user, password and TLS of its first URL for all nodes. */
+function commonOptions({ username, password, tls, database }: RedisAddress, instanceId: string) {
+  return {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls ? { tls: {} } : {}),
+    db: database,
+    connectionName: `karin-${instanceId}`,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    lazyConnect: true,
+  };
+}
+
+/** Milliseconds to wait before attempt number `attempt` (from 1): doubling, with a quarter of jitter either way, at most 2 s. */
+export function backoff(attempt: number, randomness: Randomness): number {
+  const base = Math.min(LONGEST_RETRY_MS, 25 * 2 ** Math.min(attempt, 10));
+  return Math.round(base * (0.75 + randomness.fraction() / 2));
+}

@@ -1,0 +1,134 @@
+import type { QueueKey } from '../../queue/arn.ts';
+import {
+  DEDUPLICATION_WINDOW_MS,
+  type DeleteReply,
+  type Depth,
+  type Lease,
+  type LeasedEntry,
+  type NewEntry,
+  type ReceiveOptions,
+  type ReceiveReply,
+  type SendReply,
+  type SentEntry,
+  type VisibilityChange,
+} from '../store.ts';
+import type { Argument, RedisCalls } from './calls.ts';
+import { buffer, idBytes, idText, ReplyReader, sequenceText, storedValue } from './encoding.ts';
+import { queueKeys } from './keys.ts';
+import {
+  type QueueCommands,
+  readDepth,
+  readHeadLowered,
+  readNextDue,
+  readOutcomes,
+  readTrimmed,
+} from './queue-commands.ts';
+import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';
+import { FIFO_SEND } from './scripts/fifo-send.ts';
+import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
+import { FIFO_DEPTH, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
+import type { Script } from './scripts/script.ts';
+
+/** How much longer than the window Redis keeps a deduplication key, so that its expiry never decides. */
+const DEDUPLICATION_SLACK_MS = 60_000;
+
+/** The calls of FIFO queues. */
+export class FifoCommands implements QueueCommands {
+  readonly #calls: RedisCalls;
+  readonly #channel: string;
+
+  constructor(calls: RedisCalls, channel: string) {
+    this.#calls = calls;
+    this.#channel = channel;
+  }
+
+  async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
+    const named = queueKeys(queue);
+    const keys = [...groupKeys(queue), named.sequence];
+    const expiry = DEDUPLICATION_WINDOW_MS + DEDUPLICATION_SLACK_MS;
+    const args: Argument[] = [entries.length, DEDUPLICATION_WINDOW_MS, expiry];
+    for (const { id, record, delayMs, group, deduplicationKey, history } of entries) {
+      if (deduplicationKey !== undefined) keys.push(named.deduplication(deduplicationKey));
+      args.push(idBytes(id), buffer(record), delayMs, group ?? '');
+      args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
+      args.push(deduplicationKey === undefined ? 0 : keys.length);
+    }
+    const reply = await this.#script(FIFO_SEND, keys, [...args, this.#channel, queue]);
+    const lowered = readHeadLowered(reply);
+    return { sent: entries.map(() => readSent(reply)), ...lowered };
+  }
+
+  async receive(queue: QueueKey, options: ReceiveOptions, takeFirst: boolean): Promise<ReceiveReply> {
+    const { maxMessages, maxBytes, leaseMs, singleGroup } = options;
+    const args = [maxMessages, maxBytes, leaseMs, takeFirst ? 1 : 0, singleGroup === true ? 1 : 0];
+    const reply = await this.#script(FIFO_RECEIVE, groupKeys(queue), args);
+    const total = reply.integer();
+    const next = readNextDue(reply);
+    const leased: LeasedEntry[] = [];
+    while (!reply.done) leased.push(readLeased(reply));
+    return { leased, total, ...next };
+  }
+
+  async delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
+    return this.#settle(FIFO_DELETE, queue, leases, ({ sequenceNumber }) => [sequenceNumber ?? 0]);
+  }
+
+  async changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
+    return this.#settle(FIFO_CHANGE_VISIBILITY, queue, changes, ({ leaseMs }) => [leaseMs]);
+  }
+
+  async release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
+    return this.#settle(FIFO_RELEASE, queue, leases, () => []);
+  }
+
+  async depth(queue: QueueKey): Promise<Depth> {
+    const { order, delayed, flight } = queueKeys(queue);
+    return readDepth(await this.#script(FIFO_DEPTH, [order, delayed, flight], []));
+  }
+
+  async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {
+    return readTrimmed(await this.#script(FIFO_TRIM, groupKeys(queue), [olderThanMs, most]));
+  }
+
+  async #settle<T extends Lease>(
+    script: Script,
+    queue: QueueKey,
+    leases: readonly T[],
+    rest: (lease: T) => readonly Argument[],
+  ): Promise<DeleteReply> {
+    const args = leases.flatMap((lease) => [idBytes(lease.id), lease.receiveCount, lease.group ?? '', ...rest(lease)]);
+    const reply = await this.#script(script, groupKeys(queue), [...args, this.#channel, queue]);
+    const lowered = readHeadLowered(reply);
+    return { outcomes: readOutcomes(reply), ...lowered };
+  }
+
+  async #script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<ReplyReader> {
+    return new ReplyReader(await this.#calls.script(script, keys, args));
+  }
+}
+
+/** KEYS[1..6] of the scripts, in the order that `fifo-groups.ts` gives. */
+function groupKeys(queue: QueueKey): string[] {
+  const { due, messages, receives, delayed, order, flight } = queueKeys(queue);
+  return [due, messages, receives, delayed, order, flight];
+}
+
+function readSent(reply: ReplyReader): SentEntry {
+  return {
+    id: idText(reply.bytes()),
+    sentAt: reply.integer(),
+    sequenceNumber: sequenceText(reply.integer()),
+    duplicate: reply.integer() === 1,
+  };
+}
+
+function readLeased(reply: ReplyReader): LeasedEntry {
+  return {
+    id: idText(reply.bytes()),
+    ...storedValue(reply.bytes()),
+    receiveCount: reply.integer(),
+    firstReceivedAt: reply.integer(),
+    group: reply.text(),
+    sequenceNumber: sequenceText(reply.integer()),
+  };
+}

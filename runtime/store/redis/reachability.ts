@@ -1,0 +1,181 @@
+import type { Cancel, Time } from '../../time.ts';
+import { type StoreHealth, StoreUnavailableError } from '../store.ts';
+import type { RedisCalls } from './calls.ts';
+import { examine } from './capabilities.ts';
+import type { RedisConnection } from './connection.ts';
+import { messageOf, UnsuitableRedisError } from './errors.ts';
+import { readServerInfo, type ServerInfo } from './server-info.ts';
+
+/** How long the first connection may take. */
+const START_TIMEOUT_MS = 10_000;
+/** A server that is connected but cannot be examined (it loads its data, its cluster is down) is asked again after this long. */
+const EXAMINE_AGAIN_MS = 1_000;
+/** What is known of the memory of an idle server is good for this long: readiness probes must not keep Redis busy. */
+const HEALTH_LASTS_MS = 600_000;
+
+export interface ReachabilityOptions {
+  readonly connection: RedisConnection;
+  readonly calls: RedisCalls;
+  readonly instanceId: string;
+  readonly time: Time;
+  readonly allowEviction: boolean;
+  /** Called on each change, not before the first. */
+  readonly changed: (reachable: boolean) => void;
+}
+
+/**
+ * Follows the command connection and opens and closes the way for calls.
+ *
+ *   unreachable   no connection. Calls fail at once. The driver goes on trying.
+ *   examining     connected; the server is asked what it is. Calls still fail.
+ *   reachable     calls are made.
+ *   unsuitable    the server would lose messages or cannot run the scripts. Calls fail and say so, until another connection leads to a better one.
+ */
+export class Reachability {
+  readonly #options: ReachabilityOptions;
+  #reachable = false;
+  #closed = false;
+  #connections = 0;
+  #servers: readonly ServerInfo[] = [];
+  #readAt = Number.NEGATIVE_INFINITY;
+  #callsThen = 0;
+  #cancelExamination: Cancel = () => {};
+  #first: { resolve: () => void; reject: (error: Error) => void } | undefined;
+
+  constructor(options: ReachabilityOptions) {
+    this.#options = options;
+    const { client } = options.connection;
+    client.on('ready', () => this.#examine());
+    client.on('close', () => this.#lost());
+  }
+
+  get reachable(): boolean {
+    return this.#reachable;
+  }
+
+  /** Connects. Resolves when calls can be made. Errors: `UnsuitableRedisError`, `StoreUnavailableError`; the driver goes on trying until `close`. */
+  start(): Promise<void> {
+    const { connection, time } = this.#options;
+    return new Promise((resolve, reject) => {
+      const cancel = time.after(START_TIMEOUT_MS, () => this.#first?.reject(new Error('no answer')));
+      const settle = (): void => {
+        cancel();
+        this.#first = undefined;
+      };
+      this.#first = {
+        resolve: () => {
+          settle();
+          resolve();
+        },
+        reject: (error) => {
+          settle();
+          reject(error instanceof UnsuitableRedisError ? error : this.#unavailable(error));
+        },
+      };
+      connection.client.on('error', (error: Error) => this.#first?.reject(error));
+      // What goes wrong is reported as an error event, with its cause.
+      connection.client.connect().catch(() => undefined);
+    });
+  }
+
+  /** From now on calls fail. Those under way are not touched. */
+  stop(): void {
+    this.#closed = true;
+    this.#cancelExamination();
+    this.#options.calls.refuse('the store is closed');
+    this.#reachable = false;
+  }
+
+  async health(): Promise<StoreHealth> {
+    const { connection, calls, time } = this.#options;
+    const stale = calls.count !== this.#callsThen || time.monotonic() - this.#readAt > HEALTH_LASTS_MS;
+    const faults: string[] = [];
+    if (this.#reachable && stale) {
+      try {
+        this.#learned(await Promise.all(connection.servers().map(readServerInfo)));
+      } catch (error) {
+        faults.push(`Redis did not say how it is: ${messageOf(error)}`);
+      }
+    }
+    if (!this.#reachable) faults.push(calls.refusal ?? 'Redis cannot be reached');
+    const usedBytes = sum(this.#servers.map((server) => server.usedBytes));
+    const maxBytes = sum(this.#servers.map((server) => server.maxBytes));
+    return {
+      reachable: this.#reachable,
+      warnings: [...new Set([...faults, ...this.#servers.flatMap(({ warnings }) => warnings)])],
+      ...(usedBytes === undefined ? {} : { usedBytes }),
+      ...(maxBytes === undefined ? {} : { maxBytes }),
+      description: this.#description(),
+    };
+  }
+
+  #examine(): void {
+    const { connection, calls, instanceId, allowEviction, time } = this.#options;
+    this.#cancelExamination();
+    this.#connections += 1;
+    const number = this.#connections;
+    const current = (): boolean => number === this.#connections && !this.#closed;
+    examine(connection, instanceId, allowEviction).then(
+      ({ shebang, servers }) => {
+        if (!current()) return;
+        this.#learned(servers);
+        calls.allow(shebang);
+        this.#set(true);
+        this.#first?.resolve();
+      },
+      (error: Error) => {
+        if (!current()) return;
+        this.#first?.reject(error);
+        if (error instanceof UnsuitableRedisError) {
+          calls.refuse(error.message);
+        } else {
+          calls.refuse(this.#unavailable(error).message);
+          this.#cancelExamination = time.after(EXAMINE_AGAIN_MS, () => this.#examine());
+        }
+      },
+    );
+  }
+
+  #lost(): void {
+    this.#connections += 1;
+    this.#cancelExamination();
+    if (this.#closed) return;
+    const fault = this.#options.connection.lastFault ?? new Error('the connection was closed');
+    this.#options.calls.refuse(this.#unavailable(fault).message);
+    this.#set(false);
+  }
+
+  #set(reachable: boolean): void {
+    if (reachable === this.#reachable) return;
+    this.#reachable = reachable;
+    this.#options.changed(reachable);
+  }
+
+  #learned(servers: readonly ServerInfo[]): void {
+    this.#servers = servers;
+    this.#readAt = this.#options.time.monotonic();
+    this.#callsThen = this.#options.calls.count;
+  }
+
+  #unavailable(error: Error): StoreUnavailableError {
+    const { display } = this.#options.connection;
+    return new StoreUnavailableError(`cannot reach Redis at ${display}: ${messageOf(error)}`, { cause: error });
+  }
+
+  #description(): string {
+    const [first] = this.#servers;
+    if (first === undefined) return 'redis';
+    const { standalone } = this.#options.connection;
+    return `${first.description}, ${standalone ? 'standalone' : `cluster of ${this.#servers.length} masters`}`;
+  }
+}
+
+/** `undefined` if a part is unknown or there is none. */
+function sum(parts: readonly (number | undefined)[]): number | undefined {
+  let total: number | undefined;
+  for (const part of parts) {
+    if (part === undefined) return undefined;
+    total = (total ?? 0) + part;
+  }
+  return total;
+}

@@ -1,0 +1,226 @@
+/**
+ * The store in Redis: one server, or a cluster. Layout and scripts: `keys.ts` and `scripts/`.
+ *
+ * Reachability. A call is made only while the command connection is known to lead to a server that was examined; else it fails at once. The driver connects
+ * again by itself, for ever, and each new connection is examined before calls are made again.
+ *
+ * @module
+ */
+import type { Randomness, Time } from '../../time.ts';
+import { checkEntries, checkMaxMessages, STEP, wholeMs } from '../checks.ts';
+import { receiveInSteps, settleInSteps } from '../steps.ts';
+import {
+  type DeleteReply,
+  type Depth,
+  type Lease,
+  type NewEntry,
+  type ReceiveOptions,
+  type ReceiveReply,
+  type SendReply,
+  type Signal,
+  type Store,
+  type StoredQueue,
+  type StoreHealth,
+  StoreUnavailableError,
+  type VisibilityChange,
+} from '../store.ts';
+import { parseRedisUrls } from './address.ts';
+import { RedisCalls } from './calls.ts';
+import { RedisConnection } from './connection.ts';
+import { integerReply } from './encoding.ts';
+import { messageOf, UnsuitableRedisError } from './errors.ts';
+import { FifoCommands } from './fifo-commands.ts';
+import { queueKeys, signalChannel } from './keys.ts';
+import type { QueueCommands } from './queue-commands.ts';
+import { Reachability } from './reachability.ts';
+import { RedisDocuments } from './redis-documents.ts';
+import { RedisSlots } from './redis-slots.ts';
+import { PEEK } from './scripts/queue-upkeep.ts';
+import { StandardCommands } from './standard-commands.ts';
+import { WakeChannel } from './wake-channel.ts';
+
+export interface RedisStoreOptions {
+  /** One URL: a single server; several: nodes of a cluster. `redis://` or `rediss://`, with user, password and (single server) database. */
+  readonly urls: readonly string[];
+  /** Names this process to the others and in Redis's list of clients. */
+  readonly instanceId: string;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  /** Accept an eviction policy that loses messages. Default false. */
+  readonly allowEviction?: boolean;
+  /** How often this instance proves that signals arrive and tells the others that it lives, ms. Default 600,000: ten minutes. */
+  readonly canaryIntervalMs?: number;
+  /** Start although Redis cannot be reached yet: calls fail until it can. Default false: `open` rejects. */
+  readonly startUnreachable?: boolean;
+  /** The clock of the store instead of the server's, milliseconds since the epoch; for tests. */
+  readonly clock?: () => number;
+}
+
+const DEFAULT_CANARY_INTERVAL_MS = 600_000;
+
+export class RedisStore implements Store {
+  readonly documents: RedisDocuments;
+  readonly slots: RedisSlots;
+  readonly #connection: RedisConnection;
+  readonly #calls: RedisCalls;
+  readonly #reachability: Reachability;
+  readonly #wakeChannel: WakeChannel;
+  readonly #standard: QueueCommands;
+  readonly #fifo: QueueCommands;
+  readonly #listeners = new Set<(signal: Signal) => void>();
+  #closed: Promise<void> | undefined;
+
+  private constructor(options: RedisStoreOptions) {
+    const { urls, instanceId, time, randomness } = options;
+    const emit = (signal: Signal): void => this.#emit(signal);
+    this.#connection = new RedisConnection(parseRedisUrls(urls), instanceId, randomness);
+    this.#calls = new RedisCalls(this.#connection, options.clock);
+    const channel = signalChannel(this.#connection.database);
+    this.#standard = new StandardCommands(this.#calls, channel);
+    this.#fifo = new FifoCommands(this.#calls, channel);
+    this.documents = new RedisDocuments(this.#calls, channel);
+    this.slots = new RedisSlots(this.#calls, channel);
+    this.#wakeChannel = new WakeChannel({
+      listener: () => this.#connection.listener(),
+      channel,
+      publish: (text) => this.#calls.command('publish', channel, text),
+      instanceId,
+      time,
+      randomness,
+      canaryIntervalMs: options.canaryIntervalMs ?? DEFAULT_CANARY_INTERVAL_MS,
+      emit,
+    });
+    this.#reachability = new Reachability({
+      connection: this.#connection,
+      calls: this.#calls,
+      instanceId,
+      time,
+      allowEviction: options.allowEviction ?? false,
+      changed: (reachable) => {
+        emit({ kind: 'reachable', reachable });
+        if (reachable) this.#wakeChannel.check();
+      },
+    });
+  }
+
+  /**
+   * Connects, examines the server and subscribes.
+   *
+   * Errors: `RangeError` (a URL is malformed), `UnsuitableRedisError` (the server would lose messages or cannot run the scripts),
+   * `StoreUnavailableError` naming the server, unless `startUnreachable` is set.
+   */
+  static async open(options: RedisStoreOptions): Promise<RedisStore> {
+    const store = new RedisStore(options);
+    try {
+      await store.#start(options.startUnreachable ?? false);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+    return store;
+  }
+
+  async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
+    checkEntries(queue, entries);
+    const whole = entries.map((entry) => ({ ...entry, delayMs: wholeMs(entry.delayMs) }));
+    return this.#commands(queue).send(queue.key, whole);
+  }
+
+  async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {
+    checkMaxMessages(options.maxMessages);
+    const whole = { ...options, leaseMs: wholeMs(options.leaseMs) };
+    return receiveInSteps(whole, (step, takeFirst) => this.#commands(queue).receive(queue.key, step, takeFirst));
+  }
+
+  async delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
+    return settleInSteps(leases, (step) => this.#commands(queue).delete(queue.key, step));
+  }
+
+  async changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
+    const whole = changes.map((change) => ({ ...change, leaseMs: wholeMs(change.leaseMs) }));
+    return settleInSteps(whole, (step) => this.#commands(queue).changeVisibility(queue.key, step));
+  }
+
+  async release(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
+    return settleInSteps(leases, (step) => this.#commands(queue).release(queue.key, step));
+  }
+
+  async peek({ key }: StoredQueue): Promise<number | undefined> {
+    const { due } = queueKeys(key);
+    // Most peeks are sweeps of idle queues: one plain command tells that there is nothing.
+    if (integerReply(await this.#calls.command('exists', due)) === 0) return undefined;
+    const dueInMs = integerReply(await this.#calls.script(PEEK, [due], []));
+    return dueInMs === -1 ? undefined : dueInMs;
+  }
+
+  async depth(queue: StoredQueue): Promise<Depth> {
+    return this.#commands(queue).depth(queue.key);
+  }
+
+  async purge({ key }: StoredQueue): Promise<void> {
+    // The sequence goes on, and what was sent in the last minutes is still a duplicate.
+    const { due, messages, receives, delayed, order, flight } = queueKeys(key);
+    await this.#calls.command('unlink', due, messages, receives, delayed, order, flight);
+  }
+
+  /** Exact for queues of up to 500 visible messages; what is missed in longer ones stands at the scripts. */
+  async trim(queue: StoredQueue, olderThanMs: number, limit: number): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const most = Math.min(limit - total, STEP);
+      const { removed, more } = await this.#commands(queue).trim(queue.key, olderThanMs, most);
+      total += removed;
+      if (!more || total >= limit) return total;
+    }
+  }
+
+  subscribe(listener: (signal: Signal) => void): () => void {
+    this.#listeners.add(listener);
+    // What others said before cannot be asked for again.
+    setImmediate(() => {
+      if (!this.#listeners.has(listener)) return;
+      listener({ kind: 'instances', ids: this.#wakeChannel.instances });
+      if (!this.#reachability.reachable) listener({ kind: 'reachable', reachable: false });
+    });
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  async health(): Promise<StoreHealth> {
+    return this.#reachability.health();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #start(startUnreachable: boolean): Promise<void> {
+    const [reached, listening] = await Promise.allSettled([this.#reachability.start(), this.#wakeChannel.start()]);
+    if (reached.status === 'rejected') {
+      if (!startUnreachable || reached.reason instanceof UnsuitableRedisError) throw reached.reason;
+    } else if (listening.status === 'rejected' && !startUnreachable) {
+      throw new StoreUnavailableError(
+        `cannot listen for signals at ${this.#connection.display}: ${messageOf(listening.reason)}`,
+        { cause: listening.reason },
+      );
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#listeners.clear();
+    const goodbye = this.#wakeChannel.close();
+    this.#reachability.stop();
+    await Promise.all([goodbye, this.#calls.drain()]);
+    this.#connection.client.disconnect();
+  }
+
+  #commands({ fifo }: StoredQueue): QueueCommands {
+    return fifo ? this.#fifo : this.#standard;
+  }
+
+  #emit(signal: Signal): void {
+    for (const listener of [...this.#listeners]) listener(signal);
+  }
+}

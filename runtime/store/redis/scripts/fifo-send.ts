@@ -1,0 +1,117 @@
+import { GROUPS } from './fifo-groups.ts';
+import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
+
+/**
+ * Stores messages of a FIFO queue. An id that is still stored is left as it is, so that a repeated call changes nothing.
+ *
+ * A deduplication key is remembered with the time it was accepted, the sequence number and the id of its message. Whether that is recent enough is decided by
+ * comparing times; that Redis lets the key expire somewhat later is only to keep the memory clean.
+ *
+ * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence   string: the last number given; KEYS[8...] -> deduplication   strings: time, sequence number, id (6, 6 and 16 bytes)
+ * ARGV: number of messages, deduplication window ms, ms until a deduplication key expires;
+ *       for each: id, record, delay ms, group, receive count, first received ms, sent ms or '' for now, index into KEYS of its deduplication key or 0; channel; queue; time
+ *
+ * Returns: ms until the new head is due or -1 if the head was not lowered; then for each message: id, sent ms, sequence number, 1 if it is a duplicate of another message.
+ *
+ * Commands: 8 (EVALSHA, TIME, ZRANGE, HMGET, INCRBY, HSET, ZADD, ZADD), whatever the number of messages; +1 SET for each deduplication key, +2 where it was remembered for longer than
+ * the window; +1 ZRANGE and +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; +1 ZRANGE for each 500 messages of the group of an id already stored.
+ */
+export const FIFO_SEND = script(
+  '',
+  CLOCK,
+  SIX_BYTES,
+  HEAD,
+  OUTCOMES,
+  HISTORY,
+  GROUPS,
+  `
+local count, window, expiry = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local before = head()
+local ids, stored = {}, {}
+for i = 1, count do ids[i] = ARGV[(i - 1) * 8 + 4] end
+local values = redis.call('HMGET', KEYS[2], unpack(ids))
+local lastSequence = redis.call('INCRBY', KEYS[7], count)
+
+-- The sequence number of a stored message stands in its order alone.
+local function sequenceOfStored(id, group)
+  local after
+  repeat
+    local members = membersOf(group, 500, after)
+    for _, member in ipairs(members) do
+      if idOf(member) == id then return sequenceOf(member) end
+    end
+    after = members[#members]
+  until not after
+  return 0
+end
+
+-- Answers the time, sequence number and id under which the key was accepted, if that is no longer ago than the window; else remembers it for this message.
+local function accepted(key, sequence, id)
+  local value = sixBytes(now) .. sixBytes(sequence) .. id
+  local earlier = redis.call('SET', key, value, 'NX', 'GET', 'PX', expiry)
+  if not earlier then return nil end
+  if now - fromSixBytes(earlier) < window then
+    return fromSixBytes(earlier), fromSixBytes(string.sub(earlier, 7, 12)), string.sub(earlier, 13)
+  end
+  redis.call('SET', key, value, 'PX', expiry)
+  return nil
+end
+
+local reply, earliest = {-1}, nil
+local records, order, due, delayed, receives = {}, {}, {}, {}, {}
+for i = 1, count do
+  local at = (i - 1) * 8 + 3
+  local id, record, delay, group = ids[i], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
+  local receiveCount, firstReceived, sent = tonumber(ARGV[at + 5]), ARGV[at + 6], tonumber(ARGV[at + 7]) or now
+  local key = KEYS[tonumber(ARGV[at + 8])]
+  local sequence, duplicate = lastSequence - count + i, 0
+  if stored[id] then
+    sent, sequence = unpack(stored[id])
+  elseif values[i] then
+    sent, sequence = fromSixBytes(values[i]), sequenceOfStored(id, group)
+  else
+    local acceptedAt, acceptedSequence, acceptedId
+    if key then acceptedAt, acceptedSequence, acceptedId = accepted(key, sequence, id) end
+    if acceptedAt then
+      duplicate = acceptedId == id and 0 or 1
+      sent, sequence, id = acceptedAt, acceptedSequence, acceptedId
+    else
+      local dueAt = now + delay
+      if not earliest or dueAt < earliest then earliest = dueAt end
+      stored[id] = {sent, sequence}
+      table.insert(records, id)
+      table.insert(records, sixBytes(sent) .. record)
+      table.insert(order, 0)
+      table.insert(order, group .. '\\0' .. sixBytes(sequence) .. id)
+      table.insert(due, dueAt + (i - 1) / 1024)
+      table.insert(due, group)
+      if delay > 0 then
+        table.insert(delayed, dueAt)
+        table.insert(delayed, id)
+      end
+      if receiveCount > 0 then
+        table.insert(receives, id)
+        table.insert(receives, writeHistory(receiveCount, firstReceived, ''))
+      end
+    end
+  end
+  table.insert(reply, id)
+  table.insert(reply, sent)
+  table.insert(reply, sequence)
+  table.insert(reply, duplicate)
+end
+if #records == 0 then return reply end
+
+redis.call('HSET', KEYS[2], unpack(records))
+redis.call('ZADD', KEYS[5], unpack(order))
+if #receives > 0 then redis.call('HSET', KEYS[3], unpack(receives)) end
+if #delayed > 0 then
+  local ended = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE', 'LIMIT', 0, 2 * count)
+  if #ended > 0 then redis.call('ZREM', KEYS[4], unpack(ended)) end
+  redis.call('ZADD', KEYS[4], unpack(delayed))
+end
+-- A group that is already there keeps its place: what decides it stands before these messages.
+local newGroups = redis.call('ZADD', KEYS[1], 'NX', unpack(due))
+if newGroups > 0 and (not before or earliest < before) then reply[1] = lowered(before, head()) end
+return reply`,
+);

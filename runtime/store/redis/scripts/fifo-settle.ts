@@ -1,0 +1,155 @@
+import { FLIGHTS, GROUPS } from './fifo-groups.ts';
+import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
+
+/**
+ * Ends or moves leases of a FIFO queue: the three scripts of this file.
+ *
+ * A lease holds while it runs and the receive count is the one it was given. One that ran out does nothing: its group may have a new holder.
+ *
+ * KEYS[1..6] as in `fifo-groups.ts`
+ * Returns, all three: ms until the new head is due or -1 if the head was not lowered; then the outcome of each.
+ * Commands to give the groups their place: FLIGHTS in `fifo-groups.ts`.
+ */
+
+/** Reads the leases given, `width` arguments each: id, receive count, group, ...; sets `ids`, `counts`, `groups` (each once), `histories`, `flights`, and `outcomeOf`. */
+const leases = (width: number): string => `
+local ids, counts, groupOf, groups, histories = {}, {}, {}, {}, {}
+for i = 1, #ARGV - 3, ${width} do
+  table.insert(ids, ARGV[i])
+  table.insert(counts, tonumber(ARGV[i + 1]))
+  table.insert(groupOf, ARGV[i + 2])
+  if not groups[ARGV[i + 2]] then
+    groups[ARGV[i + 2]] = true
+    table.insert(groups, ARGV[i + 2])
+  end
+end
+for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do histories[ids[i]] = history end
+local flights = loadFlights(groups)
+local function outcomeOf(i)
+  local outcome = fence(ids[i], histories[ids[i]], counts[i])
+  if outcome ~= DONE then return outcome end
+  local ends = flights[groupOf[i]][ids[i]]
+  return ends and ends > now and DONE or EXPIRED
+end
+local touched = {}
+local function touch(group)
+  if not touched[group] then
+    touched[group] = true
+    table.insert(touched, group)
+  end
+end
+local reply = {-1}`;
+
+/** Gives the groups touched their new place in `due` and says whether the head was lowered. */
+const FINISH = `
+if #touched > 0 then
+  local before = head()
+  reply[1] = lowered(before, storeFlights(touched, flights))
+end
+return reply`;
+
+/**
+ * Deletes messages.
+ *
+ * ARGV: for each lease: id, receive count, group, sequence number; channel; queue; time
+ * Commands: 12 for messages of one group that has others waiting (EVALSHA, TIME, HMGET, HMGET, ZREM, HDEL, HDEL, ZRANGE; then ZRANGE, ZMSCORE, HDEL, ZADD); 11 for the last of a group
+ * (ZRANGE, HDEL, ZREM); 4 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
+ */
+export const FIFO_DELETE = script(
+  'allow-oom',
+  CLOCK,
+  SIX_BYTES,
+  HEAD,
+  OUTCOMES,
+  HISTORY,
+  GROUPS,
+  FLIGHTS,
+  leases(4),
+  `
+local members, deleted, gone = {}, {}, {}
+for i, id in ipairs(ids) do
+  local outcome = gone[id] and MISSING or outcomeOf(i)
+  reply[i + 1] = outcome
+  if outcome == DONE then
+    gone[id] = true
+    flights[groupOf[i]][id] = nil
+    touch(groupOf[i])
+    table.insert(members, groupOf[i] .. '\\0' .. sixBytes(tonumber(ARGV[4 * i])) .. id)
+    table.insert(deleted, id)
+  end
+end
+if #deleted > 0 then
+  redis.call('ZREM', KEYS[5], unpack(members))
+  redis.call('HDEL', KEYS[2], unpack(deleted))
+  redis.call('HDEL', KEYS[3], unpack(deleted))
+end`,
+  FINISH,
+);
+
+/**
+ * Moves the ends of leases. A lease moved to now is over: the message is visible, and its group is free once no other lease of it runs.
+ *
+ * ARGV: for each lease: id, receive count, group, ms from now; channel; queue; time
+ * Commands: 7 for one group (EVALSHA, TIME, HMGET, HMGET, ZRANGE; then HSET, ZADD); 9 if the group became free (ZRANGE, ZMSCORE, HDEL, ZADD); 4 if no lease holds; +1 as FIFO_DELETE.
+ */
+export const FIFO_CHANGE_VISIBILITY = script(
+  'allow-oom',
+  CLOCK,
+  SIX_BYTES,
+  HEAD,
+  OUTCOMES,
+  HISTORY,
+  GROUPS,
+  FLIGHTS,
+  leases(4),
+  `
+for i, id in ipairs(ids) do
+  local outcome = outcomeOf(i)
+  reply[i + 1] = outcome
+  if outcome == DONE then
+    flights[groupOf[i]][id] = now + ARGV[4 * i]
+    touch(groupOf[i])
+  end
+end`,
+  FINISH,
+);
+
+/**
+ * Undoes receives: visible at once, and counted one time less.
+ *
+ * ARGV: for each lease: id, receive count, group; channel; queue; time
+ * Commands: as FIFO_CHANGE_VISIBILITY when the group becomes free, +1 for HDEL or HSET of the histories, +2 if some had been received before and some not.
+ */
+export const FIFO_RELEASE = script(
+  'allow-oom',
+  CLOCK,
+  SIX_BYTES,
+  HEAD,
+  OUTCOMES,
+  HISTORY,
+  GROUPS,
+  FLIGHTS,
+  leases(3),
+  `
+local kept, cleared = {}, {}
+for i, id in ipairs(ids) do
+  local outcome = outcomeOf(i)
+  reply[i + 1] = outcome
+  if outcome == DONE then
+    local count, first = readHistory(histories[id])
+    flights[groupOf[i]][id] = nil
+    touch(groupOf[i])
+    if count > 1 then
+      histories[id] = writeHistory(count - 1, first, '')
+      table.insert(kept, id)
+      table.insert(kept, histories[id])
+    else
+      histories[id] = false
+      table.insert(cleared, id)
+    end
+  end
+end
+if #kept > 0 then redis.call('HSET', KEYS[3], unpack(kept)) end
+if #cleared > 0 then redis.call('HDEL', KEYS[3], unpack(cleared)) end`,
+  FINISH,
+);

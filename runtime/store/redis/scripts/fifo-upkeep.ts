@@ -1,0 +1,94 @@
+import { FLIGHTS, GROUPS } from './fifo-groups.ts';
+import { CLOCK, SIX_BYTES, script } from './script.ts';
+
+/**
+ * What is asked about a whole FIFO queue, or done to it.
+ */
+
+/**
+ * How many messages are in which state. A waiting message of a locked group counts as visible, as AWS counts it.
+ *
+ * KEYS[1] -> order   KEYS[2] -> delayed   KEYS[3] -> flight
+ * ARGV: time
+ * Returns: visible, delayed, in flight.
+ * Commands: 5 (EVALSHA, TIME, ZCARD, ZCOUNT, HVALS). HVALS reads 29 bytes for each lease.
+ */
+export const FIFO_DEPTH = script(
+  'no-writes',
+  CLOCK,
+  `
+local total = redis.call('ZCARD', KEYS[1])
+local delayed = redis.call('ZCOUNT', KEYS[2], now + 1, '+inf')
+local inFlight = 0
+for _, text in ipairs(redis.call('HVALS', KEYS[3])) do
+  for at = 17, #text, 29 do
+    if tonumber(string.sub(text, at, at + 12)) > now then inFlight = inFlight + 1 end
+  end
+end
+return {total - delayed - inFlight, delayed, inFlight}`,
+);
+
+/**
+ * Removes visible messages that were sent too long ago, and what is left in the set of delays when those have ended.
+ *
+ * Each group is looked at from its first message to the first that is neither in flight nor old enough: those behind it are younger. A call looks at
+ * up to 500 records, or 8 MiB of them, of the groups that have waited longest.
+ *
+ * KEYS[1..6] as in `fifo-groups.ts`
+ * ARGV: age ms, most to remove (up to 500), time
+ * Returns: how many were removed; 1 if there may be more to do at once, else 0.
+ * Commands: 4 on an empty queue (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for the leases; +3 for each 32 records of a group (ZRANGE, ZMSCORE, HMGET);
+ * +4 if messages are removed (ZREM, HDEL, HDEL, ZREM), and what FLIGHTS needs for the groups that no lease holds; +1 ZREM if delays ended.
+ */
+export const FIFO_TRIM = script(
+  'allow-oom',
+  CLOCK,
+  SIX_BYTES,
+  GROUPS,
+  FLIGHTS,
+  `
+local limit, most = now - ARGV[1], tonumber(ARGV[2])
+local groups = redis.call('ZRANGE', KEYS[1], 0, 499)
+local flights = #groups > 0 and loadFlights(groups)
+local members, ids, thinned, examined, bytes = {}, {}, {}, 0, 0
+
+local function trimGroup(group)
+  local after
+  repeat
+    local page, pageIds = membersOf(group, 32, after), {}
+    if #page == 0 then return end
+    for i, member in ipairs(page) do pageIds[i] = idOf(member) end
+    local delays = redis.call('ZMSCORE', KEYS[4], unpack(pageIds))
+    local values = redis.call('HMGET', KEYS[2], unpack(pageIds))
+    for i, member in ipairs(page) do
+      examined = examined + 1
+      bytes = bytes + #(values[i] or '')
+      if not flights[group][pageIds[i]] then
+        local delayed = delays[i] and tonumber(delays[i]) > now
+        local young = values[i] and fromSixBytes(values[i]) >= limit
+        if delayed or young or #ids == most then return end
+        table.insert(members, member)
+        table.insert(ids, pageIds[i])
+      end
+    end
+    after = page[#page]
+  until examined >= 500 or bytes > 8388608
+end
+
+for _, group in ipairs(groups) do
+  if #ids >= most or examined >= 500 or bytes > 8388608 then break end
+  local before = #ids
+  trimGroup(group)
+  if #ids > before and not next(flights[group]) then table.insert(thinned, group) end
+end
+if #ids > 0 then
+  redis.call('ZREM', KEYS[5], unpack(members))
+  redis.call('HDEL', KEYS[2], unpack(ids))
+  redis.call('HDEL', KEYS[3], unpack(ids))
+  redis.call('ZREM', KEYS[4], unpack(ids))
+  if #thinned > 0 then storeFlights(thinned, flights) end
+end
+local ended = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE', 'LIMIT', 0, 500)
+if #ended > 0 then redis.call('ZREM', KEYS[4], unpack(ended)) end
+return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
+);

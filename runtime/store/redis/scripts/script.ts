@@ -1,0 +1,97 @@
+/**
+ * What the scripts have in common: how one is declared, the clock, and the small functions that several of them use.
+ *
+ * Rules for every script:
+ * - All keys arrive in KEYS; none is built inside (Redis Cluster, and servers that lock or load keys per call, need to know them).
+ * - The last argument is the time to use instead of the server's, or an empty string; only tests give one.
+ * - A message id is 16 bytes, a time or sequence number inside a stored value 6 bytes, most significant first.
+ * - Things handled in one call keep their order: the due time of the i-th gets i/1024 ms added (exact in a double, never a whole millisecond,
+ *   because a call handles at most 500). So "due" means: the whole milliseconds of the score have come.
+ *
+ * The counts of commands in the headers include the EVALSHA itself, because providers that bill per command bill it so.
+ *
+ * @module
+ */
+
+export interface Script {
+  /**
+   * Flags of the shebang line. `allow-oom`: runs although the memory limit is reached, because it frees memory or takes little, and a full server
+   * could never be drained without it. `no-writes`: only reads. Empty: refused with an OOM error on a full server.
+   */
+  readonly flags: 'allow-oom' | 'no-writes' | '';
+  readonly lua: string;
+}
+
+/** Joins fragments into a script. */
+export function script(flags: Script['flags'], ...fragments: readonly string[]): Script {
+  return { flags, lua: fragments.join('\n') };
+}
+
+/** The text to send. Without the shebang line for servers that do not know it; those refuse every script that writes once they are full. */
+export function scriptText({ flags, lua }: Script, shebang: boolean): string {
+  if (!shebang) return lua;
+  return `#!lua${flags === '' ? '' : ` flags=${flags}`}\n${lua}`;
+}
+
+/** Sets `now`, milliseconds since the epoch. One TIME unless the time is injected. */
+export const CLOCK = `
+local now = tonumber(ARGV[#ARGV])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end`;
+
+/** Six bytes for a whole number below 2^48, and back. */
+export const SIX_BYTES = `
+local function sixBytes(number)
+  local bytes = {}
+  for i = 6, 1, -1 do
+    bytes[i] = number % 256
+    number = math.floor(number / 256)
+  end
+  return string.char(unpack(bytes))
+end
+local function fromSixBytes(text)
+  local number = 0
+  for i = 1, 6 do number = number * 256 + string.byte(text, i) end
+  return number
+end`;
+
+/**
+ * The head of the queue, KEYS[1], and the wake. A wake is published only if the head became earlier: every instance already has a timer at or before the old head.
+ * ARGV[#ARGV - 2] is the channel, ARGV[#ARGV - 1] the queue.
+ */
+export const HEAD = `
+local function head()
+  local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+  return first[2] and math.floor(first[2])
+end
+local function lowered(before, after)
+  if not after or (before and after >= before) then return -1 end
+  local dueIn = math.max(0, after - now)
+  redis.call('PUBLISH', ARGV[#ARGV - 2], 'w' .. dueIn .. ' ' .. ARGV[#ARGV - 1])
+  return dueIn
+end`;
+
+/** How a lease stands, as numbers in replies; \`LEASE_OUTCOMES\` names them. */
+export const OUTCOMES = `
+local DONE, SUPERSEDED, MISSING, EXPIRED = 0, 1, 2, 3`;
+
+/**
+ * The receive history of a message: \`<count>:<first received ms>\`, on standard queues followed by \`:<group>\` if it has one.
+ * \`fence\` compares a lease with it; \`KEYS[2]\` holds the records.
+ */
+export const HISTORY = `
+local function readHistory(text)
+  local count, first, group = string.match(text, '^(%d+):(%d+):?(.*)$')
+  return tonumber(count), tonumber(first), group
+end
+local function writeHistory(count, first, group)
+  return count .. ':' .. first .. (group == '' and '' or ':' .. group)
+end
+local function fence(id, history, count)
+  if not history then
+    return redis.call('HEXISTS', KEYS[2], id) == 1 and SUPERSEDED or MISSING
+  end
+  return readHistory(history) == count and DONE or SUPERSEDED
+end`;

@@ -1,0 +1,130 @@
+import { CLOCK, HEAD, HISTORY, OUTCOMES, script } from './script.ts';
+
+/**
+ * Ends or moves leases of a standard queue: the three scripts of this file.
+ *
+ * The fence: a lease holds as long as the receive count is the one it was given. It may have run out; on a standard queue that alone does not end it.
+ *
+ * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives
+ */
+
+/**
+ * Deletes messages.
+ *
+ * ARGV: for each lease: id, receive count; time (unused)
+ * Returns: the outcome of each.
+ * Commands: 5 (EVALSHA, HMGET, ZREM, HDEL, HDEL); 2 if no lease holds; +1 for each id without a receive history.
+ */
+export const DELETE = script(
+  'allow-oom',
+  OUTCOMES,
+  HISTORY,
+  `
+local ids = {}
+for i = 1, #ARGV - 1, 2 do table.insert(ids, ARGV[i]) end
+local histories, gone = redis.call('HMGET', KEYS[3], unpack(ids)), {}
+local outcomes, members, deleted = {}, {}, {}
+for i, id in ipairs(ids) do
+  if gone[id] then
+    outcomes[i] = MISSING
+  else
+    outcomes[i] = fence(id, histories[i], tonumber(ARGV[2 * i]))
+  end
+  if outcomes[i] == DONE then
+    local _, _, group = readHistory(histories[i])
+    gone[id] = true
+    table.insert(members, id .. group)
+    table.insert(deleted, id)
+  end
+end
+if #deleted > 0 then
+  redis.call('ZREM', KEYS[1], unpack(members))
+  redis.call('HDEL', KEYS[2], unpack(deleted))
+  redis.call('HDEL', KEYS[3], unpack(deleted))
+end
+return outcomes`,
+);
+
+/**
+ * Makes messages due at another time.
+ *
+ * ARGV: for each lease: id, receive count, ms from now; channel; queue; time
+ * Returns: ms until the new head is due or -1 if the head was not lowered; then the outcome of each.
+ * Commands: 5 (EVALSHA, TIME, HMGET, ZRANGE, ZADD); 3 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
+ */
+export const CHANGE_VISIBILITY = script(
+  'allow-oom',
+  CLOCK,
+  HEAD,
+  OUTCOMES,
+  HISTORY,
+  `
+local ids = {}
+for i = 1, #ARGV - 3, 3 do table.insert(ids, ARGV[i]) end
+local histories = redis.call('HMGET', KEYS[3], unpack(ids))
+local reply, due, earliest = {-1}, {}, nil
+for i, id in ipairs(ids) do
+  local outcome = fence(id, histories[i], tonumber(ARGV[3 * i - 1]))
+  reply[i + 1] = outcome
+  if outcome == DONE then
+    local _, _, group = readHistory(histories[i])
+    local dueAt = now + ARGV[3 * i]
+    if not earliest or dueAt < earliest then earliest = dueAt end
+    table.insert(due, dueAt + (i - 1) / 1024)
+    table.insert(due, id .. group)
+  end
+end
+if #due > 0 then
+  local before = head()
+  redis.call('ZADD', KEYS[1], 'XX', unpack(due))
+  reply[1] = lowered(before, earliest)
+end
+return reply`,
+);
+
+/**
+ * Undoes receives: due at once, and counted one time less.
+ *
+ * ARGV: for each lease: id, receive count; channel; queue; time
+ * Returns: as CHANGE_VISIBILITY.
+ * Commands: 6 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, and HDEL or HSET); 7 if some had been received before and some not; 3 if no lease holds;
+ * +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
+ */
+export const RELEASE = script(
+  'allow-oom',
+  CLOCK,
+  HEAD,
+  OUTCOMES,
+  HISTORY,
+  `
+local ids, histories = {}, {}
+for i = 1, #ARGV - 3, 2 do table.insert(ids, ARGV[i]) end
+for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do histories[ids[i]] = history end
+local reply, due, kept, cleared = {-1}, {}, {}, {}
+for i, id in ipairs(ids) do
+  local count = tonumber(ARGV[2 * i])
+  local outcome = fence(id, histories[id], count)
+  reply[i + 1] = outcome
+  if outcome == DONE then
+    local _, first, group = readHistory(histories[id])
+    table.insert(due, now + (i - 1) / 1024)
+    table.insert(due, id .. group)
+    if count > 1 then
+      histories[id] = writeHistory(count - 1, first, group)
+      table.insert(kept, id)
+      table.insert(kept, histories[id])
+    else
+      histories[id] = false
+      table.insert(cleared, id)
+    end
+  end
+end
+if #kept > 0 then redis.call('HSET', KEYS[3], unpack(kept)) end
+if #cleared > 0 then redis.call('HDEL', KEYS[3], unpack(cleared)) end
+if #due > 0 then
+  local before = head()
+  redis.call('ZADD', KEYS[1], 'XX', unpack(due))
+  reply[1] = lowered(before, now)
+end
+return reply`,
+);

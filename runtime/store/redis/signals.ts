@@ -1,0 +1,54 @@
+/**
+ * What travels on the signal channel: one letter, then the content. The scripts write the first three. An unknown letter is passed over, so that
+ * instances of two versions understand each other.
+ *
+ *   w<ms> <queue>          the head of a queue is due in so many milliseconds
+ *   d<name>                a document changed
+ *   s<name>                a slot set that was full has room
+ *   p<nonce> <instance>    ping: an instance is there; to itself, a proof that messages arrive
+ *   b<instance>            goodbye: an instance stops
+ *
+ * @module
+ */
+import type { Signal } from '../store.ts';
+
+export type ChannelMessage =
+  | Extract<Signal, { kind: 'wake' | 'document' | 'slot' }>
+  | { readonly kind: 'ping'; readonly nonce: string; readonly instance: string }
+  | { readonly kind: 'goodbye'; readonly instance: string };
+
+export function pingText(nonce: string, instance: string): string {
+  return `p${nonce} ${instance}`;
+}
+
+export function goodbyeText(instance: string): string {
+  return `b${instance}`;
+}
+
+/** `undefined` for what this version does not know. */
+export function parseChannelMessage(text: string): ChannelMessage | undefined {
+  const content = text.slice(1);
+  switch (text[0]) {
+    case 'w': {
+      const [dueIn, queue] = splitOnce(content);
+      return queue === undefined || !/^\d+$/.test(dueIn) ? undefined : { kind: 'wake', queue, dueInMs: Number(dueIn) };
+    }
+    case 'd':
+      return { kind: 'document', name: content };
+    case 's':
+      return { kind: 'slot', name: content };
+    case 'p': {
+      const [nonce, instance] = splitOnce(content);
+      return instance === undefined ? undefined : { kind: 'ping', nonce, instance };
+    }
+    case 'b':
+      return { kind: 'goodbye', instance: content };
+    default:
+      return undefined;
+  }
+}
+
+function splitOnce(text: string): [string, string | undefined] {
+  const space = text.indexOf(' ');
+  return space === -1 ? [text, undefined] : [text.slice(0, space), text.slice(space + 1)];
+}

@@ -1,0 +1,116 @@
+import type { QueueKey } from '../../queue/arn.ts';
+import { FAIR_LOOK_AHEAD } from '../checks.ts';
+import type {
+  DeleteReply,
+  Depth,
+  Lease,
+  LeasedEntry,
+  NewEntry,
+  ReceiveOptions,
+  ReceiveReply,
+  SendReply,
+  VisibilityChange,
+} from '../store.ts';
+import type { Argument, RedisCalls } from './calls.ts';
+import { buffer, idBytes, idText, ReplyReader, storedValue } from './encoding.ts';
+import { queueKeys } from './keys.ts';
+import {
+  type QueueCommands,
+  readDepth,
+  readHeadLowered,
+  readNextDue,
+  readOutcomes,
+  readTrimmed,
+} from './queue-commands.ts';
+import { DEPTH, TRIM } from './scripts/queue-upkeep.ts';
+import { RECEIVE } from './scripts/receive.ts';
+import type { Script } from './scripts/script.ts';
+import { SEND } from './scripts/send.ts';
+import { CHANGE_VISIBILITY, DELETE, RELEASE } from './scripts/settle.ts';
+
+/** The calls of standard queues. */
+export class StandardCommands implements QueueCommands {
+  readonly #calls: RedisCalls;
+  readonly #channel: string;
+
+  constructor(calls: RedisCalls, channel: string) {
+    this.#calls = calls;
+    this.#channel = channel;
+  }
+
+  async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
+    const { due, messages, receives, delayed } = queueKeys(queue);
+    const args: Argument[] = [entries.length];
+    for (const { id, record, delayMs, group, history } of entries) {
+      args.push(idBytes(id), buffer(record), delayMs, group ?? '');
+      args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
+    }
+    const reply = await this.#script(SEND, [due, messages, receives, delayed], [...args, this.#channel, queue]);
+    const lowered = readHeadLowered(reply);
+    return { sent: entries.map(({ id }) => ({ id, sentAt: reply.integer(), duplicate: false })), ...lowered };
+  }
+
+  async receive(queue: QueueKey, options: ReceiveOptions, takeFirst: boolean): Promise<ReceiveReply> {
+    const { due, messages, receives } = queueKeys(queue);
+    const { maxMessages, maxBytes, leaseMs } = options;
+    const args = [maxMessages, maxBytes, leaseMs, takeFirst ? 1 : 0, Math.max(maxMessages, FAIR_LOOK_AHEAD)];
+    const reply = await this.#script(RECEIVE, [due, messages, receives], args);
+    const total = reply.integer();
+    const next = readNextDue(reply);
+    const leased: LeasedEntry[] = [];
+    while (!reply.done) leased.push(readLeased(reply));
+    return { leased, total, ...next };
+  }
+
+  async delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
+    const args = leases.flatMap(({ id, receiveCount }) => [idBytes(id), receiveCount]);
+    return { outcomes: readOutcomes(await this.#script(DELETE, leaseKeys(queue), args)) };
+  }
+
+  async changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
+    const args = changes.flatMap(({ id, receiveCount, leaseMs }) => [idBytes(id), receiveCount, leaseMs]);
+    return this.#settle(CHANGE_VISIBILITY, queue, args);
+  }
+
+  async release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
+    const args = leases.flatMap(({ id, receiveCount }) => [idBytes(id), receiveCount]);
+    return this.#settle(RELEASE, queue, args);
+  }
+
+  async depth(queue: QueueKey): Promise<Depth> {
+    const { due, delayed } = queueKeys(queue);
+    return readDepth(await this.#script(DEPTH, [due, delayed], []));
+  }
+
+  async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {
+    const { due, messages, receives, delayed } = queueKeys(queue);
+    return readTrimmed(await this.#script(TRIM, [due, messages, receives, delayed], [olderThanMs, most]));
+  }
+
+  async #settle(script: Script, queue: QueueKey, args: readonly Argument[]): Promise<DeleteReply> {
+    const reply = await this.#script(script, leaseKeys(queue), [...args, this.#channel, queue]);
+    const lowered = readHeadLowered(reply);
+    return { outcomes: readOutcomes(reply), ...lowered };
+  }
+
+  async #script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<ReplyReader> {
+    return new ReplyReader(await this.#calls.script(script, keys, args));
+  }
+}
+
+function leaseKeys(queue: QueueKey): string[] {
+  const { due, messages, receives } = queueKeys(queue);
+  return [due, messages, receives];
+}
+
+function readLeased(reply: ReplyReader): LeasedEntry {
+  const member = reply.bytes();
+  const group = member.subarray(16).toString();
+  return {
+    id: idText(member.subarray(0, 16)),
+    ...storedValue(reply.bytes()),
+    receiveCount: reply.integer(),
+    firstReceivedAt: reply.integer(),
+    ...(group === '' ? {} : { group }),
+  };
+}

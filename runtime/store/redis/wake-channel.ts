@@ -1,0 +1,187 @@
+/**
+ * The connection that listens: everything that instances tell each other comes through one channel and one plain connection.
+ *
+ * Promise to whoever listens: every signal published while we are subscribed arrives, and after every interval in which we were not, a `gap` does.
+ *
+ *   connecting   a fresh client to one server (in a cluster the next node: a `Cluster` object would change nodes and subscribe again behind our back,
+ *                and what was published meanwhile would be lost without a trace). When it is ready: subscribe, then emit `gap`, then ping.
+ *   listening    messages become signals. Every canary interval a ping goes out over the command connection; it must come back here.
+ *   lost         the client ended, or the subscription failed, or a ping did not come back in 10 s: a half-open connection, which nobody closes for minutes
+ *                or hours. The client is destroyed; after a pause that grows with each failure we are connecting again.
+ *
+ * The ping is also how instances know of each other: who hears a ping of an instance that it did not know answers with one of its own, so that a newcomer knows
+ * everybody after one round.
+ *
+ * @module
+ */
+import type { Redis } from 'ioredis';
+import type { Cancel, Randomness, Time } from '../../time.ts';
+import type { Signal } from '../store.ts';
+import { backoff } from './connection.ts';
+import { Membership } from './membership.ts';
+import { goodbyeText, parseChannelMessage, pingText } from './signals.ts';
+
+/** How long a ping may take to come back; no longer than half the canary interval. */
+const PING_ANSWER_MS = 10_000;
+/** After this many canary intervals of silence an instance counts as gone: two of its pings were lost. */
+const SILENT_INTERVALS = 2.5;
+/** The nonce of a ping that is only a greeting and need not come back. */
+const GREETING = '-';
+
+export interface WakeChannelOptions {
+  /** Makes a new, unconnected client. */
+  readonly listener: () => Redis;
+  readonly channel: string;
+  /** Publishes over the command connection. Rejects while that is down. */
+  readonly publish: (text: string) => Promise<unknown>;
+  readonly instanceId: string;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  readonly canaryIntervalMs: number;
+  readonly emit: (signal: Signal) => void;
+}
+
+export class WakeChannel {
+  readonly #options: WakeChannelOptions;
+  readonly #membership: Membership;
+  #client: Redis | undefined;
+  #failures = 0;
+  #closed = false;
+  #expectedNonce: string | undefined;
+  #cancelRetry: Cancel = () => {};
+  #cancelCanary: Cancel = () => {};
+  #cancelAnswer: Cancel = () => {};
+  #firstAttempt: { resolve: () => void; reject: (error: Error) => void } | undefined;
+
+  constructor(options: WakeChannelOptions) {
+    this.#options = options;
+    const { instanceId, time, canaryIntervalMs, emit } = options;
+    this.#membership = new Membership(instanceId, time, SILENT_INTERVALS * canaryIntervalMs, (ids) =>
+      emit({ kind: 'instances', ids }),
+    );
+  }
+
+  /** All live instances, this one included. */
+  get instances(): readonly string[] {
+    return this.#membership.ids;
+  }
+
+  /** Begins to listen. Resolves once subscribed; rejects if the first attempt fails, but goes on trying until `close`. */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#firstAttempt = { resolve, reject };
+      this.#connect();
+    });
+  }
+
+  /** Pings at once: another connection to Redis was found dead, and this one may be too. */
+  check(): void {
+    if (this.#client?.status !== 'ready') return;
+    this.#cancelCanary();
+    this.#canary(this.#client);
+  }
+
+  /** Says goodbye and stops. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const client = this.#client;
+    this.#forgetClient();
+    this.#membership.close();
+    // The others find out by themselves if Redis cannot be reached now.
+    await this.#options.publish(goodbyeText(this.#options.instanceId)).catch(() => undefined);
+    client?.disconnect();
+  }
+
+  #connect(): void {
+    const client = this.#options.listener();
+    this.#client = client;
+    let fault = new Error('the connection for signals was closed');
+    client.on('error', (error: Error) => {
+      fault = error;
+    });
+    client.once('end', () => this.#lost(client, fault));
+    client.once('ready', () => {
+      this.#subscribe(client).catch((error: Error) => {
+        fault = error;
+        client.disconnect();
+      });
+    });
+    // A failure also ends the client, and that is where it is handled.
+    client.connect().catch(() => undefined);
+  }
+
+  async #subscribe(client: Redis): Promise<void> {
+    client.on('message', (_channel: string, text: string) => {
+      if (client === this.#client) this.#heard(text);
+    });
+    await client.subscribe(this.#options.channel);
+    if (client !== this.#client) return;
+    this.#failures = 0;
+    this.#options.emit({ kind: 'gap' });
+    this.#firstAttempt?.resolve();
+    this.#firstAttempt = undefined;
+    this.#canary(client);
+  }
+
+  #lost(client: Redis, fault: Error): void {
+    if (client !== this.#client) return;
+    this.#forgetClient();
+    this.#firstAttempt?.reject(fault);
+    this.#firstAttempt = undefined;
+    this.#failures += 1;
+    const { time, randomness } = this.#options;
+    this.#cancelRetry = time.after(backoff(this.#failures, randomness), () => this.#connect());
+  }
+
+  #forgetClient(): void {
+    this.#client = undefined;
+    this.#expectedNonce = undefined;
+    this.#cancelRetry();
+    this.#cancelCanary();
+    this.#cancelAnswer();
+  }
+
+  /** Sends a ping now and arms the next. */
+  #canary(client: Redis): void {
+    const { time, randomness, instanceId, canaryIntervalMs } = this.#options;
+    const nonce = randomness.uuid();
+    this.#expectedNonce = nonce;
+    this.#cancelCanary = time.after(canaryIntervalMs, () => this.#canary(client));
+    this.#cancelAnswer();
+    this.#cancelAnswer = time.after(Math.min(PING_ANSWER_MS, canaryIntervalMs / 2), () => {
+      if (this.#expectedNonce !== nonce) return;
+      client.stream.destroy();
+      this.#lost(client, new Error('a ping did not come back'));
+      client.disconnect();
+    });
+    this.#options.publish(pingText(nonce, instanceId)).catch(() => {
+      // Not sent, so it proves nothing that it does not come back.
+      if (this.#expectedNonce === nonce) this.#expectedNonce = undefined;
+    });
+  }
+
+  #heard(text: string): void {
+    const message = parseChannelMessage(text);
+    if (message === undefined) return;
+    switch (message.kind) {
+      case 'ping':
+        if (message.nonce === this.#expectedNonce) {
+          this.#expectedNonce = undefined;
+          this.#cancelAnswer();
+        }
+        if (this.#membership.heard(message.instance)) this.#greet();
+        return;
+      case 'goodbye':
+        this.#membership.left(message.instance);
+        return;
+      default:
+        this.#options.emit(message);
+    }
+  }
+
+  #greet(): void {
+    // If it is lost, the next ping does the same.
+    this.#options.publish(pingText(GREETING, this.#options.instanceId)).catch(() => undefined);
+  }
+}
