@@ -1,0 +1,197 @@
+"""
+moto_server, and three things it lacks that a deployment of Karin's example needs:
+
+- It runs deployed Node functions without Docker: the code that was uploaded is unpacked and run in a node process, and each run is printed
+  as one line `invoked {json}`. Custom resources work by that too.
+- CloudFormation creates AWS::SecretsManager::Secret and AWS::Lambda::Url.
+- Tags of a mapping made by CloudFormation can be listed.
+
+Usage: python3 aws-emulator.py <port>
+"""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+
+from moto.awslambda.models import EventSourceMapping, LambdaFunction, lambda_backends
+from moto.core.common_models import CloudFormationModel
+from moto.secretsmanager import secretsmanager_backends
+
+PORT = sys.argv[1]
+FOLDER = tempfile.mkdtemp(prefix="karin-emulator-")
+PRINTING = threading.Lock()
+
+# The answer is the last line of the output; what the handler prints comes before it.
+BOOTSTRAP = """
+const [, , file, name] = process.argv;
+let text = '';
+process.stdin.on('data', (chunk) => (text += chunk));
+process.stdin.on('end', async () => {
+  let said;
+  try {
+    const answer = await require(file)[name](JSON.parse(text), {});
+    said = { answer: answer === undefined ? null : answer };
+  } catch (error) {
+    said = { failed: true, answer: { errorType: error.name, errorMessage: error.message } };
+  }
+  process.stdout.write('\\n' + JSON.stringify(said) + '\\n', () => process.exit(0));
+});
+"""
+BOOTSTRAP_FILE = os.path.join(FOLDER, "bootstrap.cjs")
+with open(BOOTSTRAP_FILE, "w") as file:
+    file.write(BOOTSTRAP)
+
+
+def unpacked(code):
+    """The folder with this code, unpacked once."""
+    folder = os.path.join(FOLDER, hashlib.sha256(code).hexdigest())
+    if not os.path.isdir(folder):
+        fresh = tempfile.mkdtemp(dir=FOLDER)
+        zipfile.ZipFile(io.BytesIO(code)).extractall(fresh)
+        # moto stores inline code under a Python name, whatever its language.
+        if os.path.exists(os.path.join(fresh, "index.py")):
+            os.rename(os.path.join(fresh, "index.py"), os.path.join(fresh, "index.js"))
+        try:
+            os.rename(fresh, folder)
+        except OSError:
+            pass
+    return folder
+
+
+def invoke_lambda(self, event=None):
+    module, _, export = self.handler.rpartition(".")
+    environment = {
+        "PATH": os.environ["PATH"],
+        # The AWS SDK is part of the Lambda runtime.
+        "NODE_PATH": os.path.join(os.getcwd(), "node_modules"),
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}",
+        "AWS_ACCESS_KEY_ID": "function",
+        "AWS_SECRET_ACCESS_KEY": "function",
+        "AWS_REGION": self.region,
+        "AWS_LAMBDA_FUNCTION_NAME": self.function_name,
+        **self.environment_vars,
+    }
+    folder = unpacked(self.code_bytes)
+    path = next((os.path.join(folder, module + end) for end in (".js", ".cjs", ".mjs") if os.path.exists(os.path.join(folder, module + end))), os.path.join(folder, module))
+    run = subprocess.run(
+        ["node", "--no-warnings", BOOTSTRAP_FILE, path, export],
+        input=json.dumps(event),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=int(self.timeout) + 5,
+    )
+    lines = run.stdout.rstrip().split("\n")
+    try:
+        said = json.loads(lines.pop())
+    except (ValueError, IndexError):
+        said = {"failed": True, "answer": {"errorType": "Runtime.ExitError", "errorMessage": run.stderr[-2000:]}}
+    printed = "\n".join(lines).strip()
+    with PRINTING:
+        print("invoked " + json.dumps({"functionName": self.function_name, "event": event, "printed": printed, "answer": said["answer"], "failed": bool(said.get("failed"))}), flush=True)
+    return json.dumps(said["answer"]), bool(said.get("failed")), printed
+
+
+LambdaFunction._invoke_lambda = invoke_lambda
+
+
+class Secret(CloudFormationModel):
+    # moto reads the service from the name of the module.
+    __module__ = "moto.secretsmanager.models"
+
+    def __init__(self, arn):
+        self.arn = arn
+
+    @property
+    def physical_resource_id(self):
+        return self.arn
+
+    @staticmethod
+    def cloudformation_name_type():
+        return "Name"
+
+    @staticmethod
+    def cloudformation_type():
+        return "AWS::SecretsManager::Secret"
+
+    @classmethod
+    def has_cfn_attr(cls, attr):
+        return attr == "Id"
+
+    def get_cfn_attribute(self, attribute_name):
+        return self.arn
+
+    @classmethod
+    def create_from_cloudformation_json(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):
+        properties = cloudformation_json["Properties"]
+        text = properties.get("SecretString")
+        if text is None:
+            wanted = properties.get("GenerateSecretString", {})
+            text = os.environ.get("GENERATED_SECRET") or hashlib.sha256(os.urandom(32)).hexdigest()[: int(wanted.get("PasswordLength", 32))]
+        secret, _ = secretsmanager_backends[account_id][region_name]._add_secret(resource_name, secret_string=text)
+        return cls(secret.arn)
+
+    @classmethod
+    def delete_from_cloudformation_json(cls, resource_name, cloudformation_json, account_id, region_name):
+        secretsmanager_backends[account_id][region_name].delete_secret(resource_name, recovery_window_in_days=None, force_delete_without_recovery=True)
+
+
+class FunctionUrl(CloudFormationModel):
+    __module__ = "moto.awslambda.models"
+
+    def __init__(self, config):
+        self.config = config
+
+    @property
+    def physical_resource_id(self):
+        return self.config.function.function_arn
+
+    @staticmethod
+    def cloudformation_name_type():
+        return ""
+
+    @staticmethod
+    def cloudformation_type():
+        return "AWS::Lambda::Url"
+
+    @classmethod
+    def has_cfn_attr(cls, attr):
+        return attr in ("FunctionUrl", "FunctionArn")
+
+    def get_cfn_attribute(self, attribute_name):
+        return self.config.to_dict()[attribute_name]
+
+    @classmethod
+    def create_from_cloudformation_json(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):
+        properties = cloudformation_json["Properties"]
+        return cls(lambda_backends[account_id][region_name].create_function_url_config(properties["TargetFunctionArn"], properties))
+
+    @classmethod
+    def delete_from_cloudformation_json(cls, resource_name, cloudformation_json, account_id, region_name):
+        pass
+
+
+original_init = EventSourceMapping.__init__
+
+
+def mapping_with_tags(self, spec):
+    original_init(self, spec)
+    if isinstance(self.tags, list):
+        self.tags = {tag["Key"]: tag["Value"] for tag in self.tags}
+
+
+EventSourceMapping.__init__ = mapping_with_tags
+
+if __name__ == "__main__":
+    from moto import server, settings
+
+    # Where moto tells custom resources to answer.
+    settings.moto_server_host = lambda: "http://127.0.0.1"
+    os.environ["MOTO_PORT"] = PORT
+    server.main(["-H", "127.0.0.1", "-p", PORT])
