@@ -2,8 +2,9 @@
  * A queue over the store: where the rules of SQS about one queue meet. Each rule stands in a file of its own; this one calls them in order.
  *
  * The three modes. `consume` and `hold` are the same here; the consumer looks at them. In `forward` sends go to the real SQS queue, while what is held can still be
- * received, deleted and changed here (so that it can be moved there, or consumed to the end), and purge and depth speak of what is held only. Two kinds of sends are held even then, for whoever
- * moves what is held: delays that SQS would refuse, and sends to a FIFO queue that still holds messages, which must not be overtaken.
+ * received, deleted and changed here (so that it can be moved there, or consumed to the end), and purge and depth speak of what is held only. Two kinds of sends are held even then, for the
+ * forwarding service, which moves what is held as it becomes due: delays that SQS would refuse, and all sends to FIFO queues. Those must not overtake what is held, and a sender's
+ * repeat of a message that was accepted here must be recognised here.
  *
  * @module
  */
@@ -35,7 +36,7 @@ import type { StoreClock } from './store-clock.ts';
 import { WatchedStore } from './watched-store.ts';
 
 /**
- * Sends messages to the real SQS queue of the same ARN; an answer for each, in order. Delays are at most 900 s. It rejects if any of them was not accepted, and the sender
+ * Sends messages to the real SQS queue of the same ARN, a standard queue; an answer for each, in order. Delays are at most 900 s. It rejects if any of them was not accepted, and the sender
  * then sees the whole send fail, as with a store that cannot be reached.
  */
 export type Forward = (queue: Queue, messages: readonly OutgoingMessage[]) => Promise<readonly SentMessage[]>;
@@ -221,7 +222,7 @@ export class StoredQueue implements Queue {
       notify({ kind: 'queue-warning', queue: this.key, what: 'cannot-forward', detail });
       return this.#keep(messages);
     }
-    if (this.#definition.fifo && (await this.store.peek())) return this.#keep(messages);
+    if (this.#definition.fifo) return this.#keep(messages);
     const tooLong = (message: OutgoingMessage): boolean => (message.delayMs ?? 0) > LONGEST_SQS_DELAY_MS;
     const held = messages.filter(tooLong);
     const passed = messages.filter((message) => !tooLong(message));

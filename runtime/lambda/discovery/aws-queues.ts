@@ -12,7 +12,7 @@ import { DEFAULT_ATTRIBUTES } from '../../queue/queue-definition.ts';
 import { awsFailure, describeAwsError } from './aws-error.ts';
 import type { Pacer } from './pacer.ts';
 import { readQueueAttributes } from './queue-attributes.ts';
-import { urlSuffixOf } from './regions.ts';
+import { realQueueUrl } from './real-queue-url.ts';
 import { compareTexts, sortedByKey } from './sorting.ts';
 import type { Discovery, DiscoveryProblem } from './source.ts';
 
@@ -131,7 +131,7 @@ class QueueReader {
     // The queue's own URL names AWS; an endpoint in the environment (an emulator) has to win over it.
     this.#client ??= new SQSClient({ ...this.#config, useQueueUrlAsEndpoint: false });
     const client = this.#client;
-    const QueueUrl = queueUrl(arn);
+    const QueueUrl = realQueueUrl(arn);
     const [stated, tags] = await Promise.all([
       this.#pacer
         .run(() => client.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] })))
@@ -196,9 +196,4 @@ class Failure {
         return { about, text: `${said}; the next sync asks again`, passing: true };
     }
   }
-}
-
-/** Account and name decide; the host is the one SQS documents for the region. */
-function queueUrl(arn: QueueArn): string {
-  return `https://sqs.${arn.region}.${urlSuffixOf(arn.region)}/${arn.account}/${arn.name}`;
 }

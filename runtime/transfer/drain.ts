@@ -1,0 +1,158 @@
+/**
+ * `karin drain`: hands a queue back to AWS. It switches the queue to mode `forward`, so that new messages go to the real queue, and moves what is held.
+ *
+ * What is delayed stays until it is due and then follows, moved by the servers of this store (the forwarding service) or by this very call if it is told to wait for it. What a function or
+ * a client has in flight is waited for: either it is deleted as handled, or it comes back and is moved.
+ *
+ * It may be interrupted at any point and called again; several may run at once, beside servers that forward too.
+ *
+ * @module
+ */
+
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { Queue, QueueDepth } from '../queue/queue.ts';
+import type { Randomness, Time } from '../time.ts';
+import { Attempts } from './attempts.ts';
+import { giveBack, MOVE_LEASE_MS, type MoverOptions, moveLeased } from './mover.ts';
+import { MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, type RealQueues } from './real-queues.ts';
+import { TransferError } from './transfer-error.ts';
+import type { OnTransfer } from './transfer-events.ts';
+
+export interface DrainOptions {
+  readonly queue: Queue;
+  readonly directory: Pick<QueueDirectory, 'setMode'>;
+  readonly realQueues: RealQueues;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  /** Ends the drain after the calls under way. The queue stays in mode `forward`. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: OnTransfer;
+  /** Also stays until delayed messages are due and moved; default false: they follow by themselves, while a server of this store runs. */
+  readonly waitForDelayed?: boolean;
+  /** Calls to SQS at one time, 1 to 32; default 4. */
+  readonly parallel?: number;
+}
+
+export interface DrainResult {
+  /** Messages that this call moved. */
+  readonly moved: number;
+  /** What is still here: delayed messages, and more if the drain was ended early or SQS refused some. */
+  readonly left: QueueDepth;
+  /** Messages that SQS will never accept, with its reason; they (and on a FIFO queue what stands behind them in their groups) stay here. */
+  readonly refused: ReadonlyMap<string, string>;
+}
+
+/** How long one look for messages waits, ms, before the counts are looked at again. */
+const LOOK_MS = 1_000;
+
+/**
+ * Drains `queue`. Errors: `TransferError` if the real queue cannot be used (if nothing was moved by then the mode is what it was before), `StoreUnavailableError` if the mode cannot be stored.
+ */
+export async function runDrain(options: DrainOptions): Promise<DrainResult> {
+  const { queue, directory, realQueues, onEvent = () => {} } = options;
+  const before = queue.definition.mode;
+  const drain = new Drain({ ...options, onEvent });
+  try {
+    // Asked before the mode changes: a queue without a counterpart in AWS must go on taking messages.
+    await drain.attempts.persist(() => realQueues.depth(queue.arn));
+    if (before !== 'forward' && !drain.ended) {
+      await directory.setMode(queue, 'forward');
+      onEvent({ kind: 'mode-changed', queue: queue.key, from: before, to: 'forward' });
+    }
+    return await drain.run();
+  } catch (error) {
+    if (error instanceof TransferError && drain.moved === 0 && queue.definition.mode !== before) {
+      await directory.setMode(queue, before);
+      onEvent({ kind: 'mode-changed', queue: queue.key, from: 'forward', to: before });
+    }
+    throw error;
+  }
+}
+
+class Drain {
+  readonly attempts: Attempts;
+  readonly #options: DrainOptions & { readonly onEvent: OnTransfer };
+  readonly #mover: MoverOptions;
+  /** Ends all workers: done, told to, or one of them failed for good. */
+  readonly #end = new AbortController();
+  readonly #refused = new Map<string, string>();
+  moved = 0;
+
+  constructor(options: DrainOptions & { readonly onEvent: OnTransfer }) {
+    const { queue, realQueues, onEvent, signal } = options;
+    this.#options = options;
+    this.#mover = { queue, realQueues, onEvent };
+    this.attempts = new Attempts({
+      ...options,
+      signal: this.#end.signal,
+      isPermanent: (error) => error instanceof TransferError,
+      onRetry: (inMs, reason) => onEvent({ kind: 'retrying', queue: queue.key, inMs, reason }),
+    });
+    if (signal?.aborted) this.#end.abort();
+    signal?.addEventListener('abort', () => this.#end.abort(), { once: true });
+  }
+
+  get ended(): boolean {
+    return this.#end.signal.aborted;
+  }
+
+  async run(): Promise<DrainResult> {
+    const workers = Array.from({ length: this.#options.parallel ?? 4 }, () => this.#work());
+    const outcomes = await Promise.allSettled(workers);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    const left = await this.#options.queue.depth();
+    return { moved: this.moved, left, refused: this.#refused };
+  }
+
+  async #work(): Promise<void> {
+    try {
+      let waitMs = 0;
+      while (!this.ended) {
+        const found = await this.attempts.persist(() => this.#moveSome(waitMs));
+        if (found === false && (await this.attempts.persist(() => this.#isDone()))) this.#end.abort();
+        // Nothing was due: from now on wait for it.
+        waitMs = found === true ? 0 : LOOK_MS;
+      }
+    } catch (error) {
+      this.#end.abort();
+      throw error;
+    }
+  }
+
+  /** Moves up to ten messages; whether there were any. */
+  async #moveSome(waitMs: number): Promise<boolean> {
+    const { queue, onEvent } = this.#options;
+    const leased = await queue.receive({
+      maxMessages: MAX_BATCH_ENTRIES,
+      maxBytes: MAX_BATCH_BYTES,
+      visibilityTimeoutMs: MOVE_LEASE_MS,
+      waitMs,
+      signal: this.#end.signal,
+    });
+    if (this.ended) {
+      await giveBack(this.#mover, leased);
+      return false;
+    }
+    if (leased.length === 0) return false;
+    const { moved, failed, refused } = await moveLeased(this.#mover, leased);
+    for (const [id, reason] of refused) this.#refused.set(id, reason);
+    if (moved > 0) {
+      this.moved += moved;
+      onEvent({ kind: 'moved', queue: queue.key, count: moved, total: this.moved });
+    }
+    if (failed !== undefined) throw new Error(failed);
+    return true;
+  }
+
+  /** Whether nothing is left that this drain should move. Called when a receive gave nothing. */
+  async #isDone(): Promise<boolean> {
+    const { queue, waitForDelayed, onEvent } = this.#options;
+    const { visible, delayed, inFlight } = await queue.depth();
+    // What was refused stays in flight; on a FIFO queue the rest of its group waits behind it.
+    const stuck = this.#refused.size;
+    const blocked = queue.definition.fifo && stuck > 0;
+    if (inFlight <= stuck && (visible === 0 || blocked) && (delayed === 0 || !waitForDelayed)) return true;
+    onEvent({ kind: 'waiting', queue: queue.key, visible, delayed, inFlight });
+    return false;
+  }
+}

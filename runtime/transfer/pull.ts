@@ -1,0 +1,185 @@
+/**
+ * `karin pull`: brings the messages of the real queue here. Receive there, store here, delete there.
+ *
+ * Nothing is lost, because a message is deleted there only when it is stored here. Killed between the two, it is received and stored again later: under the same id, which is made from the
+ * one that SQS gave it, so that the second copy collapses into the first while that is still held, and on FIFO queues also for five minutes after. A copy that a function has already handled by then is handled
+ * once more, as SQS itself may deliver a message twice.
+ *
+ * Messages keep their id, body, attributes, sender, sent time, receive count, trace header, group and deduplication id. A delay that still runs in SQS ends there first.
+ * FIFO: one call at a time, so the order of a group is the one in which SQS hands it out.
+ *
+ * @module
+ */
+import { createHash } from 'node:crypto';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { Message } from '../queue/message.ts';
+import type { QueueMode } from '../queue/queue-definition.ts';
+import { encodeRecord } from '../queue/record.ts';
+import type { StoredQueue } from '../queue/stored-queue.ts';
+import { type NewEntry, StoreFullError } from '../store/store.ts';
+import type { Randomness, Time } from '../time.ts';
+import { Attempts } from './attempts.ts';
+import { MAX_BATCH_ENTRIES, type RealDepth, type RealMessage, type RealQueues } from './real-queues.ts';
+import { TransferError } from './transfer-error.ts';
+import type { OnTransfer } from './transfer-events.ts';
+
+export interface PullOptions {
+  /** With its store below the rules: a message that was accepted by SQS is not judged again here. */
+  readonly queue: StoredQueue;
+  readonly directory: Pick<QueueDirectory, 'setMode'>;
+  readonly realQueues: RealQueues;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  /** Ends the pull after the calls under way. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: OnTransfer;
+  /** Long polling of the real queue, 0 to 20 s; default 20. Only a long poll asks all servers of SQS. */
+  readonly waitSeconds?: number;
+  /** How long a received message stays hidden in SQS if this process dies, s; default 120. */
+  readonly visibilityTimeoutSeconds?: number;
+  /** Calls to SQS at one time, 1 to 32; default 4. FIFO: always 1. */
+  readonly parallel?: number;
+}
+
+export interface PullResult {
+  /** Messages that this call brought here. */
+  readonly pulled: number;
+  /** What the real queue still holds, by its approximate counts; zeros unless the pull was ended early. */
+  readonly left: RealDepth;
+  /** The mode of the queue now: in `hold` what was pulled waits until the mapping is disabled and synced. */
+  readonly mode: QueueMode;
+}
+
+/** The counts of SQS are approximate: only when they are zero at two empty receives in a row is the queue taken for empty. */
+const EMPTY_LOOKS = 2;
+
+/** A receipt handle that SQS does not take any more never will; its message is received again, and the second copy collapses. */
+const DELETE_ATTEMPTS = 3;
+
+/**
+ * Pulls until the real queue is empty. A queue in mode `forward` is switched to `consume` first, or what is pulled would be sent straight back.
+ * Errors: `TransferError` if the real queue cannot be used, `StoreFullError` if there is no room here; what was not stored is still in SQS.
+ */
+export async function runPull(options: PullOptions): Promise<PullResult> {
+  const { queue, directory, realQueues, onEvent = () => {} } = options;
+  const pull = new Pull({ ...options, onEvent });
+  await pull.attempts.persist(() => realQueues.depth(queue.arn));
+  if (queue.definition.mode === 'forward' && !pull.ended) {
+    await directory.setMode(queue, 'consume');
+    onEvent({ kind: 'mode-changed', queue: queue.key, from: 'forward', to: 'consume' });
+  }
+  return pull.run();
+}
+
+class Pull {
+  readonly attempts: Attempts;
+  readonly #options: PullOptions & { readonly onEvent: OnTransfer };
+  readonly #end = new AbortController();
+  #pulled = 0;
+
+  constructor(options: PullOptions & { readonly onEvent: OnTransfer }) {
+    const { queue, onEvent, signal } = options;
+    this.#options = options;
+    this.attempts = new Attempts({
+      ...options,
+      signal: this.#end.signal,
+      isPermanent: (error) => error instanceof TransferError || error instanceof StoreFullError,
+      onRetry: (inMs, reason) => onEvent({ kind: 'retrying', queue: queue.key, inMs, reason }),
+    });
+    if (signal?.aborted) this.#end.abort();
+    signal?.addEventListener('abort', () => this.#end.abort(), { once: true });
+  }
+
+  get ended(): boolean {
+    return this.#end.signal.aborted;
+  }
+
+  async run(): Promise<PullResult> {
+    const { queue, realQueues, parallel = 4 } = this.#options;
+    const workers = Array.from({ length: queue.definition.fifo ? 1 : parallel }, () => this.#work());
+    const outcomes = await Promise.allSettled(workers);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    return { pulled: this.#pulled, left: await realQueues.depth(queue.arn), mode: queue.definition.mode };
+  }
+
+  async #work(): Promise<void> {
+    let emptyLooks = 0;
+    try {
+      while (!this.ended) {
+        const received = await this.attempts.persist(() => this.#receive());
+        if (received === undefined) return;
+        if (received.length > 0) {
+          emptyLooks = 0;
+          await this.#take(received);
+        } else if (await this.attempts.persist(() => this.#isEmpty())) {
+          emptyLooks += 1;
+          if (emptyLooks === EMPTY_LOOKS) return;
+        } else {
+          emptyLooks = 0;
+        }
+      }
+    } catch (error) {
+      this.#end.abort();
+      throw error;
+    }
+  }
+
+  #receive(): Promise<readonly RealMessage[]> {
+    const { queue, realQueues, waitSeconds = 20, visibilityTimeoutSeconds = 120 } = this.#options;
+    return realQueues.receive(queue.arn, {
+      maxMessages: MAX_BATCH_ENTRIES,
+      waitSeconds,
+      visibilityTimeoutSeconds,
+      signal: this.#end.signal,
+    });
+  }
+
+  /** Stores what was received, then deletes it in SQS. Each step is repeated on its own, so that a lost answer never stores without deleting. */
+  async #take(received: readonly RealMessage[]): Promise<void> {
+    const { queue, realQueues, onEvent } = this.#options;
+    const entries = received.map((message) => entryFor(message, queue.definition.fifo));
+    if ((await this.attempts.persist(() => queue.store.send(entries))) === undefined) return;
+    let open = received.map(({ receiptHandle }) => receiptHandle);
+    for (let attempt = 0; attempt < DELETE_ATTEMPTS && open.length > 0; attempt += 1) {
+      const handles = open;
+      const gone = await this.attempts.persist(() => realQueues.delete(queue.arn, handles));
+      open = open.filter((_, index) => gone?.[index] !== true);
+    }
+    const count = received.length - open.length;
+    this.#pulled += count;
+    onEvent({ kind: 'pulled', queue: queue.key, count, total: this.#pulled });
+  }
+
+  async #isEmpty(): Promise<boolean> {
+    const { queue, realQueues, onEvent } = this.#options;
+    const { visible, delayed, inFlight } = await realQueues.depth(queue.arn);
+    if (visible + delayed + inFlight === 0) return true;
+    onEvent({ kind: 'waiting', queue: queue.key, visible, delayed, inFlight });
+    return false;
+  }
+}
+
+function entryFor(received: RealMessage, fifo: boolean): NewEntry {
+  const { receiptHandle: _, sentAt, receiveCount, firstReceivedAt, ...content } = received;
+  const message: Message = { ...content, id: idFor(received.id) };
+  // The receive of the pull itself was shown to nobody.
+  const before = receiveCount - 1;
+  return {
+    id: message.id,
+    record: encodeRecord(message, before),
+    delayMs: 0,
+    ...(message.groupId !== undefined && { group: message.groupId }),
+    // Not the sender's id: two messages with one id, sent more than five minutes apart, are both to come. Senders' ids have no spaces, so none is like this.
+    ...(fifo && { deduplicationKey: ` pulled ${message.id}` }),
+    history: { sentAt, receiveCount: before, firstReceivedAt: before > 0 ? firstReceivedAt : 0 },
+  };
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** The id here of a message of SQS: the same one. SQS documents no form for it; one that is no UUID is hashed into one. */
+export function idFor(sqsMessageId: string): string {
+  if (UUID.test(sqsMessageId)) return sqsMessageId;
+  const hex = createHash('sha256').update(sqsMessageId, 'utf8').digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
