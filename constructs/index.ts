@@ -2,7 +2,7 @@ export { KarinDrain } from './drain';
 export type { KarinQueueAttributes } from './imported-karin-queue';
 export { KarinEventSource, type KarinEventSourceProps } from './karin-event-source';
 export { KarinQueue } from './karin-queue';
-export type { BindEnvironmentOptions, IKarinQueue } from './karin-queue-base';
+export { type BindEnvironmentOptions, type IKarinQueue, KarinQueueBase } from './karin-queue-base';
 export type { KarinQueueProps } from './karin-queue-props';
 export { type IKarinRuntimeIdentity, KarinRuntimeIdentity } from './runtime-identity';
 export type {

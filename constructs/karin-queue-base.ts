@@ -72,7 +72,9 @@ export interface IKarinQueue extends sqs.IQueue {
   allowAnchorReference(construct: IConstruct, reason: string): void;
 }
 
-/** What queues defined here and imported queues have in common. */
+/**
+ * What queues that are defined here and imported queues have in common; not meant to be extended.
+ */
 export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueue {
   public abstract readonly endpoint: string;
 

@@ -150,14 +150,11 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
   public readonly role?: iam.IRole;
 
   /**
-   * The user, if the identity is one.
-   */
-  public readonly user?: iam.IUser;
-
-  /**
    * The access key, if the identity is a user: a JSON object with `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
    */
   public readonly credentials?: secretsmanager.ISecret;
+
+  private readonly keyHolder?: iam.IUser;
 
   private constructor(
     scope: Construct,
@@ -168,7 +165,7 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
     super(scope, id);
     const credentials = define(this);
     if ('user' in credentials) {
-      this.user = credentials.user;
+      this.keyHolder = credentials.user;
       this.credentials = credentials.accessKey;
       this.grantPrincipal = credentials.user.grantPrincipal;
     } else {
@@ -209,7 +206,7 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
   }
 
   private attach(policy: iam.ManagedPolicy): void {
-    if (this.user !== undefined) policy.attachToUser(this.user);
+    if (this.keyHolder !== undefined) policy.attachToUser(this.keyHolder);
     if (this.role !== undefined) policy.attachToRole(this.role);
   }
 }

@@ -1,4 +1,4 @@
-import { App, Duration, RemovalPolicy, SecretValue, Stack } from 'aws-cdk-lib';
+import { Annotations, App, Duration, RemovalPolicy, SecretValue, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -205,6 +205,12 @@ describe('a queue that nobody consumes', () => {
     const stack = testStack();
     new KarinQueue(stack, 'Jobs');
     expect(warnings(stack)).toEqual([expect.stringContaining('it does not know this one and refuses messages for it')]);
+  });
+
+  it('can be acknowledged', () => {
+    const stack = testStack();
+    Annotations.of(new KarinQueue(stack, 'Jobs')).acknowledgeWarning('karin-queue:noConsumer', 'defined elsewhere');
+    expect(warnings(stack)).toEqual([]);
   });
 
   it('is none for a dead-letter queue, nor for a queue with a consumer', () => {
