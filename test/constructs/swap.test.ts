@@ -62,7 +62,7 @@ function documentedChanges(): Set<string> {
   const section = readme
     .split(/^## /m)
     .find((part) => part.startsWith('What changes when sqs.Queue becomes KarinQueue'));
-  const rows = (section ?? '').matchAll(/^\| `([\w:]+)` \| `(\w+)` \|/gm);
+  const rows = (section ?? '').matchAll(/^\| `([\w:]+)` +\| `(\w+)` +\|/gm);
   return new Set(Array.from(rows, ([, type, property]) => `${type} ${property}`));
 }
 
