@@ -12,19 +12,20 @@
  *
  * What moves it:
  *
- *   lowered(ms)        a send or a release of this process lowered the head (the reply says so), or a wake came from another instance. The head
+ *   lowered(ms)        a send of this process lowered the head (the reply says so), or a wake came from another instance. The head
  *                      becomes the earlier of what it was and now + ms.
  *   asking() .. answered(ms)
- *                      a receive or peek is under way, and its answer replaces the head. Dirty rule: replies and wakes come over two connections
+ *                      a receive, a peek, or the end or change of leases is under way, and its answer replaces the head. Dirty rule: replies and wakes come over two connections
  *                      and have no order, so a `lowered` that arrives while an ask is under way is remembered and merged into that answer; without it a
  *                      message that arrived between the script and the reply would wait for the sweep.
  *   asking() .. failed()
  *                      the call may have leased messages whose ids never arrived, so the head is unknown. Listeners are woken again only after a
  *                      pause that doubles with every failure in a row: the caller has his own way of trying again, but another listener must not be
  *                      left asleep because of a call that was not his.
- *   leased(id, ms)     this process leased a message; if it is not settled by then, it is due again. Kept apart from the head, so that a finished batch
- *                      needs no further call to the store. Said again, it replaces the lease (a visibility change).
- *   settled(id)        the lease is over (deleted or released).
+ *   leased(id, ms)     this process leased a message; if it is not settled by then, it is due again. Kept apart from the head, because the answer of a receive
+ *                      does not count what it leased. Said again, it replaces the lease (a visibility change).
+ *   settled(id)        the lease is over (deleted or released). The call that ended it is an ask like any other: as long as the lease was the head, messages that others sent to be due later
+ *                      published no wake, so only the store knows what is the head now. For the same reason a finished batch needs no further call.
  *   forget()           back to unknown (signals were lost), and listeners are woken.
  *   relearn() .. answered(ms)
  *                      the same for a caller who asks at once: nobody is woken before the answer.
@@ -201,6 +202,8 @@ class TimedHeadWatch implements HeadWatch {
   }
 
   #retryLater(): void {
+    // A pause that runs already is not made longer: calls that go on failing must not put off the next attempt for ever.
+    if (this.#head === 'unknown' && this.#timer !== undefined) return;
     const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failuresInARow);
     this.#failuresInARow += 1;
     this.#head = 'unknown';

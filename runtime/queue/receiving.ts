@@ -186,7 +186,7 @@ export class Receiving {
     };
   }
 
-  async #try(what: QueueWarning, act: () => Promise<void>): Promise<void> {
+  async #try(what: QueueWarning, act: () => Promise<unknown>): Promise<void> {
     try {
       await act();
     } catch (error) {

@@ -5,17 +5,19 @@
  *
  * @module
  */
-import type {
-  Depth,
-  Lease,
-  LeaseOutcome,
-  NewEntry,
-  ReceiveOptions,
-  ReceiveReply,
-  SentEntry,
-  Store,
-  StoredQueue as StoreAddress,
-  VisibilityChange,
+import {
+  type DeleteReply,
+  type Depth,
+  type Lease,
+  type LeaseOutcome,
+  type NewEntry,
+  type ReceiveOptions,
+  type ReceiveReply,
+  type SentEntry,
+  type Store,
+  type StoredQueue as StoreAddress,
+  StoreFullError,
+  type VisibilityChange,
 } from '../store/store.ts';
 import type { Ask, HeadWatch } from './head-watch.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -41,17 +43,10 @@ export class WatchedStore {
 
   /** Stores messages in order; all or none up to 500, and in parts of 500 beyond. Errors: `StoreFullError`, `StoreUnavailableError`. */
   async send(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
-    const { store, address, watch, clock, onActivity } = this.#options;
-    onActivity();
+    this.#options.onActivity();
     const sent: SentEntry[] = [];
     for (let from = 0; from < entries.length; from += MOST_PER_SEND) {
-      const part = entries.slice(from, from + MOST_PER_SEND);
-      const reply = await store.send(address, part);
-      if (reply.headLoweredToMs !== undefined) watch.lowered(reply.headLoweredToMs);
-      for (const [at, entry] of reply.sent.entries()) {
-        if (!entry.duplicate && part[at]?.history === undefined) clock.readExactly(entry.sentAt);
-      }
-      sent.push(...reply.sent);
+      sent.push(...(await this.#sendPart(entries.slice(from, from + MOST_PER_SEND))));
     }
     return sent;
   }
@@ -64,7 +59,7 @@ export class WatchedStore {
       const reply = await store.receive(address, options);
       for (const entry of reply.leased) {
         watch.leased(entry.id, options.leaseMs);
-        // A first receive of a message that did not come from another queue was just now.
+        // A first receive was just now; of a later one only the first is known.
         if (entry.receiveCount === 1) clock.readExactly(entry.firstReceivedAt);
         else clock.readAtLeast(entry.firstReceivedAt);
       }
@@ -74,33 +69,22 @@ export class WatchedStore {
   }
 
   /** Errors: `StoreUnavailableError`. */
-  async delete(leases: readonly Lease[]): Promise<readonly LeaseOutcome[]> {
-    const { store, address } = this.#options;
-    this.#options.onActivity();
-    const reply = await store.delete(address, leases);
-    this.#settle(leases, reply.outcomes, reply.headLoweredToMs);
-    return reply.outcomes;
+  delete(leases: readonly Lease[]): Promise<readonly LeaseOutcome[]> {
+    return this.#settling(leases, (store, address) => store.delete(address, leases));
   }
 
   /** Undoes receives. Errors: `StoreUnavailableError`. */
-  async release(leases: readonly Lease[]): Promise<void> {
-    const { store, address } = this.#options;
-    this.#options.onActivity();
-    const reply = await store.release(address, leases);
-    this.#settle(leases, reply.outcomes, reply.headLoweredToMs);
+  release(leases: readonly Lease[]): Promise<readonly LeaseOutcome[]> {
+    return this.#settling(leases, (store, address) => store.release(address, leases));
   }
 
   /** Errors: `StoreUnavailableError`. */
-  async changeVisibility(changes: readonly VisibilityChange[]): Promise<readonly LeaseOutcome[]> {
-    const { store, address, watch, onActivity } = this.#options;
-    onActivity();
-    const reply = await store.changeVisibility(address, changes);
-    for (const [at, change] of changes.entries()) {
-      if (reply.outcomes[at] === 'done') watch.leased(change.id, change.leaseMs);
-      else if (reply.outcomes[at] === 'missing') watch.settled(change.id);
-    }
-    if (reply.headLoweredToMs !== undefined) watch.lowered(reply.headLoweredToMs);
-    return reply.outcomes;
+  changeVisibility(changes: readonly VisibilityChange[]): Promise<readonly LeaseOutcome[]> {
+    return this.#settling(
+      changes,
+      (store, address) => store.changeVisibility(address, changes),
+      ({ id, leaseMs }) => this.#options.watch.leased(id, leaseMs),
+    );
   }
 
   /** Asks for the head and tells the watch; whether there are messages. Counts as no activity. Errors: `StoreUnavailableError`. */
@@ -130,6 +114,43 @@ export class WatchedStore {
     return this.#options.store.trim(this.#options.address, olderThanMs, limit);
   }
 
+  async #sendPart(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
+    const { store, address, watch, clock } = this.#options;
+    try {
+      const reply = await store.send(address, entries);
+      if (reply.headLoweredToMs !== undefined) watch.lowered(reply.headLoweredToMs);
+      for (const [at, entry] of reply.sent.entries()) {
+        if (!entry.duplicate && entries[at]?.history === undefined) clock.readExactly(entry.sentAt);
+      }
+      return reply.sent;
+    } catch (error) {
+      // The messages may be there although the reply is not, and nobody else will tell of them.
+      if (!(error instanceof StoreFullError)) watch.asking().failed();
+      throw error;
+    }
+  }
+
+  /** Ends or moves leases; `moved` is told of each one that has a new end. The reply names the head, which may have hidden behind one of these leases. */
+  async #settling<T extends Lease>(
+    leases: readonly T[],
+    call: (store: Store, address: StoreAddress) => Promise<DeleteReply>,
+    moved?: (lease: T) => void,
+  ): Promise<readonly LeaseOutcome[]> {
+    if (leases.length === 0) return [];
+    const { store, address, watch, onActivity } = this.#options;
+    onActivity();
+    return this.#asking(watch.asking(), async (answered) => {
+      const reply = await call(store, address);
+      for (const [at, lease] of leases.entries()) {
+        const outcome = reply.outcomes[at];
+        if (outcome === 'done' && moved !== undefined) moved(lease);
+        else if (outcome === 'done' || outcome === 'missing') watch.settled(lease.id);
+      }
+      answered(reply.nextDueInMs);
+      return reply.outcomes;
+    });
+  }
+
   /** Runs a call whose answer arms the watch; whatever way it fails, the watch hears of that. */
   async #asking<T>(ask: Ask, call: (answered: Ask['answered']) => Promise<T>): Promise<T> {
     try {
@@ -138,13 +159,5 @@ export class WatchedStore {
       ask.failed();
       throw error;
     }
-  }
-
-  #settle(leases: readonly Lease[], outcomes: readonly LeaseOutcome[], headLoweredToMs: number | undefined): void {
-    const { watch } = this.#options;
-    for (const [at, lease] of leases.entries()) {
-      if (outcomes[at] === 'done' || outcomes[at] === 'missing') watch.settled(lease.id);
-    }
-    if (headLoweredToMs !== undefined) watch.lowered(headLoweredToMs);
   }
 }

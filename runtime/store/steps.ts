@@ -52,12 +52,18 @@ export async function settleInSteps<T>(
 ): Promise<DeleteReply> {
   const outcomes: DeleteReply['outcomes'][number][] = [];
   let headLoweredToMs: number | undefined;
+  let nextDueInMs: number | undefined;
   for (let from = 0; from < items.length; from += STEP) {
     const reply = await step(items.slice(from, from + STEP));
     outcomes.push(...reply.outcomes);
+    nextDueInMs = reply.nextDueInMs;
     if (reply.headLoweredToMs !== undefined) {
       headLoweredToMs = Math.min(reply.headLoweredToMs, headLoweredToMs ?? Number.POSITIVE_INFINITY);
     }
   }
-  return headLoweredToMs === undefined ? { outcomes } : { outcomes, headLoweredToMs };
+  return {
+    outcomes,
+    ...(headLoweredToMs === undefined ? {} : { headLoweredToMs }),
+    ...(nextDueInMs === undefined ? {} : { nextDueInMs }),
+  };
 }

@@ -102,6 +102,11 @@ export type LeaseOutcome = 'done' | 'superseded' | 'missing' | 'expired';
 
 export interface DeleteReply extends HeadLowered {
   readonly outcomes: readonly LeaseOutcome[];
+  /**
+   * Milliseconds until the head is due after this call (0: now); `undefined`: the queue is empty. The holder of a lease that was the head needs it: a message that others sent meanwhile, to be due
+   * after the end of that lease, published no wake.
+   */
+  readonly nextDueInMs?: number;
 }
 
 export interface VisibilityChange extends Lease {
@@ -120,7 +125,7 @@ export interface Depth {
 
 /** What one instance hears from the store, about every queue. */
 export type Signal =
-  /** The head of a queue was made earlier by another instance (or by this one: harmless). */
+  /** The head of a queue was made earlier by another instance. (A store may report the calls of this one too, whose replies have said so already; that costs a receive that finds nothing.) */
   | { readonly kind: 'wake'; readonly queue: QueueKey; readonly dueInMs: number }
   /** A document changed: its name. */
   | { readonly kind: 'document'; readonly name: string }

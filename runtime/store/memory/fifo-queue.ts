@@ -199,7 +199,7 @@ export class FifoMemoryQueue implements MemoryQueue {
       return 'done';
     });
     const earliest = this.#replace(now, touched);
-    return { outcomes, ...headLowered(now, before, earliest) };
+    return { outcomes, ...headLowered(now, before, earliest), ...nextDue(now, this.head()) };
   }
 
   /** Gives each group its place in `due`, or removes it if it is empty; answers the earliest new place. */

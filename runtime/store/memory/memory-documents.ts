@@ -1,4 +1,5 @@
 import type { Documents, Signal } from '../store.ts';
+import { compareText } from './memory-queue.ts';
 
 export class MemoryDocuments implements Documents {
   readonly #values = new Map<string, string>();
@@ -13,7 +14,7 @@ export class MemoryDocuments implements Documents {
   }
 
   async list(prefix: string): Promise<ReadonlyMap<string, string>> {
-    return new Map([...this.#values].filter(([name]) => name.startsWith(prefix)));
+    return new Map([...this.#values].filter(([name]) => name.startsWith(prefix)).sort(([a], [b]) => compareText(a, b)));
   }
 
   async put(name: string, value: string, expected?: string | null): Promise<boolean> {

@@ -71,14 +71,14 @@ export class StandardMemoryQueue implements MemoryQueue {
     return { leased, total, ...nextDue(now, next?.due) };
   }
 
-  delete(_now: number, leases: readonly Lease[]): DeleteReply {
+  delete(now: number, leases: readonly Lease[]): DeleteReply {
     const outcomes = leases.map((lease) => {
       const message = this.#held(lease);
       if (typeof message === 'string') return message;
       this.#remove(message);
       return 'done';
     });
-    return { outcomes };
+    return { outcomes, ...nextDue(now, this.head()) };
   }
 
   changeVisibility(now: number, changes: readonly VisibilityChange[]): DeleteReply {
@@ -161,7 +161,7 @@ export class StandardMemoryQueue implements MemoryQueue {
       earliest = Math.min(dueAt, earliest ?? dueAt);
       return 'done';
     });
-    return { outcomes, ...headLowered(now, before, earliest) };
+    return { outcomes, ...headLowered(now, before, earliest), ...nextDue(now, this.head()) };
   }
 
   #move(message: DueMessage, due: number): void {

@@ -28,6 +28,7 @@ import { FIFO_SEND } from './scripts/fifo-send.ts';
 import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
 import { FIFO_DEPTH, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
 import type { Script } from './scripts/script.ts';
+import { wakeSubject } from './signals.ts';
 
 /** How much longer than the window Redis keeps a deduplication key, so that its expiry never decides. */
 const DEDUPLICATION_SLACK_MS = 60_000;
@@ -36,10 +37,13 @@ const DEDUPLICATION_SLACK_MS = 60_000;
 export class FifoCommands implements QueueCommands {
   readonly #calls: RedisCalls;
   readonly #channel: string;
+  readonly #instanceId: string;
 
-  constructor(calls: RedisCalls, channel: string) {
+  /** `instanceId`: whom wakes are from; that instance knows already, by the reply. */
+  constructor(calls: RedisCalls, channel: string, instanceId: string) {
     this.#calls = calls;
     this.#channel = channel;
+    this.#instanceId = instanceId;
   }
 
   async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
@@ -53,7 +57,7 @@ export class FifoCommands implements QueueCommands {
       args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
       args.push(deduplicationKey === undefined ? 0 : keys.length);
     }
-    const reply = await this.#script(FIFO_SEND, keys, [...args, this.#channel, queue]);
+    const reply = await this.#script(FIFO_SEND, keys, [...args, this.#channel, wakeSubject(queue, this.#instanceId)]);
     const lowered = readHeadLowered(reply);
     return { sent: entries.map(() => readSent(reply)), ...lowered };
   }
@@ -97,9 +101,14 @@ export class FifoCommands implements QueueCommands {
     rest: (lease: T) => readonly Argument[],
   ): Promise<DeleteReply> {
     const args = leases.flatMap((lease) => [idBytes(lease.id), lease.receiveCount, lease.group ?? '', ...rest(lease)]);
-    const reply = await this.#script(script, groupKeys(queue), [...args, this.#channel, queue]);
+    const reply = await this.#script(script, groupKeys(queue), [
+      ...args,
+      this.#channel,
+      wakeSubject(queue, this.#instanceId),
+    ]);
     const lowered = readHeadLowered(reply);
-    return { outcomes: readOutcomes(reply), ...lowered };
+    const next = readNextDue(reply);
+    return { outcomes: readOutcomes(reply), ...lowered, ...next };
   }
 
   async #script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<ReplyReader> {

@@ -42,7 +42,7 @@ import { WakeChannel } from './wake-channel.ts';
 export interface RedisStoreOptions {
   /** One URL: a single server; several: nodes of a cluster. `redis://` or `rediss://`, with user, password and (single server) database. */
   readonly urls: readonly string[];
-  /** Names this process to the others and in Redis's list of clients. */
+  /** Names this process to the others and in Redis's list of clients. No two processes may have the same: each passes over signals of its own. */
   readonly instanceId: string;
   readonly time: Time;
   readonly randomness: Randomness;
@@ -76,8 +76,8 @@ export class RedisStore implements Store {
     this.#connection = new RedisConnection(parseRedisUrls(urls), instanceId, randomness);
     this.#calls = new RedisCalls(this.#connection, options.clock);
     const channel = signalChannel(this.#connection.database);
-    this.#standard = new StandardCommands(this.#calls, channel);
-    this.#fifo = new FifoCommands(this.#calls, channel);
+    this.#standard = new StandardCommands(this.#calls, channel, instanceId);
+    this.#fifo = new FifoCommands(this.#calls, channel, instanceId);
     this.documents = new RedisDocuments(this.#calls, channel);
     this.slots = new RedisSlots(this.#calls, channel);
     this.#wakeChannel = new WakeChannel({

@@ -2,7 +2,7 @@
  * What travels on the signal channel: one letter, then the content. The scripts write the first three. An unknown letter is passed over, so that
  * instances of two versions understand each other.
  *
- *   w<ms> <queue>          the head of a queue is due in so many milliseconds
+ *   w<ms> <queue> <instance>   the head of a queue is due in so many milliseconds, by a call of that instance
  *   d<name>                a document changed
  *   s<name>                a slot set that was full has room
  *   p<nonce> <instance>    ping: an instance is there; to itself, a proof that messages arrive
@@ -10,12 +10,19 @@
  *
  * @module
  */
+import type { QueueKey } from '../../queue/arn.ts';
 import type { Signal } from '../store.ts';
 
 export type ChannelMessage =
-  | Extract<Signal, { kind: 'wake' | 'document' | 'slot' }>
+  | Extract<Signal, { kind: 'document' | 'slot' }>
+  | (Extract<Signal, { kind: 'wake' }> & { readonly instance: string })
   | { readonly kind: 'ping'; readonly nonce: string; readonly instance: string }
   | { readonly kind: 'goodbye'; readonly instance: string };
+
+/** What a script is told to publish a wake about. */
+export function wakeSubject(queue: QueueKey, instance: string): string {
+  return `${queue} ${instance}`;
+}
 
 export function pingText(nonce: string, instance: string): string {
   return `p${nonce} ${instance}`;
@@ -30,8 +37,11 @@ export function parseChannelMessage(text: string): ChannelMessage | undefined {
   const content = text.slice(1);
   switch (text[0]) {
     case 'w': {
-      const [dueIn, queue] = splitOnce(content);
-      return queue === undefined || !/^\d+$/.test(dueIn) ? undefined : { kind: 'wake', queue, dueInMs: Number(dueIn) };
+      const [dueIn, subject = ''] = splitOnce(content);
+      const [queue, instance = ''] = splitOnce(subject);
+      return queue === '' || !/^\d+$/.test(dueIn)
+        ? undefined
+        : { kind: 'wake', queue, dueInMs: Number(dueIn), instance };
     }
     case 'd':
       return { kind: 'document', name: content };

@@ -27,15 +27,19 @@ import { RECEIVE } from './scripts/receive.ts';
 import type { Script } from './scripts/script.ts';
 import { SEND } from './scripts/send.ts';
 import { CHANGE_VISIBILITY, DELETE, RELEASE } from './scripts/settle.ts';
+import { wakeSubject } from './signals.ts';
 
 /** The calls of standard queues. */
 export class StandardCommands implements QueueCommands {
   readonly #calls: RedisCalls;
   readonly #channel: string;
+  readonly #instanceId: string;
 
-  constructor(calls: RedisCalls, channel: string) {
+  /** `instanceId`: whom wakes are from; that instance knows already, by the reply. */
+  constructor(calls: RedisCalls, channel: string, instanceId: string) {
     this.#calls = calls;
     this.#channel = channel;
+    this.#instanceId = instanceId;
   }
 
   async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
@@ -45,7 +49,11 @@ export class StandardCommands implements QueueCommands {
       args.push(idBytes(id), buffer(record), delayMs, group ?? '');
       args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
     }
-    const reply = await this.#script(SEND, [due, messages, receives, delayed], [...args, this.#channel, queue]);
+    const reply = await this.#script(
+      SEND,
+      [due, messages, receives, delayed],
+      [...args, this.#channel, wakeSubject(queue, this.#instanceId)],
+    );
     const lowered = readHeadLowered(reply);
     return { sent: entries.map(({ id }) => ({ id, sentAt: reply.integer(), duplicate: false })), ...lowered };
   }
@@ -64,7 +72,7 @@ export class StandardCommands implements QueueCommands {
 
   async delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
     const args = leases.flatMap(({ id, receiveCount }) => [idBytes(id), receiveCount]);
-    return { outcomes: readOutcomes(await this.#script(DELETE, leaseKeys(queue), args)) };
+    return this.#settle(DELETE, queue, args);
   }
 
   async changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
@@ -88,9 +96,14 @@ export class StandardCommands implements QueueCommands {
   }
 
   async #settle(script: Script, queue: QueueKey, args: readonly Argument[]): Promise<DeleteReply> {
-    const reply = await this.#script(script, leaseKeys(queue), [...args, this.#channel, queue]);
+    const reply = await this.#script(script, leaseKeys(queue), [
+      ...args,
+      this.#channel,
+      wakeSubject(queue, this.#instanceId),
+    ]);
     const lowered = readHeadLowered(reply);
-    return { outcomes: readOutcomes(reply), ...lowered };
+    const next = readNextDue(reply);
+    return { outcomes: readOutcomes(reply), ...lowered, ...next };
   }
 
   async #script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<ReplyReader> {

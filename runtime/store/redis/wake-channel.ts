@@ -175,6 +175,12 @@ export class WakeChannel {
       case 'goodbye':
         this.#membership.left(message.instance);
         return;
+      case 'wake': {
+        // Its own calls have told this instance by their replies; the echo would only cost a receive that finds nothing.
+        const { instance, ...wake } = message;
+        if (instance !== this.#options.instanceId) this.#options.emit(wake);
+        return;
+      }
       default:
         this.#options.emit(message);
     }

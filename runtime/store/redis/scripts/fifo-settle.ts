@@ -7,7 +7,7 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * A lease holds while it runs and the receive count is the one it was given. One that ran out does nothing: its group may have a new holder.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
- * Returns, all three: ms until the new head is due or -1 if the head was not lowered; then the outcome of each.
+ * Returns, all three: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there is none; then the outcome of each.
  * Commands to give the groups their place: FLIGHTS in `fifo-groups.ts`.
  */
 
@@ -38,22 +38,23 @@ local function touch(group)
     table.insert(touched, group)
   end
 end
-local reply = {-1}`;
+local reply = {-1, -1}`;
 
-/** Gives the groups touched their new place in `due` and says whether the head was lowered. */
+/** Gives the groups touched their new place in `due`, and says whether the head was lowered and where it is. */
 const FINISH = `
 if #touched > 0 then
   local before = head()
   reply[1] = lowered(before, storeFlights(touched, flights))
 end
+reply[2] = nextDue()
 return reply`;
 
 /**
  * Deletes messages.
  *
  * ARGV: for each lease: id, receive count, group, sequence number; channel; queue; time
- * Commands: 12 for messages of one group that has others waiting (EVALSHA, TIME, HMGET, HMGET, ZREM, HDEL, HDEL, ZRANGE; then ZRANGE, ZMSCORE, HDEL, ZADD); 11 for the last of a group
- * (ZRANGE, HDEL, ZREM); 4 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
+ * Commands: 13 for messages of one group that has others waiting (EVALSHA, TIME, HMGET, HMGET, ZREM, HDEL, HDEL, ZRANGE; then ZRANGE, ZMSCORE, HDEL, ZADD; then ZRANGE); 12 for the last of a group
+ * (ZRANGE, HDEL, ZREM); 5 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
  */
 export const FIFO_DELETE = script(
   'allow-oom',
@@ -69,7 +70,7 @@ export const FIFO_DELETE = script(
 local members, deleted, gone = {}, {}, {}
 for i, id in ipairs(ids) do
   local outcome = gone[id] and MISSING or outcomeOf(i)
-  reply[i + 1] = outcome
+  reply[i + 2] = outcome
   if outcome == DONE then
     gone[id] = true
     flights[groupOf[i]][id] = nil
@@ -90,7 +91,7 @@ end`,
  * Moves the ends of leases. A lease moved to now is over: the message is visible, and its group is free once no other lease of it runs.
  *
  * ARGV: for each lease: id, receive count, group, ms from now; channel; queue; time
- * Commands: 7 for one group (EVALSHA, TIME, HMGET, HMGET, ZRANGE; then HSET, ZADD); 9 if the group became free (ZRANGE, ZMSCORE, HDEL, ZADD); 4 if no lease holds; +1 as FIFO_DELETE.
+ * Commands: 8 for one group (EVALSHA, TIME, HMGET, HMGET, ZRANGE; then HSET, ZADD; then ZRANGE); 10 if the group became free (ZRANGE, ZMSCORE, HDEL, ZADD); 5 if no lease holds; +1 as FIFO_DELETE.
  */
 export const FIFO_CHANGE_VISIBILITY = script(
   'allow-oom',
@@ -105,7 +106,7 @@ export const FIFO_CHANGE_VISIBILITY = script(
   `
 for i, id in ipairs(ids) do
   local outcome = outcomeOf(i)
-  reply[i + 1] = outcome
+  reply[i + 2] = outcome
   if outcome == DONE then
     flights[groupOf[i]][id] = now + ARGV[4 * i]
     touch(groupOf[i])
@@ -134,7 +135,7 @@ export const FIFO_RELEASE = script(
 local kept, cleared = {}, {}
 for i, id in ipairs(ids) do
   local outcome = outcomeOf(i)
-  reply[i + 1] = outcome
+  reply[i + 2] = outcome
   if outcome == DONE then
     local count, first = readHistory(histories[id])
     flights[groupOf[i]][id] = nil

@@ -59,7 +59,7 @@ end`;
 
 /**
  * The head of the queue, KEYS[1], and the wake. A wake is published only if the head became earlier: every instance already has a timer at or before the old head.
- * ARGV[#ARGV - 2] is the channel, ARGV[#ARGV - 1] the queue.
+ * ARGV[#ARGV - 2] is the channel, ARGV[#ARGV - 1] the queue and the instance.
  */
 export const HEAD = `
 local function head()
@@ -71,6 +71,10 @@ local function lowered(before, after)
   local dueIn = math.max(0, after - now)
   redis.call('PUBLISH', ARGV[#ARGV - 2], 'w' .. dueIn .. ' ' .. ARGV[#ARGV - 1])
   return dueIn
+end
+local function nextDue()
+  local at = head()
+  return at and math.max(0, at - now) or -1
 end`;
 
 /** How a lease stands, as numbers in replies; \`LEASE_OUTCOMES\` names them. */

@@ -11,26 +11,25 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, script } from './script.ts';
 /**
  * Deletes messages.
  *
- * ARGV: for each lease: id, receive count; time (unused)
- * Returns: the outcome of each.
- * Commands: 5 (EVALSHA, HMGET, ZREM, HDEL, HDEL); 2 if no lease holds; +1 for each id without a receive history.
+ * ARGV: for each lease: id, receive count; channel; queue; time
+ * Returns: -1 (the head is never lowered); ms until the new head is due or -1 if there is none; then the outcome of each.
+ * Commands: 7 (EVALSHA, TIME, HMGET, ZREM, HDEL, HDEL, ZRANGE); 4 if no lease holds; +1 for each id without a receive history.
  */
 export const DELETE = script(
   'allow-oom',
+  CLOCK,
+  HEAD,
   OUTCOMES,
   HISTORY,
   `
 local ids = {}
-for i = 1, #ARGV - 1, 2 do table.insert(ids, ARGV[i]) end
+for i = 1, #ARGV - 3, 2 do table.insert(ids, ARGV[i]) end
 local histories, gone = redis.call('HMGET', KEYS[3], unpack(ids)), {}
-local outcomes, members, deleted = {}, {}, {}
+local reply, members, deleted = {-1, -1}, {}, {}
 for i, id in ipairs(ids) do
-  if gone[id] then
-    outcomes[i] = MISSING
-  else
-    outcomes[i] = fence(id, histories[i], tonumber(ARGV[2 * i]))
-  end
-  if outcomes[i] == DONE then
+  local outcome = gone[id] and MISSING or fence(id, histories[i], tonumber(ARGV[2 * i]))
+  reply[i + 2] = outcome
+  if outcome == DONE then
     local _, _, group = readHistory(histories[i])
     gone[id] = true
     table.insert(members, id .. group)
@@ -42,15 +41,16 @@ if #deleted > 0 then
   redis.call('HDEL', KEYS[2], unpack(deleted))
   redis.call('HDEL', KEYS[3], unpack(deleted))
 end
-return outcomes`,
+reply[2] = nextDue()
+return reply`,
 );
 
 /**
  * Makes messages due at another time.
  *
  * ARGV: for each lease: id, receive count, ms from now; channel; queue; time
- * Returns: ms until the new head is due or -1 if the head was not lowered; then the outcome of each.
- * Commands: 5 (EVALSHA, TIME, HMGET, ZRANGE, ZADD); 3 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
+ * Returns: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there is none; then the outcome of each.
+ * Commands: 6 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, ZRANGE); 4 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
  */
 export const CHANGE_VISIBILITY = script(
   'allow-oom',
@@ -62,10 +62,10 @@ export const CHANGE_VISIBILITY = script(
 local ids = {}
 for i = 1, #ARGV - 3, 3 do table.insert(ids, ARGV[i]) end
 local histories = redis.call('HMGET', KEYS[3], unpack(ids))
-local reply, due, earliest = {-1}, {}, nil
+local reply, due, earliest = {-1, -1}, {}, nil
 for i, id in ipairs(ids) do
   local outcome = fence(id, histories[i], tonumber(ARGV[3 * i - 1]))
-  reply[i + 1] = outcome
+  reply[i + 2] = outcome
   if outcome == DONE then
     local _, _, group = readHistory(histories[i])
     local dueAt = now + ARGV[3 * i]
@@ -79,6 +79,7 @@ if #due > 0 then
   redis.call('ZADD', KEYS[1], 'XX', unpack(due))
   reply[1] = lowered(before, earliest)
 end
+reply[2] = nextDue()
 return reply`,
 );
 
@@ -87,7 +88,7 @@ return reply`,
  *
  * ARGV: for each lease: id, receive count; channel; queue; time
  * Returns: as CHANGE_VISIBILITY.
- * Commands: 6 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, and HDEL or HSET); 7 if some had been received before and some not; 3 if no lease holds;
+ * Commands: 7 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, HDEL or HSET, and ZRANGE); 8 if some had been received before and some not; 4 if no lease holds;
  * +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
  */
 export const RELEASE = script(
@@ -100,11 +101,11 @@ export const RELEASE = script(
 local ids, histories = {}, {}
 for i = 1, #ARGV - 3, 2 do table.insert(ids, ARGV[i]) end
 for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do histories[ids[i]] = history end
-local reply, due, kept, cleared = {-1}, {}, {}, {}
+local reply, due, kept, cleared = {-1, -1}, {}, {}, {}
 for i, id in ipairs(ids) do
   local count = tonumber(ARGV[2 * i])
   local outcome = fence(id, histories[id], count)
-  reply[i + 1] = outcome
+  reply[i + 2] = outcome
   if outcome == DONE then
     local _, first, group = readHistory(histories[id])
     table.insert(due, now + (i - 1) / 1024)
@@ -126,5 +127,6 @@ if #due > 0 then
   redis.call('ZADD', KEYS[1], 'XX', unpack(due))
   reply[1] = lowered(before, now)
 end
+reply[2] = nextDue()
 return reply`,
 );
