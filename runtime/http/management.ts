@@ -16,7 +16,12 @@ import { endpointOf, type Location, signerViews } from './location.ts';
 
 export interface AppEnv {
   Bindings: HttpBindings & { location: Location };
-  Variables: { credential: Credential };
+  Variables: {
+    /** Set by `requireManage` and `requireAdmin`. */
+    credential: Credential;
+    /** Cookie of the session, set by `requireSession`. */
+    session: string;
+  };
 }
 
 /** Proves who calls; for requests of programs, not of browsers. Errors: `SqsError`. */

@@ -1,0 +1,153 @@
+/**
+ * Gathers what the ops page shows.
+ *
+ * @module
+ */
+import type { MappingCounts, MetricCounts } from '../consumer/metric-counts.ts';
+import type { ConsumerSnapshot } from '../consumer/supervisor.ts';
+import { formatQueueArn, type QueueKey, queueKey } from '../queue/arn.ts';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { Queue, QueueDepth } from '../queue/queue.ts';
+import { type Store, type StoreHealth, StoreUnavailableError } from '../store/store.ts';
+import type { SyncState } from '../sync/synchroniser.ts';
+import { type Activity, type ActivityLog, nameOf } from './activity.ts';
+import type { Health, Readiness } from './health.ts';
+
+/** Queues on one page: each costs the store a call, every few seconds while the page is open. */
+export const QUEUES_PER_PAGE = 100;
+
+export interface QueueRow {
+  readonly queue: Queue;
+  /** Absent: the store could not be asked. */
+  readonly depth?: QueueDepth;
+  /** Messages that still sit in the real queue. */
+  readonly waitingInSqs: number;
+  readonly held: boolean;
+}
+
+export interface MappingRow {
+  readonly uuid: string;
+  readonly queueKey: QueueKey;
+  readonly queueName: string;
+  readonly functionName: string;
+  readonly functionArn: string;
+  readonly batchSize: number;
+  readonly batchWindowSeconds: number;
+  readonly timeoutSeconds: number;
+  readonly filters: number;
+  readonly maximumConcurrency?: number;
+  readonly running: number;
+  /** Why it takes nothing now. */
+  readonly paused?: string;
+  readonly counts?: MappingCounts;
+}
+
+export interface Overview {
+  readonly readiness: Readiness;
+  readonly store: StoreHealth;
+  readonly sync?: SyncState;
+  readonly queues: readonly QueueRow[];
+  /** Queues that fit the search, on all pages. */
+  readonly queueCount: number;
+  readonly page: number;
+  readonly search: string;
+  readonly mappings: readonly MappingRow[];
+  readonly broken: readonly { readonly name: string; readonly queueName: string; readonly reason: string }[];
+  readonly problems: readonly string[];
+  readonly warnings: readonly Activity[];
+  readonly recent: readonly Activity[];
+}
+
+export interface OverviewParts {
+  readonly store: Pick<Store, 'health'>;
+  readonly directory: QueueDirectory;
+  readonly consumer: () => ConsumerSnapshot;
+  readonly syncState: () => SyncState | undefined;
+  readonly counts: MetricCounts;
+  readonly activity: ActivityLog;
+  readonly health: Health;
+}
+
+/** `page` counts from 1. */
+export async function gatherOverview(parts: OverviewParts, search: string, page: number): Promise<Overview> {
+  const sync = parts.syncState();
+  const found = parts.directory.all().filter((queue) => queue.arn.name.includes(search));
+  const shown = found.slice((page - 1) * QUEUES_PER_PAGE, page * QUEUES_PER_PAGE);
+  const [store, queues] = await Promise.all([
+    parts.store.health(),
+    Promise.all(shown.map((queue) => queueRow(queue, sync))),
+  ]);
+  const consumer = parts.consumer();
+  return {
+    readiness: parts.health.readiness(),
+    store,
+    ...(sync === undefined ? {} : { sync }),
+    queues,
+    queueCount: found.length,
+    page,
+    search,
+    mappings: mappingRows(parts, consumer, sync),
+    broken: [...(sync?.discovery?.broken ?? []), ...consumer.broken].map((mapping) => ({
+      name: nameOf(mapping.functionArn),
+      queueName: mapping.queueArn.name,
+      reason: mapping.reason,
+    })),
+    problems: (sync?.discovery?.problems ?? []).map((problem) => problem.text),
+    warnings: parts.activity.warnings(),
+    recent: parts.activity.recent(),
+  };
+}
+
+/** One queue with its depth. */
+export async function queueRow(queue: Queue, sync: SyncState | undefined): Promise<QueueRow> {
+  const depth = await queue.depth().catch((error: unknown) => {
+    if (error instanceof StoreUnavailableError) return undefined;
+    throw error;
+  });
+  return {
+    queue,
+    ...(depth === undefined ? {} : { depth }),
+    waitingInSqs: sync?.discovery?.waitingInSqs[formatQueueArn(queue.arn)] ?? 0,
+    held: sync?.held.some((arn) => queueKey(arn) === queue.key) ?? false,
+  };
+}
+
+/** Mappings in the order of their queues, with what the consumer makes of them. */
+export function mappingRows(
+  parts: Pick<OverviewParts, 'counts'>,
+  consumer: ConsumerSnapshot,
+  sync: SyncState | undefined,
+): readonly MappingRow[] {
+  const workers = new Map(
+    consumer.queues.flatMap((actor) => actor.mappings.map((worker) => [worker.uuid, worker] as const)),
+  );
+  const counts = parts.counts.byMapping();
+  return (sync?.discovery?.mappings ?? [])
+    .map((mapping) => {
+      const worker = workers.get(mapping.uuid);
+      const paused =
+        worker?.paused ?? (consumer.withoutQueue.includes(mapping.uuid) ? 'its queue is missing' : undefined);
+      const count = counts.get(mapping.uuid);
+      const row: MappingRow = {
+        uuid: mapping.uuid,
+        queueKey: queueKey(mapping.queueArn),
+        queueName: mapping.queueArn.name,
+        functionName: nameOf(mapping.functionArn),
+        functionArn: mapping.functionArn,
+        batchSize: mapping.batchSize,
+        batchWindowSeconds: mapping.batchWindowSeconds,
+        timeoutSeconds: mapping.functionTimeoutSeconds,
+        filters: mapping.filterPatterns.length,
+        ...(mapping.maximumConcurrency === undefined ? {} : { maximumConcurrency: mapping.maximumConcurrency }),
+        running: worker?.running ?? 0,
+        ...(paused === undefined ? {} : { paused }),
+        ...(count === undefined ? {} : { counts: count }),
+      };
+      return row;
+    })
+    .sort((a, b) => compare(a.queueName, b.queueName) || compare(a.functionName, b.functionName));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,109 @@
+import type { Child } from 'hono/jsx';
+
+/** What every page knows about the server it comes from. */
+export interface PageFrame {
+  /** Base path, empty or with a leading slash. */
+  readonly base: string;
+  readonly version: string;
+  readonly region: string;
+  /** Sent along with every form; absent: nobody is logged in. */
+  readonly formToken?: string;
+  /** Whether there is a password to log out from. */
+  readonly canLogOut: boolean;
+}
+
+export interface Notice {
+  readonly text: string;
+  readonly kind: 'good' | 'bad';
+}
+
+export function Page(props: { frame: PageFrame; title: string; notice?: Notice | undefined; children?: Child }) {
+  const { frame, title, notice } = props;
+  return (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="robots" content="noindex" />
+        <title>{title} - Karin</title>
+        <link rel="stylesheet" href={`${frame.base}/ops/style.css`} />
+        <script src={`${frame.base}/ops/ops.js`} defer />
+      </head>
+      <body>
+        {frame.formToken === undefined ? null : <Header frame={frame} />}
+        <main>
+          <p id="status" class="bad small" role="status" />
+          {notice === undefined ? null : (
+            <p class={`notice ${notice.kind}`} role={notice.kind === 'bad' ? 'alert' : 'status'}>
+              {notice.text}
+            </p>
+          )}
+          {props.children}
+        </main>
+      </body>
+    </html>
+  );
+}
+
+function Header({ frame }: { frame: PageFrame }) {
+  return (
+    <header>
+      <div>
+        <a class="name" href={`${frame.base}/ops`}>
+          Karin
+        </a>
+        <nav>
+          <a href={`${frame.base}/ops`}>Queues</a>
+          <a href={`${frame.base}/functions`}>Functions</a>
+        </nav>
+        <span class="quiet small">
+          {frame.region}, version {frame.version}
+        </span>
+        {frame.canLogOut ? (
+          <Form frame={frame} action="/ops/logout">
+            <button type="submit">Log out</button>
+          </Form>
+        ) : null}
+      </div>
+    </header>
+  );
+}
+
+/** A form that another site cannot forge. `confirm`: a question to be answered first. */
+export function Form(props: {
+  frame: PageFrame;
+  action: string;
+  confirm?: string | undefined;
+  class?: string | undefined;
+  children?: Child;
+}) {
+  const { frame, action, confirm } = props;
+  return (
+    <form method="post" action={frame.base + action} class={props.class} data-confirm={confirm}>
+      <input type="hidden" name="csrf" value={frame.formToken} />
+      {props.children}
+    </form>
+  );
+}
+
+export function Time({ at }: { at: number }) {
+  const iso = new Date(at).toISOString();
+  return (
+    <time datetime={iso} title={iso}>
+      {iso.slice(11, 19)} UTC
+    </time>
+  );
+}
+
+/** Bytes for people. */
+export function bytes(count: number): string {
+  if (count < 1024) return `${count} B`;
+  if (count < 1_048_576) return `${(count / 1024).toFixed(1)} KiB`;
+  if (count < 1_073_741_824) return `${(count / 1_048_576).toFixed(1)} MiB`;
+  return `${(count / 1_073_741_824).toFixed(1)} GiB`;
+}
+
+/** A number with separators, the same in every locale. */
+export function count(value: number | undefined): string {
+  return value === undefined ? '-' : value.toLocaleString('en-US');
+}

@@ -1,0 +1,256 @@
+import { type MappingRow, type Overview, QUEUES_PER_PAGE, type QueueRow } from '../overview.ts';
+import { ActivityTable } from './activity-table.tsx';
+import { bytes, count, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
+import { Mode, queueHref } from './queue-state.tsx';
+
+/** Events shown; the rest is on the pages of the queues. */
+const SHOWN_EVENTS = 25;
+
+export function OverviewPage(props: { frame: PageFrame; overview: Overview; notice?: Notice | undefined }) {
+  const { frame, overview, notice } = props;
+  return (
+    <Page frame={frame} title="Queues" notice={notice}>
+      <div class="row">
+        <h1>Queues</h1>
+        {overview.sync === undefined ? null : (
+          <Form frame={frame} action="/ops/sync">
+            <button type="submit">Sync with {overview.sync.source}</button>
+          </Form>
+        )}
+      </div>
+      <div id="live">
+        <Troubles overview={overview} />
+        <Cards overview={overview} />
+        <QueueTable frame={frame} overview={overview} />
+        <MappingTable frame={frame} overview={overview} />
+        <h2>Recent activity</h2>
+        <ActivityTable
+          base={frame.base}
+          activities={overview.recent.slice(0, SHOWN_EVENTS)}
+          empty="Nothing happened since the server began."
+        />
+      </div>
+    </Page>
+  );
+}
+
+function Troubles({ overview }: { overview: Overview }) {
+  const failure = overview.sync?.failure;
+  const reasons = failure === undefined ? overview.readiness.reasons : [...overview.readiness.reasons, failure.message];
+  const notes = [...overview.store.warnings, ...overview.problems];
+  return (
+    <>
+      <List kind="bad" title="Not as it should be" texts={reasons} />
+      <List
+        kind="bad"
+        title="Mappings that cannot be served"
+        texts={overview.broken.map(({ name, queueName, reason }) => `${queueName} -> ${name}: ${reason}`)}
+      />
+      <List
+        kind="warn"
+        title="Warnings"
+        texts={overview.warnings.map((warning) => `${warning.queue.split(':').at(-1)}: ${warning.text}`)}
+      />
+      <List kind="warn" title="Good to know" texts={notes} />
+    </>
+  );
+}
+
+function List(props: { kind: 'bad' | 'warn'; title: string; texts: readonly string[] }) {
+  if (props.texts.length === 0) return null;
+  return (
+    <div class={`notice ${props.kind}`}>
+      <b>{props.title}</b>
+      <ul>
+        {props.texts.map((text) => (
+          <li>{text}</li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Cards({ overview }: { overview: Overview }) {
+  const total = (pick: (row: QueueRow) => number | undefined): number =>
+    overview.queues.reduce((sum, row) => sum + (pick(row) ?? 0), 0);
+  const { store, sync } = overview;
+  return (
+    <div class="cards">
+      <Card label="visible" value={count(total((row) => row.depth?.visible))} />
+      <Card label="delayed" value={count(total((row) => row.depth?.delayed))} />
+      <Card label="in flight" value={count(total((row) => row.depth?.inFlight))} />
+      <Card label="mappings served" value={count(overview.mappings.length)} />
+      <Card
+        label={`${store.description}${store.maxBytes === undefined ? '' : `, of ${bytes(store.maxBytes)}`}`}
+        value={store.usedBytes === undefined ? '-' : bytes(store.usedBytes)}
+      />
+      {sync?.succeededAt === undefined ? null : (
+        <div class="card quiet">
+          <b>
+            <Time at={sync.succeededAt} />
+          </b>
+          last sync
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Card({ label, value }: { label: string; value: string }) {
+  return (
+    <div class="card quiet">
+      <b>{value}</b>
+      {label}
+    </div>
+  );
+}
+
+function QueueTable({ frame, overview }: { frame: PageFrame; overview: Overview }) {
+  const { queues, queueCount, page, search } = overview;
+  const searchable = queueCount > QUEUES_PER_PAGE || search !== '' || page > 1;
+  return (
+    <>
+      <h2>
+        {count(queueCount)} {queueCount === 1 ? 'queue' : 'queues'}
+      </h2>
+      {searchable ? <Pager frame={frame} overview={overview} /> : null}
+      <div class="scroll">
+        <table id="queues">
+          <thead>
+            <tr>
+              <th>Queue</th>
+              <th>Mode</th>
+              <th class="number">Visible</th>
+              <th class="number">Delayed</th>
+              <th class="number">In flight</th>
+              <th>Dead letters go to</th>
+            </tr>
+          </thead>
+          <tbody>
+            {queues.length === 0 ? (
+              <tr>
+                <td class="empty" colspan={6}>
+                  {search === ''
+                    ? 'No queue yet. Deploy an event source mapping that is disabled and sync, or create a queue with CreateQueue.'
+                    : 'No queue has this in its name.'}
+                </td>
+              </tr>
+            ) : (
+              queues.map((row) => <QueueLine frame={frame} row={row} />)
+            )}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+function QueueLine({ frame, row }: { frame: PageFrame; row: QueueRow }) {
+  const { key, arn, definition } = row.queue;
+  const target = definition.attributes.redrivePolicy?.deadLetterTargetArn.split(':').at(-1);
+  return (
+    <tr>
+      <td>
+        <a href={queueHref(frame.base, key)}>{arn.name}</a>
+        <div class="quiet small">
+          {arn.account}
+          {definition.origin === 'aws' ? '' : `, ${definition.origin === 'api' ? 'created here' : 'no longer in AWS'}`}
+        </div>
+      </td>
+      <td>
+        <Mode row={row} />
+      </td>
+      <td class="number">{count(row.depth?.visible)}</td>
+      <td class="number">{count(row.depth?.delayed)}</td>
+      <td class="number">{count(row.depth?.inFlight)}</td>
+      <td>{target ?? <span class="quiet">-</span>}</td>
+    </tr>
+  );
+}
+
+function Pager({ frame, overview }: { frame: PageFrame; overview: Overview }) {
+  const { page, search, queueCount } = overview;
+  const href = (to: number): string => `${frame.base}/ops?${new URLSearchParams({ q: search, page: `${to}` })}`;
+  return (
+    <form method="get" action={`${frame.base}/ops`} class="row">
+      <input type="search" name="q" value={search} placeholder="part of a name" aria-label="Search queues" />
+      <button type="submit">Search</button>
+      {page > 1 ? <a href={href(page - 1)}>previous</a> : null}
+      {page * QUEUES_PER_PAGE < queueCount ? <a href={href(page + 1)}>next</a> : null}
+    </form>
+  );
+}
+
+function MappingTable({ frame, overview }: { frame: PageFrame; overview: Overview }) {
+  return (
+    <>
+      <h2>
+        {count(overview.mappings.length)} {overview.mappings.length === 1 ? 'mapping' : 'mappings'}
+      </h2>
+      <div class="scroll">
+        <table id="mappings">
+          <thead>
+            <tr>
+              <th>Queue</th>
+              <th>Function</th>
+              <th>Batches</th>
+              <th class="number">Running</th>
+              <th class="number">Polled</th>
+              <th class="number">Invoked</th>
+              <th class="number">Failed</th>
+              <th class="number">Deleted</th>
+            </tr>
+          </thead>
+          <tbody>
+            {overview.mappings.length === 0 ? (
+              <tr>
+                <td class="empty" colspan={8}>
+                  No function is invoked by this server.
+                </td>
+              </tr>
+            ) : (
+              overview.mappings.map((row) => <MappingLine frame={frame} row={row} />)
+            )}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+export function MappingLine({ frame, row }: { frame: PageFrame; row: MappingRow }) {
+  const { counts } = row;
+  return (
+    <tr>
+      <td>
+        <a href={queueHref(frame.base, row.queueKey)}>{row.queueName}</a>
+      </td>
+      <td>
+        <span title={row.functionArn}>{row.functionName}</span>
+        {row.paused === undefined ? null : (
+          <Form frame={frame} action={`/ops/mappings/${encodeURIComponent(row.uuid)}/resume`} class="small row">
+            <span class="warn">paused: {row.paused}</span>
+            <button type="submit">Resume</button>
+          </Form>
+        )}
+      </td>
+      <td class="small">{describeBatches(row)}</td>
+      <td class="number">{count(row.running)}</td>
+      <td class="number">{count(counts?.PolledEventCount ?? 0)}</td>
+      <td class="number">{count(counts?.InvokedEventCount ?? 0)}</td>
+      <td class={(counts?.FailedInvokeEventCount ?? 0) > 0 ? 'number bad' : 'number'}>
+        {count(counts?.FailedInvokeEventCount ?? 0)}
+      </td>
+      <td class="number">{count(counts?.DeletedEventCount ?? 0)}</td>
+    </tr>
+  );
+}
+
+function describeBatches(row: MappingRow): string {
+  return [
+    `up to ${row.batchSize}`,
+    ...(row.batchWindowSeconds > 0 ? [`within ${row.batchWindowSeconds} s`] : []),
+    ...(row.maximumConcurrency === undefined ? [] : [`${row.maximumConcurrency} at a time`]),
+    ...(row.filters > 0 ? [row.filters === 1 ? '1 filter' : `${row.filters} filters`] : []),
+  ].join(', ');
+}

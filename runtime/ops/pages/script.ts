@@ -1,0 +1,38 @@
+/**
+ * The one script of the pages. Everything works without it; with it the numbers stay fresh and dangerous buttons ask first.
+ *
+ * @module
+ */
+export const SCRIPT = `
+'use strict';
+const REFRESH_MS = 5000;
+
+document.addEventListener('submit', (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
+// Asks the same page again and takes over the part that lives; forms stand outside of it, so nothing that was typed is lost.
+async function refresh() {
+  const live = document.getElementById('live');
+  if (!live || document.hidden) return;
+  try {
+    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' });
+    if (!response.ok) throw new Error(String(response.status));
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+    const fresh = page.getElementById('live');
+    if (fresh && !live.contains(document.activeElement)) live.replaceChildren(...fresh.childNodes);
+    setStatus('');
+  } catch {
+    setStatus('The server does not answer; what is shown may be old.');
+  }
+}
+
+function setStatus(text) {
+  const status = document.getElementById('status');
+  if (status) status.textContent = text;
+}
+
+setInterval(refresh, REFRESH_MS);
+document.addEventListener('visibilitychange', refresh);
+`;

@@ -1,0 +1,68 @@
+/**
+ * The one style sheet of the pages, served by the server itself.
+ *
+ * @module
+ */
+export const STYLE = `
+:root {
+  color-scheme: light dark;
+  --ink: light-dark(#1c2733, #e4e9ee);
+  --quiet: light-dark(#5d6b7a, #94a3b3);
+  --paper: light-dark(#f6f7f9, #12181f);
+  --card: light-dark(#fff, #1a222b);
+  --line: light-dark(#dde2e8, #2d3845);
+  --accent: light-dark(#0b63ce, #6fb1ff);
+  --good: light-dark(#16794c, #5fd39a);
+  --bad: light-dark(#b42318, #ff8a7d);
+  --warn: light-dark(#8a5a00, #f0b849);
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+header { background: var(--card); border-bottom: 1px solid var(--line); }
+header > div, main { max-width: 1180px; margin: 0 auto; padding: 0 20px; }
+header > div { display: flex; align-items: center; gap: 20px; min-height: 56px; flex-wrap: wrap; }
+header .name { font-weight: 700; font-size: 18px; color: var(--ink); text-decoration: none; }
+header nav { display: flex; gap: 16px; flex: 1; }
+main { padding-top: 20px; padding-bottom: 60px; }
+a { color: var(--accent); }
+h1 { font-size: 22px; margin: 8px 0 16px; overflow-wrap: anywhere; }
+h2 { font-size: 16px; margin: 32px 0 10px; }
+.quiet { color: var(--quiet); }
+.small { font-size: 13px; }
+.good { color: var(--good); }
+.bad { color: var(--bad); }
+.warn { color: var(--warn); }
+.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: 8px 12px; border-bottom: 1px solid var(--line); vertical-align: top; }
+tr:last-child > td { border-bottom: 0; }
+th { font-size: 12px; font-weight: 600; color: var(--quiet); white-space: nowrap; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.empty { color: var(--quiet); padding: 20px 12px; }
+.badge { display: inline-block; font-size: 12px; padding: 0 8px; border-radius: 10px; border: 1px solid currentColor; white-space: nowrap; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
+.card b { display: block; font-size: 22px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.notice { border: 1px solid currentColor; border-radius: 8px; padding: 10px 14px; margin: 0 0 14px; background: var(--card); }
+.notice ul { margin: 4px 0 0; padding-left: 18px; }
+.row { display: flex; gap: 12px; align-items: center; flex-wrap: wrap; }
+.row > h1, .row > h2 { flex: 1; }
+form.stack { display: grid; gap: 12px; max-width: 560px; }
+label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); }
+input, textarea, button { font: inherit; color: var(--ink); }
+input, textarea { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 7px 10px; width: 100%; }
+textarea { min-height: 90px; font-family: ui-monospace, monospace; font-size: 13px; }
+button { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 6px 14px; cursor: pointer; }
+button:hover { border-color: var(--accent); }
+button.main { background: light-dark(#0b63ce, #1f5fae); border-color: transparent; color: #fff; }
+button.danger { color: var(--bad); }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; }
+dt { color: var(--quiet); }
+dd { margin: 0; overflow-wrap: anywhere; }
+code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 16px; align-items: start; }
+.panels .card h2 { margin-top: 0; }
+.login { max-width: 340px; margin: 12vh auto; }
+@media (max-width: 600px) { header > div, main { padding-left: 12px; padding-right: 12px; } dl { grid-template-columns: 1fr; } dt { margin-top: 6px; } }
+`;

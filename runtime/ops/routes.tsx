@@ -1,0 +1,208 @@
+/**
+ * The pages for people: `/ops` and `/functions`.
+ *
+ * @module
+ */
+import { type Context, Hono } from 'hono';
+import { secureHeaders } from 'hono/secure-headers';
+import type { Supervisor } from '../consumer/supervisor.ts';
+import { equalInConstantTime, type Sessions } from '../http/auth/admin.ts';
+import type { AttemptLimit } from '../http/auth/attempt-limit.ts';
+import type { Edge } from '../http/edge.ts';
+import { type AppEnv, endpoint } from '../http/management.ts';
+import { DiscoveryError } from '../lambda/discovery/source.ts';
+import type { Log } from '../log.ts';
+import { formatQueueArn } from '../queue/arn.ts';
+import type { MoveTasks } from '../queue/move-task.ts';
+import type { Queue } from '../queue/queue.ts';
+import { StoreUnavailableError } from '../store/store.ts';
+import type { Synchroniser } from '../sync/synchroniser.ts';
+import type { ApiClient } from './api-client.ts';
+import { type FunctionUrls, functionRows } from './functions.ts';
+import { gatherOverview, mappingRows, type OverviewParts, queueRow } from './overview.ts';
+import { FunctionsPage } from './pages/functions-page.tsx';
+import type { Notice, PageFrame } from './pages/layout.tsx';
+import { LoginPage } from './pages/login.tsx';
+import { OverviewPage } from './pages/overview-page.tsx';
+import { QueuePage } from './pages/queue-page.tsx';
+import { queueHref } from './pages/queue-state.tsx';
+import { SCRIPT } from './pages/script.ts';
+import { STYLE } from './pages/style.ts';
+import { QUEUE_ACTIONS } from './queue-actions.ts';
+import { createPageSessions, requireFormToken, requireSession } from './session.ts';
+
+export interface PagesParts extends OverviewParts {
+  readonly edge: Edge;
+  readonly sessions: Sessions;
+  readonly attempts: AttemptLimit;
+  /** Absent: on an open server nobody logs in; otherwise nobody can. */
+  readonly adminPassword: () => string | undefined;
+  readonly api: ApiClient;
+  readonly moveTasks: MoveTasks;
+  readonly supervisor: Pick<Supervisor, 'resume'>;
+  /** Absent: the server has no source of mappings. */
+  readonly synchroniser?: Synchroniser;
+  readonly functionUrls?: FunctionUrls;
+  readonly region: string;
+  readonly version: string;
+  readonly maxDelaySeconds: number;
+  readonly uuid: () => string;
+  readonly log: Log;
+}
+
+/** What a page says after a button was pressed; the address bar carries the word, so that a reload does not press it again. */
+const DONE: Readonly<Record<string, string>> = {
+  sync: 'Synced. What changed is in the log, what cannot be served is below.',
+  send: 'Sent.',
+  purge: 'Purged.',
+  redrive: 'The redrive has begun.',
+  hold: 'The queue is on hold.',
+  consume: 'The queue is consumed again.',
+  resume: 'The mapping is served again.',
+};
+
+export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
+  const { edge, sessions, directory } = parts;
+  const base = edge.address.basePath;
+  const pages = createPageSessions(edge, sessions);
+  const app = new Hono<AppEnv>();
+
+  const secured = secureHeaders({
+    contentSecurityPolicy: {
+      defaultSrc: ["'none'"],
+      styleSrc: ["'self'"],
+      scriptSrc: ["'self'"],
+      connectSrc: ["'self'"],
+      imgSrc: ["'self'"],
+      formAction: ["'self'"],
+      frameAncestors: ["'none'"],
+      baseUri: ["'none'"],
+    },
+    referrerPolicy: 'same-origin',
+    xFrameOptions: 'DENY',
+    // Whether the server is reached by HTTPS only is for its operator to say, and may not be true of other ports of the host.
+    strictTransportSecurity: false,
+  });
+  app.use('/ops', secured);
+  app.use('/ops/*', secured);
+  app.use('/functions', secured);
+
+  const frame = (session?: string): PageFrame => ({
+    base,
+    version: parts.version,
+    region: parts.region,
+    canLogOut: !edge.authenticator.open,
+    ...(session === undefined ? {} : { formToken: sessions.formToken(session) }),
+  });
+  const notice = (c: Context<AppEnv>): Notice | undefined => {
+    const text = DONE[c.req.query('done') ?? ''];
+    return text === undefined ? undefined : { text, kind: 'good' };
+  };
+
+  app.get('/ops/style.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8' }));
+  app.get('/ops/ops.js', (c) => c.body(SCRIPT, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }));
+
+  app.get('/ops/login', (c) => {
+    if (edge.authenticator.open || pages.current(c) !== undefined) return c.redirect(`${base}/ops`, 303);
+    return c.html(<LoginPage frame={frame()} notice={parts.adminPassword() === undefined ? NO_PASSWORD : undefined} />);
+  });
+  app.post('/ops/login', async (c) => {
+    const address = edge.clientAddress(c.env.incoming);
+    const { password } = await c.req.parseBody();
+    const expected = parts.adminPassword();
+    if (expected === undefined) return c.html(<LoginPage frame={frame()} notice={NO_PASSWORD} />, 403);
+    if (parts.attempts.exhausted(address)) return c.html(<LoginPage frame={frame()} notice={TOO_MANY} />, 429);
+    if (typeof password !== 'string' || !equalInConstantTime(password, expected)) {
+      parts.attempts.failed(address);
+      return c.html(<LoginPage frame={frame()} notice={WRONG} />, 403);
+    }
+    pages.begin(c);
+    return c.redirect(`${base}/ops`, 303);
+  });
+
+  const guard = requireSession(edge, pages);
+  const formGuard = requireFormToken(sessions);
+  for (const path of ['/ops', '/ops/sync', '/ops/logout', '/ops/queues/*', '/ops/mappings/*', '/functions']) {
+    app.use(path, guard, formGuard);
+  }
+
+  app.post('/ops/logout', (c) => {
+    pages.end(c);
+    return c.redirect(`${base}/ops/login`, 303);
+  });
+
+  const overviewPage = async (c: Context<AppEnv>, said: Notice | undefined, status: 200 | 502 = 200) => {
+    const page = Math.max(1, Number.parseInt(c.req.query('page') ?? '1', 10) || 1);
+    const overview = await gatherOverview(parts, c.req.query('q') ?? '', page);
+    return c.html(<OverviewPage frame={frame(c.get('session'))} overview={overview} notice={said} />, status);
+  };
+  app.get('/ops', (c) => overviewPage(c, notice(c)));
+  app.post('/ops/sync', async (c) => {
+    try {
+      await parts.synchroniser?.sync({ full: true });
+      return c.redirect(`${base}/ops?done=sync`, 303);
+    } catch (error) {
+      if (!(error instanceof DiscoveryError || error instanceof StoreUnavailableError)) throw error;
+      return overviewPage(c, { text: `The sync failed: ${error.message}`, kind: 'bad' }, 502);
+    }
+  });
+  app.post('/ops/mappings/:uuid/resume', (c) => {
+    parts.supervisor.resume(c.req.param('uuid'));
+    return c.redirect(`${base}/ops?done=resume`, 303);
+  });
+
+  const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {
+    const sync = parts.syncState();
+    const arn = formatQueueArn(queue.arn);
+    const sources = directory
+      .all()
+      .filter((other) => other.definition.attributes.redrivePolicy?.deadLetterTargetArn === arn);
+    const [row, moveTasks] = await Promise.all([
+      queueRow(queue, sync),
+      sources.length === 0 ? [] : parts.moveTasks.list(queue).catch(whileUnreachable),
+    ]);
+    const view = {
+      row,
+      url: `${endpoint(c, edge)}/${queue.arn.account}/${queue.arn.name}`,
+      mappings: mappingRows(parts, parts.consumer(), sync).filter((mapping) => mapping.queueKey === queue.key),
+      sources: sources.map((source) => source.arn.name),
+      moveTasks,
+      recent: parts.activity.recent().filter((activity) => activity.queue === queue.key),
+      maxDelaySeconds: parts.maxDelaySeconds,
+    };
+    return c.html(<QueuePage frame={frame(c.get('session'))} view={view} notice={said} />, status);
+  };
+  app.get('/ops/queues/:key', (c) => {
+    const queue = directory.byKey(c.req.param('key'));
+    return queue === undefined ? c.notFound() : queuePage(c, queue, notice(c));
+  });
+  app.post('/ops/queues/:key/:action', async (c) => {
+    const queue = directory.byKey(c.req.param('key'));
+    const act = QUEUE_ACTIONS[c.req.param('action')];
+    if (queue === undefined || act === undefined) return c.notFound();
+    const outcome = await act(queue, parts, await c.req.parseBody());
+    if (!outcome.ok) return queuePage(c, queue, { text: outcome.message, kind: 'bad' }, 400);
+    parts.log.info({ queue: queue.key, action: c.req.param('action') }, 'ops page');
+    return c.redirect(`${base}${queueHref('', queue.key)}?done=${c.req.param('action')}`, 303);
+  });
+
+  app.get('/functions', async (c) => {
+    const { urls, hint } = (await parts.functionUrls?.list()) ?? { urls: [] };
+    const functions = functionRows(parts.syncState()?.discovery, urls);
+    return c.html(<FunctionsPage frame={frame(c.get('session'))} functions={functions} hint={hint} />);
+  });
+  return app;
+}
+
+const NO_PASSWORD: Notice = {
+  text: 'This server has no admin password. Set KARIN_ADMIN_PASSWORD and start it again.',
+  kind: 'bad',
+};
+const TOO_MANY: Notice = { text: 'Too many failed attempts. Try again in a minute.', kind: 'bad' };
+const WRONG: Notice = { text: 'This is not the admin password.', kind: 'bad' };
+
+/** A page without this part is better than none. */
+function whileUnreachable(error: unknown): readonly never[] {
+  if (error instanceof StoreUnavailableError) return [];
+  throw error;
+}
