@@ -1,0 +1,61 @@
+/**
+ * `npm run bench`: prints each figure beside its budget.
+ *
+ *   npm run bench -- --check            exit status 1 if a figure breaks its budget
+ *   npm run bench -- --only latency     one group of figures
+ *   npm run bench -- --quick            small sizes, to see that it works
+ *   npm run bench -- --json             the figures as JSON on stdout
+ */
+import { parseArgs } from 'node:util';
+import { type Bench, withBench } from './bench.ts';
+import { type Figure, holds, table } from './figure.ts';
+import { backlog } from './figures/backlog.ts';
+import { commands } from './figures/commands.ts';
+import { idle } from './figures/idle.ts';
+import { latency } from './figures/latency.ts';
+import { memory } from './figures/memory.ts';
+import { throughput } from './figures/throughput.ts';
+
+const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[]>>> = {
+  throughput,
+  latency,
+  commands,
+  idle,
+  memory,
+  backlog,
+};
+
+const { values: options } = parseArgs({
+  options: {
+    check: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    json: { type: 'boolean' },
+    only: { type: 'string', multiple: true },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+const names = options.only ?? Object.keys(GROUPS);
+const unknown = names.filter((name) => GROUPS[name] === undefined);
+if (options.help || unknown.length > 0) {
+  if (unknown.length > 0) console.error(`unknown group ${unknown.join(', ')}`);
+  console.log(
+    `npm run bench -- [--check] [--quick] [--json] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
+  );
+  process.exit(unknown.length > 0 ? 2 : 0);
+}
+
+const figures: Figure[] = [];
+for (const name of names) {
+  console.error(`measuring ${name} ...`);
+  const measure = GROUPS[name];
+  if (measure !== undefined) figures.push(...(await withBench(options.quick ?? false, measure)));
+}
+console.log(options.json ? JSON.stringify(figures, undefined, 2) : table(figures));
+
+const breaches = figures.filter((figure) => !holds(figure));
+if (options.check && breaches.length > 0) {
+  console.error(
+    `${breaches.length} of ${figures.length} figures break their budget: ${breaches.map((figure) => figure.name).join('; ')}`,
+  );
+  process.exit(1);
+}

@@ -1,0 +1,69 @@
+/** The built server as a child process, exactly as the image runs it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+export interface ServerProcess {
+  readonly port: number;
+  readonly pid: number;
+  /** Milliseconds from spawn until the server said it was ready. */
+  readonly startedInMs: number;
+  /** Resident memory now, MB (2^20 bytes), as the kernel counts it. */
+  residentMb(): number;
+  stop(): Promise<void>;
+}
+
+/** Starts `karin start` (or another script) with `env` and waits for its line `karin ready <url>`. */
+export async function startServer(
+  script: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<ServerProcess> {
+  const before = performance.now();
+  const child = spawn(process.execPath, [...script], {
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      PORT: '0',
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'info',
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'bench',
+      AWS_SECRET_ACCESS_KEY: 'bench',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const port = await ready(child);
+  const startedInMs = performance.now() - before;
+  const pid = child.pid ?? 0;
+  return {
+    port,
+    pid,
+    startedInMs,
+    residentMb: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024,
+    stop: () =>
+      new Promise((resolve) => {
+        if (child.exitCode !== null) resolve();
+        else child.once('exit', () => resolve());
+        child.kill('SIGTERM');
+      }),
+  };
+}
+
+function ready(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const said: string[] = [];
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        said.push(line);
+        if (said.length > 50) said.shift();
+        const port = /karin ready https?:\/\/[^"\s]*:(\d+)/.exec(line)?.[1];
+        if (port !== undefined) resolve(Number(port));
+      });
+    }
+    child.once('exit', (code) =>
+      reject(new Error(`the server ended with ${code} before it was ready:\n${said.join('\n')}`)),
+    );
+  });
+}
