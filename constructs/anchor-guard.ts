@@ -1,8 +1,10 @@
-import { CfnResource, Reference, Stage, Tokenization } from 'aws-cdk-lib';
+import { Annotations, CfnResource, Reference, Stage, Tokenization } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { IConstruct, IValidation } from 'constructs';
 import { complaint, isHarmless } from './allowed-references';
 import { sourceOf } from './disable-mappings';
+import { hasBoundEndpoint } from './function-environment';
 import type { KarinQueueBase } from './karin-queue-base';
 import type { Sighting } from './references';
 import { type RenderedResource, renderResource } from './rendered-resource';
@@ -25,6 +27,7 @@ export class AnchorGuard implements IValidation {
   validate(): string[] {
     return resourcesIn(this.#registry.stage).flatMap((resource) => {
       const rendered = renderResource(resource);
+      this.#warnOfRedirect(resource, rendered);
       return [...this.#references(resource, rendered), ...this.#enabledMapping(resource, rendered)];
     });
   }
@@ -45,6 +48,20 @@ export class AnchorGuard implements IValidation {
       .map(([property, queue]) => ({ resource, property, properties: rendered.properties, queue, isAnchor }))
       .filter((reference) => !isHarmless(reference))
       .map(complaint);
+  }
+
+  /** `AWS_ENDPOINT_URL_SQS` redirects every SQS client of a function, also the one for a queue of Amazon SQS. */
+  #warnOfRedirect(resource: CfnResource, { sightings }: RenderedResource): void {
+    if (!lambda.CfnFunction.isCfnFunction(resource) || !hasBoundEndpoint(resource.node.scope)) return;
+    const { queues } = this.#registry;
+    const real = sightings
+      .map(({ token, path }) => (path[0] === 'Environment' && Reference.isReference(token) ? token.target : undefined))
+      .find((target) => sqs.CfnQueue.isCfnQueue(target) && !queues.some((queue) => queue._anchor === target));
+    if (real === undefined) return;
+    Annotations.of(resource).addWarningV2(
+      'karin-queue:endpointRedirectsAll',
+      `AWS_ENDPOINT_URL_SQS sends every SQS client of this function to the Karin server, but its environment also names '${real.node.path}', a queue of Amazon SQS; bind it with 'endpointVariable: false' and give its Karin client the endpoint in code, or make that queue a KarinQueue`,
+    );
   }
 
   #enabledMapping(resource: CfnResource, rendered: RenderedResource): string[] {

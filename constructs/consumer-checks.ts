@@ -1,6 +1,6 @@
 import { Annotations, type Duration } from 'aws-cdk-lib';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import { functionTimeout } from './consumer-mapping';
+import { functionBehind, functionTimeout } from './consumer-mapping';
 import type { KarinQueueBase } from './karin-queue-base';
 
 /** What SQS uses where a queue states no visibility timeout. */
@@ -32,6 +32,7 @@ export function checkConsumers(queue: KarinQueueBase, given: Duration | undefine
     if (!queue._isDeadLetterQueue) warnOfNoConsumer(queue);
     return [];
   }
+  warnOfUntaggedConsumers(queue);
   if (given === undefined || given.isUnresolved()) return [];
   const visibility = given.toSeconds();
   const longest = longestTimeoutSeconds(queue._mappings);
@@ -47,6 +48,18 @@ export function checkConsumers(queue: KarinQueueBase, given: Duration | undefine
     );
   }
   return [];
+}
+
+/** The server may invoke what carries the tag, or what it was granted by ARN; a function from elsewhere cannot be tagged here. */
+function warnOfUntaggedConsumers(queue: KarinQueueBase): void {
+  if (queue._runtime !== undefined) return;
+  for (const mapping of queue._mappings) {
+    if (functionBehind(mapping) !== undefined) continue;
+    Annotations.of(mapping).addWarningV2(
+      'karin-queue:consumerNotTagged',
+      `the consumer of '${queue.node.path}' is not defined in this app, so it cannot get the tag 'karin:managed=true' here, by which a Karin server may invoke it; tag it where it is defined, or pass the server's identity to the queue as 'runtime'`,
+    );
+  }
 }
 
 function warnOfNoConsumer(queue: KarinQueueBase): void {

@@ -33,6 +33,13 @@ function bindOnce(queue: IKarinQueue, fn: lambda.Function, name: string, value: 
   bound.set(name, value);
 }
 
+/** Whether a construct is a function whose SQS clients were all pointed at a Karin server. */
+export function hasBoundEndpoint(fn: unknown): boolean {
+  if (typeof fn !== 'object' || fn === null) return false;
+  const bound: unknown = Reflect.get(fn, BOUND);
+  return bound instanceof Map && bound.has(ENDPOINT_VARIABLE);
+}
+
 function boundVariables(fn: lambda.Function): Map<string, string> {
   const existing: unknown = Reflect.get(fn, BOUND);
   if (existing instanceof Map) return existing;

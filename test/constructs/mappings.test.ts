@@ -7,7 +7,7 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as pipelines from 'aws-cdk-lib/pipelines';
 import type { Construct, IConstruct } from 'constructs';
 import { describe, expect, it } from 'vitest';
-import { KarinEventSource, KarinQueue } from '../../constructs/index.ts';
+import { KarinEventSource, KarinQueue, KarinRuntimeIdentity } from '../../constructs/index.ts';
 import {
   asDeclared,
   ENDPOINT,
@@ -63,6 +63,21 @@ describe('a consumer', () => {
     const policies = resources(Template.fromStack(stack), 'AWS::IAM::Policy');
     expect(Object.keys(policies)).toHaveLength(1);
     expect(mappingOf(stack).DependsOn).toEqual(Object.keys(policies));
+  });
+
+  it('from elsewhere must be tagged there, or granted to the server', () => {
+    const define = (runtime?: (stack: Stack) => KarinRuntimeIdentity) => {
+      const stack = testStack();
+      const consumer = lambda.Function.fromFunctionAttributes(stack, 'Imported', {
+        functionArn: 'arn:aws:lambda:eu-west-1:111122223333:function:imported',
+        role: iam.Role.fromRoleArn(stack, 'Role', 'arn:aws:iam::111122223333:role/imported'),
+        sameEnvironment: true,
+      });
+      new KarinQueue(stack, 'Jobs', { consumer, ...(runtime === undefined ? {} : { runtime: runtime(stack) }) });
+      return warnings(stack);
+    };
+    expect(define()).toEqual([expect.stringContaining('karin-queue:consumerNotTagged')]);
+    expect(define((stack) => KarinRuntimeIdentity.ecsTask(stack, 'Runtime'))).toEqual([]);
   });
 
   it('is given its options', () => {

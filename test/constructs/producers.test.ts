@@ -3,9 +3,10 @@ import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { describe, expect, it } from 'vitest';
 import { KarinQueue } from '../../constructs/index.ts';
-import { ENDPOINT, onlyResource, testApp, testFunction, testStack } from './support/stacks.ts';
+import { ENDPOINT, onlyResource, testApp, testFunction, testStack, warnings } from './support/stacks.ts';
 
 function variablesOf(stack: ReturnType<typeof testStack>): unknown {
   const environment = onlyResource(Template.fromStack(stack), 'AWS::Lambda::Function').Properties['Environment'];
@@ -37,6 +38,20 @@ describe('bindEnvironment', () => {
     const stack = testStack();
     new KarinQueue(stack, 'Jobs').bindEnvironment(testFunction(stack), { endpointVariable: false });
     expect(variablesOf(stack)).not.toHaveProperty('AWS_ENDPOINT_URL_SQS');
+  });
+
+  it('warns where it would redirect a client for Amazon SQS as well', () => {
+    const define = (endpointVariable: boolean) => {
+      const stack = testStack();
+      const fn = testFunction(stack);
+      fn.addEnvironment('REAL_URL', new sqs.Queue(stack, 'Real').queueUrl);
+      new KarinQueue(stack, 'Jobs', { consumer: testFunction(stack, 'Consumer') }).bindEnvironment(fn, {
+        endpointVariable,
+      });
+      return warnings(stack);
+    };
+    expect(define(true)).toEqual([expect.stringContaining("its environment also names 'Stack/Real/Resource'")]);
+    expect(define(false)).toEqual([]);
   });
 
   it('fails where a second queue would overwrite the first', () => {
