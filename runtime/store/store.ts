@@ -47,7 +47,10 @@ export interface SentEntry {
 
 /** What an operation says about the head of the queue: the earliest moment at which a receive could return anything. */
 export interface HeadLowered {
-  /** Set only if this operation made the head earlier than it was: milliseconds from now until it is due (0: now). The store has published a wake for the other instances. */
+  /**
+   * Set only if this operation made the head earlier than it was: milliseconds from now until it is due (0: now). The store has published a wake for the other instances.
+   * A send of an id that is stored already sets it too, because the reply to the first send may have been lost.
+   */
   readonly headLoweredToMs?: number;
 }
 

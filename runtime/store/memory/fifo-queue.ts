@@ -17,6 +17,7 @@ import {
   countReceive,
   Delays,
   headLowered,
+  headNews,
   inOrder,
   type MemoryQueue,
   nextDue,
@@ -61,7 +62,10 @@ export class FifoMemoryQueue implements MemoryQueue {
     const firstSequence = this.#lastSequence + 1;
     this.#lastSequence += entries.length;
     const sent = entries.map((entry, index) => this.#sendOne(now, entry, firstSequence + index, index));
-    return { sent, ...headLowered(now, before, this.head()) };
+    const repeated = sent.some(
+      (one, index) => !one.duplicate && one.sequenceNumber !== sequenceNumber(firstSequence + index),
+    );
+    return { sent, ...(repeated ? headNews(now, this.head()) : headLowered(now, before, this.head())) };
   }
 
   receive(now: number, options: ReceiveOptions, takeFirst: boolean): ReceiveReply {

@@ -85,6 +85,11 @@ export function headLowered(
   return { headLoweredToMs: Math.max(0, after - now) };
 }
 
+/** The same for a repeated call: where the head is, because the answer to the first call may have been lost. */
+export function headNews(now: number, head: number | undefined): { headLoweredToMs?: number } {
+  return headLowered(now, undefined, head);
+}
+
 /** The part of a reply that says when the next message is due. */
 export function nextDue(now: number, dueAt: number | undefined): { nextDueInMs?: number } {
   return dueAt === undefined ? {} : { nextDueInMs: Math.max(0, Math.floor(dueAt) - now) };

@@ -16,6 +16,7 @@ import {
   countReceive,
   Delays,
   headLowered,
+  headNews,
   inOrder,
   type MemoryQueue,
   nextDue,
@@ -38,9 +39,13 @@ export class StandardMemoryQueue implements MemoryQueue {
   send(now: number, entries: readonly NewEntry[]): SendReply {
     const before = this.head();
     let earliest: number | undefined;
+    let repeated = false;
     const sent = entries.map((entry, index): SentEntry => {
       const stored = this.#messages.get(entry.id);
-      if (stored !== undefined) return { id: entry.id, sentAt: stored.sentAt, duplicate: false };
+      if (stored !== undefined) {
+        repeated = true;
+        return { id: entry.id, sentAt: stored.sentAt, duplicate: false };
+      }
       const dueAt = now + entry.delayMs;
       const message: DueMessage = { ...storedMessage(now, entry), due: inOrder(dueAt, index) };
       this.#messages.set(message.id, message);
@@ -49,7 +54,7 @@ export class StandardMemoryQueue implements MemoryQueue {
       earliest = Math.min(dueAt, earliest ?? dueAt);
       return { id: message.id, sentAt: message.sentAt, duplicate: false };
     });
-    return { sent, ...headLowered(now, before, earliest) };
+    return { sent, ...(repeated ? headNews(now, this.head()) : headLowered(now, before, earliest)) };
   }
 
   receive(now: number, { maxMessages, maxBytes, leaseMs }: ReceiveOptions, takeFirst: boolean): ReceiveReply {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { Redis } from 'ioredis';
 import type { RedisConnection } from './connection.ts';
 import { isOutOfMemory, messageOf, UnsuitableRedisError } from './errors.ts';
 import { probeKey } from './keys.ts';
@@ -42,11 +41,10 @@ export async function examine(
       );
     }
   }
-  const [first] = connection.servers();
   let shebang = true;
-  if (problems.size === 0 && first !== undefined) {
+  if (problems.size === 0) {
     try {
-      shebang = await probe(first, instanceId);
+      shebang = await probe(connection, instanceId);
     } catch (error) {
       if (!isReply(error)) throw error;
       problems.add(
@@ -62,16 +60,17 @@ export async function examine(
  * Runs a script made of everything that came to Redis last, which proves more than a version string of a compatible server does.
  * Answers whether scripts may carry flags. Throws the server's error if it cannot run the script at all.
  */
-async function probe(server: Redis, instanceId: string): Promise<boolean> {
-  const key = probeKey(instanceId);
+async function probe({ client }: RedisConnection, instanceId: string): Promise<boolean> {
+  const run = (shebang: boolean): Promise<unknown> =>
+    client.callBuffer('eval', [scriptText(PROBE, shebang), 1, probeKey(instanceId)]);
   try {
-    await server.eval(scriptText(PROBE, true), 1, key);
+    await run(true);
     return true;
   } catch (error) {
     if (!isReply(error)) throw error;
   }
   try {
-    await server.eval(scriptText(PROBE, false), 1, key);
+    await run(false);
   } catch (error) {
     // Without flags a full server refuses every script that writes: that says nothing about what it can do.
     if (!isOutOfMemory(messageOf(error))) throw error;

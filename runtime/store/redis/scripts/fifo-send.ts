@@ -2,7 +2,7 @@ import { GROUPS } from './fifo-groups.ts';
 import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
- * Stores messages of a FIFO queue. An id that is still stored is left as it is, so that a repeated call changes nothing.
+ * Stores messages of a FIFO queue. An id that is still stored is left as it is, so that a repeated call changes nothing; what such a call answers about the head stands in `send.ts`.
  *
  * A deduplication key is remembered with the time it was accepted, the sequence number and the id of its message. Whether that is recent enough is decided by
  * comparing times; that Redis lets the key expire somewhat later is only to keep the memory clean.
@@ -14,7 +14,7 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * Returns: ms until the new head is due or -1 if the head was not lowered; then for each message: id, sent ms, sequence number, 1 if it is a duplicate of another message.
  *
  * Commands: 8 (EVALSHA, TIME, ZRANGE, HMGET, INCRBY, HSET, ZADD, ZADD), whatever the number of messages; +1 SET for each deduplication key, +2 where it was remembered for longer than
- * the window; +1 ZRANGE and +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; +1 ZRANGE for each 500 messages of the group of an id already stored.
+ * the window; +1 ZRANGE and +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; for an id already stored +1 ZRANGE, and +1 for each 500 messages of its group.
  */
 export const FIFO_SEND = script(
   '',
@@ -57,7 +57,7 @@ local function accepted(key, sequence, id)
   return nil
 end
 
-local reply, earliest = {-1}, nil
+local reply, earliest, repeated = {-1}, nil, false
 local records, order, due, delayed, receives = {}, {}, {}, {}, {}
 for i = 1, count do
   local at = (i - 1) * 8 + 3
@@ -67,13 +67,16 @@ for i = 1, count do
   local sequence, duplicate = lastSequence - count + i, 0
   if stored[id] then
     sent, sequence = unpack(stored[id])
+    repeated = true
   elseif values[i] then
     sent, sequence = fromSixBytes(values[i]), sequenceOfStored(id, group)
+    repeated = true
   else
     local acceptedAt, acceptedSequence, acceptedId
     if key then acceptedAt, acceptedSequence, acceptedId = accepted(key, sequence, id) end
     if acceptedAt then
       duplicate = acceptedId == id and 0 or 1
+      repeated = repeated or duplicate == 0
       sent, sequence, id = acceptedAt, acceptedSequence, acceptedId
     else
       local dueAt = now + delay
@@ -100,18 +103,19 @@ for i = 1, count do
   table.insert(reply, sequence)
   table.insert(reply, duplicate)
 end
-if #records == 0 then return reply end
-
-redis.call('HSET', KEYS[2], unpack(records))
-redis.call('ZADD', KEYS[5], unpack(order))
-if #receives > 0 then redis.call('HSET', KEYS[3], unpack(receives)) end
-if #delayed > 0 then
-  local ended = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE', 'LIMIT', 0, 2 * count)
-  if #ended > 0 then redis.call('ZREM', KEYS[4], unpack(ended)) end
-  redis.call('ZADD', KEYS[4], unpack(delayed))
+if #records > 0 then
+  redis.call('HSET', KEYS[2], unpack(records))
+  redis.call('ZADD', KEYS[5], unpack(order))
+  if #receives > 0 then redis.call('HSET', KEYS[3], unpack(receives)) end
+  if #delayed > 0 then
+    local ended = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE', 'LIMIT', 0, 2 * count)
+    if #ended > 0 then redis.call('ZREM', KEYS[4], unpack(ended)) end
+    redis.call('ZADD', KEYS[4], unpack(delayed))
+  end
+  -- A group that is already there keeps its place: what decides it stands before these messages.
+  local newGroups = redis.call('ZADD', KEYS[1], 'NX', unpack(due))
+  if newGroups > 0 and (not before or earliest < before) then reply[1] = lowered(before, head()) end
 end
--- A group that is already there keeps its place: what decides it stands before these messages.
-local newGroups = redis.call('ZADD', KEYS[1], 'NX', unpack(due))
-if newGroups > 0 and (not before or earliest < before) then reply[1] = lowered(before, head()) end
+if repeated and reply[1] == -1 then reply[1] = nextDue() end
 return reply`,
 );

@@ -1,7 +1,8 @@
 import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
- * Stores messages of a standard queue. An id that is still stored is left as it is, so that a repeated call changes nothing.
+ * Stores messages of a standard queue. An id that is still stored is left as it is, so that a repeated call changes nothing. The answer to the first call may have been lost,
+ * and with it the news that the head was lowered; so the answer to the second says where the head is as if it had been lowered now.
  *
  * KEYS[1] -> due        sorted set: id followed by the group, if any; score: ms when it may be handed out
  * KEYS[2] -> messages   hash: id -> sent time (6 bytes) and record
@@ -12,7 +13,7 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * Returns: ms until the new head is due or -1 if the head was not lowered; then the sent time of each message.
  *
  * Commands: 5 (EVALSHA, TIME, ZRANGE, HSETNX, ZADD); several messages: 6 (HMGET and HSET for the HSETNX), whatever their number.
- * +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; +1 for an id already stored, sent alone.
+ * +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; +1 with an id already stored, +2 if it is sent alone.
  */
 export const SEND = script(
   '',
@@ -33,7 +34,7 @@ if count > 1 then
   end
 end
 
-local reply, earliest = {}, nil
+local reply, earliest, repeated = {}, nil, false
 local values, due, delayed, receives = {}, {}, {}, {}
 for i = 1, count do
   local at = (i - 1) * 7 + 1
@@ -43,7 +44,9 @@ for i = 1, count do
   if count == 1 and redis.call('HSETNX', KEYS[2], id, value) == 0 then
     stored[id] = fromSixBytes(redis.call('HGET', KEYS[2], id))
   end
-  if not stored[id] then
+  if stored[id] then
+    repeated = true
+  else
     stored[id] = sent
     local dueAt = now + delay
     if not earliest or dueAt < earliest then earliest = dueAt end
@@ -72,5 +75,6 @@ if #delayed > 0 then
   redis.call('ZADD', KEYS[4], unpack(delayed))
 end
 reply[1] = lowered(before, earliest)
+if repeated and reply[1] == -1 then reply[1] = nextDue() end
 return reply`,
 );
