@@ -39,7 +39,8 @@ export interface KarinQueueProps {
    * The secret with which producers may send to the queue: a capability from `karin token create --scope send`.
    *
    * It becomes part of the endpoint, `/k/<capability>`, so that producers need neither a key nor other code. Give it as
-   * `SecretValue.secretsManager()`: CloudFormation then reads it at deployment, and it stands in no template.
+   * `SecretValue.secretsManager()`: CloudFormation then reads it at deployment, and it stands in no template. Whoever may read the
+   * environment of a producer can read it there; it lets them send to this queue, and nothing else.
    *
    * @default - producers authenticate with a key that the server knows
    */
