@@ -1,0 +1,257 @@
+import { expect, it } from 'vitest';
+import { forEachStore, mappingOf, message, type World } from '../../support/consumer-world.ts';
+import { type Answer, CRASH, Gate, SUCCESS, THROTTLED } from '../../support/scriptable-lambda.ts';
+
+const EMPTY = { visible: 0, delayed: 0, inFlight: 0 };
+
+/** The message comes back one visibility timeout (60 s) after its receive and not before, one receive older. */
+async function expectBackAfterLease(world: World): Promise<void> {
+  const before = world.events.of('leased').length;
+  await world.pass(59_999);
+  await world.quiet();
+  expect(world.events.of('leased')).toHaveLength(before);
+  await world.pass(1);
+  const again = await world.events.until(() => world.events.of('leased')[before]);
+  expect(again.receiveCounts).toEqual([2]);
+}
+
+forEachStore('Failure', (open) => {
+  const functionErrors: readonly [string, Answer, string][] = [
+    ['exception', CRASH, 'function-error'],
+    [
+      'timeout',
+      { kind: 'function-error', errorType: 'Sandbox.Timedout', message: 'Task timed out after 3.00 seconds' },
+      'timeout',
+    ],
+    [
+      'OOM',
+      { kind: 'function-error', errorType: 'Runtime.ExitError', message: 'Error: Runtime exited: signal: killed' },
+      'function-error',
+    ],
+    ['400', { kind: 'error', status: 400, type: 'RecursiveInvocationException' }, 'rejected'],
+    ['403', { kind: 'error', status: 403, type: 'AccessDeniedException' }, 'rejected'],
+    ['404', { kind: 'error', status: 404, type: 'ResourceNotFoundException' }, 'rejected'],
+    ['413', { kind: 'error', status: 413, type: 'RequestTooLargeException' }, 'rejected'],
+  ];
+  it.each(functionErrors)('%s: nothing is deleted, the message is back after its lease', async (_, answer, reason) => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.script(answer);
+    world.apply(mappingOf(queue));
+    await queue.send([message('hello')]);
+
+    expect(await world.events.next('failed')).toMatchObject({ reason });
+    await expectBackAfterLease(world);
+    await world.events.next('deleted');
+
+    expect(world.lambda.calls).toHaveLength(2);
+    expect(await queue.depth()).toEqual(EMPTY);
+  });
+
+  it('429-then-ok: the same batch is invoked again inside its lease, with the same receipt and receive count 1', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.script(THROTTLED, THROTTLED);
+    world.apply(mappingOf(queue));
+    await queue.send([message('hello')]);
+
+    expect(await world.events.next('retrying')).toMatchObject({ attempt: 2, inMs: 1_000 });
+    await world.pass(1_000);
+    expect(await world.events.next('retrying')).toMatchObject({ attempt: 3, inMs: 2_000 });
+    await world.pass(2_000);
+    await world.events.next('deleted');
+
+    const [first, second, third] = world.lambda.calls;
+    expect(world.lambda.calls).toHaveLength(3);
+    expect(second?.records).toEqual(first?.records);
+    expect(third?.records).toEqual(first?.records);
+    expect(first?.records[0]?.attributes['ApproximateReceiveCount']).toBe('1');
+  });
+
+  it('429-then-ok: Retry-After is honoured', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.script({ kind: 'error', status: 429, type: 'TooManyRequestsException', retryAfterSeconds: 7 });
+    world.apply(mappingOf(queue));
+    await queue.send([message('hello')]);
+
+    expect(await world.events.next('retrying')).toMatchObject({ inMs: 7_000 });
+    await world.pass(6_999);
+    expect(world.lambda.calls).toHaveLength(1);
+    await world.pass(1);
+
+    await world.events.next('deleted');
+  });
+
+  it('429-past-lease: given up in time, received again with count 2', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 60 });
+    world.lambda.behave(() => THROTTLED);
+    world.apply(mappingOf(queue, { functionTimeoutSeconds: 10 }));
+    await queue.send([message('hello')]);
+
+    const pauses: number[] = [];
+    for (let attempt = 2; attempt <= 7; attempt += 1) {
+      const { inMs } = await world.events.next('retrying');
+      pauses.push(inMs);
+      await world.pass(inMs);
+    }
+    // The last one begins one function timeout before the end of the lease.
+    expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 19_000]);
+    expect(await world.events.next('failed')).toMatchObject({ reason: 'throttled-past-lease' });
+    world.lambda.behave(() => SUCCESS);
+    await world.pass(10_001);
+
+    expect((await world.events.next('leased', ({ receiveCounts }) => receiveCounts[0] === 2)).messageIds).toHaveLength(
+      1,
+    );
+    await world.events.next('deleted');
+  });
+
+  it('429: a batch that still waits is given back uncounted when the server stops', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.behave(() => THROTTLED);
+    world.apply(mappingOf(queue));
+    await queue.send([message('hello')]);
+    await world.events.next('retrying');
+
+    await world.supervisor.stop(10_000);
+
+    expect((await queue.receive({ maxMessages: 1 })).map(({ receiveCount }) => receiveCount)).toEqual([1]);
+  });
+
+  it.each([
+    ['500', 500, 'ServiceException'],
+    ['502', 502, 'EC2ThrottledException'],
+    ['409', 409, 'ResourceConflictException'],
+  ])('%s: the function did not run, so it is tried again inside the lease', async (_, status, type) => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.script({ kind: 'error', status, type });
+    world.apply(mappingOf(queue));
+    await queue.send([message('hello')]);
+    await world.events.next('retrying');
+    await world.pass(1_000);
+    await world.events.next('deleted');
+
+    expect(world.lambda.calls.map(({ records }) => records[0]?.attributes['ApproximateReceiveCount'])).toEqual([
+      '1',
+      '1',
+    ]);
+  });
+
+  it('404: the mapping is tried ever more rarely until its function is there again', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 600 });
+    const gone: Answer = { kind: 'error', status: 404, type: 'ResourceNotFoundException' };
+    world.lambda.script(gone, gone, gone);
+    world.apply(mappingOf(queue, { batchSize: 1, tags: { 'karin:start-concurrency': '1' } }));
+    await queue.send([message('1'), message('2'), message('3'), message('4')]);
+
+    for (const pauseMs of [1_000, 2_000, 4_000]) {
+      await world.lambda.next();
+      await world.events.next('failed');
+      const callsBefore = world.lambda.calls.length;
+      await world.pass(pauseMs - 1);
+      await world.quiet();
+      expect(world.lambda.calls).toHaveLength(callsBefore);
+      expect(world.supervisor.snapshot().queues[0]?.mappings[0]?.paused).toBe('Lambda rejects its invocations');
+      await world.pass(1);
+    }
+
+    await world.events.next('deleted');
+  });
+
+  it('disconnect: no second Invoke in the same lease', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.script({ kind: 'reset' });
+    world.apply(mappingOf(queue));
+    await queue.send([message('hello')]);
+
+    expect(await world.events.next('failed')).toMatchObject({ reason: 'connection-lost' });
+    await expectBackAfterLease(world);
+    await world.events.next('deleted');
+
+    expect(world.lambda.calls.map(({ records }) => records[0]?.attributes['ApproximateReceiveCount'])).toEqual([
+      '1',
+      '2',
+    ]);
+  });
+
+  it('no answer: given up after the timeout of the function and a margin, back after the lease', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.script({ kind: 'hang' });
+    world.apply(mappingOf(queue, { functionTimeoutSeconds: 10 }));
+    await queue.send([message('hello')]);
+    const call = await world.lambda.next();
+    await world.pass(25_000);
+
+    expect(await world.events.next('failed')).toMatchObject({ reason: 'connection-lost' });
+    await call.closed;
+    await world.pass(35_001);
+    await world.events.next('deleted');
+
+    expect(world.lambda.calls).toHaveLength(2);
+  });
+
+  it('late success after lease end: deleted, if nobody received the message since', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 5 });
+    const gate = new Gate();
+    world.lambda.behave(async () => {
+      await gate.opened;
+      return SUCCESS;
+    });
+    world.apply(mappingOf(queue, { functionTimeoutSeconds: 60, tags: { 'karin:maximum-concurrency': '1' } }));
+    await queue.send([message('slow')]);
+    await world.lambda.next();
+    await world.pass(20_000);
+    gate.open();
+
+    expect((await world.events.next('deleted')).messageIds).toHaveLength(1);
+    expect(world.lambda.calls).toHaveLength(1);
+    expect(await queue.depth()).toEqual(EMPTY);
+  });
+
+  it('late success after lease end: not deleted, if the message was received since', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 5 });
+    const gates = [new Gate(), new Gate()];
+    world.lambda.behave(async ({ index }) => {
+      await gates[index]?.opened;
+      return SUCCESS;
+    });
+    world.apply(mappingOf(queue, { functionTimeoutSeconds: 60 }));
+    await queue.send([message('slow')]);
+    await world.lambda.next();
+    await world.pass(5_001);
+    await world.lambda.next();
+
+    gates[0]?.open();
+    await world.events.next('succeeded');
+    expect(await queue.depth()).toMatchObject({ inFlight: 1 });
+    expect(world.events.of('deleted')).toEqual([]);
+    gates[1]?.open();
+
+    expect((await world.events.next('deleted')).messageIds).toHaveLength(1);
+    expect(await queue.depth()).toEqual(EMPTY);
+  });
+
+  it('a message that the function deleted itself is no trouble', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.behave(async ({ records }) => {
+      await queue.delete([records[0]?.receiptHandle ?? '']);
+      return SUCCESS;
+    });
+    world.apply(mappingOf(queue));
+    const kept = message('two');
+    await queue.send([message('one'), kept]);
+
+    expect((await world.events.next('deleted')).messageIds).toEqual([kept.id]);
+    expect(await queue.depth()).toEqual(EMPTY);
+  });
+});

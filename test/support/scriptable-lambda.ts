@@ -1,0 +1,158 @@
+/**
+ * A Lambda whose every answer a test chooses: a real HTTP server that the real AWS SDK talks to.
+ *
+ * @module
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import { respond, type SeenInvoke, startScriptedLambda } from '../lambda/scripted-lambda.ts';
+
+/** The parts of a record that tests look at. */
+export interface SeenRecord {
+  readonly messageId: string;
+  readonly receiptHandle: string;
+  readonly body: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** One Invoke. */
+export interface LambdaCall {
+  /** Counts from 0, in the order of arrival. */
+  readonly index: number;
+  /** As in the path of the request, decoded: ARN or name, with its qualifier. */
+  readonly functionName: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly records: readonly SeenRecord[];
+  readonly bodies: readonly string[];
+  /** Bytes of the event. */
+  readonly bytes: number;
+  /** Resolves when the connection of this call is closed, by whichever side. */
+  readonly closed: Promise<void>;
+}
+
+/** How a call ends. */
+export type Answer =
+  /** 200 with this JSON value; `raw` instead of a value is sent as it is. */
+  | { readonly kind: 'answer'; readonly value?: unknown; readonly raw?: string }
+  /** 200 with `X-Amz-Function-Error`. */
+  | { readonly kind: 'function-error'; readonly errorType: string; readonly message: string }
+  /** An error of the Lambda service. */
+  | { readonly kind: 'error'; readonly status: number; readonly type: string; readonly retryAfterSeconds?: number }
+  /** The connection is reset after the request was read. */
+  | { readonly kind: 'reset' }
+  /** No answer ever. */
+  | { readonly kind: 'hang' };
+
+export type Behaviour = (call: LambdaCall) => Answer | Promise<Answer>;
+
+export const SUCCESS: Answer = { kind: 'answer', value: null };
+export const THROTTLED: Answer = { kind: 'error', status: 429, type: 'TooManyRequestsException' };
+export const CRASH: Answer = { kind: 'function-error', errorType: 'Error', message: 'it did not work' };
+
+/** The answer of a function that reports these messages as failed. */
+export function reportFailures(ids: readonly string[]): Answer {
+  return { kind: 'answer', value: { batchItemFailures: ids.map((itemIdentifier) => ({ itemIdentifier })) } };
+}
+
+export class ScriptableLambda {
+  readonly endpoint: string;
+  /** All calls so far. */
+  readonly calls: LambdaCall[] = [];
+  readonly #close: () => Promise<void>;
+  #behaviour: Behaviour = () => SUCCESS;
+  #taken = 0;
+  #waiting: ((call: LambdaCall) => void)[] = [];
+
+  private constructor(endpoint: string, close: () => Promise<void>) {
+    this.endpoint = endpoint;
+    this.#close = close;
+  }
+
+  static async start(): Promise<ScriptableLambda> {
+    const server = await startScriptedLambda((invoke) => void lambda.#answer(invoke));
+    const lambda = new ScriptableLambda(server.endpoint, async () => server[Symbol.asyncDispose]());
+    return lambda;
+  }
+
+  /** How calls from now on end; default: success with `null`. */
+  behave(behaviour: Behaviour): void {
+    this.#behaviour = behaviour;
+  }
+
+  /** The first calls from now on end so, one after the other; the rest as before. */
+  script(...answers: readonly Answer[]): void {
+    const rest = this.#behaviour;
+    const left = [...answers];
+    this.#behaviour = (call) => left.shift() ?? rest(call);
+  }
+
+  /** The next call that no earlier `next` gave; waits for it if need be. */
+  next(): Promise<LambdaCall> {
+    const call = this.calls[this.#taken];
+    this.#taken += 1;
+    return call === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(call);
+  }
+
+  close(): Promise<void> {
+    return this.#close();
+  }
+
+  async #answer(invoke: SeenInvoke): Promise<void> {
+    const event: { readonly Records: readonly SeenRecord[] } = JSON.parse(invoke.body.toString('utf8'));
+    const call: LambdaCall = {
+      index: this.calls.length,
+      functionName: decodeURIComponent(/^\/2015-03-31\/functions\/([^/]+)\/invocations/.exec(invoke.path)?.[1] ?? ''),
+      headers: invoke.headers,
+      records: event.Records,
+      bodies: event.Records.map((record) => record.body),
+      bytes: invoke.body.byteLength,
+      closed: new Promise<void>((resolve) => {
+        invoke.response.once('close', () => resolve());
+      }),
+    };
+    this.calls.push(call);
+    const answering = this.#behaviour(call);
+    this.#waiting.shift()?.(call);
+    give(invoke, await answering);
+  }
+}
+
+function give(invoke: SeenInvoke, answer: Answer): void {
+  switch (answer.kind) {
+    case 'answer':
+      respond(invoke, 200, answer.raw ?? JSON.stringify(answer.value ?? null));
+      return;
+    case 'function-error': {
+      const { errorType, message } = answer;
+      respond(invoke, 200, JSON.stringify({ errorType, errorMessage: message }), {
+        'x-amz-function-error': 'Unhandled',
+      });
+      return;
+    }
+    case 'error':
+      respond(invoke, answer.status, JSON.stringify({ Type: 'User', Message: `${answer.type} of the test` }), {
+        'x-amzn-errortype': answer.type,
+        ...(answer.retryAfterSeconds !== undefined && { 'retry-after': String(answer.retryAfterSeconds) }),
+      });
+      return;
+    case 'reset':
+      invoke.socket.resetAndDestroy();
+      return;
+    case 'hang':
+  }
+}
+
+/** A gate that a test holds shut: calls that wait for it hang until it is opened. */
+export class Gate {
+  readonly opened: Promise<void>;
+  #open: () => void = () => {};
+
+  constructor() {
+    this.opened = new Promise((resolve) => {
+      this.#open = resolve;
+    });
+  }
+
+  open(): void {
+    this.#open();
+  }
+}
