@@ -1,17 +1,39 @@
 /**
  * Builds the whole server, in order, and takes it down in reverse.
  *
+ * Order matters at the end too. First the server says that it is not ready, and long polls are answered empty; then open Invokes may finish, while requests are
+ * still served, because the functions that run in them may send messages here; only then are connections closed, and last of all the store.
+ *
  * @module
  */
-import type { Config } from './config.ts';
-import type { ConsumerEvent } from './consumer/events.ts';
+
+import { type Config, ConfigError } from './config.ts';
+import { configuredSource, openConfiguredStore, reachableHost } from './configured-parts.ts';
+import { createEventBus, type EventListener } from './consumer/event-bus.ts';
+import { countMetrics } from './consumer/metric-counts.ts';
+import { type ApplyDiff, createSupervisor, type Supervisor } from './consumer/supervisor.ts';
+import { createAccess } from './http/access.ts';
+import { openFront } from './http/front.ts';
 import type { DiscoverySource } from './lambda/discovery/source.ts';
+import { createInvoker } from './lambda/invoke.ts';
 import type { Invoker } from './lambda/invoker.ts';
-import type { Log } from './log.ts';
+import type { Mapping } from './lambda/mapping.ts';
+import { createLog, type Log } from './log.ts';
+import { createActivityLog } from './ops/activity.ts';
+import { logEvents, logQueueWarning } from './ops/event-log.ts';
+import type { FunctionUrls } from './ops/functions.ts';
+import { createHealth } from './ops/health.ts';
 import type { QueueDirectory } from './queue/directory.ts';
+import type { Notify } from './queue/queue-events.ts';
+import { createDirectory } from './queue/stored-directory.ts';
+import { createMoveTasks } from './queue/stored-move-tasks.ts';
+import { createReleasers, type Releasers } from './releasers.ts';
+import { createSqsApi } from './sqs/api.ts';
 import type { Store } from './store/store.ts';
 import type { SyncReport } from './sync/report.ts';
-import type { Randomness, Time } from './time.ts';
+import { scheduleSyncs } from './sync/schedule.ts';
+import { createSynchroniser } from './sync/synchroniser.ts';
+import { type Randomness, systemRandomness, systemTime, type Time } from './time.ts';
 
 /** Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by `stop`. */
 export interface Overrides {
@@ -21,6 +43,7 @@ export interface Overrides {
   readonly store?: Store;
   readonly source?: DiscoverySource;
   readonly invoker?: Invoker;
+  readonly functionUrls?: FunctionUrls;
 }
 
 /** A running server. */
@@ -31,13 +54,170 @@ export interface Karin {
   readonly log: Log;
   readonly store: Store;
   readonly directory: QueueDirectory;
+  readonly supervisor: Supervisor;
   /** Every step of the consumer, until the returned function is called. */
-  readonly events: { subscribe(listener: (event: ConsumerEvent) => void): () => void };
-  /** Reads the source of mappings now and applies what changed; a sync under way is joined. Errors: `DiscoveryError`, `StoreUnavailableError`. */
+  readonly events: { subscribe(listener: EventListener): () => void };
+  /** Reads the source of mappings now and applies what changed. Errors: `DiscoveryError`, `StoreUnavailableError`, `ConfigError` (there is no source). */
   sync(options?: { readonly full?: boolean }): Promise<SyncReport>;
-  /** Stops taking requests, lets open Invokes finish within the grace period, releases everything. A second call waits for the first. */
+  /** Reads the files of keys and tokens again (SIGHUP). Errors: `ConfigError`; then everything stays as it was. */
+  reloadCredentials(): void;
+  /** Stops the server as the module comment describes. A second call waits for the first. */
   stop(): Promise<void>;
 }
 
-/** What `startKarin` is: the whole server from a configuration. */
-export type StartKarin = (config: Config, overrides?: Overrides) => Promise<Karin>;
+/**
+ * Starts a server and resolves once it serves requests.
+ *
+ * Without a stored result of an earlier discovery it waits for the first one, because it would not know any queue; if that fails it serves all the same, says so
+ * in `/readyz` and tries again.
+ *
+ * Errors: `ConfigError`, `StoreUnavailableError`, `UnsuitableRedisError`, and those of listening (`EADDRINUSE`, ...). What was built by then is taken down again.
+ */
+export async function startKarin(config: Config, overrides: Overrides = {}): Promise<Karin> {
+  const releasers = createReleasers();
+  try {
+    return await build(config, overrides, releasers);
+  } catch (error) {
+    await releasers.release();
+    throw error;
+  }
+}
+
+async function build(config: Config, overrides: Overrides, releasers: Releasers): Promise<Karin> {
+  const { time = systemTime, randomness = systemRandomness } = overrides;
+  const log = overrides.log ?? createLog({ level: config.logLevel });
+  for (const warning of config.warnings) log.warn({ warning }, 'configuration');
+  const instanceId = randomness.uuid();
+
+  const store =
+    overrides.store ?? (await openConfiguredStore(config, { time, randomness, log, instanceId }, releasers));
+  for (const warning of (await store.health()).warnings) log.warn({ warning }, 'store');
+  const access = await createAccess(config, store.documents, time);
+
+  const bus = createEventBus((error, event) =>
+    log.error({ err: error, kind: event.kind }, 'a listener of events failed'),
+  );
+  bus.subscribe(logEvents(log));
+  const counts = countMetrics(bus);
+  const activity = createActivityLog(bus, () => time.now());
+  const notify: Notify = (event) => {
+    if (event.kind !== 'queue-warning') return bus.emit(event);
+    activity.queueWarned(event);
+    logQueueWarning(log, event);
+  };
+
+  const directory = await createDirectory({ store, time, randomness, notify });
+  releasers.add('the directory of queues', () => directory.close());
+  const moveTasks = await createMoveTasks({ store, directory, time, randomness, notify });
+  releasers.add('message move tasks', () => moveTasks.close());
+
+  const invoker =
+    overrides.invoker ?? createInvoker({ region: config.region, maxSockets: config.maxConcurrency, time });
+  if (overrides.invoker === undefined) releasers.add('the invoker', () => invoker.close());
+  const supervisor = createSupervisor({
+    directory,
+    store,
+    invoker,
+    time,
+    randomness,
+    events: bus,
+    limits: { maxInvokes: config.maxConcurrency, maxBytes: config.maxBytesInFlight },
+    instance: instanceId,
+    queueNames: config.queueNames,
+  });
+  const graceMs = config.stopGraceSeconds * 1000;
+  releasers.add('the consumer', () => supervisor.stop(graceMs));
+
+  const source = overrides.source ?? configuredSource(config, time);
+  const serve = (mappings: readonly Mapping[]): ApplyDiff => supervisor.apply(mappings);
+  const synchroniser =
+    source === undefined
+      ? undefined
+      : createSynchroniser({ source, documents: store.documents, directory, serve, time, log });
+  const health = createHealth(synchroniser === undefined ? undefined : () => synchroniser.state());
+
+  releasers.add(
+    'listening to the store',
+    store.subscribe((signal) => {
+      health.heard(signal);
+      Promise.all([access.tokens.heard(signal), synchroniser?.heard(signal)]).catch((error: unknown) =>
+        log.warn(
+          { err: error, signal: signal.kind },
+          'what another instance changed could not be read; it is tried again',
+        ),
+      );
+    }),
+  );
+
+  const api = createSqsApi({
+    directory,
+    moveTasks,
+    documents: store.documents,
+    time,
+    randomness,
+    maxDelaySeconds: config.maxDelaySeconds,
+    report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
+  });
+
+  if (synchroniser !== undefined) {
+    const restored = await synchroniser.restore();
+    // Its failure is logged and stands in /readyz; the schedule tries again.
+    if (!restored) await synchroniser.sync().catch(() => undefined);
+    const cancel = scheduleSyncs({
+      time,
+      randomness,
+      intervalSeconds: config.syncIntervalSeconds,
+      hasResult: () => synchroniser.state().discovery !== undefined,
+      sync: () => synchroniser.sync(),
+      first: restored ? 'now' : 'as-due',
+    });
+    releasers.add('the schedule of syncs', cancel);
+  }
+
+  const front = await openFront({
+    config,
+    access,
+    api,
+    store,
+    directory,
+    moveTasks,
+    supervisor,
+    synchroniser,
+    functionUrls: overrides.functionUrls,
+    health,
+    bus,
+    counts,
+    activity,
+    time,
+    randomness,
+    log,
+  });
+  releasers.add('the HTTP server', () => front.stop());
+
+  let stopped: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    health.stopping();
+    front.endWaits();
+    await supervisor.stop(graceMs);
+    await releasers.release();
+  };
+  return {
+    url: `http://${reachableHost(config.host)}:${front.port}`,
+    config,
+    log,
+    store,
+    directory,
+    supervisor,
+    events: bus,
+    sync: async (options) => {
+      if (synchroniser === undefined)
+        throw new ConfigError(['this server has no source of mappings (KARIN_DISCOVERY=none)']);
+      return synchroniser.sync(options);
+    },
+    reloadCredentials: access.reload,
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}

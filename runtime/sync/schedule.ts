@@ -19,10 +19,12 @@ export interface ScheduleParts {
   readonly hasResult: () => boolean;
   /** Rejects if the sync failed; that it did is already logged. */
   readonly sync: () => Promise<unknown>;
+  /** `now`: what is served comes from the store and may be old. `as-due`: a sync was just tried. */
+  readonly first: 'now' | 'as-due';
 }
 
-/** Begins with a sync at once if `syncNow`; otherwise with the first interval. The returned function ends it. */
-export function scheduleSyncs(parts: ScheduleParts, syncNow: boolean): Cancel {
+/** Begins; the returned function ends it. */
+export function scheduleSyncs(parts: ScheduleParts): Cancel {
   const { time, randomness, intervalSeconds, hasResult, sync } = parts;
   const intervalMs = intervalSeconds * 1000;
   let cancel: Cancel = () => {};
@@ -33,17 +35,18 @@ export function scheduleSyncs(parts: ScheduleParts, syncNow: boolean): Cancel {
   const waitForNext = (): void => {
     if (!stopped && intervalMs > 0) cancel = time.after(jittered(intervalMs), () => run(FIRST_RETRY_MS));
   };
+  const retry = (afterMs: number): void => {
+    if (stopped || (intervalMs === 0 && hasResult())) return;
+    const delayMs = intervalMs > 0 ? Math.min(afterMs, intervalMs) : afterMs;
+    cancel = time.after(jittered(delayMs), () => run(Math.min(afterMs * 2, LATEST_RETRY_MS)));
+  };
   const run = (retryMs: number): void => {
-    sync().then(waitForNext, () => {
-      if (stopped) return;
-      const soon = jittered(intervalMs > 0 ? Math.min(retryMs, intervalMs) : retryMs);
-      if (intervalMs === 0 && hasResult()) return;
-      cancel = time.after(soon, () => run(Math.min(retryMs * 2, LATEST_RETRY_MS)));
-    });
+    sync().then(waitForNext, () => retry(retryMs));
   };
 
-  if (syncNow) run(FIRST_RETRY_MS);
-  else waitForNext();
+  if (parts.first === 'now') run(FIRST_RETRY_MS);
+  else if (hasResult()) waitForNext();
+  else retry(FIRST_RETRY_MS);
   return () => {
     stopped = true;
     cancel();

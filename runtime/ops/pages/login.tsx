@@ -13,7 +13,6 @@ export function LoginPage({ frame, notice }: { frame: PageFrame; notice?: Notice
         <form method="post" action={`${frame.base}/ops/login`} class="stack">
           <label>
             Admin password
-            {/* biome-ignore lint/a11y/noAutofocus: the only thing to do on this page */}
             <input type="password" name="password" autocomplete="current-password" required autofocus />
           </label>
           <button type="submit" class="main">

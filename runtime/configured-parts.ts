@@ -1,0 +1,72 @@
+/**
+ * The parts of a server that the configuration names, not the caller.
+ *
+ * @module
+ */
+import type { Config } from './config.ts';
+import { createAwsDiscovery } from './lambda/discovery/aws.ts';
+import type { DiscoverySource } from './lambda/discovery/source.ts';
+import { createTemplateDiscovery } from './lambda/discovery/template.ts';
+import type { Log } from './log.ts';
+import { createAwsFunctionUrls } from './ops/aws-function-urls.ts';
+import type { FunctionUrls } from './ops/functions.ts';
+import type { Releasers } from './releasers.ts';
+import { startEmbeddedRedis } from './store/embedded-redis.ts';
+import { openStore } from './store/open-store.ts';
+import type { Store } from './store/store.ts';
+import type { SyncState } from './sync/synchroniser.ts';
+import type { Randomness, Time } from './time.ts';
+
+/** The account of a server that knows of none, as emulators of AWS have it. */
+export const NO_ACCOUNT = '000000000000';
+
+interface StoreParts {
+  readonly time: Time;
+  readonly randomness: Randomness;
+  readonly log: Log;
+  readonly instanceId: string;
+}
+
+/** Errors: those of `openStore` and `startEmbeddedRedis`. */
+export async function openConfiguredStore(config: Config, parts: StoreParts, releasers: Releasers): Promise<Store> {
+  const { log, ...storeParts } = parts;
+  let urls = config.redis;
+  if (urls === 'embedded') {
+    const redis = await startEmbeddedRedis({
+      dataDirectory: config.dataDirectory,
+      maxBytes: config.embeddedRedisBytes,
+      time: parts.time,
+      log,
+    });
+    releasers.add('the embedded Redis', () => redis.stop());
+    urls = [redis.url];
+  }
+  const store = await openStore({ urls, ...storeParts });
+  releasers.add('the store', () => store.close());
+  return store;
+}
+
+/** `undefined`: the server is to have none. */
+export function configuredSource(config: Config, time: Time): DiscoverySource | undefined {
+  const { discovery, region } = config;
+  if (discovery.kind === 'aws') return createAwsDiscovery({ region, time });
+  if (discovery.kind === 'none') return undefined;
+  return createTemplateDiscovery({ path: discovery.path, account: config.accountId ?? NO_ACCOUNT, region, time });
+}
+
+/** `undefined`: functions are not in AWS. */
+export function configuredFunctionUrls(config: Config, time: Time, log: Log): FunctionUrls | undefined {
+  return config.discovery.kind === 'aws' ? createAwsFunctionUrls({ region: config.region, time, log }) : undefined;
+}
+
+/** The account of callers: that of the configuration, else that of the functions found, twelve digits. */
+export function accountOf(config: Config, state: SyncState | undefined): string {
+  const [first] = state?.discovery?.mappings ?? [];
+  return config.accountId ?? first?.functionArn.split(':')[4] ?? NO_ACCOUNT;
+}
+
+/** A host by which this machine reaches a server that listens on `host`, fit for a URL. */
+export function reachableHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::' || host === '') return '127.0.0.1';
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}

@@ -1,0 +1,66 @@
+/**
+ * Everything that decides who may call, built from the configuration and the tokens in the store.
+ *
+ * @module
+ */
+import { type Config, ConfigError } from '../config.ts';
+import { sharedSecret } from '../queue/shared-secret.ts';
+import type { Documents } from '../store/store.ts';
+import type { Time } from '../time.ts';
+import { createSessions, type Sessions } from './auth/admin.ts';
+import { type AttemptLimit, createAttemptLimit } from './auth/attempt-limit.ts';
+import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
+import {
+  type CredentialBook,
+  isEmpty,
+  isLoopback,
+  openServerProblem,
+  readCredentialBook,
+} from './auth/credential-book.ts';
+import { SignatureVerifier } from './auth/sigv4.ts';
+import { createTokenStore, type TokenStore } from './auth/token-store.ts';
+
+const SESSION_SECRET = 'secret:ops-sessions';
+
+export interface Access {
+  readonly authenticator: Authenticator;
+  readonly tokens: TokenStore;
+  readonly attempts: AttemptLimit;
+  readonly sessions: Sessions;
+  readonly adminPassword: () => string | undefined;
+  /** Reads the files of keys and tokens again. Errors: `ConfigError`; then everything stays as it was. */
+  reload(): void;
+}
+
+/**
+ * A server that only this machine can reach, without any credential, is open to everybody on it.
+ * Errors: `ConfigError` (malformed credentials; none at all on an address that others can reach), `StoreUnavailableError`.
+ */
+export async function createAccess(config: Config, documents: Documents, time: Time): Promise<Access> {
+  let book: CredentialBook = readCredentialBook(config);
+  const now = (): number => time.now();
+  const tokens = createTokenStore(documents, now);
+  await tokens.reload();
+  const hasNone = isEmpty(book) && tokens.list().length === 0;
+  if (hasNone && !isLoopback(config.host)) throw new ConfigError([openServerProblem(config.host)]);
+
+  const attempts = createAttemptLimit(() => time.monotonic());
+  const secret = Buffer.from(await sharedSecret(documents, SESSION_SECRET)).toString('hex');
+  return {
+    authenticator: createAuthenticator({
+      book: () => book,
+      tokens,
+      verifier: new SignatureVerifier('sqs', now),
+      attempts,
+      now,
+      open: hasNone,
+    }),
+    tokens,
+    attempts,
+    sessions: createSessions(secret, book.adminPassword, now),
+    adminPassword: () => book.adminPassword,
+    reload: () => {
+      book = readCredentialBook(config);
+    },
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * Puts the HTTP side together: the SQS API, health, metrics, sync, tokens and the pages, on one port.
+ *
+ * @module
+ */
+import type { Config } from '../config.ts';
+import { accountOf, configuredFunctionUrls, reachableHost } from '../configured-parts.ts';
+import type { EventBus } from '../consumer/event-bus.ts';
+import type { MetricCounts } from '../consumer/metric-counts.ts';
+import type { Supervisor } from '../consumer/supervisor.ts';
+import type { Log } from '../log.ts';
+import type { ActivityLog } from '../ops/activity.ts';
+import { createApiClient } from '../ops/api-client.ts';
+import type { FunctionUrls } from '../ops/functions.ts';
+import type { Health } from '../ops/health.ts';
+import { createMetrics, createTraffic } from '../ops/metrics.ts';
+import { pagesRoute } from '../ops/routes.tsx';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { MoveTasks } from '../queue/move-task.ts';
+import type { SqsApi } from '../sqs/api.ts';
+import type { Store } from '../store/store.ts';
+import type { Synchroniser } from '../sync/synchroniser.ts';
+import type { Randomness, Time } from '../time.ts';
+import { readVersion } from '../version.ts';
+import type { Access } from './access.ts';
+import { createApp } from './app.ts';
+import { createBodyBudget } from './body.ts';
+import { createEdge } from './edge.ts';
+import { publicAddress } from './location.ts';
+import { listen } from './server.ts';
+import { createSqsEndpoint } from './sqs-endpoint.ts';
+
+export interface FrontParts {
+  readonly config: Config;
+  readonly access: Access;
+  readonly api: SqsApi;
+  readonly store: Store;
+  readonly directory: QueueDirectory;
+  readonly moveTasks: MoveTasks;
+  readonly supervisor: Supervisor;
+  /** Absent: the server has no source of mappings. */
+  readonly synchroniser: Synchroniser | undefined;
+  /** Absent: those of AWS, if functions are there. */
+  readonly functionUrls: FunctionUrls | undefined;
+  readonly health: Health;
+  readonly bus: EventBus;
+  readonly counts: MetricCounts;
+  readonly activity: ActivityLog;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  readonly log: Log;
+}
+
+export interface Front {
+  readonly port: number;
+  /** Answers long polls empty, now and from now on. */
+  endWaits(): void;
+  stop(): Promise<void>;
+}
+
+/** Listens. Errors: those of listening (`EADDRINUSE`, `EACCES`, ...). */
+export async function openFront(parts: FrontParts): Promise<Front> {
+  const { config, access, api, store, directory, supervisor, health, bus, counts, activity, time, log } = parts;
+  const { region, host } = config;
+  const uuid = (): string => parts.randomness.uuid();
+  const syncState = () => parts.synchroniser?.state();
+  const account = (): string => accountOf(config, syncState());
+  const synchroniser = parts.synchroniser === undefined ? {} : { synchroniser: parts.synchroniser };
+  const functionUrls = parts.functionUrls ?? configuredFunctionUrls(config, time, log);
+  const version = readVersion();
+  const traffic = createTraffic();
+  let port = config.port;
+
+  const edge = createEdge({
+    authenticator: access.authenticator,
+    address: publicAddress(config.publicUrl),
+    trustedProxies: config.trustedProxies,
+    fallbackHost: () => `${reachableHost(host)}:${port}`,
+  });
+  const pages = pagesRoute({
+    edge,
+    sessions: access.sessions,
+    attempts: access.attempts,
+    adminPassword: access.adminPassword,
+    api: createApiClient({ api, account, region, uuid }),
+    moveTasks: parts.moveTasks,
+    supervisor,
+    consumer: () => supervisor.snapshot(),
+    ...synchroniser,
+    ...(functionUrls === undefined ? {} : { functionUrls }),
+    store,
+    directory,
+    syncState,
+    counts,
+    activity,
+    health,
+    region,
+    version,
+    maxDelaySeconds: config.maxDelaySeconds,
+    uuid,
+    log,
+  });
+  const metrics = createMetrics({
+    bus,
+    counts,
+    traffic,
+    health,
+    syncState,
+    queues: () => directory.all(),
+    failedAttempts: () => access.attempts.failures,
+    version,
+  });
+  const app = createApp({
+    edge,
+    health,
+    metrics,
+    ...synchroniser,
+    tokens: access.tokens,
+    pages,
+    now: () => time.now(),
+    log,
+  });
+  const sqs = createSqsEndpoint({ api, edge, budget: createBodyBudget(), account, region, uuid, log });
+  const server = await listen({ edge, sqs, app, traffic, time, log }, host, port);
+  port = server.port;
+  return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };
+}

@@ -1,0 +1,46 @@
+/**
+ * Writes the events of the consumer into the log. What a function itself said is left out: an error message often quotes the message it failed on.
+ *
+ * @module
+ */
+import type { ConsumerEvent } from '../consumer/events.ts';
+import type { Log } from '../log.ts';
+import type { QueueEvent } from '../queue/queue-events.ts';
+
+type Level = 'debug' | 'info' | 'warn';
+
+const LEVELS: Readonly<Record<ConsumerEvent['kind'], Level>> = {
+  leased: 'debug',
+  'filtered-out': 'debug',
+  invoked: 'debug',
+  retrying: 'info',
+  succeeded: 'debug',
+  failed: 'warn',
+  deleted: 'debug',
+  released: 'debug',
+  'dead-lettered': 'warn',
+  expired: 'info',
+  'mapping-started': 'info',
+  'mapping-stopped': 'info',
+  warning: 'warn',
+};
+
+/** Reasons whose detail was written by the function, not by Karin or AWS. */
+const FUNCTION_SAID: ReadonlySet<string> = new Set(['function-error', 'malformed-report']);
+
+/** A listener for the event bus. */
+export function logEvents(log: Log): (event: ConsumerEvent) => void {
+  return (event) => {
+    const level = LEVELS[event.kind];
+    if (!log.isLevelEnabled(level)) return;
+    const { kind, ...members } = event;
+    if (kind === 'failed' && FUNCTION_SAID.has(event.reason)) log[level]({ ...members, detail: undefined }, kind);
+    else log[level](members, kind);
+  };
+}
+
+/** Writes what a queue warns of by itself. */
+export function logQueueWarning(log: Log, event: QueueEvent & { readonly kind: 'queue-warning' }): void {
+  const { kind, ...members } = event;
+  log.warn(members, kind);
+}
