@@ -31,6 +31,8 @@ function checkTag(key: string, value: string): void {
   if (/^aws:/i.test(key)) {
     throw invalid('Tag keys cannot start with aws:, which is reserved for tags that AWS sets.');
   }
+  // The only name that a stored object loses; better said than dropped.
+  if (key === '__proto__') throw invalid('Tag keys cannot be __proto__.');
   if (!TAG_TEXT.test(key) || !TAG_TEXT.test(value)) {
     throw invalid(
       'Tag keys and values may only contain unicode letters, digits, white space, or one of _ . : / = + - @',
