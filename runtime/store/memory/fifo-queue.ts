@@ -196,7 +196,8 @@ export class FifoMemoryQueue implements MemoryQueue {
       const message = this.#messages.get(lease.id);
       if (message === undefined) return 'missing';
       if (message.receiveCount === 0 || message.receiveCount !== lease.receiveCount) return 'superseded';
-      const group = lease.group === message.group ? this.#groups.get(message.group) : undefined;
+      const same = lease.group === message.group && lease.sequenceNumber === sequenceNumber(message.sequence);
+      const group = same ? this.#groups.get(message.group) : undefined;
       if (group === undefined || (group.leases.get(message.id) ?? now) <= now) return 'expired';
       settle(lease, message, group);
       touched.add(group);

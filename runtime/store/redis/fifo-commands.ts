@@ -74,7 +74,7 @@ export class FifoCommands implements QueueCommands {
   }
 
   async delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
-    return this.#settle(FIFO_DELETE, queue, leases, ({ sequenceNumber }) => [sequenceNumber ?? 0]);
+    return this.#settle(FIFO_DELETE, queue, leases, () => []);
   }
 
   async changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
@@ -100,7 +100,13 @@ export class FifoCommands implements QueueCommands {
     leases: readonly T[],
     rest: (lease: T) => readonly Argument[],
   ): Promise<DeleteReply> {
-    const args = leases.flatMap((lease) => [idBytes(lease.id), lease.receiveCount, lease.group ?? '', ...rest(lease)]);
+    const args = leases.flatMap((lease) => [
+      idBytes(lease.id),
+      lease.receiveCount,
+      lease.group ?? '',
+      lease.sequenceNumber ?? 0,
+      ...rest(lease),
+    ]);
     const reply = await this.#script(script, groupKeys(queue), [
       ...args,
       this.#channel,

@@ -6,7 +6,8 @@
  * KEYS[3] -> receives   hash: id -> receive history
  * KEYS[4] -> delayed    sorted set: id; score: ms when the delay ends. Ended delays are removed late; one that is missing has ended
  * KEYS[5] -> order      sorted set, all scores 0, so in byte order: group, zero byte, sequence number (6 bytes), id
- * KEYS[6] -> flight     hash: group -> for each of its leases: id and end of the lease (13 digits). Leases that ran out may linger
+ * KEYS[6] -> flight     hash: group -> for each of its leases: id, sequence number (6 bytes) and end of the lease (13 digits). Leases that ran out may linger.
+ *                       The number tells a message from an earlier one of the same id, which was deleted and sent again (a dead letter that came back)
  *
  * Invariant: a group is in `due` if and only if it has messages in `order`, and its score is
  *   - while a lease of it runs: the end of the last one to run out. Nothing of the group is handed out before, so a group has one holder at a time;
@@ -27,7 +28,7 @@ local function idOf(member)
   return string.sub(member, -16)
 end
 local function sequenceOf(member)
-  return fromSixBytes(string.sub(member, -22, -17))
+  return string.sub(member, -22, -17)
 end`;
 
 /**
@@ -41,9 +42,11 @@ local function loadFlights(groups)
   local flights = {}
   for i, text in ipairs(redis.call('HMGET', KEYS[6], unpack(groups))) do
     local running = {}
-    for at = 1, text and #text or 0, 29 do
-      local ends = tonumber(string.sub(text, at + 16, at + 28))
-      if ends > now then running[string.sub(text, at, at + 15)] = ends end
+    for at = 1, text and #text or 0, 35 do
+      local ends = tonumber(string.sub(text, at + 22, at + 34))
+      if ends > now then
+        running[string.sub(text, at, at + 15)] = {sequence = string.sub(text, at + 16, at + 21), ends = ends}
+      end
     end
     flights[groups[i]] = running
   end
@@ -53,10 +56,10 @@ local function storeFlights(groups, flights)
   local held, free, heads, waiting, due, empty = {}, {}, {}, {}, {}, {}
   for _, group in ipairs(groups) do
     local text, last = '', nil
-    for id, ends in pairs(flights[group]) do
-      if ends > now then
-        text = text .. id .. ends
-        last = math.max(last or 0, ends)
+    for id, lease in pairs(flights[group]) do
+      if lease.ends > now then
+        text = text .. id .. lease.sequence .. lease.ends
+        last = math.max(last or 0, lease.ends)
       end
     end
     if last then

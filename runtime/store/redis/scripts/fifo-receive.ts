@@ -81,7 +81,7 @@ for _, message in ipairs(leased) do
     table.insert(due, now + lease + #due / 2048)
     table.insert(due, group)
   end
-  flights[group] = (flights[group] or '') .. message.id .. now + lease
+  flights[group] = (flights[group] or '') .. message.id .. sequenceOf(message.member) .. now + lease
 end
 for group, text in pairs(flights) do
   table.insert(flight, group)
@@ -108,7 +108,7 @@ for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do
   table.insert(reply, count + 1)
   table.insert(reply, first)
   table.insert(reply, message.group)
-  table.insert(reply, sequenceOf(message.member))
+  table.insert(reply, fromSixBytes(sequenceOf(message.member)))
 end
 redis.call('ZADD', KEYS[1], 'XX', unpack(due))
 redis.call('HSET', KEYS[6], unpack(flight))

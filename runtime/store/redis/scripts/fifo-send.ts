@@ -38,7 +38,7 @@ local function sequenceOfStored(id, group)
   repeat
     local members = membersOf(group, 500, after)
     for _, member in ipairs(members) do
-      if idOf(member) == id then return sequenceOf(member) end
+      if idOf(member) == id then return fromSixBytes(sequenceOf(member)) end
     end
     after = members[#members]
   until not after

@@ -4,20 +4,21 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 /**
  * Ends or moves leases of a FIFO queue: the three scripts of this file.
  *
- * A lease holds while it runs and the receive count is the one it was given. One that ran out does nothing: its group may have a new holder.
+ * A lease holds while it runs and the receive count and sequence number are those it was given. One that ran out does nothing: its group may have a new holder.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
  * Returns, all three: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there is none; then the outcome of each.
  * Commands to give the groups their place: FLIGHTS in `fifo-groups.ts`.
  */
 
-/** Reads the leases given, `width` arguments each: id, receive count, group, ...; sets `ids`, `counts`, `groups` (each once), `histories`, `flights`, and `outcomeOf`. */
+/** Reads the leases given, `width` arguments each: id, receive count, group, sequence number, ...; sets `ids`, `counts`, `groups` (each once), `histories`, `flights`, and `outcomeOf`. */
 const leases = (width: number): string => `
-local ids, counts, groupOf, groups, histories = {}, {}, {}, {}, {}
+local ids, counts, groupOf, sequences, groups, histories = {}, {}, {}, {}, {}, {}
 for i = 1, #ARGV - 3, ${width} do
   table.insert(ids, ARGV[i])
   table.insert(counts, tonumber(ARGV[i + 1]))
   table.insert(groupOf, ARGV[i + 2])
+  table.insert(sequences, sixBytes(tonumber(ARGV[i + 3])))
   if not groups[ARGV[i + 2]] then
     groups[ARGV[i + 2]] = true
     table.insert(groups, ARGV[i + 2])
@@ -28,8 +29,8 @@ local flights = loadFlights(groups)
 local function outcomeOf(i)
   local outcome = fence(ids[i], histories[ids[i]], counts[i])
   if outcome ~= DONE then return outcome end
-  local ends = flights[groupOf[i]][ids[i]]
-  return ends and ends > now and DONE or EXPIRED
+  local lease = flights[groupOf[i]][ids[i]]
+  return lease and lease.ends > now and lease.sequence == sequences[i] and DONE or EXPIRED
 end
 local touched = {}
 local function touch(group)
@@ -75,7 +76,7 @@ for i, id in ipairs(ids) do
     gone[id] = true
     flights[groupOf[i]][id] = nil
     touch(groupOf[i])
-    table.insert(members, groupOf[i] .. '\\0' .. sixBytes(tonumber(ARGV[4 * i])) .. id)
+    table.insert(members, groupOf[i] .. '\\0' .. sequences[i] .. id)
     table.insert(deleted, id)
   end
 end
@@ -90,7 +91,7 @@ end`,
 /**
  * Moves the ends of leases. A lease moved to now is over: the message is visible, and its group is free once no other lease of it runs.
  *
- * ARGV: for each lease: id, receive count, group, ms from now; channel; queue; time
+ * ARGV: for each lease: id, receive count, group, sequence number, ms from now; channel; queue; time
  * Commands: 8 for one group (EVALSHA, TIME, HMGET, HMGET, ZRANGE; then HSET, ZADD; then ZRANGE); 10 if the group became free (ZRANGE, ZMSCORE, HDEL, ZADD); 5 if no lease holds; +1 as FIFO_DELETE.
  */
 export const FIFO_CHANGE_VISIBILITY = script(
@@ -102,13 +103,13 @@ export const FIFO_CHANGE_VISIBILITY = script(
   HISTORY,
   GROUPS,
   FLIGHTS,
-  leases(4),
+  leases(5),
   `
 for i, id in ipairs(ids) do
   local outcome = outcomeOf(i)
   reply[i + 2] = outcome
   if outcome == DONE then
-    flights[groupOf[i]][id] = now + ARGV[4 * i]
+    flights[groupOf[i]][id].ends = now + ARGV[5 * i]
     touch(groupOf[i])
   end
 end`,
@@ -118,7 +119,7 @@ end`,
 /**
  * Undoes receives: visible at once, and counted one time less.
  *
- * ARGV: for each lease: id, receive count, group; channel; queue; time
+ * ARGV: for each lease: id, receive count, group, sequence number; channel; queue; time
  * Commands: as FIFO_CHANGE_VISIBILITY when the group becomes free, +1 for HDEL or HSET of the histories, +2 if some had been received before and some not.
  */
 export const FIFO_RELEASE = script(
@@ -130,7 +131,7 @@ export const FIFO_RELEASE = script(
   HISTORY,
   GROUPS,
   FLIGHTS,
-  leases(3),
+  leases(4),
   `
 local kept, cleared = {}, {}
 for i, id in ipairs(ids) do

@@ -11,7 +11,7 @@ import { CLOCK, SIX_BYTES, script } from './script.ts';
  * KEYS[1] -> order   KEYS[2] -> delayed   KEYS[3] -> flight
  * ARGV: time
  * Returns: visible, delayed, in flight.
- * Commands: 5 (EVALSHA, TIME, ZCARD, ZCOUNT, HVALS). HVALS reads 29 bytes for each lease.
+ * Commands: 5 (EVALSHA, TIME, ZCARD, ZCOUNT, HVALS). HVALS reads 35 bytes for each lease.
  */
 export const FIFO_DEPTH = script(
   'no-writes',
@@ -21,7 +21,7 @@ local total = redis.call('ZCARD', KEYS[1])
 local delayed = redis.call('ZCOUNT', KEYS[2], now + 1, '+inf')
 local inFlight = 0
 for _, text in ipairs(redis.call('HVALS', KEYS[3])) do
-  for at = 17, #text, 29 do
+  for at = 23, #text, 35 do
     if tonumber(string.sub(text, at, at + 12)) > now then inFlight = inFlight + 1 end
   end
 end
