@@ -12,7 +12,7 @@
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { Queue, QueueDepth } from '../queue/queue.ts';
 import type { Randomness, Time } from '../time.ts';
-import { Attempts } from './attempts.ts';
+import { Attempts, type AttemptsOptions } from './attempts.ts';
 import { giveBack, MOVE_LEASE_MS, type MoverOptions, moveLeased } from './mover.ts';
 import { MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, type RealQueues } from './real-queues.ts';
 import { TransferError } from './transfer-error.ts';
@@ -36,8 +36,8 @@ export interface DrainOptions {
 export interface DrainResult {
   /** Messages that this call moved. */
   readonly moved: number;
-  /** What is still here: delayed messages, and more if the drain was ended early or SQS refused some. */
-  readonly left: QueueDepth;
+  /** What is still here: delayed messages, and more if the drain was ended early or SQS refused some. Absent: ended early, and the store did not say. */
+  readonly left?: QueueDepth;
   /** Messages that SQS will never accept, with its reason; they (and on a FIFO queue what stands behind them in their groups) stay here. */
   readonly refused: ReadonlyMap<string, string>;
 }
@@ -71,6 +71,8 @@ export async function runDrain(options: DrainOptions): Promise<DrainResult> {
 
 class Drain {
   readonly attempts: Attempts;
+  /** Attempts after the workers have ended. */
+  readonly #closing: Attempts;
   readonly #options: DrainOptions & { readonly onEvent: OnTransfer };
   readonly #mover: MoverOptions;
   /** Ends all workers: done, told to, or one of them failed for good. */
@@ -79,17 +81,19 @@ class Drain {
   moved = 0;
 
   constructor(options: DrainOptions & { readonly onEvent: OnTransfer }) {
-    const { queue, realQueues, onEvent, signal } = options;
+    const { queue, realQueues, time, randomness, onEvent, signal = new AbortController().signal } = options;
     this.#options = options;
     this.#mover = { queue, realQueues, onEvent };
-    this.attempts = new Attempts({
-      ...options,
-      signal: this.#end.signal,
+    const common: Omit<AttemptsOptions, 'signal'> = {
+      time,
+      randomness,
       isPermanent: (error) => error instanceof TransferError,
       onRetry: (inMs, reason) => onEvent({ kind: 'retrying', queue: queue.key, inMs, reason }),
-    });
-    if (signal?.aborted) this.#end.abort();
-    signal?.addEventListener('abort', () => this.#end.abort(), { once: true });
+    };
+    this.attempts = new Attempts({ ...common, signal: this.#end.signal });
+    this.#closing = new Attempts({ ...common, signal });
+    if (signal.aborted) this.#end.abort();
+    signal.addEventListener('abort', () => this.#end.abort(), { once: true });
   }
 
   get ended(): boolean {
@@ -100,8 +104,8 @@ class Drain {
     const workers = Array.from({ length: this.#options.parallel ?? 4 }, () => this.#work());
     const outcomes = await Promise.allSettled(workers);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-    const left = await this.#options.queue.depth();
-    return { moved: this.moved, left, refused: this.#refused };
+    const left = await this.#closing.persist(() => this.#options.queue.depth());
+    return { moved: this.moved, refused: this.#refused, ...(left !== undefined && { left }) };
   }
 
   async #work(): Promise<void> {

@@ -18,7 +18,7 @@ import { encodeRecord } from '../queue/record.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
 import { type NewEntry, StoreFullError } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
-import { Attempts } from './attempts.ts';
+import { Attempts, type AttemptsOptions } from './attempts.ts';
 import { MAX_BATCH_ENTRIES, type RealDepth, type RealMessage, type RealQueues } from './real-queues.ts';
 import { TransferError } from './transfer-error.ts';
 import type { OnTransfer } from './transfer-events.ts';
@@ -44,8 +44,8 @@ export interface PullOptions {
 export interface PullResult {
   /** Messages that this call brought here. */
   readonly pulled: number;
-  /** What the real queue still holds, by its approximate counts; zeros unless the pull was ended early. */
-  readonly left: RealDepth;
+  /** What the real queue still holds, by its approximate counts; zeros unless the pull was ended early. Absent: ended early, and SQS did not say. */
+  readonly left?: RealDepth;
   /** The mode of the queue now: in `hold` what was pulled waits until the mapping is disabled and synced. */
   readonly mode: QueueMode;
 }
@@ -73,21 +73,25 @@ export async function runPull(options: PullOptions): Promise<PullResult> {
 
 class Pull {
   readonly attempts: Attempts;
+  /** Attempts after the workers have ended. */
+  readonly #closing: Attempts;
   readonly #options: PullOptions & { readonly onEvent: OnTransfer };
   readonly #end = new AbortController();
   #pulled = 0;
 
   constructor(options: PullOptions & { readonly onEvent: OnTransfer }) {
-    const { queue, onEvent, signal } = options;
+    const { queue, time, randomness, onEvent, signal = new AbortController().signal } = options;
     this.#options = options;
-    this.attempts = new Attempts({
-      ...options,
-      signal: this.#end.signal,
+    const common: Omit<AttemptsOptions, 'signal'> = {
+      time,
+      randomness,
       isPermanent: (error) => error instanceof TransferError || error instanceof StoreFullError,
       onRetry: (inMs, reason) => onEvent({ kind: 'retrying', queue: queue.key, inMs, reason }),
-    });
-    if (signal?.aborted) this.#end.abort();
-    signal?.addEventListener('abort', () => this.#end.abort(), { once: true });
+    };
+    this.attempts = new Attempts({ ...common, signal: this.#end.signal });
+    this.#closing = new Attempts({ ...common, signal });
+    if (signal.aborted) this.#end.abort();
+    signal.addEventListener('abort', () => this.#end.abort(), { once: true });
   }
 
   get ended(): boolean {
@@ -99,7 +103,8 @@ class Pull {
     const workers = Array.from({ length: queue.definition.fifo ? 1 : parallel }, () => this.#work());
     const outcomes = await Promise.allSettled(workers);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-    return { pulled: this.#pulled, left: await realQueues.depth(queue.arn), mode: queue.definition.mode };
+    const left = await this.#closing.persist(() => realQueues.depth(queue.arn));
+    return { pulled: this.#pulled, mode: queue.definition.mode, ...(left !== undefined && { left }) };
   }
 
   async #work(): Promise<void> {
