@@ -6,13 +6,13 @@
  *
  * @module
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Cancel, Time } from '../time.ts';
@@ -41,12 +41,17 @@ const READY = /Ready to accept connections/;
 /** Reading a large append-only file takes its time. */
 const START_MS = 60_000;
 const RESTART_MS = 1000;
+const PID_FILE = 'redis.pid';
+/** How long an orphan may take to write its file to the end. */
+const ORPHAN_MS = 20_000;
+const ORPHAN_LOOK_MS = 100;
 
 /** Starts the server and waits until it accepts connections. Errors: `ConfigError` (no server is installed, or it does not start). */
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
   const { time, log, commands = ['valkey-server', 'redis-server'] } = options;
   const directory = resolve(options.dataDirectory);
   makeDirectory(directory);
+  await endOrphan(join(directory, PID_FILE), time, log);
   const password = randomBytes(24).toString('base64url');
   const port = await freePort();
   const settings = configuration(directory, port, password, options.maxBytes);
@@ -103,12 +108,49 @@ function makeDirectory(directory: string): void {
   }
 }
 
+/**
+ * Ends a server that outlived a killed process: two on one append-only file would destroy it. The pid file is removed by a server that ends in good order.
+ */
+async function endOrphan(pidFile: string, time: Time, log: Log): Promise<void> {
+  const pid = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8').trim()) : Number.NaN;
+  if (!Number.isInteger(pid) || !isRedis(pid)) return;
+  log.warn({ pid }, 'the embedded Redis of an earlier process still runs; it is ended first');
+  process.kill(pid, 'SIGTERM');
+  const giveUpAt = time.monotonic() + ORPHAN_MS;
+  while (isRedis(pid)) {
+    if (time.monotonic() > giveUpAt) {
+      throw new ConfigError([
+        `an earlier Redis server (process ${pid}) still uses the data directory and does not end; end it by hand`,
+      ]);
+    }
+    await new Promise<void>((resolve) => time.after(ORPHAN_LOOK_MS, resolve));
+  }
+}
+
+/** Whether the process is a Redis or Valkey server: after a restart of the machine its number may belong to anything. */
+function isRedis(pid: number): boolean {
+  const { stdout } = existsSync('/proc/self/comm')
+    ? { stdout: readIfThere(`/proc/${pid}/comm`) }
+    : spawnSync('ps', ['-p', `${pid}`, '-o', 'comm='], { encoding: 'utf8' });
+  return /(redis|valkey)-server/.test(stdout);
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // The process is gone.
+    return '';
+  }
+}
+
 /** Goes in through standard input, so that the password stands in no list of processes. */
 function configuration(directory: string, port: number, password: string, maxBytes: number): string {
   return [
     'bind 127.0.0.1',
     `port ${port}`,
     `requirepass ${password}`,
+    `pidfile "${PID_FILE}"`,
     `dir "${directory.replace(/["\\]/g, '\\$&')}"`,
     'appendonly yes',
     'appendfsync everysec',
@@ -136,7 +178,8 @@ async function startFirst(commands: readonly string[], settings: string, time: T
 /** `undefined`: there is no such command. Errors: `ConfigError`, with what the server wrote, if it does not begin to work. */
 function start(command: string, settings: string, time: Time): Promise<ChildProcess | undefined> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, ['-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    // In a process group of its own: Ctrl-C in a terminal must reach it through `stop`, after the messages in hand were stored.
+    const child = spawn(command, ['-'], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
     let written = '';
     const fail = (why: string): void => {
       cancel();
