@@ -8,6 +8,11 @@ import { KarinDrain, KarinQueue, KarinRuntimeIdentity, SyncOnDeploy } from '../c
 
 const HANDLERS = join(__dirname, '..', 'examples', 'hello');
 
+export interface ExampleStackProps extends StackProps {
+  /** Name of the secret with the server's admin password, if there is one already. By default one is generated. */
+  readonly adminSecretName?: string;
+}
+
 /**
  * Everything Karin needs in AWS, in one stack: the identity and the admin password of the server, a queue with its dead-letter queue,
  * consumer and producer, and the sync of each later deployment.
@@ -15,7 +20,7 @@ const HANDLERS = join(__dirname, '..', 'examples', 'hello');
  * The first deployment comes before the server, whose key and password it creates; its sync then only says that nobody answered.
  */
 export class ExampleStack extends Stack {
-  constructor(scope: Construct, id: string, props?: StackProps) {
+  constructor(scope: Construct, id: string, props: ExampleStackProps = {}) {
     super(scope, id, props);
 
     const runtime = KarinRuntimeIdentity.user(this, 'Runtime', {
@@ -23,10 +28,7 @@ export class ExampleStack extends Stack {
       functionUrls: true,
       drain: KarinDrain.BOTH,
     });
-    const adminPassword = new secretsmanager.Secret(this, 'AdminPassword', {
-      description: 'KARIN_ADMIN_PASSWORD of the Karin server',
-      generateSecretString: { passwordLength: 40, excludePunctuation: true },
-    });
+    const adminPassword = this.adminPassword(props.adminSecretName);
 
     const consumer = new NodejsFunction(this, 'Consumer', {
       entry: join(HANDLERS, 'consumer.ts'),
@@ -55,10 +57,9 @@ export class ExampleStack extends Stack {
     jobs.bindEnvironment(producer);
     const url = producer.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
 
-    // The cast is for `exactOptionalPropertyTypes`, for which aws-cdk-lib is not written; without that option it is not needed.
-    const sync = new SyncOnDeploy(this, 'Sync', { credential: adminPassword as secretsmanager.ISecret });
+    const sync = new SyncOnDeploy(this, 'Sync', { credential: adminPassword });
 
-    new CfnOutput(this, 'ProducerUrl', { value: url.url });
+    new CfnOutput(this, 'TryIt', { value: `curl ${url.url}` });
     new CfnOutput(this, 'RuntimeCredentials', {
       value: runtime.credentials?.secretArn ?? '',
       description: 'Secret with the access key of the Karin server',
@@ -77,15 +78,25 @@ export class ExampleStack extends Stack {
       'AwsSolutions-SMG4':
         'The key is rotated by raising keySerial, because the server must be restarted with it then.',
     });
-    acknowledge(adminPassword, {
-      'AwsSolutions-SMG4': 'The password is configuration of the server, which a rotation function cannot change.',
-    });
     for (const construct of [consumer, producer, sync]) {
       acknowledge(construct, {
         'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]':
           'The policy only lets a function write its own logs.',
       });
     }
+  }
+
+  private adminPassword(existing: string | undefined): secretsmanager.ISecret {
+    if (existing !== undefined) return secretsmanager.Secret.fromSecretNameV2(this, 'AdminPassword', existing);
+    const secret = new secretsmanager.Secret(this, 'AdminPassword', {
+      description: 'KARIN_ADMIN_PASSWORD of the Karin server',
+      generateSecretString: { passwordLength: 40, excludePunctuation: true },
+    });
+    acknowledge(secret, {
+      'AwsSolutions-SMG4': 'The password is configuration of the server, which a rotation function cannot change.',
+    });
+    // The cast is for `exactOptionalPropertyTypes`, for which aws-cdk-lib is not written; without that option it is not needed.
+    return secret as secretsmanager.ISecret;
   }
 }
 

@@ -33,6 +33,6 @@ export class HelloStack extends Stack {
     jobs.bindEnvironment(producer);
     const url = producer.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
 
-    new CfnOutput(this, 'ProducerUrl', { value: url.url });
+    new CfnOutput(this, 'TryIt', { value: `curl ${url.url}` });
   }
 }
