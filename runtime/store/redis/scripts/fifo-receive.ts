@@ -13,7 +13,7 @@ import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * Returns: all messages of the queue; ms until the next group other than those leased from may be served, or -1;
  * then for each leased message: id, value (sent time and record), receive count, first received ms, group, sequence number.
  *
- * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 4 if no group may be served (ZCARD); 10 with messages of one group (EXISTS, ZRANGE, HMGET, HMGET, ZADD, HSET, HSET);
+ * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 4 if no group may be served (ZCARD); 11 with messages of one group (EXISTS, ZRANGE, HMGET, HMGET, ZADD, HSET, HSET);
  * +1 ZRANGE for each further group; +1 ZMSCORE for each group while the queue has delays; +1 HMGET for each 32 records after the first 32.
  */
 export const FIFO_RECEIVE = script(

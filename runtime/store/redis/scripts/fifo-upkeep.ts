@@ -71,6 +71,7 @@ local function trimGroup(group)
         table.insert(ids, pageIds[i])
       end
     end
+    if #page < 32 then return end
     after = page[#page]
   until examined >= 500 or bytes > 8388608
 end

@@ -13,7 +13,8 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * Returns: ms until the new head is due or -1 if the head was not lowered; then the sent time of each message.
  *
  * Commands: 5 (EVALSHA, TIME, ZRANGE, HSETNX, ZADD); several messages: 6 (HMGET and HSET for the HSETNX), whatever their number.
- * +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; +1 with an id already stored, +2 if it is sent alone.
+ * +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history.
+ * An id already stored, alone: 6 (HGET and ZRANGE for the ZADD); among others: +1 ZRANGE.
  */
 export const SEND = script(
   '',

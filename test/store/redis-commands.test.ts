@@ -1,0 +1,415 @@
+/** What calls cost in commands, those inside scripts counted, as the headers of the scripts say; and what messages cost in memory. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
+import type { LeasedEntry, NewEntry, StoredQueue } from '../../runtime/store/store.ts';
+import { systemRandomness, systemTime } from '../../runtime/time.ts';
+import { entry, newQueue } from '../contract/store-contract.ts';
+import { ManualTime } from '../support/manual-time.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+const time = new ManualTime();
+let server: RedisServer;
+let admin: Redis;
+let store: RedisStore;
+
+beforeAll(async () => {
+  server = await RedisServer.start();
+  admin = new Redis(server.url);
+  store = await RedisStore.open({
+    urls: [server.url],
+    instanceId: 'counted',
+    time: systemTime,
+    randomness: systemRandomness,
+    clock: () => time.now(),
+  });
+});
+afterAll(async () => {
+  await store.close();
+  admin.disconnect();
+  await server.stop();
+});
+
+/** The commands that the server runs during `act`, by name, in alphabetical order. */
+async function commandsOf(act: () => Promise<unknown>, observer: Redis = admin): Promise<string[]> {
+  await observer.config('RESETSTAT');
+  await act();
+  const stats = await observer.info('commandstats');
+  return [...stats.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)]
+    .flatMap(([, name = '', calls]) => Array.from({ length: Number(calls) }, () => name))
+    .filter((name) => name !== 'config|resetstat')
+    .sort();
+}
+
+/** The injected clock saves the TIME that production needs: it is added to what every script with a clock costs. */
+function scripted(commands: string): string[] {
+  return ['evalsha', ...commands.split(' ')].sort();
+}
+
+interface Case {
+  readonly name: string;
+  readonly fifo?: boolean;
+  /** What is there before; its result is handed to `act`. */
+  readonly before?: (queue: StoredQueue) => Promise<LeasedEntry[]>;
+  readonly act: (queue: StoredQueue, leased: LeasedEntry[]) => Promise<unknown>;
+  readonly commands: string[];
+}
+
+const many = (count: number, overrides: Partial<NewEntry> = {}): NewEntry[] =>
+  Array.from({ length: count }, () => entry(overrides));
+
+const send = async (queue: StoredQueue, entries: NewEntry[]): Promise<LeasedEntry[]> => {
+  await store.send(queue, entries);
+  return [];
+};
+
+const receive = async (queue: StoredQueue, maxMessages: number): Promise<LeasedEntry[]> => {
+  const { leased } = await store.receive(queue, { maxMessages, maxBytes: 1_000_000, leaseMs: 1_000 });
+  return [...leased];
+};
+
+const leased =
+  (sent: () => NewEntry[], maxMessages = 500) =>
+  async (queue: StoredQueue): Promise<LeasedEntry[]> => {
+    await store.send(queue, sent());
+    return receive(queue, maxMessages);
+  };
+
+const inA = (count: number): NewEntry[] => many(count, { group: 'a' });
+
+const REPEATED = entry({ group: 'a' });
+
+const CASES: readonly Case[] = [
+  {
+    name: 'send: one, to an empty queue',
+    act: (queue) => send(queue, many(1)),
+    commands: scripted('zrange hsetnx zadd publish'),
+  },
+  {
+    name: 'send: one, behind others',
+    before: (queue) => send(queue, many(1)),
+    act: (queue) => send(queue, many(1)),
+    commands: scripted('zrange hsetnx zadd'),
+  },
+  {
+    name: 'send: 500, behind others',
+    before: (queue) => send(queue, many(1)),
+    act: (queue) => send(queue, many(500)),
+    commands: scripted('zrange hmget hset zadd'),
+  },
+  {
+    name: 'send: with a delay',
+    before: (queue) => send(queue, many(1)),
+    act: (queue) => send(queue, many(1, { delayMs: 50 })),
+    commands: scripted('zrange hsetnx zadd zrange zadd'),
+  },
+  {
+    name: 'send: what is there already',
+    before: (queue) => send(queue, [REPEATED]),
+    act: (queue) => send(queue, [REPEATED]),
+    commands: scripted('zrange hsetnx hget zrange'),
+  },
+  {
+    name: 'send: what is there already, among others',
+    before: (queue) => send(queue, [REPEATED]),
+    act: (queue) => send(queue, [REPEATED, entry()]),
+    commands: scripted('zrange hmget hset zadd zrange'),
+  },
+  { name: 'receive: nothing there', act: (queue) => receive(queue, 10), commands: scripted('zrange') },
+  {
+    name: 'receive: all that is there',
+    before: (queue) => send(queue, many(10)),
+    act: (queue) => receive(queue, 10),
+    commands: scripted('zrange hmget hmget zadd hset'),
+  },
+  {
+    name: 'receive: some of more',
+    before: (queue) => send(queue, many(11)),
+    act: (queue) => receive(queue, 10),
+    commands: scripted('zrange zcard hmget hmget zadd hset'),
+  },
+  {
+    name: 'receive: with groups',
+    before: (queue) => send(queue, inA(11)),
+    act: (queue) => receive(queue, 10),
+    commands: scripted('zrange zcard zrange hmget hmget zadd hset'),
+  },
+  {
+    name: 'receive: 500',
+    before: (queue) => send(queue, many(500)),
+    act: (queue) => receive(queue, 500),
+    commands: scripted(`zrange ${'hmget '.repeat(16)}hmget zadd hset`),
+  },
+  {
+    name: 'delete',
+    before: leased(() => many(10)),
+    act: (queue, held) => store.delete(queue, held),
+    commands: scripted('hmget zrem hdel hdel zrange'),
+  },
+  {
+    name: 'delete: what is gone',
+    act: (queue) => store.delete(queue, [{ id: entry().id, receiveCount: 1 }]),
+    commands: scripted('hmget hexists zrange'),
+  },
+  {
+    name: 'change visibility',
+    before: leased(() => many(10)),
+    act: (queue, held) =>
+      store.changeVisibility(
+        queue,
+        held.map((one) => ({ ...one, leaseMs: 5_000 })),
+      ),
+    commands: scripted('hmget zrange zadd zrange'),
+  },
+  {
+    name: 'release',
+    before: leased(() => many(10)),
+    act: (queue, held) => store.release(queue, held),
+    commands: scripted('hmget zrange zadd hdel zrange publish'),
+  },
+  { name: 'peek: an empty queue', act: (queue) => store.peek(queue), commands: ['exists'] },
+  {
+    name: 'peek',
+    before: (queue) => send(queue, many(1)),
+    act: (queue) => store.peek(queue),
+    commands: ['exists', ...scripted('zrange')].sort(),
+  },
+  { name: 'depth', act: (queue) => store.depth(queue), commands: scripted('zcard zcount zcount') },
+  { name: 'trim: an empty queue', act: (queue) => store.trim(queue, 0, 10), commands: scripted('zrange zrange') },
+  {
+    name: 'trim',
+    before: async (queue) => {
+      await send(queue, many(3));
+      time.advance(1);
+      return [];
+    },
+    act: (queue) => store.trim(queue, 0, 10),
+    commands: scripted('zrange zrem hdel hdel zrem zrange'),
+  },
+  { name: 'purge', act: (queue) => store.purge(queue), commands: ['unlink'] },
+  {
+    name: 'FIFO send: one with a deduplication id, to an empty queue',
+    fifo: true,
+    act: (queue) => send(queue, many(1, { group: 'a', deduplicationKey: 'k' })),
+    commands: scripted('zrange hmget incrby set hset zadd zadd zrange publish'),
+  },
+  {
+    name: 'FIFO send: what is there already',
+    fifo: true,
+    before: (queue) => send(queue, [REPEATED]),
+    act: (queue) => send(queue, [REPEATED]),
+    commands: scripted('zrange hmget incrby zrange zrange'),
+  },
+  {
+    name: 'FIFO send: a duplicate',
+    fifo: true,
+    before: (queue) => send(queue, many(1, { group: 'a', deduplicationKey: 'k' })),
+    act: (queue) => send(queue, many(1, { group: 'a', deduplicationKey: 'k' })),
+    commands: scripted('zrange hmget incrby set'),
+  },
+  {
+    name: 'FIFO send: 500, behind others',
+    fifo: true,
+    before: (queue) => send(queue, inA(1)),
+    act: (queue) => send(queue, inA(500)),
+    commands: scripted('zrange hmget incrby hset zadd zadd'),
+  },
+  { name: 'FIFO receive: nothing there', fifo: true, act: (queue) => receive(queue, 10), commands: scripted('zrange') },
+  {
+    name: 'FIFO receive: all locked',
+    fifo: true,
+    before: leased(() => inA(2), 1),
+    act: (queue) => receive(queue, 10),
+    commands: scripted('zrange zcard'),
+  },
+  {
+    name: 'FIFO receive: one group',
+    fifo: true,
+    before: (queue) => send(queue, inA(10)),
+    act: (queue) => receive(queue, 10),
+    commands: scripted('zrange zcard exists zrange hmget hmget zadd hset hset'),
+  },
+  {
+    name: 'FIFO receive: three groups',
+    fifo: true,
+    before: (queue) => send(queue, [...inA(2), ...many(2, { group: 'b' }), ...many(2, { group: 'c' })]),
+    act: (queue) => receive(queue, 10),
+    commands: scripted('zrange zcard exists zrange zrange zrange hmget hmget zadd hset hset'),
+  },
+  {
+    name: 'FIFO delete: others of the group wait',
+    fifo: true,
+    before: leased(() => inA(3), 2),
+    act: (queue, held) => store.delete(queue, held),
+    commands: scripted('hmget hmget zrem hdel hdel zrange zrange zmscore hdel zadd publish zrange'),
+  },
+  {
+    name: 'FIFO delete: the last of the group',
+    fifo: true,
+    before: leased(() => inA(2)),
+    act: (queue, held) => store.delete(queue, held),
+    commands: scripted('hmget hmget zrem hdel hdel zrange zrange hdel zrem zrange'),
+  },
+  {
+    name: 'FIFO change visibility',
+    fifo: true,
+    before: leased(() => inA(2)),
+    act: (queue, held) =>
+      store.changeVisibility(
+        queue,
+        held.map((one) => ({ ...one, leaseMs: 5_000 })),
+      ),
+    commands: scripted('hmget hmget zrange hset zadd zrange'),
+  },
+  {
+    name: 'FIFO release',
+    fifo: true,
+    before: leased(() => inA(2)),
+    act: (queue, held) => store.release(queue, held),
+    commands: scripted('hmget hmget hdel zrange zrange zmscore hdel zadd publish zrange'),
+  },
+  {
+    name: 'FIFO depth',
+    fifo: true,
+    act: (queue) => store.depth(queue),
+    commands: scripted('zcard zcount hvals'),
+  },
+  {
+    name: 'FIFO trim',
+    fifo: true,
+    before: async (queue) => {
+      await send(queue, inA(3));
+      time.advance(1);
+      return [];
+    },
+    act: (queue) => store.trim(queue, 0, 10),
+    commands: scripted('zrange hmget zrange zmscore hmget zrem hdel hdel zrem zrange hdel zrem zrange'),
+  },
+  {
+    name: 'a document: write',
+    act: (queue) => store.documents.put(queue.key, 'value', null),
+    commands: scripted('hget hset publish'),
+  },
+  { name: 'a document: read', act: (queue) => store.documents.get(queue.key), commands: ['hget'] },
+  { name: 'documents: list', act: () => store.documents.list(''), commands: ['hkeys', 'hmget'] },
+  {
+    name: 'a slot: take',
+    act: (queue) => store.slots.take(queue.key, 'holder', 1, 1_000),
+    commands: scripted('zremrangebyscore zscore zcard zadd'),
+  },
+  {
+    name: 'a slot: free a full set',
+    before: async (queue) => {
+      await store.slots.take(queue.key, 'holder', 1, 1_000);
+      return [];
+    },
+    act: (queue) => store.slots.free(queue.key, 'holder', 1),
+    commands: scripted('zremrangebyscore zcard zrem publish'),
+  },
+];
+
+describe('commands that a call costs, beside TIME', () => {
+  for (const { name, fifo = false, before, act, commands } of CASES) {
+    it(name, async () => {
+      // The first round loads the scripts.
+      for (const measured of [false, true]) {
+        const queue = newQueue(fifo);
+        const held = (await before?.(queue)) ?? [];
+        const counted = await commandsOf(() => act(queue, held));
+        if (measured) expect(counted).toEqual(commands);
+      }
+    });
+  }
+});
+
+describe('a store alone on a server', () => {
+  let lonely: RedisServer;
+  let itsAdmin: Redis;
+  let itsStore: RedisStore;
+  const itsTime = new ManualTime();
+
+  beforeAll(async () => {
+    lonely = await RedisServer.start();
+    itsAdmin = new Redis(lonely.url);
+    itsStore = await RedisStore.open({
+      urls: [lonely.url],
+      instanceId: 'alone',
+      time: itsTime,
+      randomness: systemRandomness,
+    });
+    await settled('start');
+  });
+  afterAll(async () => {
+    await itsStore.close();
+    itsAdmin.disconnect();
+    await lonely.stop();
+  });
+
+  /** Publishes something and waits until the store has heard it, and so everything that was published before. */
+  const settled = async (name: string): Promise<void> => {
+    const heard = new Promise<void>((resolve) => {
+      const stop = itsStore.subscribe((signal) => {
+        if (signal.kind !== 'document' || signal.name !== name) return;
+        stop();
+        resolve();
+      });
+    });
+    await itsAdmin.publish('karin:signals', `d${name}`);
+    await heard;
+  };
+
+  it('takes the time of the server, with one command', async () => {
+    const queue = newQueue(false);
+    await itsStore.depth(queue);
+    const commands = await commandsOf(() => itsStore.depth(queue), itsAdmin);
+    expect(commands).toEqual(['evalsha', 'time', 'zcard', 'zcount', 'zcount']);
+  });
+
+  it('sends one canary every ten minutes while it is idle, and nothing else', async () => {
+    const commands = await commandsOf(async () => {
+      for (let tick = 0; tick < 144; tick += 1) {
+        itsTime.advance(600_000);
+        await settled(`tick ${tick}`);
+      }
+    }, itsAdmin);
+    const [canaries, ours] = [144, 144];
+    expect(commands).toEqual(Array.from({ length: canaries + ours }, () => 'publish'));
+  });
+
+  it('does not ask Redis how it is more than once while nothing happens', async () => {
+    await itsStore.peek(newQueue(false));
+    const commands = await commandsOf(async () => {
+      for (let probe = 0; probe < 5; probe += 1) await itsStore.health();
+    }, itsAdmin);
+    expect(commands).toEqual(['info']);
+  });
+});
+
+describe('memory', () => {
+  const MESSAGES = 20_000;
+  const RECORD_BYTES = 300;
+
+  const bytesPerMessage = async (fifo: boolean): Promise<number> => {
+    const used = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await admin.info('memory'))?.[1]);
+    const before = await used();
+    const queue = newQueue(fifo);
+    for (let sent = 0; sent < MESSAGES; sent += 500) {
+      const batch = many(500, { record: Buffer.alloc(RECORD_BYTES, 'x') });
+      await store.send(
+        queue,
+        fifo ? batch.map((one, index) => ({ ...one, group: `group${(sent + index) % 1_000}` })) : batch,
+      );
+    }
+    const after = await used();
+    await store.purge(queue);
+    return (after - before) / MESSAGES;
+  };
+
+  it('takes no more than 250 bytes for a message beside its record', async () => {
+    expect((await bytesPerMessage(false)) - RECORD_BYTES).toBeLessThanOrEqual(250);
+  });
+
+  it('takes no more than 250 bytes for a FIFO message beside its record and group', async () => {
+    expect((await bytesPerMessage(true)) - RECORD_BYTES - 'group500'.length).toBeLessThanOrEqual(250);
+  });
+});
