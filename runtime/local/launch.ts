@@ -1,0 +1,130 @@
+/**
+ * From a function of a template to a process that can be started: its code unpacked, its handler found, TypeScript bundled.
+ *
+ * @module
+ */
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { CodeLocation, TemplateFunction } from '../lambda/discovery/template/model.ts';
+import { bundleHandler } from './bundle.ts';
+import { functionEnvironment, type SharedEnvironment } from './function-environment.ts';
+import { unzip } from './unzip.ts';
+import type { Launch } from './worker.ts';
+
+/** TypeScript first: where both lie side by side, the JavaScript is what an earlier build left. */
+const NODE_SOURCES = ['.ts', '.mts', '.cts', '.tsx'];
+const NODE_FILES = [...NODE_SOURCES, '.js', '.mjs', '.cjs'];
+
+const NODE_BOOTSTRAP = fileURLToPath(new URL('./bootstrap/node.mjs', import.meta.url));
+const PYTHON_BOOTSTRAP = fileURLToPath(new URL('./bootstrap/python.py', import.meta.url));
+
+type Family = 'node' | 'python' | 'provided';
+
+/** Why this machine cannot run the function, as a sentence for its developer; `undefined`: it can. */
+export function unusable(fn: TemplateFunction, path: string = process.env['PATH'] ?? ''): string | undefined {
+  const because = (reason: string): string => `the function ${fn.name} cannot be run on this machine: ${reason}`;
+  if (fn.code.kind === 'absent') return because(fn.code.reason);
+  if (fn.runtime === undefined) return because('it has no runtime, as container images have none');
+  const family = familyOf(fn.runtime);
+  if (family === undefined) {
+    return because(`its runtime is ${fn.runtime}; only nodejs*, python3.* and provided.* run outside AWS`);
+  }
+  if (family === 'python' && programOnPath('python3', path) === undefined) {
+    return because(`its runtime is ${fn.runtime}, and there is no python3 on the PATH`);
+  }
+  if (family === 'provided' && fn.code.kind === 'folder' && handlerFile(fn, fn.code.path) === undefined) {
+    if (fn.code.packaged === undefined) return because(`there is no executable file 'bootstrap' in ${fn.code.path}`);
+  }
+  return undefined;
+}
+
+/** Prepares the function; `folder` is its own place for what has to be made. Errors: `BundleError`, `UnzipError`. */
+export async function prepareLaunch(fn: TemplateFunction, shared: SharedEnvironment, folder: string): Promise<Launch> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const taskRoot = await codeFolder(fn, fn.code, join(folder, 'code'));
+  const layers = await Promise.all(
+    fn.layers.map((layer, index) => codeFolder(fn, layer, join(folder, `layer-${index}`))),
+  );
+  const environment = functionEnvironment(fn, shared, taskRoot, layers);
+  const handler = handlerFile(fn, taskRoot);
+  const launch = { cwd: taskRoot, timeoutSeconds: fn.timeoutSeconds };
+  switch (familyOf(fn.runtime ?? '')) {
+    case 'node': {
+      const isSource = NODE_SOURCES.some((extension) => handler?.endsWith(extension));
+      const file = handler !== undefined && isSource ? await bundleHandler(handler, folder) : handler;
+      return {
+        ...launch,
+        command: process.execPath,
+        args: ['--enable-source-maps', `--max-old-space-size=${fn.memoryMegabytes}`, NODE_BOOTSTRAP],
+        environment: { ...environment, KARIN_HANDLER_FILE: file ?? '' },
+      };
+    }
+    case 'python':
+      return { ...launch, command: 'python3', args: [PYTHON_BOOTSTRAP], environment };
+    default:
+      return { ...launch, command: join(taskRoot, 'bootstrap'), args: [], environment };
+  }
+}
+
+function familyOf(runtime: string): Family | undefined {
+  if (runtime.startsWith('nodejs')) return 'node';
+  if (runtime.startsWith('python3')) return 'python';
+  return runtime.startsWith('provided') ? 'provided' : undefined;
+}
+
+/** The folder with the code, made if it is packed. */
+async function codeFolder(fn: TemplateFunction, code: CodeLocation, made: string): Promise<string> {
+  switch (code.kind) {
+    case 'folder':
+      if (code.packaged === undefined || handlerFile(fn, code.path) !== undefined) return code.path;
+      await unzip(code.packaged, made);
+      return made;
+    case 'zip':
+      await unzip(code.path, made);
+      return made;
+    case 'inline': {
+      await mkdir(made, { recursive: true });
+      const extension = familyOf(fn.runtime ?? '') === 'python' ? 'py' : 'js';
+      await writeFile(join(made, `index.${extension}`), code.text);
+      return made;
+    }
+    case 'absent':
+      throw new Error(`the code of ${fn.name} is not on this machine: ${code.reason}`);
+  }
+}
+
+/** The file that holds the handler; `undefined`: there is none. */
+function handlerFile(fn: TemplateFunction, folder: string): string | undefined {
+  const base = join(folder, fn.handler.replace(/^(.*?)(\.[^/]*)$/, '$1'));
+  switch (familyOf(fn.runtime ?? '')) {
+    case 'node':
+      return NODE_FILES.map((extension) => base + extension).find((file) => existsSync(file));
+    case 'python': {
+      const module = join(folder, fn.handler.replace(/\.[^.]*$/, '').replaceAll('.', '/'));
+      return [`${module}.py`, join(module, '__init__.py')].find((file) => existsSync(file));
+    }
+    default:
+      return isExecutable(join(folder, 'bootstrap')) ? join(folder, 'bootstrap') : undefined;
+  }
+}
+
+function isExecutable(file: string): boolean {
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return false;
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The first program of this name on a PATH. */
+function programOnPath(name: string, path: string): string | undefined {
+  return path
+    .split(delimiter)
+    .map((folder) => join(folder, process.platform === 'win32' ? `${name}.exe` : name))
+    .find(isExecutable);
+}

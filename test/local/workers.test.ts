@@ -1,0 +1,287 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { unusable } from '../../runtime/local/launch.ts';
+import { systemTime, type Time } from '../../runtime/time.ts';
+import { ScratchLambda } from './scratch-lambda.ts';
+
+/** Handlers call it and wait until the test lets them go on. */
+class Gate {
+  readonly #server: Server;
+  readonly #waiting: (() => void)[] = [];
+  #arrived = 0;
+  #wanted: { readonly count: number; readonly resolve: () => void } | undefined;
+
+  constructor() {
+    this.#server = createServer((_, response) => {
+      this.#waiting.push(() => response.end());
+      this.#arrived += 1;
+      if (this.#wanted !== undefined && this.#arrived >= this.#wanted.count) this.#wanted.resolve();
+    });
+  }
+
+  async open(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    // Listening on a TCP port: the address is never the name of a pipe.
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
+  }
+
+  /** Resolves once `count` handlers have arrived in all. */
+  arrived(count: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wanted = { count, resolve };
+      if (this.#arrived >= count) resolve();
+    });
+  }
+
+  release(): void {
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  close(): void {
+    this.release();
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
+describe('execution environments', () => {
+  let scratch: ScratchLambda;
+  let gate: Gate;
+
+  beforeEach(() => {
+    scratch = new ScratchLambda();
+    gate = new Gate();
+  });
+  afterEach(async () => {
+    gate.close();
+    await scratch.stop();
+  });
+
+  const COUNTING = 'let runs = 0; exports.handler = async () => { runs += 1; return { pid: process.pid, runs }; };';
+
+  it('are used again', async () => {
+    await scratch.start();
+    scratch.write('index.js', COUNTING);
+    scratch.apply([scratch.define()]);
+    const first = await scratch.invoke('fn');
+    const second = await scratch.invoke('fn');
+    expect(first.value).toMatchObject({ runs: 1 });
+    expect(second.value).toEqual({ ...Object(first.value), runs: 2 });
+  });
+
+  it('run side by side when several events come at once', async () => {
+    await scratch.start();
+    const url = await gate.open();
+    scratch.write('index.js', `exports.handler = async () => { await fetch('${url}'); return process.pid; };`);
+    scratch.apply([scratch.define()]);
+    const runs = [scratch.invoke('fn'), scratch.invoke('fn'), scratch.invoke('fn')];
+    await gate.arrived(3);
+    gate.release();
+    const pids = (await Promise.all(runs)).map(({ value }) => value);
+    expect(new Set(pids).size).toBe(3);
+  });
+
+  it('are no more than the function reserves', async () => {
+    await scratch.start();
+    const url = await gate.open();
+    scratch.write('index.js', `exports.handler = async () => { await fetch('${url}'); };`);
+    scratch.apply([scratch.define({ reservedConcurrency: 1 })]);
+    const running = scratch.invoke('fn');
+    await gate.arrived(1);
+    await expect(scratch.invoke('fn')).rejects.toMatchObject({
+      name: 'TooManyRequestsException',
+      Reason: 'ReservedFunctionConcurrentInvocationLimitExceeded',
+      $metadata: { httpStatusCode: 429 },
+    });
+    gate.release();
+    await running;
+  });
+
+  it('are no more than the machine may have, and an idle one makes room', async () => {
+    await scratch.start({ maxWorkers: 1 });
+    const url = await gate.open();
+    scratch.write(
+      'index.js',
+      `exports.handler = async (event) => { if (event.wait) await fetch('${url}'); return 1; };`,
+    );
+    scratch.apply([scratch.define({ name: 'one' }), scratch.define({ name: 'two' })]);
+    expect((await scratch.invoke('one')).value).toBe(1);
+    const running = scratch.invoke('two', { wait: true });
+    await gate.arrived(1);
+    await expect(scratch.invoke('one')).rejects.toMatchObject({ Reason: 'ConcurrentInvocationLimitExceeded' });
+    gate.release();
+    await running;
+  });
+
+  it('are stopped after five idle minutes', async () => {
+    const idle: (() => void)[] = [];
+    const time: Time = {
+      ...systemTime,
+      after: (delayMs, run) => {
+        if (delayMs !== 300_000) return systemTime.after(delayMs, run);
+        idle.push(run);
+        return () => {};
+      },
+    };
+    await scratch.start({ time });
+    scratch.write('index.js', COUNTING);
+    scratch.apply([scratch.define()]);
+    const first = await scratch.invoke('fn');
+    expect(idle).toHaveLength(1);
+    idle[0]?.();
+    const second = await scratch.invoke('fn');
+    expect(second.value).toMatchObject({ runs: 1 });
+    expect(second.value).not.toEqual(first.value);
+  });
+
+  it('take up changed code after a reload, and changed settings after the template did', async () => {
+    await scratch.start();
+    scratch.write('index.ts', 'export const handler = async () => ({ version: 1, greeting: process.env.GREETING });');
+    scratch.apply([scratch.define()]);
+    expect((await scratch.invoke('fn')).value).toEqual({ version: 1 });
+    scratch.write('index.ts', 'export const handler = async () => ({ version: 2, greeting: process.env.GREETING });');
+    scratch.lambda.reload();
+    expect((await scratch.invoke('fn')).value).toEqual({ version: 2 });
+    scratch.apply([scratch.define({ environment: { GREETING: 'hello' } })]);
+    expect((await scratch.invoke('fn')).value).toEqual({ version: 2, greeting: 'hello' });
+  });
+
+  it('finish what they began when the code changes under them', async () => {
+    await scratch.start();
+    const url = await gate.open();
+    scratch.write('index.js', `exports.handler = async () => { await fetch('${url}'); return 'old'; };`);
+    scratch.apply([scratch.define()]);
+    const running = scratch.invoke('fn');
+    await gate.arrived(1);
+    scratch.write('index.js', "exports.handler = async () => 'new';");
+    scratch.lambda.reload();
+    expect((await scratch.invoke('fn')).value).toBe('new');
+    gate.release();
+    expect((await running).value).toBe('old');
+    expect((await scratch.invoke('fn')).value).toBe('new');
+  });
+
+  it('are not shown functions that the template does not have any more', async () => {
+    await scratch.start();
+    scratch.write('index.js', COUNTING);
+    scratch.apply([scratch.define()]);
+    await scratch.invoke('fn');
+    scratch.apply([]);
+    await expect(scratch.invoke('fn')).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+  });
+
+  describe('of other languages', () => {
+    const BOOTSTRAP = `#!/bin/sh
+set -eu
+api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
+while true; do
+  event=$(curl -sS -D "$LAMBDA_TASK_ROOT/head" "$api/invocation/next")
+  id=$(tr -d '\\r' < "$LAMBDA_TASK_ROOT/head" | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: //p')
+  echo "handling for $GREETING"
+  case "$event" in
+    *fail*) curl -sS -o /dev/null -d '{"errorType":"Custom","errorMessage":"as asked"}' "$api/invocation/$id/error" ;;
+    *) curl -sS -o /dev/null -d "{\\"got\\":$event,\\"handler\\":\\"$_HANDLER\\"}" "$api/invocation/$id/response" ;;
+  esac
+done
+`;
+    const provided = { runtime: 'provided.al2023', handler: 'anything', environment: { GREETING: 'you' } };
+
+    it('run their own bootstrap', async () => {
+      await scratch.start();
+      scratch.write('bootstrap', BOOTSTRAP, 0o755);
+      scratch.apply([scratch.define(provided)]);
+      expect((await scratch.invoke('fn', { a: 1 })).value).toEqual({ got: { a: 1 }, handler: 'anything' });
+      const failed = await scratch.invoke('fn', { fail: true });
+      expect(failed.answer.FunctionError).toBe('Unhandled');
+      expect(failed.value).toEqual({ errorType: 'Custom', errorMessage: 'as asked' });
+      await scratch.printed('handling for you');
+    });
+
+    it('are unpacked from a zip file, executable as they were', async () => {
+      await scratch.start();
+      scratch.write('package/bootstrap', BOOTSTRAP, 0o755);
+      const script = 'import shutil,sys; shutil.make_archive(sys.argv[1], "zip", sys.argv[2])';
+      execFileSync('python3', ['-c', script, join(scratch.folder, 'code'), join(scratch.folder, 'package')]);
+      scratch.apply([scratch.define({ ...provided, code: { kind: 'zip', path: join(scratch.folder, 'code.zip') } })]);
+      expect((await scratch.invoke('fn', { a: 1 })).value).toMatchObject({ got: { a: 1 } });
+    });
+
+    it('report a bootstrap that cannot be started', async () => {
+      await scratch.start();
+      scratch.write('bootstrap', '#!/nowhere/at-all\n', 0o755);
+      scratch.apply([scratch.define(provided)]);
+      const { answer, value } = await scratch.invoke('fn');
+      expect(answer.FunctionError).toBe('Unhandled');
+      expect(value).toMatchObject({
+        errorType: 'Runtime.InvalidEntrypoint',
+        errorMessage: expect.stringContaining('bootstrap'),
+      });
+    });
+
+    it('report a bootstrap that ends at once', async () => {
+      await scratch.start();
+      scratch.write('bootstrap', '#!/bin/sh\nexit 5\n', 0o755);
+      scratch.apply([scratch.define(provided)]);
+      expect((await scratch.invoke('fn')).value).toMatchObject({
+        errorType: 'Runtime.ExitError',
+        errorMessage: expect.stringContaining('exit status 5'),
+      });
+    });
+
+    it('include Python', async () => {
+      await scratch.start();
+      scratch.write(
+        'jobs/work.py',
+        [
+          'import os',
+          'def handler(event, context):',
+          '    print("python says", event.get("a"))',
+          '    if event.get("fail"): raise ValueError("as asked")',
+          '    if event.get("exit"): os._exit(4)',
+          '    return {"name": context.function_name, "arn": context.invoked_function_arn, "left": context.get_remaining_time_in_millis() > 0}',
+        ].join('\n'),
+      );
+      scratch.apply([scratch.define({ runtime: 'python3.12', handler: 'jobs/work.handler' })]);
+      const { value } = await scratch.invoke('fn', { a: 1 });
+      expect(value).toEqual({ name: 'fn', arn: scratch.define().arn, left: true });
+      await scratch.printed('[fn] python says 1');
+      expect((await scratch.invoke('fn', { fail: true })).value).toMatchObject({
+        errorType: 'ValueError',
+        errorMessage: 'as asked',
+        stackTrace: [expect.stringContaining('work.py')],
+      });
+      expect((await scratch.invoke('fn', { exit: true })).value).toMatchObject({ errorType: 'Runtime.ExitError' });
+      scratch.apply([scratch.define({ runtime: 'python3.12', handler: 'jobs/work.nothing' })]);
+      expect((await scratch.invoke('fn')).value).toMatchObject({ errorType: 'Runtime.HandlerNotFound' });
+      scratch.apply([scratch.define({ runtime: 'python3.12', handler: 'gone.handler' })]);
+      expect((await scratch.invoke('fn')).value).toMatchObject({ errorType: 'Runtime.ImportModuleError' });
+    });
+
+    it('are told to be unusable, with the reason, where this machine cannot run them', () => {
+      expect(unusable(scratch.define({ runtime: 'java21' }))).toMatch(/fn cannot be run .* java21; only nodejs/);
+      expect(unusable(scratch.define({ runtime: 'python3.12' }), '/nowhere')).toContain('no python3 on the PATH');
+      expect(unusable(scratch.define(provided))).toContain("no executable file 'bootstrap'");
+      expect(unusable(scratch.define({ code: { kind: 'absent', reason: 'it is on the moon' } }))).toContain(
+        'on the moon',
+      );
+      const { runtime: _, ...image } = scratch.define();
+      expect(unusable(image)).toContain('container images');
+      writeFileSync(join(scratch.folder, 'bootstrap'), '');
+      expect(unusable(scratch.define(provided))).toContain("no executable file 'bootstrap'");
+      expect(unusable(scratch.define())).toBeUndefined();
+    });
+  });
+
+  it('leave nothing outside their own folder', async () => {
+    await scratch.start();
+    scratch.write('src/index.ts', 'export const handler = async () => 1;');
+    scratch.apply([scratch.define({ handler: 'src/index.handler' })]);
+    await scratch.invoke('fn');
+    expect(existsSync(join(scratch.folder, '.karin', 'fn', 'handler.cjs'))).toBe(true);
+    expect(existsSync(join(scratch.folder, 'src', 'index.js'))).toBe(false);
+  });
+});
