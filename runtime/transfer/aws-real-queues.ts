@@ -35,6 +35,16 @@ const CONNECT_TIMEOUT_MS = 3_000;
 /** Longer than the longest long poll (20 s). */
 const REQUEST_TIMEOUT_MS = 30_000;
 
+/** What SQS answers to a whole call for the sake of what one message in it is. */
+const CONTENT_ERRORS = new Set([
+  'BatchRequestTooLong',
+  'InvalidMessageContents',
+  'InvalidParameterValue',
+  'InvalidParameterValueException',
+  'InvalidAttributeValue',
+  'SerializationException',
+]);
+
 /** Real queues of the account and region that the SDK's configuration names; other accounts of the region too, as far as they allow it. */
 export function createAwsRealQueues(options: AwsRealQueuesOptions = {}): RealQueues {
   return new AwsRealQueues(options);
@@ -48,24 +58,18 @@ class AwsRealQueues implements RealQueues {
     this.#options = options;
   }
 
-  send(queue: QueueArn, entries: readonly RealEntry[]): Promise<readonly RealSendOutcome[]> {
-    return this.#call(queue, 'sqs:SendMessage', async (sdk, client, QueueUrl) => {
-      const Entries = entries.map(sendEntry);
-      const answer = await client.send(new sdk.SendMessageBatchCommand({ QueueUrl, Entries }));
-      const sent = new Map(answer.Successful?.map((entry) => [entry.Id, entry]));
-      const failed = new Map(answer.Failed?.map((entry) => [entry.Id, entry]));
-      return Entries.map(({ Id }): RealSendOutcome => {
-        const success = sent.get(Id);
-        if (success?.MessageId !== undefined) {
-          const { MessageId: messageId, SequenceNumber: sequenceNumber } = success;
-          return { kind: 'sent', messageId, ...(sequenceNumber !== undefined && { sequenceNumber }) };
-        }
-        const failure = failed.get(Id);
-        const reason = `${failure?.Code ?? 'no answer'}: ${failure?.Message ?? 'SQS did not say why'}`;
-        const forGood = failure?.SenderFault === true && !/Throttl/i.test(failure.Code ?? '');
-        return { kind: forGood ? 'refused' : 'failed', reason };
-      });
-    });
+  async send(queue: QueueArn, entries: readonly RealEntry[]): Promise<readonly RealSendOutcome[]> {
+    try {
+      return await this.#sendTogether(queue, entries);
+    } catch (error) {
+      const { cause } = error instanceof TransferError ? error : { cause: undefined };
+      if (!(cause instanceof Error && CONTENT_ERRORS.has(cause.name))) throw error;
+      // Something in one of them made SQS refuse the whole call: alone, each is judged for itself.
+      if (entries.length === 1) return [{ kind: 'refused', reason: describeAwsError(cause) }];
+      const outcomes: RealSendOutcome[] = [];
+      for (const entry of entries) outcomes.push(...(await this.send(queue, [entry])));
+      return outcomes;
+    }
   }
 
   receive(queue: QueueArn, request: RealReceive): Promise<readonly RealMessage[]> {
@@ -121,6 +125,26 @@ class AwsRealQueues implements RealQueues {
       ({ client }) => client.destroy(),
       () => {},
     );
+  }
+
+  #sendTogether(queue: QueueArn, entries: readonly RealEntry[]): Promise<readonly RealSendOutcome[]> {
+    return this.#call(queue, 'sqs:SendMessage', async (sdk, client, QueueUrl) => {
+      const Entries = entries.map(sendEntry);
+      const answer = await client.send(new sdk.SendMessageBatchCommand({ QueueUrl, Entries }));
+      const sent = new Map(answer.Successful?.map((entry) => [entry.Id, entry]));
+      const failed = new Map(answer.Failed?.map((entry) => [entry.Id, entry]));
+      return Entries.map(({ Id }): RealSendOutcome => {
+        const success = sent.get(Id);
+        if (success?.MessageId !== undefined) {
+          const { MessageId: messageId, SequenceNumber: sequenceNumber } = success;
+          return { kind: 'sent', messageId, ...(sequenceNumber !== undefined && { sequenceNumber }) };
+        }
+        const failure = failed.get(Id);
+        const reason = `${failure?.Code ?? 'no answer'}: ${failure?.Message ?? 'SQS did not say why'}`;
+        const forGood = failure?.SenderFault === true && !/Throttl/i.test(failure.Code ?? '');
+        return { kind: forGood ? 'refused' : 'failed', reason };
+      });
+    });
   }
 
   async #call<T>(

@@ -31,6 +31,8 @@ export interface DrainOptions {
   readonly waitForDelayed?: boolean;
   /** Calls to SQS at one time, 1 to 32; default 4. */
   readonly parallel?: number;
+  /** How long messages stay hidden here if this process dies while it moves them, ms; default 120,000. */
+  readonly leaseMs?: number;
 }
 
 export interface DrainResult {
@@ -125,11 +127,11 @@ class Drain {
 
   /** Moves up to ten messages; whether there were any. */
   async #moveSome(waitMs: number): Promise<boolean> {
-    const { queue, onEvent } = this.#options;
+    const { queue, onEvent, leaseMs = MOVE_LEASE_MS } = this.#options;
     const leased = await queue.receive({
       maxMessages: MAX_BATCH_ENTRIES,
       maxBytes: MAX_BATCH_BYTES,
-      visibilityTimeoutMs: MOVE_LEASE_MS,
+      visibilityTimeoutMs: leaseMs,
       waitMs,
       signal: this.#end.signal,
     });

@@ -17,7 +17,7 @@ import type { Queue } from '../queue/queue.ts';
 import { batchesOf, type RealEntry, type RealQueues, type RealSendOutcome } from './real-queues.ts';
 import type { OnTransfer } from './transfer-events.ts';
 
-/** Lease of what is being moved, ms: longer than a send with all its repeats takes. */
+/** Default lease of what is being moved, ms: longer than a send with all its repeats takes. */
 export const MOVE_LEASE_MS = 120_000;
 
 export interface MoverOptions {

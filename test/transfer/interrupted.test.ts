@@ -6,6 +6,7 @@ import { runDrain } from '../../runtime/transfer/drain.ts';
 import { runPull } from '../../runtime/transfer/pull.ts';
 import type { RealQueues } from '../../runtime/transfer/real-queues.ts';
 import { ManualTime } from '../support/manual-time.ts';
+import { flow } from './support/flow.ts';
 import { type Fate, Mortal } from './support/mortal.ts';
 import { queueAsSqs } from './support/queue-as-sqs.ts';
 import { bodiesByGroup, messageOf, openSide, type Side, takeAll } from './support/side.ts';
@@ -56,17 +57,6 @@ async function attempt(direction: Direction, { time, here, name, realQueues }: S
   const running = direction === 'drain' ? runDrain(options) : runPull(options);
   await flow(time, Promise.race([running, mortal.died]));
   side.directory.close();
-}
-
-/** Lets time pass, from timer to timer, for as long as `until` is open. */
-async function flow(time: ManualTime, until: Promise<unknown>): Promise<void> {
-  const state = { open: true };
-  const close = (): void => {
-    state.open = false;
-  };
-  until.then(close, close);
-  for (await time.advanceAsync(0); state.open; await time.advanceAsync(time.nextInMs() ?? 1_000));
-  await until;
 }
 
 async function transfer(direction: Direction, scene: Scene, fates: Fate[]): Promise<void> {
