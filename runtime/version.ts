@@ -1,18 +1,24 @@
 import { readFileSync } from 'node:fs';
 
-/** The version of this package: `package.json` stands one folder above the bundle, and beside the sources. */
+/** Folders in which `package.json` may stand, from here: beside the sources, or above the bundle and its chunks. */
+const FOLDERS = ['./', '../', '../../'];
+
+/** The version of this package. */
 export function readVersion(): string {
-  for (const path of ['../package.json', './package.json']) {
-    try {
-      // package.json of this package; its shape is known, and checked below.
-      const found = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as {
-        name?: string;
-        version?: string;
-      };
-      if (found.name === 'karin-server' && found.version !== undefined) return found.version;
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-    }
+  for (const folder of FOLDERS) {
+    const version = versionIn(new URL(`${folder}package.json`, import.meta.url));
+    if (version !== undefined) return version;
   }
   return 'unknown';
+}
+
+function versionIn(url: URL): string | undefined {
+  try {
+    const found: unknown = JSON.parse(readFileSync(url, 'utf8'));
+    if (typeof found !== 'object' || found === null || !('name' in found) || !('version' in found)) return undefined;
+    return found.name === 'karin-server' && typeof found.version === 'string' ? found.version : undefined;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
 }

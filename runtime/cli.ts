@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+/**
+ * The command `karin`.
+ *
+ * @module
+ */
+import { CommanderError } from 'commander';
+import { type CliContext, CliError } from './cli/context.ts';
+import { createProgram } from './cli/program.ts';
+import { ConfigError } from './config.ts';
+import { DiscoveryError } from './lambda/discovery/source.ts';
+import { StoreUnavailableError } from './store/store.ts';
+
+const context: CliContext = {
+  env: process.env,
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
+
+try {
+  await createProgram(context, (status) => {
+    process.exitCode = status;
+  }).parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Shows what went wrong, to people; answers the exit status. */
+function report(error: unknown): number {
+  // Commander has already written its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode;
+  if (isExpected(error)) {
+    context.err(`karin: ${error.message}\n`);
+    return 1;
+  }
+  context.err(`karin failed unexpectedly:\n${error instanceof Error ? error.stack : error}\n`);
+  return 70;
+}
+
+/** Whether the message says it all. */
+function isExpected(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const known = [CliError, ConfigError, DiscoveryError, StoreUnavailableError];
+  return known.some((kind) => error instanceof kind) || 'code' in error || EXPECTED_NAMES.has(error.name);
+}
+
+/** Errors of parts that are loaded only by the commands that need them. */
+const EXPECTED_NAMES: ReadonlySet<string> = new Set(['UnsuitableRedisError', 'TransferError']);

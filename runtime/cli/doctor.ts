@@ -1,0 +1,196 @@
+/**
+ * `karin doctor`: looks at a set-up from the place where the server will run, and says what is wrong with it and what mends it.
+ *
+ * @module
+ */
+import type { Config } from '../config.ts';
+import { ConfigError, readConfig } from '../config.ts';
+import { NO_ACCOUNT } from '../configured-parts.ts';
+import { isEmpty, isLoopback, openServerProblem, readCredentialBook } from '../http/auth/credential-book.ts';
+import { createAwsDiscovery } from '../lambda/discovery/aws.ts';
+import { type Discovery, DiscoveryError } from '../lambda/discovery/source.ts';
+import { formatQueueArn } from '../queue/arn.ts';
+import { openStore } from '../store/open-store.ts';
+import { systemRandomness, systemTime } from '../time.ts';
+import type { CliContext } from './context.ts';
+import { policy } from './iam.ts';
+
+export interface DoctorOptions {
+  /** ARN of the role or user that the server runs as; default `AWS_ROLE_ARN`, else the IAM user of the credentials. */
+  readonly principal?: string;
+}
+
+type Verdict = 'ok' | 'warn' | 'bad';
+type Finding = readonly [verdict: Verdict, text: string];
+
+const MARKS: Readonly<Record<Verdict, string>> = { ok: 'ok   ', warn: 'note ', bad: 'WRONG' };
+/** Functions whose permission is tried; one call each. */
+const MOST_DRY_RUNS = 25;
+
+/** Prints findings as they come. Answers whether nothing is wrong. */
+export async function doctor(options: DoctorOptions, context: CliContext): Promise<boolean> {
+  let healthy = true;
+  const say = ([verdict, text]: Finding): void => {
+    if (verdict === 'bad') healthy = false;
+    context.out(`${MARKS[verdict]}  ${text}\n`);
+  };
+  const config = checkConfig(context, say);
+  if (config === undefined) return false;
+  for (const finding of checkCredentials(config)) say(finding);
+  for (const finding of await checkStore(config)) say(finding);
+  if (config.discovery.kind !== 'aws') return healthy;
+  const discovery = await checkDiscovery(config, say);
+  if (discovery !== undefined) for (const finding of await checkInvokes(config, discovery)) say(finding);
+  for (const finding of await checkPermissions(options, context, config, discovery)) say(finding);
+  return healthy;
+}
+
+function checkConfig({ env }: CliContext, say: (finding: Finding) => void): Config | undefined {
+  try {
+    const config = readConfig(env, 'start');
+    say(['ok', 'the configuration can be read']);
+    for (const warning of config.warnings) say(['warn', warning]);
+    return config;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const problem of error.problems) say(['bad', problem]);
+    return undefined;
+  }
+}
+
+function checkCredentials(config: Config): readonly Finding[] {
+  try {
+    const book = readCredentialBook(config);
+    if (!isEmpty(book)) {
+      const admin = book.adminPassword === undefined ? 'no admin password' : 'an admin password';
+      return [['ok', `${book.keys.size} access keys, ${book.tokens.size} tokens of the environment, ${admin}`]];
+    }
+    return isLoopback(config.host)
+      ? [['warn', `HOST=${config.host}: without credentials every program of this machine is let in`]]
+      : [['bad', `${openServerProblem(config.host)}\n       (a token made with karin token create also counts)`]];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((problem): Finding => ['bad', problem]);
+  }
+}
+
+async function checkStore(config: Config): Promise<readonly Finding[]> {
+  if (config.redis === 'embedded') return [['ok', `messages are kept by a private Redis in ${config.dataDirectory}`]];
+  try {
+    const store = await openStore({
+      urls: config.redis,
+      instanceId: systemRandomness.uuid(),
+      time: systemTime,
+      randomness: systemRandomness,
+    });
+    try {
+      const health = await store.health();
+      return [
+        ['ok', `the store answers: ${health.description}`],
+        ...health.warnings.map((warning): Finding => ['warn', warning]),
+      ];
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    return [['bad', `REDIS_URL: ${error instanceof Error ? error.message : error}`]];
+  }
+}
+
+async function checkDiscovery(config: Config, say: (finding: Finding) => void): Promise<Discovery | undefined> {
+  const source = createAwsDiscovery({ region: config.region, time: systemTime });
+  try {
+    const found = await source.discover(undefined, true);
+    say(['ok', `${source.description}: ${found.mappings.length} disabled SQS mappings can be served`]);
+    for (const { functionArn, queueArn, reason } of found.broken) {
+      say(['bad', `${queueArn.name} -> ${functionArn}: ${reason}`]);
+    }
+    for (const problem of found.problems ?? []) say(['warn', problem.text]);
+    for (const [arn, count] of Object.entries(found.waitingInSqs)) {
+      if (count > 0)
+        say(['warn', `${count} messages wait in ${arn}, where nobody takes them; karin pull brings them here`]);
+    }
+    return found;
+  } catch (error) {
+    if (!(error instanceof DiscoveryError)) throw error;
+    say(['bad', error.message]);
+    return undefined;
+  }
+}
+
+/** A dry run checks the permission to invoke without running anything. */
+async function checkInvokes(config: Config, discovery: Discovery): Promise<readonly Finding[]> {
+  const { InvokeCommand, LambdaClient } = await import('@aws-sdk/client-lambda');
+  const lambda = new LambdaClient({ region: config.region });
+  const arns = [...new Set(discovery.mappings.map((mapping) => mapping.functionArn))].slice(0, MOST_DRY_RUNS);
+  const findings: Finding[] = [];
+  for (const arn of arns) {
+    try {
+      await lambda.send(new InvokeCommand({ FunctionName: arn, InvocationType: 'DryRun' }));
+    } catch (error) {
+      findings.push(['bad', `${arn} cannot be invoked: ${error instanceof Error ? error.message : error}`]);
+    }
+  }
+  lambda.destroy();
+  if (arns.length > 0 && findings.length === 0) return [['ok', `${arns.length} functions may be invoked`]];
+  return findings;
+}
+
+/** Asks IAM about every action of the policy that `karin iam` prints. */
+async function checkPermissions(
+  options: DoctorOptions,
+  context: CliContext,
+  config: Config,
+  discovery: Discovery | undefined,
+): Promise<readonly Finding[]> {
+  const { GetUserCommand, IAMClient, SimulatePrincipalPolicyCommand } = await import('@aws-sdk/client-iam');
+  const iam = new IAMClient({ region: config.region });
+  try {
+    const principal =
+      options.principal ?? context.env['AWS_ROLE_ARN'] ?? (await iam.send(new GetUserCommand({}))).User?.Arn;
+    if (principal === undefined) return [['warn', 'permissions were not simulated: name the role with --principal']];
+    const simulations = simulatedCalls(config, discovery).map(async ({ actions, resources }) => {
+      const answer = await iam.send(
+        new SimulatePrincipalPolicyCommand({
+          PolicySourceArn: principal,
+          ActionNames: actions,
+          ResourceArns: resources,
+        }),
+      );
+      return (answer.EvaluationResults ?? []).filter((result) => result.EvalDecision !== 'allowed');
+    });
+    const denied = (await Promise.all(simulations)).flat();
+    if (denied.length === 0) return [['ok', `${principal} has every permission that the server needs`]];
+    return denied.map(
+      (result): Finding => [
+        'bad',
+        `${principal} lacks ${result.EvalActionName} on ${result.EvalResourceName}; karin iam prints a policy`,
+      ],
+    );
+  } catch (error) {
+    // Simulating needs permissions that the server itself does without.
+    return [['warn', `permissions were not simulated: ${error instanceof Error ? error.message : error}`]];
+  } finally {
+    iam.destroy();
+  }
+}
+
+/** The calls of the policy, on the resources that were found. */
+function simulatedCalls(config: Config, discovery: Discovery | undefined) {
+  const account = config.accountId ?? discovery?.mappings[0]?.functionArn.split(':')[4] ?? NO_ACCOUNT;
+  const functions = [...new Set((discovery?.mappings ?? []).map((mapping) => mapping.functionArn))];
+  const queues = (discovery?.queues ?? []).map((queue) => formatQueueArn(queue.arn));
+  const mappings = (discovery?.mappings ?? []).map((mapping) => mapping.mappingArn);
+  const found: Readonly<Record<string, readonly string[]>> = {
+    ListMappings: ['*'],
+    ReadMappings: mappings,
+    UseFunctions: functions,
+    ReadQueues: queues,
+  };
+  return policy({ region: config.region, account, function: [], queue: [] })
+    .Statement.map(({ Sid, Action }) => ({
+      actions: [...Action],
+      resources: (found[Sid] ?? []).slice(0, MOST_DRY_RUNS),
+    }))
+    .filter(({ resources }) => resources.length > 0);
+}

@@ -1,0 +1,109 @@
+/**
+ * `karin iam`: the least that the server needs from AWS.
+ *
+ * @module
+ */
+import { type CliContext, CliError } from './context.ts';
+
+export interface IamOptions {
+  /** `*`: whichever region. */
+  readonly region?: string;
+  /** Twelve digits; `*`: whichever account the policy is attached in. */
+  readonly account?: string;
+  /** Names of the functions to be invoked; none: those with the tag `karin:managed`. */
+  readonly function: readonly string[];
+  /** Names of the queues of their mappings; none: those with the tag. */
+  readonly queue: readonly string[];
+  /** Instead of the tag: every function and queue of the account. */
+  readonly all?: boolean;
+  /** May also move messages out to SQS (`karin drain`) and in from it (`karin pull`). */
+  readonly drain?: boolean;
+  readonly pull?: boolean;
+  /** May also list the function URLs of the account, for the page of functions. */
+  readonly functionUrls?: boolean;
+}
+
+export interface PolicyStatement {
+  readonly Sid: string;
+  readonly Effect: 'Allow';
+  readonly Action: readonly string[];
+  readonly Resource: readonly string[];
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+export interface PolicyDocument {
+  readonly Version: '2012-10-17';
+  readonly Statement: readonly PolicyStatement[];
+}
+
+const TAGGED = { StringEquals: { 'aws:ResourceTag/karin:managed': 'true' } };
+
+/** Never `lambda:UpdateEventSourceMapping`: a stolen key must not be able to switch polling on again. */
+export function policy(options: IamOptions): PolicyDocument {
+  const { region = '*', account = '*' } = options;
+  const arn = (service: string, resource: string): string => `arn:aws:${service}:${region}:${account}:${resource}`;
+  // Invoking an alias or a version needs the ARN with a qualifier as well.
+  const functions = options.function.flatMap((name) => [
+    arn('lambda', `function:${name}`),
+    arn('lambda', `function:${name}:*`),
+  ]);
+  const queues = options.queue.map((name) => arn('sqs', name));
+  const functionScope = scope(functions, arn('lambda', 'function:*'), options.all === true);
+  const queueScope = scope(queues, arn('sqs', '*'), options.all === true);
+  const moving = [
+    ...(options.drain === true ? ['sqs:SendMessage'] : []),
+    ...(options.pull === true ? ['sqs:ReceiveMessage', 'sqs:DeleteMessage'] : []),
+  ];
+  return {
+    Version: '2012-10-17',
+    Statement: [
+      // Listing has no resource to restrict it to.
+      { Sid: 'ListMappings', Effect: 'Allow', Action: ['lambda:ListEventSourceMappings'], Resource: ['*'] },
+      {
+        Sid: 'ReadMappings',
+        Effect: 'Allow',
+        Action: ['lambda:GetEventSourceMapping', 'lambda:ListTags'],
+        Resource: [arn('lambda', 'event-source-mapping:*')],
+      },
+      {
+        Sid: 'UseFunctions',
+        Effect: 'Allow',
+        Action: ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'],
+        ...functionScope,
+      },
+      { Sid: 'ReadQueues', Effect: 'Allow', Action: ['sqs:GetQueueAttributes', 'sqs:ListQueueTags'], ...queueScope },
+      ...(moving.length === 0
+        ? []
+        : [{ Sid: 'MoveMessages', Effect: 'Allow' as const, Action: moving, ...queueScope }]),
+      ...(options.functionUrls === true
+        ? [
+            {
+              Sid: 'ListFunctionUrls',
+              Effect: 'Allow' as const,
+              Action: ['lambda:ListFunctions', 'lambda:ListFunctionUrlConfigs'],
+              Resource: ['*'],
+            },
+          ]
+        : []),
+    ],
+  };
+}
+
+function scope(named: readonly string[], every: string, all: boolean): Pick<PolicyStatement, 'Resource' | 'Condition'> {
+  if (named.length > 0) return { Resource: named };
+  return all ? { Resource: [every] } : { Resource: [every], Condition: TAGGED };
+}
+
+/** Prints the policy. Errors: `CliError`. */
+export function iam(options: IamOptions, context: CliContext): void {
+  if (options.account !== undefined && !/^(\d{12}|\*)$/.test(options.account)) {
+    throw new CliError(`--account ${options.account}: must be the twelve digits of an AWS account`);
+  }
+  context.out(`${JSON.stringify(policy(options), undefined, 2)}\n`);
+  const byTag = options.all !== true && (options.function.length === 0 || options.queue.length === 0);
+  if (byTag) {
+    context.err(
+      'Functions and queues need the tag karin:managed=true (the constructs set it). Without tags: name them with --function and --queue, or use --all.\n',
+    );
+  }
+}

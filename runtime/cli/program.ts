@@ -1,0 +1,164 @@
+/**
+ * The commands of `karin`, their options and their help. Each command is loaded when it is called, so that `karin --help` and `karin cost` need no AWS SDK.
+ *
+ * @module
+ */
+import { Command, InvalidArgumentError } from 'commander';
+import { readVersion } from '../version.ts';
+import type { CliContext } from './context.ts';
+
+/** `finished`: called with the exit status of commands that end by themselves. */
+export function createProgram(context: CliContext, finished: (status: number) => void): Command {
+  const program = new Command('karin')
+    .description(
+      'A small server that speaks the SQS API, keeps messages in Redis and invokes the Lambda functions of disabled event source mappings.',
+    )
+    .version(readVersion())
+    .configureOutput({ writeOut: context.out, writeErr: context.err })
+    .showHelpAfterError('(karin --help shows all commands)')
+    .exitOverride();
+
+  program
+    .command('start')
+    .description('run the server, configured by the environment')
+    .addHelpText('after', START_HELP)
+    .action(async () => {
+      const { start } = await import('./start.ts');
+      await start(context);
+    });
+
+  withServer(program.command('sync'))
+    .description('ask a running server to read AWS again, and print the difference; status 1 if a mapping is broken')
+    .option('--json', 'print the answer of the server')
+    .action(async (options) => {
+      const { sync } = await import('./sync.ts');
+      finished((await sync(options, context)) ? 0 : 1);
+    });
+
+  const token = program
+    .command('token')
+    .description('capability tokens: an address that lets its holder in, without keys')
+    .addHelpText('after', TOKEN_HELP);
+  withServer(token.command('create'))
+    .description('make a token and print it, once')
+    .requiredOption('--scope <scope>', 'send, consume, manage or all; may be repeated', collect, [])
+    .option('--queue <glob>', "names of queues, for example 'app-*'; may be repeated (default: all)", collect, [])
+    .option('--expires <time>', '30m, 12h or 90d (default: never)')
+    .option('--note <text>', 'whose token it is')
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { createToken } = await import('./token.ts');
+      await createToken({ ...options, queue: options.queue.length === 0 ? ['*'] : options.queue }, context);
+    });
+  withServer(token.command('list'))
+    .description('show all tokens, without their secret')
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { listTokens } = await import('./token.ts');
+      await listTokens(options, context);
+    });
+  withServer(token.command('revoke'))
+    .description('end a token')
+    .argument('<id>', 'from karin token list')
+    .action(async (id: string, options) => {
+      const { revokeToken } = await import('./token.ts');
+      await revokeToken(id, options, context);
+    });
+
+  program
+    .command('doctor')
+    .description('check configuration, Redis, AWS and permissions from this machine; status 1 if something is wrong')
+    .option(
+      '--principal <arn>',
+      'role or user that the server runs as (default: AWS_ROLE_ARN, or the user of the credentials)',
+    )
+    .action(async (options) => {
+      const { doctor } = await import('./doctor.ts');
+      finished((await doctor(options, context)) ? 0 : 1);
+    });
+
+  program
+    .command('iam')
+    .description('print the policy that the server needs in AWS')
+    .option('--region <region>', 'restrict it to a region')
+    .option('--account <id>', 'restrict it to an account')
+    .option(
+      '--function <name>',
+      'a function to be invoked; may be repeated (default: those tagged karin:managed)',
+      collect,
+      [],
+    )
+    .option(
+      '--queue <name>',
+      'a queue of a mapping; may be repeated (default: those tagged karin:managed)',
+      collect,
+      [],
+    )
+    .option('--all', 'every function and queue, instead of tagged ones')
+    .option('--drain', 'also move messages out to SQS')
+    .option('--pull', 'also move messages in from SQS')
+    .option('--function-urls', 'also list function URLs')
+    .action(async (options) => {
+      const { iam } = await import('./iam.ts');
+      iam(options, context);
+    });
+
+  program
+    .command('cost')
+    .description('what idle queues cost with and without Karin')
+    .option('--queues <count>', 'idle queues, every stage counted', number)
+    .option('--machine <dollars>', 'price of the machine a month (default: 2.02)', number)
+    .option('--price <dollars>', 'price of a million SQS requests (default: 0.40)', number)
+    .action(async (options) => {
+      const { cost } = await import('./cost.ts');
+      cost(options, context);
+    });
+
+  return program;
+}
+
+/** The option of all commands that talk to a running server. */
+function withServer(command: Command): Command {
+  return command.option(
+    '--url <address>',
+    'the server (default: KARIN_URL, else this machine); KARIN_ADMIN_PASSWORD lets in',
+  );
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+const TOKEN_HELP = `
+Where tokens are kept: by the server at --url or KARIN_URL; without either, in the Redis at REDIS_URL if that is set; else by the server on this machine.
+
+Examples:
+  karin token create --scope send --queue 'app-*' --expires 90d --note 'checkout'
+  AWS_ENDPOINT_URL_SQS=https://karin.example.com/k/karin_... aws sqs list-queues`;
+
+const START_HELP = `
+Environment (AWS_* variables reach the AWS SDK untouched):
+  REDIS_URL                redis:// or rediss://, several separated by commas for a cluster (or REDIS_URL_FILE)
+  KARIN_EMBEDDED_REDIS=1   instead: start a private Redis; KARIN_DATA_DIR, KARIN_EMBEDDED_REDIS_MEMORY (MiB, 64)
+  AWS_REGION               region of the queues and functions
+  HOST, PORT               127.0.0.1 and 4000
+  KARIN_PUBLIC_URL         address that callers use, if a proxy stands before the server
+  KARIN_TRUSTED_PROXIES    how many proxies write X-Forwarded-For (0)
+  KARIN_ADMIN_PASSWORD     the ops page, /sync, tokens (or KARIN_ADMIN_PASSWORD_FILE)
+  KARIN_TOKENS             token[:scopes[:queues]], ... (or KARIN_TOKENS_FILE, read again on SIGHUP)
+  KARIN_KEYS               id:secret[:scopes[:queues]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)
+  KARIN_DISCOVERY          aws, template:<path> or none (aws)
+  KARIN_SYNC_INTERVAL      seconds between syncs, 0 for none (3600)
+  KARIN_ACCOUNT_ID         account of queues named without one (that of the functions)
+  KARIN_MODE_ONLY          names of the queues to consume, * and ? as wildcards (all)
+  KARIN_MAX_DELAY_SECONDS  longest delay of a message, up to 1209600 (900)
+  KARIN_CONCURRENCY        invokes at one time (50)
+  KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (25165824)
+  KARIN_STOP_GRACE         seconds that open invokes get on SIGTERM (60)
+  LOG_LEVEL                trace, debug, info, warn, error or silent (info)`;
