@@ -1,12 +1,12 @@
-import { Annotations, CfnResource, Reference, Stage, Tokenization } from 'aws-cdk-lib';
+import { Annotations, CfnResource, Reference, Stage } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { IConstruct, IValidation } from 'constructs';
 import { complaint, isHarmless } from './allowed-references';
+import { AnchorIndex } from './anchor-index';
 import { sourceOf } from './disable-mappings';
 import { hasBoundEndpoint } from './function-environment';
 import type { KarinQueueBase } from './karin-queue-base';
-import type { Sighting } from './references';
 import { type RenderedResource, renderResource } from './rendered-resource';
 import type { StageRegistry } from './stage-registry';
 
@@ -25,43 +25,12 @@ export class AnchorGuard implements IValidation {
   }
 
   validate(): string[] {
+    const index = new AnchorIndex(this.#registry.queues);
     return resourcesIn(this.#registry.stage).flatMap((resource) => {
       const rendered = renderResource(resource);
-      this.#warnOfRedirect(resource, rendered);
-      return [...this.#references(resource, rendered), ...this.#enabledMapping(resource, rendered)];
+      warnOfRedirect(resource, rendered, index);
+      return [...references(resource, rendered, index), ...this.#enabledMapping(resource, rendered)];
     });
-  }
-
-  #references(resource: CfnResource, rendered: RenderedResource): string[] {
-    const { queues } = this.#registry;
-    const found = new Map<string, KarinQueueBase>();
-    for (const sighting of rendered.sightings) {
-      const queue = queues.find((candidate) => isReferenceTo(sighting, candidate));
-      if (queue !== undefined) found.set(sighting.path.join('.'), queue);
-    }
-    for (const [path, text] of texts(rendered.properties, [])) {
-      const queue = queues.find((candidate) => names(text, candidate));
-      if (queue !== undefined && queue._anchor !== resource) found.set(path, queue);
-    }
-    const isAnchor = queues.some((queue) => queue._anchor === resource);
-    return [...found]
-      .map(([property, queue]) => ({ resource, property, properties: rendered.properties, queue, isAnchor }))
-      .filter((reference) => !isHarmless(reference))
-      .map(complaint);
-  }
-
-  /** `AWS_ENDPOINT_URL_SQS` redirects every SQS client of a function, also the one for a queue of Amazon SQS. */
-  #warnOfRedirect(resource: CfnResource, { sightings }: RenderedResource): void {
-    if (!lambda.CfnFunction.isCfnFunction(resource) || !hasBoundEndpoint(resource.node.scope)) return;
-    const { queues } = this.#registry;
-    const real = sightings
-      .map(({ token, path }) => (path[0] === 'Environment' && Reference.isReference(token) ? token.target : undefined))
-      .find((target) => sqs.CfnQueue.isCfnQueue(target) && !queues.some((queue) => queue._anchor === target));
-    if (real === undefined) return;
-    Annotations.of(resource).addWarningV2(
-      'karin-queue:endpointRedirectsAll',
-      `AWS_ENDPOINT_URL_SQS sends every SQS client of this function to the Karin server, but its environment also names '${real.node.path}', a queue of Amazon SQS; bind it with 'endpointVariable: false' and give its Karin client the endpoint in code, or make that queue a KarinQueue`,
-    );
   }
 
   #enabledMapping(resource: CfnResource, rendered: RenderedResource): string[] {
@@ -81,17 +50,39 @@ function resourcesIn(scope: IConstruct): CfnResource[] {
     .flatMap((child) => [...(CfnResource.isCfnResource(child) ? [child] : []), ...resourcesIn(child)]);
 }
 
-function isReferenceTo({ token }: Sighting, queue: KarinQueueBase): boolean {
-  if (Reference.isReference(token)) return token.target === queue._anchor;
-  return token === Tokenization.reverse(queue.queueArn, { failConcat: false });
+/** The errors for references of one resource that may not be. */
+function references(resource: CfnResource, { properties, sightings }: RenderedResource, index: AnchorIndex): string[] {
+  const found = new Map<string, KarinQueueBase>();
+  for (const { token, path } of sightings) {
+    const queue = index.ofToken(token);
+    if (queue !== undefined) found.set(path.join('.'), queue);
+  }
+  for (const [path, text] of texts(properties, [])) {
+    const queue = index.ofText(text);
+    if (queue !== undefined) found.set(path, queue);
+  }
+  return Array.from(found, ([property, queue]) => ({
+    resource,
+    property,
+    properties,
+    queue,
+    isAnchor: index.isAnchor(resource),
+  }))
+    .filter((reference) => !isHarmless(reference))
+    .map(complaint);
 }
 
-/** Whether a text names the anchor without a token: its ARN or its URL at Amazon SQS, written out or put together by hand. */
-function names(text: string, queue: KarinQueueBase): boolean {
-  const name = queue._literalName;
-  if (name === undefined) return false;
-  const escaped = name.replaceAll('.', '\\.');
-  return new RegExp(`(:sqs:\\S*:|//sqs\\.\\S*/)${escaped}(?![\\w.-])`).test(text);
+/** `AWS_ENDPOINT_URL_SQS` redirects every SQS client of a function, also the one for a queue of Amazon SQS. */
+function warnOfRedirect(resource: CfnResource, { sightings }: RenderedResource, index: AnchorIndex): void {
+  if (!lambda.CfnFunction.isCfnFunction(resource) || !hasBoundEndpoint(resource.node.scope)) return;
+  const real = sightings
+    .map(({ token, path }) => (path[0] === 'Environment' && Reference.isReference(token) ? token.target : undefined))
+    .find((target) => sqs.CfnQueue.isCfnQueue(target) && !index.isAnchor(target));
+  if (real === undefined) return;
+  Annotations.of(resource).addWarningV2(
+    'karin-queue:endpointRedirectsAll',
+    `AWS_ENDPOINT_URL_SQS sends every SQS client of this function to the Karin server, but its environment also names '${real.node.path}', a queue of Amazon SQS; bind it with 'endpointVariable: false' and give its Karin client the endpoint in code, or make that queue a KarinQueue`,
+  );
 }
 
 function* texts(value: unknown, path: readonly string[]): Generator<[path: string, text: string]> {
