@@ -56,7 +56,7 @@ export interface Ask {
 export interface HeadWatch {
   /** Whether a receive could return something now: the head is unknown, due, or a lease of this process ran out. */
   isDue(): boolean;
-  /** Milliseconds until `isDue` turns true by itself (or a little less: a lease settled since may still count); 0: now; `undefined`: not before something is sent. */
+  /** Milliseconds until `isDue` turns true by itself; 0: now; `undefined`: not before something is sent. Looks at every lease. */
   dueInMs(): number | undefined;
   asking(): Ask;
   lowered(dueInMs: number): void;
@@ -122,6 +122,7 @@ class TimedHeadWatch implements HeadWatch {
   dueInMs(): number | undefined {
     if (this.#closed) return undefined;
     if (this.isDue()) return 0;
+    this.#leaseAlarm = this.#earliestLease();
     const at = this.#alarm();
     return at === NEVER ? undefined : at - this.#time.monotonic();
   }
@@ -224,16 +225,18 @@ class TimedHeadWatch implements HeadWatch {
   #collectExpiredLeases(): void {
     const now = this.#time.monotonic();
     if (this.#leaseAlarm > now) return;
-    let earliest = NEVER;
     for (const [id, end] of this.#leases) {
-      if (end <= now) {
-        this.#leases.delete(id);
-        this.#lower(end);
-      } else {
-        earliest = Math.min(earliest, end);
-      }
+      if (end > now) continue;
+      this.#leases.delete(id);
+      this.#lower(end);
     }
-    this.#leaseAlarm = earliest;
+    this.#leaseAlarm = this.#earliestLease();
+  }
+
+  #earliestLease(): number {
+    let earliest = NEVER;
+    for (const end of this.#leases.values()) earliest = Math.min(earliest, end);
+    return earliest;
   }
 
   #alarm(): number {

@@ -73,7 +73,8 @@ export function decodeRecord(id: string, record: Uint8Array): RecordContent {
 function decodeArray(id: string, record: Uint8Array): readonly unknown[] {
   let value: unknown;
   try {
-    value = decode(record);
+    // A plain view: from a Buffer the bytes inside would come out as Buffers.
+    value = decode(new Uint8Array(record.buffer, record.byteOffset, record.byteLength));
   } catch (cause) {
     throw new RecordError(`the record of message ${id} is not msgpack`, { cause });
   }
