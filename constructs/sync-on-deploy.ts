@@ -14,7 +14,7 @@ import { renderResource } from './rendered-resource';
 import { isConsumerAccess } from './runtime-policy';
 import { StageRegistry } from './stage-registry';
 
-/** Longer than this, CloudFormation would wait in vain: the function's own timeout is the same, plus the time to report. */
+/** A deployment should not hang for longer on a server that does not come up; the hourly sync finds the change all the same. */
 const MAX_TIMEOUT_SECONDS = 300;
 
 /** Time for reading the secret and reporting to CloudFormation, on top of the time for the server. */

@@ -43,7 +43,7 @@ describe('API.md', () => {
 describe('the README of the constructs', () => {
   it('lists every warning', () => {
     const ids = new Set(
-      sources.flatMap((source) => Array.from(source.matchAll(/'(karin-queue:\w+)',\s/g), ([, id]) => id)),
+      sources.flatMap((source) => Array.from(source.matchAll(/addWarningV2\(\s*'(karin-queue:\w+)'/g), ([, id]) => id)),
     );
     expect(ids.size).toBeGreaterThan(4);
     for (const id of ids) expect(README).toContain(`| \`${id}\` `);
