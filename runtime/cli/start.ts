@@ -14,7 +14,8 @@ export async function start({ env }: CliContext): Promise<Karin> {
   const log = createLog({ level: config.logLevel });
   const karin = await startKarin(config, { log });
   onSignals(karin);
-  log.info({ url: karin.url, region: config.region }, 'karin ready');
+  // The address stands in the text: scripts wait for these words, whatever the format of the log.
+  log.info({ region: config.region }, `karin ready ${karin.url}`);
   return karin;
 }
 
