@@ -203,6 +203,7 @@ class ActorSupervisor implements Supervisor {
       ...[...this.#actors.values()].map((actor) => actor.stop('the server stops')),
       ...this.#ending,
     ]);
+    if (graceMs <= 0) this.#aborting.abort();
     const cancelGrace = this.#parts.time.after(graceMs, () => this.#aborting.abort());
     await ended;
     cancelGrace();

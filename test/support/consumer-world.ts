@@ -9,6 +9,7 @@ import { createEventBus } from '../../runtime/consumer/event-bus.ts';
 import { countMetrics, type MetricCounts } from '../../runtime/consumer/metric-counts.ts';
 import { createSupervisor, type Supervisor, type SupervisorOptions } from '../../runtime/consumer/supervisor.ts';
 import { createInvoker } from '../../runtime/lambda/invoke.ts';
+import type { Invoker } from '../../runtime/lambda/invoker.ts';
 import type { Mapping } from '../../runtime/lambda/mapping.ts';
 import { formatQueueArn, type QueueArn } from '../../runtime/queue/arn.ts';
 import type { OutgoingMessage } from '../../runtime/queue/message.ts';
@@ -33,6 +34,8 @@ export interface WorldOptions {
   readonly time?: Time;
   /** Another instance on the same store and with the same Lambda. */
   readonly besides?: World;
+  /** In the place of the real one, where thousands of Invokes are made. */
+  readonly invoker?: Invoker;
 }
 
 const ACCOUNT = '111122223333';
@@ -87,13 +90,15 @@ export class World {
       },
     });
     const lambda = besides?.lambda ?? (await ScriptableLambda.start());
-    const invoker = createInvoker({
-      region: 'eu-west-1',
-      endpoint: lambda.endpoint,
-      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-      maxSockets: 300,
-      time,
-    });
+    const invoker =
+      options.invoker ??
+      createInvoker({
+        region: 'eu-west-1',
+        endpoint: lambda.endpoint,
+        credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+        maxSockets: 300,
+        time,
+      });
     // First, so that whoever is woken by an event finds it counted.
     const counts = countMetrics(bus);
     const events = new RecordedEvents(bus);

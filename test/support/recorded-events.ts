@@ -13,14 +13,21 @@ type Of<K extends Kind> = Extract<ConsumerEvent, { readonly kind: K }>;
 export class RecordedEvents {
   /** All events so far. */
   readonly all: ConsumerEvent[] = [];
+  readonly #bus: EventBus;
   readonly #given = new Set<ConsumerEvent>();
   readonly #listeners = new Set<() => void>();
 
   constructor(bus: EventBus) {
+    this.#bus = bus;
     bus.subscribe((event) => {
       this.all.push(event);
       for (const listener of [...this.#listeners]) listener();
     });
+  }
+
+  /** Calls `listener` with every later event, before anybody who awaits it goes on. */
+  onEach(listener: (event: ConsumerEvent) => void): void {
+    this.#bus.subscribe(listener);
   }
 
   /** The events of one kind so far. */

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { Batch, type BatchRecord, sortReceived } from '../../runtime/consumer/batch.ts';
+import { MAX_EVENT_BYTES } from '../../runtime/lambda/event.ts';
+import { compileFilter } from '../../runtime/lambda/filter.ts';
+import { QUEUE_ARN, receivedMessage } from '../lambda/received-message.ts';
+import { mappingOf } from '../support/consumer-world.ts';
+
+const EVERYTHING = compileFilter([]);
+const VISIBILITY_MS = 60_000;
+
+function recordsOf(...bodies: readonly string[]): readonly BatchRecord[] {
+  const messages = bodies.map((body, index) => receivedMessage({ id: `id-${index}`, body }));
+  return sortReceived(messages, mappingOf({ arn: QUEUE_ARN }), EVERYTHING, false).records;
+}
+
+/** Bytes of an event with one record and an empty body. */
+function envelopeBytes(): number {
+  const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
+  for (const record of recordsOf('')) batch.add(record, VISIBILITY_MS);
+  return batch.bytes;
+}
+
+describe('a batch', () => {
+  it('takes an event of exactly 6,291,456 bytes, and not one byte more', () => {
+    const room = MAX_EVENT_BYTES - envelopeBytes();
+    const exact = sortReceived(
+      [
+        receivedMessage({ id: 'id-0', body: 'x'.repeat(room) }),
+        receivedMessage({ id: 'id-0', body: 'x'.repeat(room + 1) }),
+      ],
+      mappingOf({ arn: QUEUE_ARN }),
+      EVERYTHING,
+      false,
+    );
+    expect([exact.records.length, exact.oversize.length]).toEqual([1, 1]);
+    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
+    for (const record of exact.records) expect(batch.add(record, VISIBILITY_MS)).toBe(true);
+    expect(batch.bytes).toBe(MAX_EVENT_BYTES);
+    expect(batch.payload().byteLength).toBe(MAX_EVENT_BYTES);
+  });
+
+  it('refuses the record that would exceed the limit, commas counted', () => {
+    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
+    const third = Math.floor(MAX_EVENT_BYTES / 3);
+    const added = recordsOf('x'.repeat(third - 700), 'x'.repeat(third - 700), 'x'.repeat(third + 1_400)).map((record) =>
+      batch.add(record, VISIBILITY_MS),
+    );
+    expect(added).toEqual([true, true, false]);
+    expect(batch.payload().byteLength).toBe(batch.bytes);
+  });
+
+  it('refuses more than BatchSize', () => {
+    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }, { batchSize: 2 }));
+    expect(recordsOf('a', 'b', 'c').map((record) => batch.add(record, VISIBILITY_MS))).toEqual([true, true, false]);
+    expect(batch.missing).toBe(0);
+  });
+
+  it('leases newcomers for what is left of the window plus the visibility timeout', () => {
+    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }, { batchWindowSeconds: 10 }));
+    expect(batch.leaseMs(1_000, VISIBILITY_MS)).toBe(70_000);
+    const [record] = recordsOf('a');
+    if (record === undefined) throw new Error('no record');
+    batch.add({ ...record, message: { ...record.message, leaseEndsAt: 71_000 } }, VISIBILITY_MS);
+    expect(batch.windowLeftMs(4_000)).toBe(7_000);
+    expect(batch.leaseMs(4_000, VISIBILITY_MS)).toBe(67_000);
+    expect(batch.windowLeftMs(12_000)).toBe(0);
+  });
+
+  it('closes its window early for a record whose lease began in another batch', () => {
+    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }, { batchWindowSeconds: 300 }));
+    const [first, second] = recordsOf('a', 'b');
+    if (first === undefined || second === undefined) throw new Error('no records');
+    batch.add({ ...first, message: { ...first.message, leaseEndsAt: 360_000 } }, VISIBILITY_MS);
+    batch.add({ ...second, message: { ...second.message, leaseEndsAt: 62_000 } }, VISIBILITY_MS);
+    expect(batch.windowLeftMs(0)).toBe(2_000);
+    expect(batch.leaseEndsAt).toBe(62_000);
+  });
+
+  it('carries on the trace header of its first traced message', () => {
+    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
+    const messages = [
+      receivedMessage(),
+      receivedMessage({ traceHeader: 'Root=1' }),
+      receivedMessage({ traceHeader: 'Root=2' }),
+    ];
+    for (const record of sortReceived(messages, mappingOf({ arn: QUEUE_ARN }), EVERYTHING, false).records) {
+      batch.add(record, VISIBILITY_MS);
+    }
+    expect(batch.traceHeader).toBe('Root=1');
+  });
+});
+
+describe('sorting what was received', () => {
+  it('withholds what stands behind an oversize record of its group, on FIFO queues only', () => {
+    const oversize = '\u0001'.repeat(1_100_000);
+    const messages = [
+      receivedMessage({ id: 'a1', groupId: 'a' }),
+      receivedMessage({ id: 'a2', groupId: 'a', body: oversize }),
+      receivedMessage({ id: 'a3', groupId: 'a' }),
+      receivedMessage({ id: 'b1', groupId: 'b' }),
+    ];
+    const ids = (records: readonly BatchRecord[]): readonly string[] => records.map(({ message }) => message.id);
+    const fifo = sortReceived(messages, mappingOf({ arn: QUEUE_ARN }), EVERYTHING, true);
+    expect([ids(fifo.records), ids(fifo.oversize), fifo.withheld.map(({ id }) => id)]).toEqual([
+      ['a1', 'b1'],
+      ['a2'],
+      ['a3'],
+    ]);
+    const standard = sortReceived(messages, mappingOf({ arn: QUEUE_ARN }), EVERYTHING, false);
+    expect([ids(standard.records), standard.withheld]).toEqual([['a1', 'a3', 'b1'], []]);
+  });
+});

@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import { highest } from '../../runtime/consumer/rendezvous.ts';
+import { forEachStore, mappingOf, message, type OpenWorld, type World } from '../support/consumer-world.ts';
+import { Gate, SUCCESS } from '../support/scriptable-lambda.ts';
+
+/** Two instances on one store, with one Lambda. */
+async function openTwo(open: OpenWorld): Promise<readonly [World, World]> {
+  const one = await open({ supervisor: { instance: 'one' } });
+  return [one, await open({ besides: one, supervisor: { instance: 'two' } })];
+}
+
+forEachStore('MaximumConcurrency over all instances', (open) => {
+  it.each([1, 2])('%d holds, and every slot that is freed is used', async (maximumConcurrency) => {
+    const [one, two] = await openTwo(open);
+    let running = 0;
+    let most = 0;
+    one.lambda.behave(async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      return SUCCESS;
+    });
+    const queue = await one.queue('jobs');
+    await queue.send(Array.from({ length: 60 }, (_, index) => message(String(index))));
+    const mapping = mappingOf(queue, { batchSize: 1, maximumConcurrency });
+    await two.directory.find(queue.key);
+    one.apply(mapping);
+    two.apply(mapping);
+
+    // Whoever is not preferred begins after two seconds.
+    const deleted = (): number => [...one.events.of('deleted'), ...two.events.of('deleted')].length;
+    while (deleted() < 60) {
+      await one.pass(100);
+    }
+
+    expect(most).toBe(maximumConcurrency);
+    expect(one.lambda.calls).toHaveLength(60);
+  });
+
+  it('a slot held by an instance that died is free again by its deadline', async () => {
+    const one = await open();
+    const queue = await one.queue('jobs');
+    const mapping = mappingOf(queue, { maximumConcurrency: 1, functionTimeoutSeconds: 10 });
+    await one.store.slots.take(`mapping:${mapping.uuid}`, 'an instance that died', 1, 70_000);
+    one.apply(mapping);
+    await queue.send([message('patient')]);
+    await one.quiet();
+    await one.pass(69_000);
+    await one.quiet();
+    expect(one.lambda.calls).toEqual([]);
+
+    await one.pass(1_001);
+
+    await one.events.next('deleted');
+  });
+
+  it('after a lost connection the slot stays taken until the function must have ended', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.script({ kind: 'reset' });
+    world.apply(mappingOf(queue, { batchSize: 1, maximumConcurrency: 1, functionTimeoutSeconds: 10 }));
+    await queue.send([message('one'), message('two')]);
+    await world.events.next('failed');
+    await world.pass(9_999);
+    await world.quiet();
+    expect(world.lambda.calls).toHaveLength(1);
+
+    await world.pass(1);
+
+    await world.events.next('deleted');
+    expect(world.lambda.calls).toHaveLength(2);
+  });
+});
+
+describe('the preferred instance', () => {
+  forEachStore('claims at once', (open, kind) => {
+    // Memory is one process: nobody else is there to be preferred.
+    if (kind === 'memory') {
+      it('alone: always this one', async () => {
+        const world = await open();
+        const queue = await world.queue('jobs');
+        world.apply(mappingOf(queue));
+        expect(world.supervisor.snapshot().queues[0]?.preferred).toBe(true);
+      });
+      return;
+    }
+
+    it('the other one leaves it two seconds, and takes what is left', async () => {
+      const [one, two] = await openTwo(open);
+      const queue = await one.queue('jobs');
+      await two.directory.find(queue.key);
+      const [preferred, other] = highest(['one', 'two'], queue.key) === 'one' ? [one, two] : [two, one];
+      const heard = (world: World): boolean =>
+        one.supervisor.snapshot().queues.length + two.supervisor.snapshot().queues.length === 2 &&
+        world.supervisor.snapshot().queues[0]?.preferred === (world === preferred);
+      one.apply(mappingOf(queue));
+      two.apply(mappingOf(queue));
+      while (!heard(one) || !heard(two)) await new Promise((resolve) => setImmediate(resolve));
+
+      await queue.send([message('for the preferred one')]);
+      await preferred.events.next('deleted');
+      await preferred.supervisor.stop(0);
+      await queue.send([message('for the other one')]);
+      while (other.supervisor.snapshot().queues[0]?.state !== 'deferring') {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await other.pass(1_999);
+      expect(other.events.of('leased')).toEqual([]);
+      await other.pass(1);
+
+      await other.events.next('deleted');
+      expect(one.lambda.calls).toHaveLength(2);
+    });
+
+    it('the other one helps with a backlog without waiting each time', async () => {
+      const [one, two] = await openTwo(open);
+      const queue = await one.queue('jobs');
+      await two.directory.find(queue.key);
+      const [preferred, other] = highest(['one', 'two'], queue.key) === 'one' ? [one, two] : [two, one];
+      const gate = new Gate();
+      one.lambda.behave(async () => {
+        await gate.opened;
+        return SUCCESS;
+      });
+      preferred.apply(mappingOf(queue, { batchSize: 1, tags: { 'karin:start-concurrency': '1' } }));
+      await queue.send(Array.from({ length: 30 }, (_, index) => message(String(index))));
+      await preferred.lambda.next();
+
+      other.apply(mappingOf(queue, { batchSize: 1 }));
+      while (other.supervisor.snapshot().queues[0]?.state !== 'deferring') {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await other.pass(2_000);
+
+      await other.events.until(() => other.events.of('invoked').length >= 3);
+      gate.open();
+    });
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { queueNameChooser, readTuning, TuningError } from '../../runtime/consumer/tuning.ts';
+import { mappingOf } from '../support/consumer-world.ts';
+
+const DEFAULTS = { startConcurrency: 5, stopLoops: false };
+const arn = { partition: 'aws', region: 'eu-west-1', account: '111122223333', name: 'jobs' };
+
+describe('tags of a mapping', () => {
+  it('without any the mapping and the defaults hold', () => {
+    expect(readTuning(mappingOf({ arn }), DEFAULTS)).toEqual({ consume: true, startConcurrency: 5, stopLoops: false });
+    expect(readTuning(mappingOf({ arn }, { maximumConcurrency: 7 }), DEFAULTS)).toMatchObject({
+      maximumConcurrency: 7,
+    });
+  });
+
+  it('each of them is understood', () => {
+    const tags = {
+      'karin:consume': 'false',
+      'karin:maximum-concurrency': '1',
+      'karin:start-concurrency': '200',
+      'karin:stop-loops': 'true',
+      'karin:managed': 'true',
+    };
+    expect(readTuning(mappingOf({ arn }, { tags, maximumConcurrency: 7 }), DEFAULTS)).toEqual({
+      consume: false,
+      maximumConcurrency: 1,
+      startConcurrency: 200,
+      stopLoops: true,
+    });
+  });
+
+  it('an empty value is as good as none', () => {
+    expect(readTuning(mappingOf({ arn }, { tags: { 'karin:consume': '' } }), DEFAULTS).consume).toBe(true);
+  });
+
+  it('all that are wrong are named at once, with the mend', () => {
+    const tags = { 'karin:consume': 'flase', 'karin:maximum-concurrency': '0', 'karin:start-concurrency': '1e3' };
+    expect(() => readTuning(mappingOf({ arn }, { tags }), DEFAULTS)).toThrow(
+      new TuningError(
+        'tag karin:maximum-concurrency is "0", but must be a whole number from 1 to 1000; ' +
+          'tag karin:consume is "flase", but must be true or false; ' +
+          'tag karin:start-concurrency is "1e3", but must be a whole number from 1 to 1000; ' +
+          'correct or remove the tag on the event source mapping, then sync',
+      ),
+    );
+  });
+});
+
+describe('queue-name globs', () => {
+  it.each<[readonly string[], string, boolean]>([
+    [[], 'anything', true],
+    [['jobs'], 'jobs', true],
+    [['jobs'], 'jobs.fifo', false],
+    [['jobs*'], 'jobs.fifo', true],
+    [['*.fifo'], 'jobsXfifo', false],
+    [['app-?', 'jobs'], 'app-1', true],
+    [['app-?'], 'app-10', false],
+    [['!*-test'], 'jobs', true],
+    [['!*-test'], 'jobs-test', false],
+    [['app-*', '!*-test'], 'app-1-test', false],
+    [['app-*', '!*-test'], 'jobs', false],
+  ])('%j chooses %s: %s', (globs, name, chosen) => {
+    expect(queueNameChooser(globs)(name)).toBe(chosen);
+  });
+});
