@@ -1,0 +1,197 @@
+import { expect, it } from 'vitest';
+import { forEachStore, mappingOf, message } from '../support/consumer-world.ts';
+import { CRASH, Gate, SUCCESS, THROTTLED } from '../support/scriptable-lambda.ts';
+
+forEachStore('What mappings share', (open) => {
+  it('the Invokes of the process: never more at one time, and every queue gets its turn', async () => {
+    const world = await open({ supervisor: { limits: { maxInvokes: 3, maxBytes: 64 * 1_048_576 } } });
+    let running = 0;
+    let most = 0;
+    world.lambda.behave(async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      return SUCCESS;
+    });
+    const queues = await Promise.all(['a', 'b', 'c', 'd'].map((name) => world.queue(name)));
+    for (const queue of queues) await queue.send(Array.from({ length: 30 }, () => message(queue.arn.name)));
+    world.apply(...queues.map((queue) => mappingOf(queue, { batchSize: 1 })));
+    await world.events.until(() => world.events.of('deleted').length === 120);
+
+    expect(most).toBeLessThanOrEqual(3);
+    // Nobody had to wait until another had worked off its whole backlog.
+    const half = world.lambda.calls.slice(0, 60).flatMap(({ bodies }) => bodies);
+    for (const queue of queues) expect(half.filter((name) => name === queue.arn.name).length).toBeGreaterThan(5);
+  });
+
+  it('the bytes of the process: a batch is leased only when there is room for it', async () => {
+    const world = await open({ supervisor: { limits: { maxInvokes: 10, maxBytes: 2_000_000 } } });
+    const gate = new Gate();
+    world.lambda.behave(async () => {
+      await gate.opened;
+      return SUCCESS;
+    });
+    const queues = await Promise.all(['a', 'b', 'c'].map((name) => world.queue(name)));
+    for (const queue of queues) await queue.send([message('x'.repeat(900_000))]);
+    world.apply(...queues.map((queue) => mappingOf(queue)));
+    await world.lambda.next();
+    while (world.supervisor.snapshot().queues.some(({ state }) => state === 'leasing')) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+
+    expect(world.lambda.calls).toHaveLength(1);
+    expect(world.supervisor.snapshot().bytesInMemory.used).toBeLessThanOrEqual(2_000_000);
+    gate.open();
+    await world.events.until(() => world.events.of('deleted').length === 3);
+    await world.quiet();
+    expect(world.supervisor.snapshot().bytesInMemory.used).toBe(0);
+  });
+
+  it('a collecting batch holds no Invoke, and takes its own before newcomers', async () => {
+    const world = await open({ supervisor: { limits: { maxInvokes: 1, maxBytes: 64 * 1_048_576 } } });
+    const windowed = await world.queue('windowed');
+    const busy = await world.queue('busy');
+    const gates = [new Gate(), new Gate(), new Gate()];
+    world.lambda.behave(async ({ index }) => {
+      await gates[index]?.opened;
+      return SUCCESS;
+    });
+    world.apply(mappingOf(windowed, { batchWindowSeconds: 5 }), mappingOf(busy, { batchSize: 1 }));
+    await windowed.send([message('collected')]);
+    await world.events.next('leased');
+    await busy.send([message('first'), message('second')]);
+    expect((await world.lambda.next()).bodies).toEqual(['first']);
+    await world.pass(5_000);
+    gates[0]?.open();
+    expect((await world.lambda.next()).bodies).toEqual(['collected']);
+    gates[1]?.open();
+    expect((await world.lambda.next()).bodies).toEqual(['second']);
+    gates[2]?.open();
+    await world.events.until(() => world.events.of('deleted').length === 3);
+  });
+
+  it('a collected batch that finds no Invoke before its leases end is given back uncounted', async () => {
+    const world = await open({ supervisor: { limits: { maxInvokes: 1, maxBytes: 64 * 1_048_576 } } });
+    const windowed = await world.queue('windowed', { visibilityTimeoutSeconds: 60 });
+    const busy = await world.queue('busy', { visibilityTimeoutSeconds: 3_600 });
+    const gate = new Gate();
+    world.lambda.behave(async ({ index }) => {
+      if (index === 0) await gate.opened;
+      return SUCCESS;
+    });
+    world.apply(
+      mappingOf(windowed, { batchWindowSeconds: 5, functionTimeoutSeconds: 10 }),
+      mappingOf(busy, { functionTimeoutSeconds: 600 }),
+    );
+    await busy.send([message('blocks')]);
+    await world.lambda.next();
+    await windowed.send([message('collected')]);
+    await world.events.next('leased', ({ queue }) => queue === windowed.key);
+    await world.pass(55_000);
+
+    expect((await world.events.next('released')).why).toBe('no Invoke was free before its leases ended');
+    gate.open();
+    const leased = await world.events.next('leased', ({ queue }) => queue === windowed.key);
+    expect(leased.receiveCounts).toEqual([1]);
+  });
+});
+
+forEachStore('The concurrency of a mapping', (open) => {
+  it('grows while a backlog waits, and is halved by failures', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    const gate = new Gate();
+    world.lambda.behave(async () => {
+      await gate.opened;
+      return CRASH;
+    });
+    await queue.send(Array.from({ length: 50 }, () => message('x')));
+    world.apply(mappingOf(queue, { batchSize: 1 }));
+    const running = (): number => world.supervisor.snapshot().queues[0]?.mappings[0]?.running ?? 0;
+    for (const expected of [5, 6, 7, 8, 9, 10]) {
+      await world.events.until(() => world.events.of('invoked').length === expected);
+      expect(running()).toBe(expected);
+      while (world.supervisor.snapshot().queues[0]?.state !== 'waiting') {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await world.pass(200);
+    }
+    gate.open();
+    await world.events.until(() => world.events.of('failed').length === 50);
+    await world.quiet();
+
+    expect(world.supervisor.snapshot().queues[0]?.mappings[0]?.concurrency).toBe(1);
+  });
+
+  it('a throttled mapping does not go on leasing', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.behave(() => THROTTLED);
+    await queue.send(Array.from({ length: 50 }, () => message('x')));
+    world.apply(mappingOf(queue, { batchSize: 1 }));
+    await world.events.until(() => world.events.of('retrying').length === 5);
+    await world.pass(900);
+
+    expect(world.events.of('leased')).toHaveLength(5);
+    expect(await queue.depth()).toMatchObject({ visible: 45, inFlight: 5 });
+  });
+});
+
+forEachStore('Tags and names', (open) => {
+  it('karin:consume=false and queue names that are not chosen are left alone', async () => {
+    const world = await open({ supervisor: { queueNames: ['app-*'] } });
+    const [tagged, foreign, chosen] = [
+      await world.queue('app-1'),
+      await world.queue('other'),
+      await world.queue('app-2'),
+    ];
+    const leftAlone = [mappingOf(tagged, { tags: { 'karin:consume': 'false' } }), mappingOf(foreign)];
+    const served = mappingOf(chosen);
+    for (const queue of [tagged, foreign, chosen]) await queue.send([message('x')]);
+    const diff = world.apply(...leftAlone, served);
+    await world.events.next('deleted');
+    await world.quiet();
+
+    expect(diff).toMatchObject({ leftAlone, added: [served], broken: [] });
+    expect(world.lambda.calls).toHaveLength(1);
+  });
+
+  it('a mapping that is opted out later is removed, and its messages are kept', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    const mapping = mappingOf(queue);
+    world.apply(mapping);
+    const out = { ...mapping, tags: { 'karin:consume': 'false' } };
+    const diff = world.apply(out);
+    await queue.send([message('kept')]);
+    await world.quiet();
+
+    expect(diff).toMatchObject({ removed: [mapping], leftAlone: [out], added: [] });
+    expect(await queue.depth()).toMatchObject({ visible: 1 });
+  });
+
+  it('a tag that cannot be understood breaks its mapping only', async () => {
+    const world = await open();
+    const [odd, healthy] = [await world.queue('odd'), await world.queue('healthy')];
+    const diff = world.apply(mappingOf(odd, { tags: { 'karin:maximum-concurrency': 'one' } }), mappingOf(healthy));
+
+    expect(diff.broken.map(({ reason }) => reason)).toEqual([
+      'tag karin:maximum-concurrency is "one", but must be a whole number from 1 to 1000; correct or remove the tag on the event source mapping, then sync',
+    ]);
+    expect(diff.added).toHaveLength(1);
+  });
+
+  it('a visibility timeout below the function timeout is warned of once, and again if it comes back', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 5 });
+    const mapping = mappingOf(queue, { functionTimeoutSeconds: 10 });
+    world.apply(mapping);
+    world.apply(mapping);
+    expect(world.events.of('warning')).toMatchObject([{ what: 'visibility-too-short', mapping: mapping.uuid }]);
+    await world.directory.setAttributes(queue, { ...queue.definition.attributes, visibilityTimeoutSeconds: 60 });
+    await world.directory.setAttributes(queue, { ...queue.definition.attributes, visibilityTimeoutSeconds: 5 });
+
+    expect(world.events.of('warning')).toHaveLength(2);
+  });
+});
