@@ -135,6 +135,8 @@ function headerOf(incoming: IncomingMessage, name: string): string | undefined {
 function send(outgoing: ServerResponse, answer: SqsResponse, close: boolean): void {
   if (outgoing.destroyed || outgoing.headersSent) return;
   if (close) outgoing.setHeader('Connection', 'close');
+  // As SQS does; without it Node would send the answer in chunks.
+  outgoing.setHeader('Content-Length', Buffer.byteLength(answer.body));
   outgoing.writeHead(answer.status, answer.headers);
   outgoing.end(answer.body);
 }

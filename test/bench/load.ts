@@ -73,7 +73,7 @@ export function exchange(socket: Socket, request: Buffer): Promise<Buffer> {
       const length = /content-length: *(\d+)/i.exec(received.subarray(0, end).toString('latin1'))?.[1];
       if (length === undefined) {
         done();
-        reject(new Error('the answer has no Content-Length'));
+        reject(new Error(`the answer has no Content-Length: ${received.subarray(0, 400).toString()}`));
         return;
       }
       if (received.length < end + HEADER_END.length + Number(length)) return;
