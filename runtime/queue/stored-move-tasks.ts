@@ -217,17 +217,20 @@ export class StoredMoveTasks implements MoveTasks {
 
   /** The life of a task in this process. Never rejects. `text`: the document as this process wrote it. */
   async #run(source: QueueKey, text: string): Promise<void> {
-    let held: string | undefined = text;
-    while (held !== undefined) {
+    let held = text;
+    for (;;) {
       try {
         const begunAt = this.#options.time.monotonic();
         const [task, ...older] = readMoveTasks(held);
         if (task === undefined) return;
         const next = this.#closed ? letGo(task) : await this.#step(source, task);
         const written: string | undefined = await this.#report(source, held, [next, ...older]);
-        if (written === undefined || activeTask([next]) === undefined || next.runner === undefined) return;
+        if (written === undefined) return;
         held = written;
-        await this.#pause(begunAt + stepMs(next) - this.#options.time.monotonic());
+        const active = activeTask(readMoveTasks(held));
+        if (active?.runner === undefined) return;
+        // A cancellation that came meanwhile is carried out at once.
+        if (active.status === 'RUNNING') await this.#pause(begunAt + stepMs(active) - this.#options.time.monotonic());
       } catch (error) {
         const detail = error instanceof Error ? error.message : String(error);
         this.#options.notify({ kind: 'queue-warning', queue: source, what: 'move-task-interrupted', detail });
