@@ -45,3 +45,17 @@ export function sqsCall(
     body: JSON.stringify(input),
   });
 }
+
+/** The members that tests look at in answers of the routes beside the SQS API. */
+export interface Answer {
+  readonly error?: string;
+  readonly id?: string;
+  readonly token?: string;
+  readonly endpoint?: string;
+  readonly tokens?: readonly unknown[];
+}
+
+/** The JSON of an answer; what is not as the test expects shows in its assertions. */
+export async function jsonOf(response: Response): Promise<Answer> {
+  return (await response.json()) as Answer;
+}

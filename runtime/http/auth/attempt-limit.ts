@@ -38,13 +38,14 @@ export function createAttemptLimit(monotonic: () => number): AttemptLimit {
   return {
     exhausted: (address) => {
       const bucket = buckets.get(network(address));
-      return bucket !== undefined && usedNow(bucket) >= BURST;
+      // An attempt needs a whole place in the bucket.
+      return bucket !== undefined && usedNow(bucket) > BURST - 1;
     },
     failed: (address) => {
       failures++;
       const name = network(address);
       const bucket = buckets.get(name);
-      const used = Math.min(BURST + 1, (bucket === undefined ? 0 : usedNow(bucket)) + 1);
+      const used = Math.min(BURST, (bucket === undefined ? 0 : usedNow(bucket)) + 1);
       buckets.delete(name);
       buckets.set(name, { used, at: monotonic() });
       if (buckets.size <= ADDRESSES) return;

@@ -1,0 +1,228 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { ConfigError } from '../../runtime/config.ts';
+import { parseAccessKeys } from '../../runtime/http/auth/access-keys.ts';
+import { authorizationSecret, createSessions } from '../../runtime/http/auth/admin.ts';
+import { createAttemptLimit } from '../../runtime/http/auth/attempt-limit.ts';
+import { hashToken, parseTokens, splitCapability } from '../../runtime/http/auth/capability.ts';
+import { isLoopback, readCredentialBook } from '../../runtime/http/auth/credential-book.ts';
+import { grants, parseQueueGlobs, parseScopes } from '../../runtime/http/auth/grant.ts';
+import { ManualTime } from '../support/manual-time.ts';
+
+const SECRET = 's3cr3t-s3cr3t-s3cr3t/+';
+
+describe('access keys', () => {
+  it('have scopes and queues, all by default', () => {
+    const problems: string[] = [];
+    const keys = parseAccessKeys(
+      `AKIA1:${SECRET}, AKIA2:${SECRET}:send+consume:app-*|jobs\nAKIA3:${SECRET}:manage # the operator's`,
+      'KARIN_KEYS',
+      problems,
+    );
+    expect(problems).toEqual([]);
+    expect(keys).toEqual([
+      { id: 'AKIA1', secret: SECRET, grant: { scopes: ['send', 'consume', 'manage'], queues: ['*'] } },
+      { id: 'AKIA2', secret: SECRET, grant: { scopes: ['send', 'consume'], queues: ['app-*', 'jobs'] } },
+      { id: 'AKIA3', secret: SECRET, grant: { scopes: ['manage'], queues: ['*'] } },
+    ]);
+  });
+
+  it('are refused with a reason that does not repeat a secret', () => {
+    const problems: string[] = [];
+    const text = `a b:short AKIA1:${SECRET}:read AKIA2:${SECRET}:send:bad/name AKIA3:${SECRET}:send:x:y`;
+    expect(parseAccessKeys(text, 'KARIN_KEYS', problems)).toEqual([]);
+    expect(problems).toHaveLength(7);
+    expect(problems).toContain(
+      'KARIN_KEYS, entry 3: "read" is not a scope: use send, consume, manage or all, joined by +',
+    );
+    expect(problems.join()).not.toContain('s3cr3t');
+    expect(problems.join()).not.toContain('short');
+  });
+});
+
+describe('capability tokens of the environment', () => {
+  it('may send, unless they say otherwise, and only their hash is kept', () => {
+    const problems: string[] = [];
+    const token = 'a1b2c3d4e5f6a1b2c3d4e5f6';
+    const [first, second] = parseTokens(`${token} ${token}x:consume:jobs`, 'KARIN_TOKENS', problems);
+    expect(problems).toEqual([]);
+    expect(first).toMatchObject({ hash: hashToken(token), grant: { scopes: ['send'], queues: ['*'] } });
+    expect(second?.grant).toEqual({ scopes: ['consume'], queues: ['jobs'] });
+    expect(JSON.stringify(first)).not.toContain(token);
+  });
+
+  it('must be long enough', () => {
+    const problems: string[] = [];
+    expect(parseTokens('hunter2:send', 'KARIN_TOKENS', problems)).toEqual([]);
+    expect(problems).toEqual([
+      'KARIN_TOKENS, entry 1: a token must be 22 to 128 letters, digits, - or _, for example from: openssl rand -hex 24',
+    ]);
+  });
+
+  it.each([
+    ['/k/abc', { before: '', token: 'abc', rest: '/' }],
+    ['/k/abc/', { before: '', token: 'abc', rest: '/' }],
+    ['/k/abc/000000000000/jobs', { before: '', token: 'abc', rest: '/000000000000/jobs' }],
+    ['https://x.example/base/k/abc/1/jobs', { before: 'https://x.example/base', token: 'abc', rest: '/1/jobs' }],
+    ['/000000000000/k', undefined],
+    ['/k/', undefined],
+    ['/ka/abc', undefined],
+  ])('%s', (path, split) => {
+    expect(splitCapability(path)).toEqual(split);
+  });
+});
+
+describe('grants', () => {
+  it.each([
+    ['*', 'jobs', true],
+    ['app-*', 'app-', true],
+    ['app-*', 'app-jobs.fifo', true],
+    ['app-*', 'my-app-jobs', false],
+    ['*-jobs', 'a-b-jobs', true],
+    ['j?bs', 'jobs', true],
+    ['j?bs', 'jbs', false],
+    ['a*b*c', 'aXbYbZc', true],
+    ['a*b*c', 'aXbYbZ', false],
+    ['jobs', 'jobs2', false],
+  ])('%s for %s: %s', (glob, name, expected) => {
+    expect(grants({ scopes: ['send'], queues: [glob] }, 'send', name)).toBe(expected);
+  });
+
+  it('hold for their scopes only; without a queue for any', () => {
+    const grant = { scopes: ['send'] as const, queues: ['app-*'] };
+    expect(grants(grant, 'consume', 'app-x')).toBe(false);
+    expect(grants(grant, 'send')).toBe(true);
+  });
+
+  it('say what is wrong with them', () => {
+    expect(parseScopes('all')).toEqual(['send', 'consume', 'manage']);
+    expect(parseScopes('')).toHaveProperty('problem');
+    expect(parseScopes('send+receive')).toHaveProperty('problem');
+    expect(parseQueueGlobs('')).toHaveProperty('problem');
+    expect(parseQueueGlobs('a b')).toHaveProperty('problem');
+  });
+
+  it('match a hostile pattern in no time', () => {
+    expect(grants({ scopes: ['send'], queues: ['*a*a*a*a*a*a*a*a*a*b'] }, 'send', 'a'.repeat(80))).toBe(false);
+  });
+});
+
+describe('the book of credentials', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'karin-'));
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('joins environment and files, and lists every problem', () => {
+    const keysFile = join(folder, 'keys');
+    writeFileSync(keysFile, `# old and new, until every caller has moved\nAKIAOLD:${SECRET}\nAKIANEW:${SECRET}\n`);
+    const book = readCredentialBook({ keysText: `AKIA1:${SECRET}`, keysFile, tokensText: '' });
+    expect([...book.keys.keys()]).toEqual(['AKIA1', 'AKIAOLD', 'AKIANEW']);
+
+    const tokensFile = join(folder, 'missing');
+    const bad = { keysText: `AKIAOLD:${SECRET} x`, keysFile, tokensText: 'short', tokensFile };
+    expect(() => readCredentialBook(bad)).toThrow(ConfigError);
+    try {
+      readCredentialBook(bad);
+    } catch (error) {
+      expect(error).toHaveProperty('problems.length', 5);
+    }
+  });
+
+  it.each([
+    ['127.0.0.1', true],
+    ['127.8.9.10', true],
+    ['::1', true],
+    ['localhost', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['10.0.0.1', false],
+    ['127.0.0.1.example.com', false],
+  ])('%s is loopback: %s', (host, expected) => {
+    expect(isLoopback(host)).toBe(expected);
+  });
+});
+
+describe('the limit on failed attempts', () => {
+  it('lets an address fail twenty times, then once in three seconds', () => {
+    const time = new ManualTime();
+    const limit = createAttemptLimit(() => time.monotonic());
+    for (let attempt = 0; attempt < 20; attempt++) {
+      expect(limit.exhausted('203.0.113.7')).toBe(false);
+      limit.failed('203.0.113.7');
+    }
+    expect(limit.exhausted('203.0.113.7')).toBe(true);
+    expect(limit.exhausted('203.0.113.8')).toBe(false);
+    time.advance(3000);
+    expect(limit.exhausted('203.0.113.7')).toBe(false);
+    limit.failed('203.0.113.7');
+    expect(limit.exhausted('203.0.113.7')).toBe(true);
+    expect(limit.failures).toBe(21);
+  });
+
+  it('takes a network of IPv6 for one address, and an IPv4 address for itself however it is written', () => {
+    const limit = createAttemptLimit(() => 0);
+    for (let attempt = 0; attempt < 20; attempt++) limit.failed(`2001:db8:1:2::${attempt.toString(16)}`);
+    expect(limit.exhausted('2001:db8:1:2:ffff:1:2:3')).toBe(true);
+    expect(limit.exhausted('2001:db8:1:3::1')).toBe(false);
+    for (let attempt = 0; attempt < 20; attempt++) limit.failed('::ffff:192.0.2.1');
+    expect(limit.exhausted('192.0.2.1')).toBe(true);
+    expect(limit.exhausted('::ffff:192.0.2.2')).toBe(false);
+  });
+
+  it('forgets the address that failed longest ago before it remembers too many', () => {
+    const limit = createAttemptLimit(() => 0);
+    for (let attempt = 0; attempt < 20; attempt++) limit.failed('192.0.2.1');
+    for (let other = 0; other < 9_999; other++) limit.failed(`10.${other >> 16}.${(other >> 8) & 255}.${other & 255}`);
+    expect(limit.exhausted('192.0.2.1')).toBe(true);
+    limit.failed('198.51.100.1');
+    expect(limit.exhausted('192.0.2.1')).toBe(false);
+  });
+});
+
+describe('sessions of the ops page', () => {
+  const time = new ManualTime();
+  const sessions = createSessions('secret of the store', 'a long password', () => time.now());
+
+  it('hold for twelve hours', () => {
+    const { cookie, maxAgeSeconds } = sessions.begin();
+    expect(maxAgeSeconds).toBe(43_200);
+    expect(sessions.holds(cookie)).toBe(true);
+    time.advance(43_199_999);
+    expect(sessions.holds(cookie)).toBe(true);
+    time.advance(1);
+    expect(sessions.holds(cookie)).toBe(false);
+  });
+
+  it('cannot be forged, prolonged, or used with another password', () => {
+    const { cookie } = sessions.begin();
+    expect(sessions.holds(cookie.replace(/^\d/, '9'))).toBe(false);
+    expect(sessions.holds(`${cookie}x`)).toBe(false);
+    expect(sessions.holds(undefined)).toBe(false);
+    expect(sessions.holds('')).toBe(false);
+    expect(createSessions('secret of the store', 'a new password', () => time.now()).holds(cookie)).toBe(false);
+    expect(createSessions('another secret', 'a long password', () => time.now()).holds(cookie)).toBe(false);
+  });
+
+  it('have a form token each', () => {
+    const one = sessions.begin().cookie;
+    const other = sessions.begin().cookie;
+    expect(sessions.formTokenHolds(one, sessions.formToken(one))).toBe(true);
+    expect(sessions.formTokenHolds(other, sessions.formToken(one))).toBe(false);
+    expect(sessions.formTokenHolds(one, undefined)).toBe(false);
+  });
+});
+
+describe('the Authorization header', () => {
+  it.each([
+    ['Bearer abc', 'abc'],
+    ['bearer abc ', 'abc'],
+    [`Basic ${Buffer.from('admin:a:b').toString('base64')}`, 'a:b'],
+    [`Basic ${Buffer.from('no colon').toString('base64')}`, 'no colon'],
+    ['AWS4-HMAC-SHA256 Credential=x', undefined],
+    ['Bearer', undefined],
+    [undefined, undefined],
+  ])('%s', (value, secret) => {
+    expect(authorizationSecret(value)).toBe(secret);
+  });
+});
