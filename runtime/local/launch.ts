@@ -17,9 +17,6 @@ import type { Launch } from './worker.ts';
 const NODE_SOURCES = ['.ts', '.mts', '.cts', '.tsx'];
 const NODE_FILES = [...NODE_SOURCES, '.js', '.mjs', '.cjs'];
 
-const NODE_BOOTSTRAP = fileURLToPath(new URL('./bootstrap/node.mjs', import.meta.url));
-const PYTHON_BOOTSTRAP = fileURLToPath(new URL('./bootstrap/python.py', import.meta.url));
-
 type Family = 'node' | 'python' | 'provided';
 
 /** Why this machine cannot run the function, as a sentence for its developer; `undefined`: it can. */
@@ -58,15 +55,25 @@ export async function prepareLaunch(fn: TemplateFunction, shared: SharedEnvironm
       return {
         ...launch,
         command: process.execPath,
-        args: ['--enable-source-maps', `--max-old-space-size=${fn.memoryMegabytes}`, NODE_BOOTSTRAP],
+        args: ['--enable-source-maps', `--max-old-space-size=${fn.memoryMegabytes}`, bootstrapFile('node.mjs')],
         environment: { ...environment, KARIN_HANDLER_FILE: file ?? '' },
       };
     }
     case 'python':
-      return { ...launch, command: 'python3', args: [PYTHON_BOOTSTRAP], environment };
+      return { ...launch, command: 'python3', args: [bootstrapFile('python.py')], environment };
     default:
       return { ...launch, command: join(taskRoot, 'bootstrap'), args: [], environment };
   }
+}
+
+/** The program of this package that runs handlers of a language; in the published package it lies beside the folder of this code. */
+function bootstrapFile(name: string): string {
+  const places = ['./bootstrap/', '../bootstrap/'].map((folder) =>
+    fileURLToPath(new URL(folder + name, import.meta.url)),
+  );
+  const found = places.find((place) => existsSync(place));
+  if (found === undefined) throw new Error(`karin is not installed completely: ${name} is missing`);
+  return found;
 }
 
 function familyOf(runtime: string): Family | undefined {

@@ -26,6 +26,13 @@ export interface Lookups {
 /** `AWS::NoValue`: the property or element is to be left out. */
 export const NO_VALUE: unique symbol = Symbol('AWS::NoValue');
 
+const UNRESOLVABLE = 'Karin::Unresolvable';
+
+/** A value to stand in a template for one that is known not to be had; resolving it throws `Unresolvable` with this reason. */
+export function unresolvable(reason: string): JsonObject {
+  return { [UNRESOLVABLE]: reason };
+}
+
 type Intrinsic = (argument: unknown, lookups: Lookups) => unknown;
 
 /** The value with every function in it computed. Throws `Unresolvable`. */
@@ -110,6 +117,9 @@ const INTRINSICS: ReadonlyMap<string, Intrinsic> = new Map(
     },
     'Fn::Length': (argument, lookups) => listOf(resolveValue(argument, lookups), 'Fn::Length').length,
     'Fn::ToJsonString': (argument, lookups) => JSON.stringify(resolveValue(argument, lookups)),
+    [UNRESOLVABLE]: (argument) => {
+      throw new Unresolvable(String(argument));
+    },
   }),
 );
 

@@ -1,0 +1,138 @@
+/**
+ * CDK apps, synthesized as the CDK CLI does it: the `app` command of cdk.json runs with the context in its environment and writes a cloud
+ * assembly. The assembly goes to a folder of its own, because one with local endpoints must never be deployed by mistake.
+ *
+ * @module
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join, resolve, sep } from 'node:path';
+import type { StackSource } from '../../lambda/discovery/template/model.ts';
+import { findStacks } from '../../lambda/discovery/template/stacks.ts';
+import { type JsonObject, objectOr, textOr } from '../../lambda/discovery/template/values.ts';
+import { type LoadedProject, type Project, ProjectError, type ProjectParts } from './project.ts';
+
+/** Sources that an app is made of; other files are watched only as the code of functions. */
+const SOURCE = /\.([cm]?[jt]sx?|json|ya?ml|py|java|kt|cs|go)$/;
+/** What one variable of the environment may hold on Linux is 128 KiB; beyond it the context travels in a file. */
+const LARGEST_CONTEXT = 100_000;
+
+export function cdkProject(parts: ProjectParts): Project {
+  const { folder } = parts;
+  const settings = readJson(join(folder, 'cdk.json'));
+  const app = textOr(settings['app'], undefined);
+  const earlier = resolve(folder, textOr(settings['output'], 'cdk.out'));
+  let codeFolders: readonly string[] = [];
+
+  const load = async (): Promise<LoadedProject> => {
+    const { stacks, notes } = await synthesize(parts, settings, app, earlier);
+    codeFolders = unstagedCode(stacks, parts);
+    return { stacks, notes };
+  };
+  return {
+    description: `the CDK app in ${folder}`,
+    ...(app === undefined ? {} : { command: app }),
+    load,
+    // Code that is not copied on synthesis is read where its author edits it.
+    concerns: (path) => SOURCE.test(path) && !codeFolders.some((code) => path.startsWith(code + sep)),
+  };
+}
+
+async function synthesize(
+  parts: ProjectParts,
+  settings: JsonObject,
+  app: string | undefined,
+  earlier: string,
+): Promise<LoadedProject> {
+  const { folder, workFolder, run } = parts;
+  const hasEarlier = existsSync(join(earlier, 'manifest.json'));
+  if (app === undefined) {
+    if (hasEarlier)
+      return { stacks: findStacks(earlier), notes: [`cdk.json has no 'app'; ${earlier} is used as it is`] };
+    throw new ProjectError(`${join(folder, 'cdk.json')} has no 'app', the command that synthesizes it`);
+  }
+  const ready = resolve(folder, app);
+  if (statSync(ready, { throwIfNoEntry: false })?.isDirectory()) return { stacks: findStacks(ready), notes: [] };
+
+  const output = join(workFolder, 'cdk.out');
+  await rm(output, { recursive: true, force: true });
+  await mkdir(output, { recursive: true });
+  const environment = await synthesisEnvironment(parts, settings, output);
+  const build = textOr(settings['build'], undefined);
+  for (const command of build === undefined ? [app] : [build, app]) {
+    const { succeeded, output: printed } = await run(command, { cwd: folder, environment });
+    if (succeeded) continue;
+    const failure = `'${command}' failed:\n${printed.trim()}`;
+    if (!hasEarlier) throw new ProjectError(failure);
+    return { stacks: findStacks(earlier), notes: [`${failure}\n${earlier}, which was made earlier, is used instead`] };
+  }
+  if (!existsSync(join(output, 'manifest.json'))) {
+    throw new ProjectError(`'${app}' wrote no cloud assembly; does the app end with app.synth(), where it needs to?`);
+  }
+  return { stacks: findStacks(output), notes: missingContext(output) };
+}
+
+async function synthesisEnvironment(
+  parts: ProjectParts,
+  settings: JsonObject,
+  output: string,
+): Promise<Readonly<Record<string, string | undefined>>> {
+  const { folder, workFolder, account, region, sqsOrigin, environment } = parts;
+  const context = {
+    ...objectOr(readJson(join(homedir(), '.cdk.json'))['context']),
+    ...readJson(join(folder, 'cdk.context.json')),
+    ...objectOr(settings['context']),
+    'karin:endpoint': sqsOrigin,
+    'aws:cdk:enable-path-metadata': true,
+    'aws:cdk:enable-asset-metadata': true,
+    'aws:cdk:version-reporting': false,
+    'aws:cdk:bundling-stacks': ['**'],
+    // Code is run where it lies: a change of it needs no synthesis, and it finds its own node_modules.
+    'aws:cdk:disable-asset-staging': true,
+  };
+  const text = JSON.stringify(context);
+  const shared = {
+    ...environment,
+    CDK_OUTDIR: output,
+    CDK_DEFAULT_ACCOUNT: account,
+    CDK_DEFAULT_REGION: region,
+  };
+  if (text.length <= LARGEST_CONTEXT) return { ...shared, CDK_CONTEXT_JSON: text };
+  const file = join(workFolder, 'cdk-context.json');
+  await writeFile(file, text);
+  return { ...shared, CDK_CONTEXT_JSON: '{}', CONTEXT_OVERFLOW_LOCATION_ENV: file };
+}
+
+/** Lookups that only AWS can answer; the CDK goes on with placeholders. */
+function missingContext(output: string): readonly string[] {
+  const { missing } = readJson(join(output, 'manifest.json'));
+  const keys = (Array.isArray(missing) ? missing : []).map((one: unknown) => textOr(objectOr(one)['key'], ''));
+  if (keys.length === 0) return [];
+  return [
+    `the app looks up values in AWS that cdk.context.json does not hold, placeholders stand for them: ${keys.join(', ')}`,
+  ];
+}
+
+/** Folders of code that lie in the project itself, and not in what was made of it. */
+function unstagedCode(stacks: readonly StackSource[], { folder, workFolder }: ProjectParts): readonly string[] {
+  return stacks.flatMap(({ template }) =>
+    Object.values(template.resources).flatMap(({ type, metadata }) => {
+      const path = textOr(metadata['aws:asset:path'], '');
+      const isOwn = path.startsWith(folder + sep) && !path.startsWith(workFolder + sep);
+      return isOwn && type.startsWith('AWS::Lambda::') ? [path] : [];
+    }),
+  );
+}
+
+/** A JSON file; an empty object if there is none. Errors: `ProjectError` if it cannot be parsed. */
+function readJson(file: string): JsonObject {
+  if (!existsSync(file)) return {};
+  try {
+    return objectOr(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    throw new ProjectError(`${file} cannot be read: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Watches the files of a project: every folder but those that hold packages, history and output.
+ *
+ * Folders are watched one by one: `fs.watch` in recursive mode would also watch all of node_modules on Linux, file by file. A change counts
+ * only if the contents differ from those seen last, so that a build which writes the same again does not start another build.
+ *
+ * @module
+ */
+import { createHash } from 'node:crypto';
+import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Cancel, Time } from '../time.ts';
+
+export interface WatchOptions {
+  /** Absolute. */
+  readonly folder: string;
+  /** Files that changed, appeared or vanished, absolute paths; called some moments after the last change. */
+  readonly onChange: (paths: readonly string[]) => void;
+  readonly time: Time;
+}
+
+const IGNORED_FOLDERS = new Set([
+  'node_modules',
+  'cdk.out',
+  'cdktf.out',
+  'coverage',
+  '__pycache__',
+  'venv',
+  'bower_components',
+]);
+/** What editors and systems write beside the files that count. */
+const IGNORED_FILES = /(~|\.sw[a-z]|\.tmp|\.log|\.tsbuildinfo|^4913)$/;
+/** Editors write a file in several steps, and tools write several files, milliseconds. */
+const QUIET_MS = 120;
+/** Larger files are not looked into: that they were written counts as a change, bytes. */
+const LARGEST_COMPARED = 5_000_000;
+
+export class ProjectWatcher {
+  readonly #options: WatchOptions;
+  readonly #watchers = new Map<string, FSWatcher>();
+  /** Of the files that changed before. */
+  readonly #digests = new Map<string, string>();
+  readonly #changed = new Set<string>();
+  #cancel: Cancel = () => {};
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#add(options.folder, false);
+  }
+
+  close(): void {
+    this.#cancel();
+    for (const watcher of this.#watchers.values()) watcher.close();
+    this.#watchers.clear();
+  }
+
+  /** Watches a folder and those below it. `report`: it is new, so what it holds is, too. */
+  #add(folder: string, report: boolean): void {
+    if (this.#watchers.has(folder)) return;
+    let entries: { readonly name: string; isDirectory(): boolean }[];
+    try {
+      const watcher = watch(folder, (_, name) => {
+        if (name !== null) this.#seen(join(folder, name));
+      });
+      watcher.on('error', () => this.#drop(folder));
+      this.#watchers.set(folder, watcher);
+      entries = readdirSync(folder, { withFileTypes: true });
+    } catch {
+      // The folder vanished again, or may not be read: there is nothing to watch.
+      this.#drop(folder);
+      return;
+    }
+    for (const entry of entries) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) {
+        if (isWatched(entry.name)) this.#add(path, report);
+      } else if (report) {
+        this.#seen(path);
+      }
+    }
+  }
+
+  #drop(folder: string): void {
+    this.#watchers.get(folder)?.close();
+    this.#watchers.delete(folder);
+  }
+
+  #seen(path: string): void {
+    const name = basename(path);
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats?.isDirectory()) {
+      if (isWatched(name)) this.#add(path, true);
+      return;
+    }
+    if (stats === undefined && this.#watchers.has(path)) this.#drop(path);
+    if (IGNORED_FILES.test(name)) return;
+    const digest = digestOf(path);
+    if (this.#digests.get(path) === digest) return;
+    this.#digests.set(path, digest);
+    this.#changed.add(path);
+    this.#cancel();
+    this.#cancel = this.#options.time.after(QUIET_MS, () => {
+      const paths = [...this.#changed].sort();
+      this.#changed.clear();
+      this.#options.onChange(paths);
+    });
+  }
+}
+
+/** Hidden folders hold settings, caches and output; none holds sources. */
+function isWatched(folder: string): boolean {
+  return !folder.startsWith('.') && !IGNORED_FOLDERS.has(folder);
+}
+
+/** Stands for the contents of a file. */
+function digestOf(path: string): string {
+  try {
+    const stats = statSync(path);
+    if (stats.size > LARGEST_COMPARED) return `${stats.size} ${stats.mtimeMs}`;
+    return createHash('sha1').update(readFileSync(path)).digest('base64');
+  } catch {
+    return 'gone';
+  }
+}
