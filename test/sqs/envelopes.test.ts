@@ -88,7 +88,7 @@ describe('answers, byte by byte', () => {
       'Action=ReceiveMessage&QueueUrl=jobs&AttributeName.1=ApproximateReceiveCount&AttributeName.2=SenderId&MessageAttributeName.1=All',
     );
     expect(body).toContain(
-      '<Body>&lt;&amp;&gt;&quot;&apos;&#13;\n]]&gt;</Body><Attribute><Name>SenderId</Name><Value>AIDATESTER</Value></Attribute><Attribute><Name>ApproximateReceiveCount</Name><Value>1</Value></Attribute>',
+      '<Body>&lt;&amp;&gt;&quot;&apos;&#xD;\n]]&gt;</Body><Attribute><Name>SenderId</Name><Value>AIDATESTER</Value></Attribute><Attribute><Name>ApproximateReceiveCount</Name><Value>1</Value></Attribute>',
     );
     expect(body).toContain(
       '<MessageAttribute><Name>n</Name><Value><BinaryValue>AP8=</BinaryValue><DataType>Binary</DataType></Value></MessageAttribute>',

@@ -3,6 +3,7 @@
  *
  * XML is built by fast-xml-parser, loaded at the first such answer: current SDKs speak JSON, and the library would cost every process its memory. Text is
  * escaped here, because a carriage return must travel as a character reference: an XML parser turns a bare one into a line feed, and then the digest of the body does not match.
+ * The reference is `&#xD;`: the AWS SDK for JavaScript v3 of the Query era reads that one, and leaves `&#13;` as it is.
  *
  * @module
  */
@@ -146,7 +147,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '>': '&gt;',
   '"': '&quot;',
   "'": '&apos;',
-  '\r': '&#13;',
+  '\r': '&#xD;',
 };
 
 /** Escapes text for XML; a character that XML cannot hold (an error may repeat one) becomes U+FFFD. */
