@@ -45,4 +45,9 @@ function isExpected(error: unknown): error is Error {
 }
 
 /** Errors of parts that are loaded only by the commands that need them. */
-const EXPECTED_NAMES: ReadonlySet<string> = new Set(['UnsuitableRedisError', 'TransferError']);
+const EXPECTED_NAMES: ReadonlySet<string> = new Set([
+  'UnsuitableRedisError',
+  'TransferError',
+  'DevError',
+  'ProjectError',
+]);

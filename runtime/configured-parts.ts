@@ -16,6 +16,8 @@ import { openStore } from './store/open-store.ts';
 import type { Store } from './store/store.ts';
 import type { SyncState } from './sync/synchroniser.ts';
 import type { Randomness, Time } from './time.ts';
+import { createAwsRealQueues } from './transfer/aws-real-queues.ts';
+import type { RealQueues } from './transfer/real-queues.ts';
 
 /** The account of a server that knows of none, as emulators of AWS have it. */
 export const NO_ACCOUNT = '000000000000';
@@ -52,6 +54,14 @@ export function configuredSource(config: Config, time: Time): DiscoverySource | 
   if (discovery.kind === 'aws') return createAwsDiscovery({ region, time });
   if (discovery.kind === 'none') return undefined;
   return createTemplateDiscovery({ path: discovery.path, account: config.accountId ?? NO_ACCOUNT, region, time });
+}
+
+/** `undefined`: the queues have no counterpart in AWS. */
+export function configuredRealQueues(config: Config, releasers: Releasers): RealQueues | undefined {
+  if (config.discovery.kind !== 'aws') return undefined;
+  const realQueues = createAwsRealQueues({ region: config.region });
+  releasers.add('the client of SQS', () => realQueues.close());
+  return realQueues;
 }
 
 /** `undefined`: functions are not in AWS. */

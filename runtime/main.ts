@@ -8,7 +8,7 @@
  */
 
 import { type Config, ConfigError } from './config.ts';
-import { configuredSource, openConfiguredStore, reachableHost } from './configured-parts.ts';
+import { configuredRealQueues, configuredSource, openConfiguredStore, reachableHost } from './configured-parts.ts';
 import { createEventBus, type EventListener } from './consumer/event-bus.ts';
 import { countMetrics } from './consumer/metric-counts.ts';
 import { type ApplyDiff, createSupervisor, type Supervisor } from './consumer/supervisor.ts';
@@ -20,7 +20,7 @@ import type { Invoker } from './lambda/invoker.ts';
 import type { Mapping } from './lambda/mapping.ts';
 import { createLog, type Log } from './log.ts';
 import { createActivityLog } from './ops/activity.ts';
-import { logEvents, logQueueWarning } from './ops/event-log.ts';
+import { logEvents, logQueueWarning, logTransfers } from './ops/event-log.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import { createHealth } from './ops/health.ts';
 import type { QueueDirectory } from './queue/directory.ts';
@@ -34,6 +34,10 @@ import type { SyncReport } from './sync/report.ts';
 import { scheduleSyncs } from './sync/schedule.ts';
 import { createSynchroniser } from './sync/synchroniser.ts';
 import { type Randomness, systemRandomness, systemTime, type Time } from './time.ts';
+import { createForwarder } from './transfer/forwarder.ts';
+import { startForwarding } from './transfer/forwarding.ts';
+import type { RealQueues } from './transfer/real-queues.ts';
+import { createTransfers } from './transfers.ts';
 
 /** Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by `stop`. */
 export interface Overrides {
@@ -44,6 +48,8 @@ export interface Overrides {
   readonly source?: DiscoverySource;
   readonly invoker?: Invoker;
   readonly functionUrls?: FunctionUrls;
+  /** The queues of SQS itself, to and from which messages move. */
+  readonly realQueues?: RealQueues;
 }
 
 /** A running server. */
@@ -106,8 +112,22 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     logQueueWarning(log, event);
   };
 
-  const directory = await createDirectory({ store, time, randomness, notify });
+  const realQueues = overrides.realQueues ?? configuredRealQueues(config, releasers);
+  const directory = await createDirectory({
+    store,
+    time,
+    randomness,
+    notify,
+    ...(realQueues === undefined ? {} : { forward: createForwarder(realQueues) }),
+  });
   releasers.add('the directory of queues', () => directory.close());
+  if (realQueues !== undefined) {
+    const onEvent = logTransfers(log);
+    const forwarding = startForwarding({ directory, realQueues, time, randomness, onEvent });
+    releasers.add('moving messages to SQS', () => forwarding.close());
+  }
+  const transfers = realQueues === undefined ? undefined : createTransfers({ directory, realQueues, time, randomness });
+  if (transfers !== undefined) releasers.add('transfers', () => transfers.close());
   const moveTasks = await createMoveTasks({ store, directory, time, randomness, notify });
   releasers.add('message move tasks', () => moveTasks.close());
 
@@ -184,6 +204,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     supervisor,
     synchroniser,
     functionUrls: overrides.functionUrls,
+    transfers,
     health,
     bus,
     counts,

@@ -19,6 +19,22 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .exitOverride();
 
   program
+    .command('dev')
+    .description(
+      'run the queues and functions of a project on this machine: CDK, Serverless Framework, SAM or CloudFormation',
+    )
+    .option('--project <folder>', 'folder of the app (default: the working folder)')
+    .option('--template <path>', 'a template or assembly to use instead of what is found in the project')
+    .option('--port <number>', 'port of the server; function URLs get the next one (default: PORT, else 4000)', number)
+    .option('--host <address>', 'address to listen on (default: HOST, else 127.0.0.1)')
+    .option('--all', 'also consume mappings that are enabled')
+    .option('--no-watch', 'do not read the project again when its files change')
+    .action(async (options) => {
+      const { dev } = await import('./dev.ts');
+      await dev({ ...options, environment: context.env });
+    });
+
+  program
     .command('start')
     .description('run the server, configured by the environment')
     .addHelpText('after', START_HELP)
@@ -33,6 +49,24 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .action(async (options) => {
       const { sync } = await import('./sync.ts');
       finished((await sync(options, context)) ? 0 : 1);
+    });
+
+  withServer(program.command('drain'))
+    .description('move what a queue holds here to the real SQS queue, and all that is sent to it from now on')
+    .argument('<queue>', 'name, or region:account:name')
+    .option('--wait-for-delayed', 'stay until delayed messages are due and moved, too')
+    .option('--json', 'print one JSON text on each line')
+    .action(async (queue: string, options) => {
+      const { transfer } = await import('./transfer.ts');
+      await transfer('drain', queue, options, context);
+    });
+  withServer(program.command('pull'))
+    .description('bring here the messages that wait in the real SQS queue, from before its mapping was disabled')
+    .argument('<queue>', 'name, or region:account:name')
+    .option('--json', 'print one JSON text on each line')
+    .action(async (queue: string, options) => {
+      const { transfer } = await import('./transfer.ts');
+      await transfer('pull', queue, options, context);
     });
 
   const token = program

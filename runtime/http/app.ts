@@ -1,5 +1,5 @@
 /**
- * The routes beside the SQS API: health, metrics, sync, tokens, the ops page.
+ * The routes beside the SQS API: health, metrics, sync, transfers, tokens, the ops page.
  *
  * @module
  */
@@ -25,6 +25,8 @@ export interface AppParts {
   /** Absent: the server has no source of mappings. */
   readonly synchroniser?: Synchroniser;
   readonly tokens: TokenStore;
+  /** `/drain` and `/pull`. */
+  readonly transfers: Hono<AppEnv>;
   /** The pages for people: `/ops` and `/functions`. */
   readonly pages: Hono<AppEnv>;
   /** Wall clock, milliseconds since the epoch. */
@@ -33,7 +35,7 @@ export interface AppParts {
 }
 
 /** Paths that this app answers; all others belong to the SQS API. */
-const OWN_PATH = /^\/(healthz|readyz|metrics|sync|tokens|ops|functions|favicon\.ico)(\/|$)/;
+const OWN_PATH = /^\/(healthz|readyz|metrics|sync|tokens|drain|pull|ops|functions|favicon\.ico)(\/|$)/;
 
 export function isAppPath(path: string): boolean {
   return OWN_PATH.test(path);
@@ -79,6 +81,7 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
   });
   app.route('/tokens', tokensRoute(edge, parts.tokens, parts.now));
   app.get('/favicon.ico', (c) => c.body(null, 204));
+  app.route('/', parts.transfers);
   app.route('/', parts.pages);
   return app;
 }

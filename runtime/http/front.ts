@@ -11,6 +11,7 @@ import type { Supervisor } from '../consumer/supervisor.ts';
 import type { Log } from '../log.ts';
 import type { ActivityLog } from '../ops/activity.ts';
 import { createApiClient } from '../ops/api-client.ts';
+import { logTransfers } from '../ops/event-log.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
 import type { Health } from '../ops/health.ts';
 import { createMetrics, createTraffic } from '../ops/metrics.ts';
@@ -21,6 +22,7 @@ import type { SqsApi } from '../sqs/api.ts';
 import type { Store } from '../store/store.ts';
 import type { Synchroniser } from '../sync/synchroniser.ts';
 import type { Randomness, Time } from '../time.ts';
+import type { Transfers } from '../transfers.ts';
 import { readVersion } from '../version.ts';
 import type { Access } from './access.ts';
 import { createApp } from './app.ts';
@@ -29,6 +31,7 @@ import { createEdge } from './edge.ts';
 import { publicAddress } from './location.ts';
 import { listen } from './server.ts';
 import { createSqsEndpoint } from './sqs-endpoint.ts';
+import { transfersRoute } from './transfers-route.ts';
 
 export interface FrontParts {
   readonly config: Config;
@@ -42,6 +45,8 @@ export interface FrontParts {
   readonly synchroniser: Synchroniser | undefined;
   /** Absent: those of AWS, if functions are there. */
   readonly functionUrls: FunctionUrls | undefined;
+  /** Absent: the queues have no counterpart in AWS. */
+  readonly transfers: Transfers | undefined;
   readonly health: Health;
   readonly bus: EventBus;
   readonly counts: MetricCounts;
@@ -77,6 +82,8 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     trustedProxies: config.trustedProxies,
     fallbackHost: () => `${reachableHost(host)}:${port}`,
   });
+  const onTransfer = logTransfers(log);
+  const transfers = parts.transfers === undefined ? {} : { transfers: parts.transfers };
   const pages = pagesRoute({
     edge,
     sessions: access.sessions,
@@ -96,6 +103,8 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     health,
     region,
     version,
+    ...transfers,
+    onTransfer,
     maxDelaySeconds: config.maxDelaySeconds,
     uuid,
     log,
@@ -116,6 +125,7 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     metrics,
     ...synchroniser,
     tokens: access.tokens,
+    transfers: transfersRoute({ edge, ...transfers, onEvent: onTransfer, time, log }),
     pages,
     now: () => time.now(),
     log,

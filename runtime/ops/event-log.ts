@@ -6,6 +6,7 @@
 import type { ConsumerEvent } from '../consumer/events.ts';
 import type { Log } from '../log.ts';
 import type { QueueEvent } from '../queue/queue-events.ts';
+import type { OnTransfer, TransferEvent } from '../transfer/transfer-events.ts';
 
 type Level = 'debug' | 'info' | 'warn';
 
@@ -43,4 +44,18 @@ export function logEvents(log: Log): (event: ConsumerEvent) => void {
 export function logQueueWarning(log: Log, event: QueueEvent & { readonly kind: 'queue-warning' }): void {
   const { kind, ...members } = event;
   log.warn(members, kind);
+}
+
+const TRANSFER_LEVELS: Readonly<Record<TransferEvent['kind'], Level>> = {
+  'mode-changed': 'info',
+  moved: 'info',
+  pulled: 'info',
+  waiting: 'debug',
+  retrying: 'warn',
+  refused: 'warn',
+};
+
+/** Writes what moves between here and SQS. */
+export function logTransfers(log: Log): OnTransfer {
+  return ({ kind, ...members }) => log[TRANSFER_LEVELS[kind]](members, kind);
 }

@@ -17,6 +17,8 @@ import type { MoveTasks } from '../queue/move-task.ts';
 import type { Queue } from '../queue/queue.ts';
 import { StoreUnavailableError } from '../store/store.ts';
 import type { Synchroniser } from '../sync/synchroniser.ts';
+import type { OnTransfer } from '../transfer/transfer-events.ts';
+import type { Transfers } from '../transfers.ts';
 import type { ApiClient } from './api-client.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
 import { gatherOverview, mappingRows, type OverviewParts, queueRow } from './overview.ts';
@@ -47,6 +49,9 @@ export interface PagesParts extends OverviewParts {
   readonly version: string;
   readonly maxDelaySeconds: number;
   readonly uuid: () => string;
+  /** Absent: the queues have no counterpart in AWS. */
+  readonly transfers?: Transfers;
+  readonly onTransfer: OnTransfer;
   readonly log: Log;
 }
 
@@ -59,6 +64,8 @@ const DONE: Readonly<Record<string, string>> = {
   hold: 'The queue is on hold.',
   consume: 'The queue is consumed again.',
   resume: 'The mapping is served again.',
+  drain: 'The drain has begun: what is held here moves to SQS. How it goes is in the log.',
+  pull: 'The pull has begun: what waits in SQS comes here. How it goes is in the log.',
 };
 
 export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
@@ -169,6 +176,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       moveTasks,
       recent: parts.activity.recent().filter((activity) => activity.queue === queue.key),
       maxDelaySeconds: parts.maxDelaySeconds,
+      canMove: parts.transfers !== undefined && queue.definition.origin !== 'api',
     };
     return c.html(<QueuePage frame={frame(c.get('session'))} view={view} notice={said} />, status);
   };

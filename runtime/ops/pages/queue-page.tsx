@@ -18,6 +18,8 @@ export interface QueueView {
   readonly recent: readonly Activity[];
   /** The longest delay of a message, seconds. */
   readonly maxDelaySeconds: number;
+  /** Whether messages can move to and from a queue in AWS. */
+  readonly canMove: boolean;
 }
 
 export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: Notice | undefined }) {
@@ -211,6 +213,7 @@ function Interventions({ frame, view }: { frame: PageFrame; view: QueueView }) {
           </p>
         </Form>
       )}
+      {view.canMove ? <TransferForms frame={frame} view={view} /> : null}
       <Form
         frame={frame}
         action={`${href}/purge`}
@@ -224,5 +227,39 @@ function Interventions({ frame, view }: { frame: PageFrame; view: QueueView }) {
         </p>
       </Form>
     </div>
+  );
+}
+
+function TransferForms({ frame, view }: { frame: PageFrame; view: QueueView }) {
+  const { row } = view;
+  const { key, arn, definition } = row.queue;
+  const href = queueHref('', key);
+  return (
+    <>
+      {definition.mode === 'consume' ? null : (
+        <Form
+          frame={frame}
+          action={`${href}/drain`}
+          confirm={`Move all messages of ${arn.name} to SQS, and those that are sent to it from now on?`}
+        >
+          <p>
+            <button type="submit">Drain to SQS</button>{' '}
+            <span class="quiet small">moves what is here to the real queue, and all that is sent from now on</span>
+          </p>
+        </Form>
+      )}
+      {row.waitingInSqs > 0 || definition.mode === 'forward' ? (
+        <Form
+          frame={frame}
+          action={`${href}/pull`}
+          confirm={`Bring the messages of ${arn.name} that wait in SQS here?`}
+        >
+          <p>
+            <button type="submit">Pull from SQS</button>{' '}
+            <span class="quiet small">brings here what waits in the real queue</span>
+          </p>
+        </Form>
+      ) : null}
+    </>
   );
 }

@@ -1,0 +1,15 @@
+/**
+ * `karin dev`: the project in a folder, until Ctrl-C.
+ *
+ * @module
+ */
+import { type DevOptions, startDev } from '../local/dev.ts';
+import { onStopSignals } from './signals.ts';
+
+/** Starts it. The process lives on as long as it does. Errors: those of `startDev`. */
+export async function dev(options: DevOptions): Promise<void> {
+  // The SDK warns of Node versions that its later releases will not support; the one that is used here supports this one.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+  const running = await startDev(options);
+  onStopSignals({ stop: () => running.stop(), log: running.karin.log });
+}

@@ -1,0 +1,47 @@
+/**
+ * From signals to an orderly end.
+ *
+ * @module
+ */
+import { ConfigError } from '../config.ts';
+import type { Log } from '../log.ts';
+import type { Karin } from '../main.ts';
+
+/** SIGTERM and SIGINT stop gracefully and end the process with status 0; a second one ends it at once with status 1. */
+export function onStopSignals(running: { readonly stop: () => Promise<void>; readonly log: Log }): void {
+  const { log } = running;
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) {
+      log.warn({ signal }, 'stopping at once; messages that functions have now come again when their leases end');
+      process.exit(1);
+    }
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    running.stop().then(
+      () => {
+        log.info('stopped');
+        process.exit(0);
+      },
+      (error: unknown) => {
+        log.error({ err: error }, 'stopping failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** SIGHUP reads the files of keys and tokens again. */
+export function onReloadSignal({ log, reloadCredentials }: Pick<Karin, 'log' | 'reloadCredentials'>): void {
+  process.on('SIGHUP', () => {
+    try {
+      reloadCredentials();
+      log.info('keys and tokens were read again');
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      log.error({ problems: error.problems }, 'keys and tokens stay as they were');
+    }
+  });
+}

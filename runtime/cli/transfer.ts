@@ -1,0 +1,64 @@
+/**
+ * `karin drain` and `karin pull`: have a running server move messages, and show how it goes.
+ *
+ * @module
+ */
+import type { TransferLine } from '../http/transfers-route.ts';
+import { type CliContext, CliError } from './context.ts';
+import { requestServer, type ServerOptions } from './server-client.ts';
+
+export interface TransferOptions extends ServerOptions {
+  readonly waitForDelayed?: boolean;
+  readonly json?: boolean;
+}
+
+/** Errors: `CliError`, if the server refused or the transfer failed. */
+export async function transfer(
+  kind: 'drain' | 'pull',
+  queue: string,
+  options: TransferOptions,
+  context: CliContext,
+): Promise<void> {
+  const body = { queue, waitForDelayed: options.waitForDelayed === true };
+  const response = await requestServer(context, options, { method: 'POST', path: `/${kind}`, body });
+  let last: TransferLine | undefined;
+  for await (const text of lines(response)) {
+    // A line of a server of this version.
+    last = JSON.parse(text) as TransferLine;
+    if (last.kind !== 'failed') context.out(options.json === true ? `${text}\n` : `${describe(last)}\n`);
+  }
+  if (last?.kind === 'failed') throw new CliError(last.error);
+  if (last?.kind !== 'result') throw new CliError(`the server ended the ${kind} early; run it again to go on`);
+}
+
+async function* lines(response: Response): AsyncGenerator<string> {
+  if (response.body === null) return;
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of response.body) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop() ?? '';
+    yield* parts.filter((part) => part !== '');
+  }
+}
+
+function describe(line: TransferLine): string {
+  switch (line.kind) {
+    case 'mode-changed':
+      return `mode ${line.from} -> ${line.to}`;
+    case 'moved':
+      return `${line.total} moved to SQS`;
+    case 'pulled':
+      return `${line.total} brought here`;
+    case 'waiting':
+      return `waiting: ${line.visible} visible, ${line.delayed} delayed, ${line.inFlight} in flight`;
+    case 'retrying':
+      return `${line.reason}; again in ${Math.ceil(line.inMs / 1000)} s`;
+    case 'refused':
+      return `message ${line.messageId} stays here: ${line.reason}`;
+    case 'result':
+      return `done: ${JSON.stringify(line.result)}`;
+    case 'failed':
+      return `failed: ${line.error}`;
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * `/drain` and `/pull`: moves messages between here and SQS, and tells how it goes, one JSON text on each line, until it is done. Whoever closes the connection ends
+ * it; it can be taken up again at any time.
+ *
+ * @module
+ */
+import { type Context, Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import { streamText } from 'hono/streaming';
+import type { Log } from '../log.ts';
+import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
+import type { Time } from '../time.ts';
+import { TransferError } from '../transfer/transfer-error.ts';
+import type { TransferEvent } from '../transfer/transfer-events.ts';
+import type { Transfers } from '../transfers.ts';
+import type { Edge } from './edge.ts';
+import { type AppEnv, requireManage } from './management.ts';
+
+/** One line of the answer; `result` or `failed` is the last. */
+export type TransferLine =
+  | TransferEvent
+  | { readonly kind: 'result'; readonly result: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'failed'; readonly error: string };
+
+/** Proxies close connections on which nothing moves for a minute. */
+const BEAT_MS = 20_000;
+
+export interface TransfersRouteParts {
+  readonly edge: Edge;
+  /** Absent: the queues have no counterpart in AWS. */
+  readonly transfers?: Transfers;
+  readonly onEvent: (event: TransferEvent) => void;
+  readonly time: Time;
+  readonly log: Log;
+}
+
+type Kind = 'drain' | 'pull';
+
+export function transfersRoute(parts: TransfersRouteParts): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+  const guard = requireManage(parts.edge);
+  for (const kind of ['drain', 'pull'] as const) app.post(`/${kind}`, guard, (c) => transfer(c, kind, parts));
+  return app;
+}
+
+async function transfer(c: Context<AppEnv>, kind: Kind, parts: TransfersRouteParts): Promise<Response> {
+  const { transfers, edge, time } = parts;
+  if (transfers === undefined) {
+    throw new HTTPException(409, { message: 'the queues of this server have no counterpart in AWS (KARIN_DISCOVERY)' });
+  }
+  const { queueText, waitForDelayed } = readRequest(await c.req.json().catch(() => undefined));
+  const queue = find(transfers, queueText);
+  if (!c.get('credential').allows('manage', queue.arn.name)) {
+    throw new HTTPException(403, { message: `this credential may not manage ${queue.arn.name}` });
+  }
+  const signal = edge.endOf(c.env.outgoing);
+  return streamText(c, async (stream) => {
+    const write = async (line: TransferLine): Promise<void> => {
+      await stream.write(`${JSON.stringify(line, mapsAsObjects)}\n`);
+    };
+    let cancelBeat = (): void => {};
+    const beat = (): void => {
+      void stream.write('\n');
+      cancelBeat = time.after(BEAT_MS, beat);
+    };
+    cancelBeat = time.after(BEAT_MS, beat);
+    const onEvent = (event: TransferEvent): void => {
+      parts.onEvent(event);
+      void write(event);
+    };
+    try {
+      const result = await transfers[kind](queue, { signal, onEvent, waitForDelayed });
+      await write({ kind: 'result', result: { ...result } });
+    } catch (error) {
+      await write({ kind: 'failed', error: messageOf(error, parts.log) });
+    } finally {
+      cancelBeat();
+    }
+  });
+}
+
+/** Errors: `HTTPException`. */
+function find(transfers: Transfers, text: string) {
+  try {
+    return transfers.find(text);
+  } catch (error) {
+    if (error instanceof TransferError) throw new HTTPException(404, { message: error.message });
+    throw error;
+  }
+}
+
+function readRequest(value: unknown): { readonly queueText: string; readonly waitForDelayed: boolean } {
+  const body: Readonly<Record<string, unknown>> = typeof value === 'object' && value !== null ? { ...value } : {};
+  const queueText = body['queue'];
+  if (typeof queueText !== 'string' || queueText === '') {
+    throw new HTTPException(400, { message: 'name the queue: {"queue": "jobs"}' });
+  }
+  return { queueText, waitForDelayed: body['waitForDelayed'] === true };
+}
+
+function messageOf(error: unknown, log: Log): string {
+  if (error instanceof TransferError || error instanceof StoreFullError) return error.message;
+  if (error instanceof StoreUnavailableError) return 'the store of messages cannot be reached; try again';
+  log.error({ err: error }, 'a transfer failed unexpectedly');
+  return 'an unexpected error; see the log of the server';
+}
+
+function mapsAsObjects(_key: string, value: unknown): unknown {
+  return value instanceof Map ? Object.fromEntries(value) : value;
+}

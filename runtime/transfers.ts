@@ -1,0 +1,82 @@
+/**
+ * Drain and pull as the HTTP routes and the ops page start them: one of each queue at a time, ended when the server stops.
+ *
+ * @module
+ */
+import { formatQueueArn, type QueueKey } from './queue/arn.ts';
+import type { StoredDirectory } from './queue/stored-directory.ts';
+import type { StoredQueue } from './queue/stored-queue.ts';
+import type { Randomness, Time } from './time.ts';
+import { type DrainResult, runDrain } from './transfer/drain.ts';
+import { type PullResult, runPull } from './transfer/pull.ts';
+import type { RealQueues } from './transfer/real-queues.ts';
+import { TransferError } from './transfer/transfer-error.ts';
+import type { OnTransfer } from './transfer/transfer-events.ts';
+
+export interface TransferRequest {
+  /** Ends it early, after the calls under way. */
+  readonly signal?: AbortSignal;
+  readonly onEvent: OnTransfer;
+  /** Drain: also stay until delayed messages are due and moved. */
+  readonly waitForDelayed?: boolean;
+}
+
+export interface Transfers {
+  /** The queue of this name, key or ARN. Errors: `TransferError` (none, or several of that name). */
+  find(text: string): StoredQueue;
+  /** Moves what is held here to SQS, and all that is sent from now on. Errors: `TransferError`, `StoreUnavailableError`. */
+  drain(queue: StoredQueue, request: TransferRequest): Promise<DrainResult>;
+  /** Brings here what waits in SQS. Errors: `TransferError`, `StoreFullError`, `StoreUnavailableError`. */
+  pull(queue: StoredQueue, request: TransferRequest): Promise<PullResult>;
+  /** Ends what is under way and waits for it. */
+  close(): Promise<void>;
+}
+
+export interface TransfersParts {
+  readonly directory: StoredDirectory;
+  readonly realQueues: RealQueues;
+  readonly time: Time;
+  readonly randomness: Randomness;
+}
+
+export function createTransfers(parts: TransfersParts): Transfers {
+  const { directory } = parts;
+  const closing = new AbortController();
+  const running = new Map<QueueKey, Promise<unknown>>();
+
+  const exclusively = <T>(
+    queue: StoredQueue,
+    signal: AbortSignal | undefined,
+    run: (signal: AbortSignal) => Promise<T>,
+  ) => {
+    if (running.has(queue.key)) throw new TransferError(`${queue.arn.name} is already being drained or pulled here`);
+    const ended = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
+    const result = run(ended).finally(() => running.delete(queue.key));
+    running.set(queue.key, result);
+    return result;
+  };
+
+  return {
+    find: (text) => {
+      const found = directory
+        .all()
+        .filter((queue) => [queue.arn.name, queue.key, formatQueueArn(queue.arn)].includes(text));
+      const [queue, ...others] = found;
+      if (queue === undefined) throw new TransferError(`there is no queue ${text}`);
+      if (others.length > 0) {
+        throw new TransferError(
+          `several queues are named ${text}; say which: ${found.map((one) => one.key).join(', ')}`,
+        );
+      }
+      return queue;
+    },
+    drain: async (queue, { signal, onEvent, waitForDelayed = false }) =>
+      exclusively(queue, signal, (ended) => runDrain({ ...parts, queue, signal: ended, onEvent, waitForDelayed })),
+    pull: async (queue, { signal, onEvent }) =>
+      exclusively(queue, signal, (ended) => runPull({ ...parts, queue, signal: ended, onEvent })),
+    close: async () => {
+      closing.abort();
+      await Promise.allSettled(running.values());
+    },
+  };
+}
