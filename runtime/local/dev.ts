@@ -80,28 +80,6 @@ export async function startDev(options: DevOptions): Promise<Dev> {
   }
 }
 
-/** `startDev`, until SIGINT or SIGTERM ends it; the process lives on as long as it does. Errors: those of `startDev`. */
-export async function runDev(options: DevOptions): Promise<void> {
-  // The SDK warns of Node versions that its later releases will not support; the one that is used here supports this one.
-  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
-  const dev = await startDev(options);
-  let stopping = false;
-  const stop = (): void => {
-    // Whoever presses Ctrl-C twice does not want to wait for functions that are running.
-    if (stopping) process.exit(1);
-    stopping = true;
-    dev.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-}
-
 class Development {
   readonly #options: DevOptions;
   readonly #releasers: Releasers;
