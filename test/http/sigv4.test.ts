@@ -188,7 +188,7 @@ describe('a signed request', () => {
           expect(() => verify(flipped)).toThrow(SqsError);
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 4000 },
     );
   });
 

@@ -32,7 +32,7 @@ export interface SignatureClaim {
   readonly service: string;
   /** `YYYYMMDDTHHMMSSZ`. */
   readonly timestamp: string;
-  /** Lower case, in the order listed. */
+  /** As listed; names that are not in lower case match no header. */
   readonly signedHeaders: readonly string[];
   readonly signature: string;
   /** Presigned URLs: how long they hold, seconds. */
@@ -64,7 +64,7 @@ function readHeaderClaim(parts: RequestParts, authorization: string): SignatureC
     throw new SqsError('IncompleteSignature', `Unsupported AWS 'algorithm': '${echo(algorithm)}'.`);
   const fields = new Map<string, string>();
   for (const part of space < 0 ? [] : authorization.slice(space + 1).split(',')) {
-    const field = part.trim();
+    const field = part.replace(/^ +/, '');
     const equals = field.indexOf('=');
     if (equals < 0) {
       throw new SqsError(
@@ -170,7 +170,7 @@ function claimOf(parts: RequestParts, fields: Fields, signedQuery?: ReadonlyMap<
       `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${echo(scopeDate)}' != '${timestamp.slice(0, 8)}', from '${timestamp}'.`,
     );
   }
-  const signedHeaders = fields.signedHeaders.toLowerCase().split(';');
+  const signedHeaders = fields.signedHeaders.split(';');
   if (!signedHeaders.includes('host') && !signedHeaders.includes(':authority')) {
     throw new SqsError(
       'SignatureDoesNotMatch',
@@ -295,7 +295,7 @@ function fingerprint(text: string): string {
 /** The first header of this name. */
 function header(rawHeaders: readonly string[], name: string): string | undefined {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === name) return rawHeaders[i + 1]?.trim();
+    if (rawHeaders[i]?.toLowerCase() === name) return rawHeaders[i + 1];
   }
   return undefined;
 }
