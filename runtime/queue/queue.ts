@@ -51,7 +51,7 @@ export interface Queue {
   /** The one timer on the head of this queue. */
   readonly watch: HeadWatch;
 
-  /** Stores 1 or more messages (all or none), in order. In mode `forward` they go to the real queue. Errors: `StoreFullError`, `StoreUnavailableError`. */
+  /** Stores 1 or more messages (all or none up to 500), in order. In mode `forward` they go to the real queue, but for those that must wait here (`sending.ts`). Errors: `StoreFullError`, `StoreUnavailableError`. */
   send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]>;
   /**
    * Leases messages. Those past the retention period are deleted instead, those received more than `maxReceiveCount` times are moved to the dead-letter
@@ -66,6 +66,8 @@ export interface Queue {
   ): Promise<readonly VisibilityOutcome[]>;
   /** Undoes receives: due at once, not counted. For messages that were leased and never shown to anyone. */
   release(receiptHandles: readonly string[]): Promise<void>;
+  /** Removes every message that is held here, whatever its state; in mode `forward` the real queue keeps what it has. Errors: `StoreUnavailableError`. */
   purge(): Promise<void>;
+  /** Of what is held here, messages past their retention left out. Errors: `StoreUnavailableError`. */
   depth(): Promise<QueueDepth>;
 }

@@ -33,13 +33,12 @@ export interface DeadLetterTarget {
 }
 
 interface ReceivingOptions {
-  readonly key: QueueKey;
+  readonly queue: { readonly key: QueueKey; readonly definition: QueueDefinition };
   readonly store: WatchedStore;
   readonly time: Time;
   readonly clock: StoreClock;
   readonly handles: ReceiptHandles;
   readonly notify: Notify;
-  readonly definition: () => QueueDefinition;
   /** The queue with this ARN, if it exists here. */
   readonly findDeadLetterQueue: (arn: string) => DeadLetterTarget | undefined;
 }
@@ -64,8 +63,8 @@ export class Receiving {
   /** `at-limit`: as many messages are in flight as may be. Errors: `StoreUnavailableError`. */
   async receive(request: ReceiveRequest): Promise<ReceiveOutcome | 'at-limit'> {
     if (!(await this.#limit.admits())) return 'at-limit';
-    const { store, time, definition } = this.#options;
-    const leaseMs = request.visibilityTimeoutMs ?? definition().attributes.visibilityTimeoutSeconds * 1000;
+    const { store, time, queue } = this.#options;
+    const leaseMs = request.visibilityTimeoutMs ?? queue.definition.attributes.visibilityTimeoutSeconds * 1000;
     const leaseEndsAt = time.monotonic() + leaseMs;
     const { leased, total } = await store.receive({
       maxMessages: request.maxMessages,
@@ -83,8 +82,8 @@ export class Receiving {
 
   /** What may be handed out. The rest has been dealt with. */
   async #setAside(leased: readonly LeasedEntry[]): Promise<readonly OpenedEntry[]> {
-    const { clock, definition } = this.#options;
-    const { attributes } = definition();
+    const { clock, queue } = this.#options;
+    const { attributes } = queue.definition;
     const old: LeasedEntry[] = [];
     const fresh: LeasedEntry[] = [];
     for (const entry of leased) (isPastRetention(entry.sentAt, attributes, clock) ? old : fresh).push(entry);
@@ -113,7 +112,7 @@ export class Receiving {
       } catch (error) {
         if (!(error instanceof RecordError)) throw error;
         this.#warn('unreadable-record', error.message);
-        if (this.#options.definition().fifo && entry.group !== undefined) blocked.add(entry.group);
+        if (this.#options.queue.definition.fifo && entry.group !== undefined) blocked.add(entry.group);
       }
     }
     if (behind.length > 0) {
@@ -124,20 +123,20 @@ export class Receiving {
 
   async #removeOld(entries: readonly LeasedEntry[]): Promise<void> {
     if (entries.length === 0) return;
-    const { key, store, notify, definition } = this.#options;
+    const { queue, store, notify } = this.#options;
     await this.#try('retention-failed', async () => {
       const outcomes = await store.delete(entries);
       // Where one is old there are often more, and none of them needs a receive of its own.
-      const trimmed = await store.trim(retentionMs(definition().attributes), TRIM_LIMIT);
+      const trimmed = await store.trim(retentionMs(queue.definition.attributes), TRIM_LIMIT);
       const count = outcomes.filter((outcome) => outcome === 'done').length + trimmed;
-      if (count > 0) notify({ kind: 'expired', queue: key, count });
+      if (count > 0) notify({ kind: 'expired', queue: queue.key, count });
     });
   }
 
   /** `undefined`: messages stay here and are handed out, because the policy names this queue itself or one that is not there. */
   #deadLetterTarget(): DeadLetterTarget | undefined {
-    const { definition, findDeadLetterQueue } = this.#options;
-    const { arn, attributes } = definition();
+    const { queue, findDeadLetterQueue } = this.#options;
+    const { arn, attributes } = queue.definition;
     const targetArn = attributes.redrivePolicy?.deadLetterTargetArn;
     if (targetArn === undefined || targetArn === formatQueueArn(arn)) return undefined;
     const target = findDeadLetterQueue(targetArn);
@@ -154,30 +153,35 @@ export class Receiving {
   }
 
   async #moveDead(dead: readonly OpenedEntry[], target: DeadLetterTarget): Promise<void> {
-    const { key, store, clock, notify, definition } = this.#options;
-    const { arn, fifo } = definition();
+    const { queue, store, clock, notify } = this.#options;
+    const { arn, fifo } = queue.definition;
     await this.#try('dead-letter-move-failed', async () => {
       const entries = dead.map((opened) =>
         deadLetterEntry(opened, formatQueueArn(arn), fifo, clock.now() ?? opened.entry.sentAt),
       );
       await target.store.send(entries);
       await store.delete(dead.map(({ entry }) => entry));
-      notify({ kind: 'dead-lettered', queue: key, target: target.key, messageIds: dead.map(({ entry }) => entry.id) });
+      notify({
+        kind: 'dead-lettered',
+        queue: queue.key,
+        target: target.key,
+        messageIds: dead.map(({ entry }) => entry.id),
+      });
     });
   }
 
   #message({ entry, content }: OpenedEntry, leaseEndsAt: number): ReceivedMessage {
-    const { key, handles, clock, definition } = this.#options;
+    const { queue, handles, clock } = this.#options;
     const receipt = {
       id: entry.id,
       receiveCount: entry.receiveCount,
       receivedAt: clock.now() ?? entry.firstReceivedAt,
-      ...(definition().fifo && entry.group !== undefined ? { group: entry.group } : {}),
+      ...(queue.definition.fifo && entry.group !== undefined ? { group: entry.group } : {}),
       ...(entry.sequenceNumber === undefined ? {} : { sequenceNumber: entry.sequenceNumber }),
     };
     return {
       ...content.message,
-      receiptHandle: handles.issue(key, receipt),
+      receiptHandle: handles.issue(queue.key, receipt),
       sentAt: entry.sentAt,
       receiveCount: entry.receiveCount,
       firstReceivedAt: entry.firstReceivedAt,
@@ -195,6 +199,6 @@ export class Receiving {
   }
 
   #warn(what: QueueWarning, detail: string): void {
-    this.#options.notify({ kind: 'queue-warning', queue: this.#options.key, what, detail });
+    this.#options.notify({ kind: 'queue-warning', queue: this.#options.queue.key, what, detail });
   }
 }

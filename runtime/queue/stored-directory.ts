@@ -27,6 +27,7 @@ import { sharedSecret } from './shared-secret.ts';
 import { createStoreClock } from './store-clock.ts';
 import { type Forward, type QueueContext, StoredQueue } from './stored-queue.ts';
 import { Tombstones } from './tombstones.ts';
+import { Turns } from './turns.ts';
 
 export interface DirectoryOptions {
   readonly store: Store;
@@ -71,8 +72,8 @@ export class StoredDirectory implements QueueDirectory {
   readonly #tombstones: Tombstones;
   readonly #entries = new Map<QueueKey, Entry>();
   readonly #listeners = new Set<(event: DirectoryEvent) => void>();
-  /** The last read or write of each document under way. */
-  readonly #turns = new Map<QueueKey, Promise<unknown>>();
+  /** Reads and writes of each document. */
+  readonly #turns = new Turns();
   #reload: Cancel | undefined;
   readonly #unsubscribe: () => void;
 
@@ -138,7 +139,7 @@ export class StoredDirectory implements QueueDirectory {
     await this.#tombstones.add(key);
     // Emptied before its definition goes, so that a crash between the two leaves no messages without a queue; and after it, for sends of instances that had not heard yet.
     await queue.purge();
-    await this.#inTurn(key, async () => {
+    await this.#turns.take(key, async () => {
       await this.#documents.remove(definitionName(key));
       this.#take(key, undefined);
     });
@@ -208,7 +209,7 @@ export class StoredDirectory implements QueueDirectory {
   }
 
   #refresh(key: QueueKey): Promise<StoredQueue | undefined> {
-    return this.#inTurn(key, async () => this.#take(key, await this.#documents.get(definitionName(key))));
+    return this.#turns.take(key, async () => this.#take(key, await this.#documents.get(definitionName(key))));
   }
 
   /** Changes the definition of a queue, or makes it; `next` may be called again if another instance was faster. The queue as it is then. */
@@ -217,7 +218,7 @@ export class StoredDirectory implements QueueDirectory {
     next: (current: QueueDefinition | undefined) => QueueDefinition | undefined,
   ): Promise<StoredQueue | undefined> {
     const name = definitionName(key);
-    return this.#inTurn(key, async () => {
+    return this.#turns.take(key, async () => {
       for (;;) {
         const entry = this.#entries.get(key);
         const definition = next(entry?.queue.definition);
@@ -251,7 +252,7 @@ export class StoredDirectory implements QueueDirectory {
       return;
     }
     const { definition, key } = queue;
-    await this.#inTurn(key, async () => {
+    await this.#turns.take(key, async () => {
       const entry = this.#entries.get(key);
       if (entry === undefined || !(await this.#documents.remove(definitionName(key), entry.text))) return;
       this.#take(key, undefined);
@@ -324,17 +325,5 @@ export class StoredDirectory implements QueueDirectory {
 
   #emit(event: DirectoryEvent): void {
     for (const listener of [...this.#listeners]) listener(event);
-  }
-
-  /** Runs `act` when everything begun before for this document is over, whatever came of it. */
-  #inTurn<T>(key: QueueKey, act: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(key) ?? Promise.resolve();
-    const turn = before.then(act, act);
-    this.#turns.set(key, turn);
-    const over = (): void => {
-      if (this.#turns.get(key) === turn) this.#turns.delete(key);
-    };
-    turn.then(over, over);
-    return turn;
   }
 }

@@ -184,14 +184,53 @@ forStores(['redis'], 'an idle instance', (open) => {
     expect(second).toBeGreaterThanOrEqual(3 * count);
   });
 
-  /** All commands that the server has run, those inside scripts counted, but for those of this function. */
-  async function commands(url: string): Promise<number> {
+  it('costs three calls for a message that is sent, received and deleted, and nothing afterwards', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 30 });
+    // The first use of each script may take a call of its own to load it.
+    await queue.send([message('first')]);
+    const [first] = await queue.receive({ maxMessages: 10 });
+    await queue.delete([first?.receiptHandle ?? '']);
+    // As an actor: asks when something is due, and deletes what it gets.
+    let handled: () => void = () => undefined;
+    queue.watch.subscribe(async () => {
+      if (!queue.watch.isDue()) return;
+      const received = await queue.receive({ maxMessages: 10 });
+      await queue.delete(received.map(({ receiptHandle }) => receiptHandle));
+      handled();
+    });
+    const url = world.redis?.url ?? '';
+    const before = await scripts(url);
+    for (let sent = 0; sent < 10; sent += 1) {
+      const done = new Promise<void>((resolve) => {
+        handled = resolve;
+      });
+      await queue.send([message(String(sent))]);
+      await done;
+      world.time.advance(1_000);
+    }
+    // Beyond the ends of all leases, but not to the next sweep.
+    world.time.advance(40_000);
+    expect((await scripts(url)) - before).toBe(3 * 10);
+  });
+
+  async function statistics(url: string): Promise<ReadonlyMap<string, number>> {
     const client = new Redis(url);
     const text = await client.info('commandstats');
     client.disconnect();
+    return new Map(
+      [...text.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name = '', calls]) => [name, Number(calls)]),
+    );
+  }
+
+  /** All commands that the server has run, those inside scripts counted, but for those of this function. */
+  async function commands(url: string): Promise<number> {
     const own = new Set(['info', 'hello', 'client|setname', 'client|setinfo', 'auth', 'select']);
-    return [...text.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)]
-      .filter(([, name = '']) => !own.has(name))
-      .reduce((sum, [, , calls]) => sum + Number(calls), 0);
+    return [...(await statistics(url))].filter(([name]) => !own.has(name)).reduce((sum, [, calls]) => sum + calls, 0);
+  }
+
+  async function scripts(url: string): Promise<number> {
+    const calls = await statistics(url);
+    return (calls.get('eval') ?? 0) + (calls.get('evalsha') ?? 0);
   }
 });

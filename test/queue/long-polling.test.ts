@@ -92,6 +92,17 @@ forEachStore('long polling', (open) => {
     expect(await second).toMatchObject([{ body: 'a', receiveCount: 1 }]);
   });
 
+  it('gives back uncounted what a caller does not wait for any more, without waiting himself', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    await queue.send([message('a')]);
+    const gone = new AbortController();
+    const receiving = queue.receive({ maxMessages: 1, signal: gone.signal });
+    gone.abort();
+    expect(await receiving).toEqual([]);
+    expect(await queue.receive({ maxMessages: 1 })).toMatchObject([{ body: 'a', receiveCount: 1 }]);
+  });
+
   it('does not begin for a caller who is gone already', async () => {
     const world = await open();
     const queue = await world.queue('jobs');
