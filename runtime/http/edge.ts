@@ -17,6 +17,8 @@ export interface Edge {
   forwardedProto(request: IncomingMessage): string | undefined;
   /** Aborted when the client goes away or the server begins to stop. */
   endOf(response: ServerResponse): AbortSignal;
+  /** How many signals of `endOf` are still open. */
+  waiting(): number;
   /** Ends every wait: from now on `endOf` gives aborted signals. */
   endAll(): void;
 }
@@ -54,6 +56,7 @@ export function createEdge(parts: EdgeParts): Edge {
       });
       return controller.signal;
     },
+    waiting: () => open.size,
     endAll: () => {
       ended = true;
       for (const controller of open) controller.abort();

@@ -17,20 +17,37 @@ import { type Location, locate } from './location.ts';
 import type { AppEnv } from './management.ts';
 import type { SqsEndpoint } from './sqs-endpoint.ts';
 
-/** A request line with its headers, bytes. The longest honest one is a presigned GET with a message in its query. */
-const LARGEST_HEAD = 32_768;
-const MOST_HEADERS = 100;
-/** A head that is not complete by then was not sent by an SDK. */
-const HEADERS_TIMEOUT_MS = 10_000;
-/** For the whole request: 4 MiB over a slow mobile line. */
-const REQUEST_TIMEOUT_MS = 30_000;
-/**
- * Idle connections stay open longer than those of common proxies (ALB and nginx 60 s, Traefik 90 s, Google's load balancer 600 s): if the server closed first, the
- * proxy could send a request into the closing connection and answer 502.
- */
-const KEEP_ALIVE_MS = 620_000;
-/** At about 10 KB each: more would not fit a 256 MB machine. */
-const MOST_CONNECTIONS = 4096;
+/** Bounds of every connection. */
+export interface ServerLimits {
+  /** A request line with its headers, bytes. */
+  readonly headBytes: number;
+  readonly headers: number;
+  /** For the head of a request, from its first byte, ms. */
+  readonly headTimeoutMs: number;
+  /** For the whole request, ms. */
+  readonly requestTimeoutMs: number;
+  /** How long an idle connection stays open, ms. */
+  readonly keepAliveMs: number;
+  readonly connections: number;
+  /** How often the timeouts are looked at, ms. */
+  readonly checkMs: number;
+}
+
+export const SERVER_LIMITS: ServerLimits = {
+  // The longest honest one is a presigned GET with a message in its query.
+  headBytes: 32_768,
+  headers: 100,
+  // A head that is not complete by then was not sent by an SDK.
+  headTimeoutMs: 10_000,
+  // 4 MiB over a slow mobile line.
+  requestTimeoutMs: 30_000,
+  // Longer than that of common proxies (ALB and nginx 60 s, Traefik 90 s, Google's load balancer 600 s): if the server closed first, the proxy could send a request
+  // into the closing connection and answer 502.
+  keepAliveMs: 620_000,
+  // At about 10 KB each: more would not fit a 256 MB machine.
+  connections: 4096,
+  checkMs: 5000,
+};
 /** How long responses under way may take once the server stops; long polls are answered at once. */
 const CLOSE_MS = 5000;
 
@@ -41,6 +58,8 @@ export interface HttpServerParts {
   readonly traffic: Traffic;
   readonly time: Time;
   readonly log: Log;
+  /** Default: `SERVER_LIMITS`. */
+  readonly limits?: Partial<ServerLimits>;
 }
 
 export interface HttpServer {
@@ -51,11 +70,13 @@ export interface HttpServer {
 
 /** Listens. Errors: those of `net.Server.listen` (address in use, not permitted). */
 export async function listen(parts: HttpServerParts, host: string, port: number): Promise<HttpServer> {
+  const limits = { ...SERVER_LIMITS, ...parts.limits };
   const server = createServer({
-    maxHeaderSize: LARGEST_HEAD,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    maxHeaderSize: limits.headBytes,
+    headersTimeout: limits.headTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: limits.checkMs,
   });
   const closing = { now: false };
   server.on(
@@ -65,8 +86,8 @@ export async function listen(parts: HttpServerParts, host: string, port: number)
       if (closing.now) setImmediate(() => server.closeIdleConnections());
     }),
   );
-  server.maxHeadersCount = MOST_HEADERS;
-  server.maxConnections = MOST_CONNECTIONS;
+  server.maxHeadersCount = limits.headers;
+  server.maxConnections = limits.connections;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {

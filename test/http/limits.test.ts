@@ -1,0 +1,236 @@
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
+import { Hono } from 'hono';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Authenticator } from '../../runtime/http/auth/authenticator.ts';
+import { createBodyBudget, LARGEST_BODY } from '../../runtime/http/body.ts';
+import { createEdge } from '../../runtime/http/edge.ts';
+import { publicAddress } from '../../runtime/http/location.ts';
+import type { AppEnv } from '../../runtime/http/management.ts';
+import { type HttpServer, listen, type ServerLimits } from '../../runtime/http/server.ts';
+import { createSqsEndpoint } from '../../runtime/http/sqs-endpoint.ts';
+import { createLog } from '../../runtime/log.ts';
+import { createTraffic } from '../../runtime/ops/metrics.ts';
+import type { SqsRequest } from '../../runtime/sqs/request.ts';
+import { systemTime } from '../../runtime/time.ts';
+
+const anyone: Authenticator = {
+  open: false,
+  authenticate: () => ({ kind: 'admin', senderId: 'admin', allows: () => true }),
+};
+const servers: HttpServer[] = [];
+const sockets: Socket[] = [];
+
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  for (const server of servers.splice(0)) await server.stop();
+});
+
+interface Options {
+  readonly limits?: Partial<ServerLimits>;
+  readonly budget?: number;
+  readonly handle?: (request: SqsRequest) => Promise<string>;
+}
+
+/** A server whose API answers with the size of the body, or as told. */
+async function serve(options: Options = {}) {
+  const logged: string[] = [];
+  const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
+  const edge = createEdge({
+    authenticator: anyone,
+    address: publicAddress(undefined),
+    trustedProxies: 0,
+    fallbackHost: () => '127.0.0.1',
+  });
+  const sqs = createSqsEndpoint({
+    api: {
+      handle: async (request) => ({
+        status: 200,
+        headers: {},
+        body: (await options.handle?.(request)) ?? `${request.body.length}`,
+      }),
+      refuse: async (_head, error) => ({ status: error.status, headers: {}, body: error.code }),
+    },
+    edge,
+    budget: createBodyBudget(options.budget),
+    account: () => '000000000000',
+    region: 'us-east-1',
+    uuid: () => crypto.randomUUID(),
+    log,
+  });
+  const parts = { edge, sqs, app: new Hono<AppEnv>(), traffic: createTraffic(), time: systemTime, log };
+  const server = await listen({ ...parts, ...(options.limits && { limits: options.limits }) }, '127.0.0.1', 0);
+  servers.push(server);
+  return { server, edge, logged, url: `http://127.0.0.1:${server.port}` };
+}
+
+/** A connection that sends what it is told and collects what comes until it is closed. */
+function connect(port: number) {
+  const socket = createConnection(port, '127.0.0.1');
+  sockets.push(socket);
+  let received = '';
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    received += text;
+  });
+  socket.on('error', () => {});
+  const closed = new Promise<string>((resolve) => socket.once('close', () => resolve(received)));
+  return { socket, closed, received: () => received };
+}
+
+function post(body: string, url: string) {
+  return fetch(url, { method: 'POST', body });
+}
+
+describe('a body', () => {
+  it('may be as large as the bound and no larger', async () => {
+    const { url } = await serve();
+    expect(await (await post('x'.repeat(LARGEST_BODY), url)).text()).toBe(`${LARGEST_BODY}`);
+  });
+
+  it('is refused by its announcement, before it is sent', async () => {
+    const { server } = await serve();
+    const { socket, closed } = connect(server.port);
+    socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${LARGEST_BODY + 1}\r\n\r\n`);
+    const answer = await closed;
+    expect(answer).toContain('HTTP/1.1 413');
+    expect(answer).toContain('RequestEntityTooLarge');
+    expect(answer.toLowerCase()).toContain('connection: close');
+  });
+
+  it('is cut off while it is read, if it was not announced', async () => {
+    const { server } = await serve();
+    const { socket, closed } = connect(server.port);
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`;
+    // Without an end: only the server can bring this to one.
+    const send = (): void => {
+      while (!socket.destroyed && socket.write(chunk));
+      if (!socket.destroyed) socket.once('drain', send);
+    };
+    send();
+    // The answer may be lost with the connection, because the client still sends.
+    expect((await closed).slice(0, 12)).toBeOneOf(['HTTP/1.1 413', '']);
+  });
+
+  it('waits its turn when all bodies together are too much, and gives its room back', async () => {
+    const { server, url } = await serve({ budget: 100_000 });
+    const slow = connect(server.port);
+    slow.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n${'x'.repeat(79_999)}`);
+    // The room is taken as bytes arrive: ask until they have.
+    const refused = async (): Promise<string> => {
+      const answer = await (await post('y'.repeat(50_000), url)).text();
+      return answer === '50000' ? refused() : answer;
+    };
+    expect(await refused()).toBe('ServiceUnavailable');
+    slow.socket.write('x');
+    const answered = async (): Promise<void> => {
+      if (!slow.received().includes('80000')) {
+        await once(slow.socket, 'data');
+        return answered();
+      }
+    };
+    await answered();
+    expect(await (await post('y'.repeat(90_000), url)).text()).toBe('90000');
+  });
+
+  it('that never comes to its end costs nothing once the client is gone', async () => {
+    const { server, url, logged } = await serve({ budget: 100_000 });
+    const gone = connect(server.port);
+    gone.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n${'x'.repeat(70_000)}`);
+    gone.socket.end();
+    await gone.closed;
+    const whole = async (): Promise<void> => {
+      if ((await (await post('y'.repeat(90_000), url)).text()) !== '90000') return whole();
+    };
+    await whole();
+    expect(logged.join('')).not.toContain('"level":"error"');
+  });
+});
+
+describe('a connection', () => {
+  const quick = { headTimeoutMs: 50, requestTimeoutMs: 100, checkMs: 10 };
+
+  it('is closed when the head of its request does not come', async () => {
+    const { server } = await serve({ limits: quick });
+    const { socket, closed } = connect(server.port);
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\n');
+    expect(await closed).toContain('HTTP/1.1 408');
+  });
+
+  it('is closed when the body of its request does not come', async () => {
+    const { server } = await serve({ limits: quick });
+    const { socket, closed } = connect(server.port);
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx');
+    expect(await closed).toContain('HTTP/1.1 408');
+  });
+
+  it('is refused a head that is too large', async () => {
+    const { url } = await serve();
+    expect((await fetch(`${url}/?${'x'.repeat(40_000)}`)).status).toBe(431);
+  });
+
+  it('is refused a request target that is no path', async () => {
+    const { server } = await serve();
+    const { socket, closed } = connect(server.port);
+    socket.write('OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect(await closed).toContain('HTTP/1.1 400');
+  });
+});
+
+describe('a request', () => {
+  it('has a signal that ends with its client', async () => {
+    let aborted: Promise<unknown> | undefined;
+    const { server } = await serve({
+      handle: (request) => {
+        aborted = once(request.signal, 'abort');
+        return new Promise(() => {});
+      },
+    });
+    const { socket } = connect(server.port);
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx');
+    const begun = async (): Promise<void> => {
+      if (aborted === undefined) {
+        await new Promise((resolve) => setImmediate(resolve));
+        return begun();
+      }
+    };
+    await begun();
+    socket.destroy();
+    await aborted;
+  });
+
+  it('that fails unexpectedly is answered, and reported without its body', async () => {
+    const { url, logged } = await serve({ handle: () => Promise.reject(new Error('a bug')) });
+    const answer = await post('a private body', url);
+    expect([answer.status, await answer.text()]).toEqual([500, 'InternalFailure']);
+    expect(logged.join('')).toContain('a bug');
+    expect(logged.join('')).not.toContain('a private body');
+  });
+});
+
+describe('a server that stops', () => {
+  it('ends long polls with an answer, lets responses finish and closes idle connections', async () => {
+    const { server, edge, url } = await serve({
+      handle: async (request) => {
+        if (!request.signal.aborted) await once(request.signal, 'abort');
+        return 'ended';
+      },
+    });
+    const polls = [post('a', url), post('b', url)];
+    const idle = connect(server.port);
+    idle.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(idle.socket, 'data');
+    // A signal is made when the request is handled; until both are, stopping would prove nothing.
+    const open = async (): Promise<void> => {
+      if (edge.waiting() < 2) {
+        await new Promise((resolve) => setImmediate(resolve));
+        return open();
+      }
+    };
+    await open();
+    await server.stop();
+    expect(await Promise.all(polls.map(async (poll) => (await poll).text()))).toEqual(['ended', 'ended']);
+    await idle.closed;
+    await expect(fetch(url)).rejects.toThrow('fetch failed');
+  });
+});

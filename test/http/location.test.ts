@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { clientAddress, endpointOf, locate, publicAddress, signerViews } from '../../runtime/http/location.ts';
+
+describe('the target of a request', () => {
+  it.each([
+    ['/', '', { rawPath: '/', path: '/', query: '' }],
+    ['/?a=1?b', '', { rawPath: '/', path: '/', query: 'a=1?b' }],
+    ['/000000000000/jobs?x', '', { rawPath: '/000000000000/jobs', path: '/000000000000/jobs', query: 'x' }],
+    [
+      '/k/tok/000000000000/jobs',
+      '',
+      { rawPath: '/k/tok/000000000000/jobs', path: '/000000000000/jobs', query: '', token: 'tok' },
+    ],
+    ['/base/k/tok', '/base', { rawPath: '/base/k/tok', path: '/', query: '', token: 'tok' }],
+    ['/base', '/base', { rawPath: '/base', path: '/', query: '' }],
+    ['/basement', '/base', { rawPath: '/basement', path: '/basement', query: '' }],
+    ['/k/tok/', '/base', { rawPath: '/k/tok/', path: '/', query: '', token: 'tok' }],
+    ['http://proxy.example/k/tok/?a', '', { rawPath: '/k/tok/', path: '/', query: 'a', token: 'tok' }],
+    ['http://proxy.example', '', { rawPath: '/', path: '/', query: '' }],
+    ['*', '', undefined],
+    ['example.com:443', '', undefined],
+  ])('%s below %j', (target, base, expected) => {
+    expect(locate(target, base)).toEqual(expected);
+  });
+});
+
+describe('the address in answers', () => {
+  const none = publicAddress(undefined);
+
+  it.each([
+    ['karin.example:4000', undefined, 'http://karin.example:4000'],
+    ['[::1]:4000', undefined, 'http://[::1]:4000'],
+    ['karin.example', 'https', 'https://karin.example'],
+    ['karin.example', 'gopher', 'http://karin.example'],
+    ['evil"><script>', undefined, 'http://127.0.0.1:4000'],
+    [undefined, undefined, 'http://127.0.0.1:4000'],
+  ])('Host %s, protocol %s', (host, protocol, expected) => {
+    expect(endpointOf(none, host, protocol, '127.0.0.1:4000')).toBe(expected);
+  });
+
+  it('is the public one, if there is one, whatever Host says', () => {
+    const address = publicAddress('https://karin.example/base');
+    expect(endpointOf(address, 'internal:4000', undefined, 'x')).toBe('https://karin.example/base');
+  });
+});
+
+describe('what a signer may have seen', () => {
+  const views = (publicUrl: string | undefined, target: string) => {
+    const address = publicAddress(publicUrl);
+    const location = locate(target, address.basePath);
+    if (location === undefined) throw new Error('not a path');
+    return signerViews(address, location);
+  };
+
+  it('is what arrived, or the public address with the base path that a proxy may have taken off', () => {
+    expect(views(undefined, '/a')).toEqual([{ path: '/a' }]);
+    expect(views('https://k.example', '/a')).toEqual([{ path: '/a', host: 'k.example' }, { path: '/a' }]);
+    const full = { path: '/base/k/t/a', host: 'k.example:8443' };
+    expect(views('https://k.example:8443/base', '/k/t/a')).toEqual([full, { path: '/k/t/a' }]);
+    expect(views('https://k.example:8443/base', '/base/k/t/a')).toEqual([full, { path: '/base/k/t/a' }]);
+  });
+});
+
+describe('the address of a client', () => {
+  it.each([
+    [0, '6.6.6.6', '10.0.0.1'],
+    [1, '6.6.6.6', '6.6.6.6'],
+    [1, '1.1.1.1, 6.6.6.6', '6.6.6.6'],
+    [2, '1.1.1.1, 6.6.6.6, 10.0.0.9', '6.6.6.6'],
+    [3, '6.6.6.6', '6.6.6.6'],
+    [1, undefined, '10.0.0.1'],
+  ])('behind %i proxies that say %s', (proxies, forwarded, expected) => {
+    expect(clientAddress('10.0.0.1', forwarded, proxies)).toBe(expected);
+  });
+});
