@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GO_PROGRAM, program, pythonProgram } from './support/paths.ts';
 import { type Command, runProgram } from './support/run-program.ts';
-import { type ClientServer, clientEnvironment, startServer, TOKEN } from './support/server.ts';
+import { ACCOUNT, type ClientServer, clientEnvironment, startServer, TOKEN } from './support/server.ts';
 
 interface Client {
   readonly name: string;
@@ -91,7 +91,7 @@ describe.each(CLIENTS)('$name', (client) => {
       client.command,
       clientEnvironment({ ENDPOINT: endpoint, NAME: name, ...credentials }),
     );
-    expect(seen).toEqual(expectedOf(client, `${endpoint}/123456789012/${name}`));
+    expect(seen).toEqual(expectedOf(client, `${endpoint}/${ACCOUNT}/${name}`));
     expect(seen['firstId']).toBe(seen['sentId']);
   }
 });

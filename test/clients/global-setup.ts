@@ -1,5 +1,5 @@
 /**
- * Installs the clients once: the SDKs for JavaScript, virtual environments for Python, and the program in Go. What is there already is left alone, so only the first
+ * Installs the clients once: the SDKs for JavaScript and Java, virtual environments for Python, and the program in Go. What is there already is left alone, so only the first
  * run, and the first after a version changed, takes long.
  *
  * @module
@@ -8,11 +8,11 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CACHE, CLIENTS, GO_PROGRAM, PYTHON_ENVIRONMENTS, pythonEnvironment } from './support/paths.ts';
+import { CACHE, CLIENTS, GO_PROGRAM, JAVA_LIBRARIES, PYTHON_ENVIRONMENTS, pythonEnvironment } from './support/paths.ts';
 
 export default async function setup(): Promise<void> {
   mkdirSync(CACHE, { recursive: true });
-  await Promise.all([installJavaScript(), buildGo(), ...PYTHON_ENVIRONMENTS.map(installPython)]);
+  await Promise.all([installJavaScript(), buildGo(), installJava(), ...PYTHON_ENVIRONMENTS.map(installPython)]);
 }
 
 async function installJavaScript(): Promise<void> {
@@ -38,6 +38,15 @@ async function buildGo(): Promise<void> {
   const sources = ['main.go', 'go.mod', 'go.sum'].map((file) => join(directory, file));
   await once('go', sources, existsSync(GO_PROGRAM), async () => {
     await run('go', ['build', '-o', GO_PROGRAM, '.'], directory);
+  });
+}
+
+async function installJava(): Promise<void> {
+  const project = join(CLIENTS, 'programs', 'java', 'pom.xml');
+  await once('java', [project], existsSync(JAVA_LIBRARIES), async () => {
+    rmSync(JAVA_LIBRARIES, { recursive: true, force: true });
+    const copy = ['dependency:copy-dependencies', `-DoutputDirectory=${JAVA_LIBRARIES}`];
+    await run('mvn', ['--quiet', '--batch-mode', '--file', project, ...copy], CLIENTS);
   });
 }
 

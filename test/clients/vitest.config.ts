@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** SQS clients of several generations and languages against a real server; needs npm, Python 3 with venv, and Go. */
+/** SQS clients of several generations and languages against a real server; needs npm, Python 3 with venv, Go, Java 17 and Maven. */
 export default defineConfig({
   test: {
     include: ['test/clients/**/*.test.ts'],

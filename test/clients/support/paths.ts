@@ -9,6 +9,8 @@ export const CLIENTS = join(import.meta.dirname, '..');
 /** Not in the repository. */
 export const CACHE = join(CLIENTS, '.cache');
 export const GO_PROGRAM = join(CACHE, 'go-client');
+/** A folder of jars. */
+export const JAVA_LIBRARIES = join(CACHE, 'java');
 
 /** Each has a file of requirements. */
 export const PYTHON_ENVIRONMENTS = ['current', 'query-era', 'celery'] as const;

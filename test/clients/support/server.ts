@@ -8,6 +8,7 @@ import { type Karin, startKarin } from '../../../runtime/main.ts';
 import { RedisServer } from '../../support/redis-server.ts';
 
 export const REGION = 'eu-west-1';
+export const ACCOUNT = '123456789012';
 export const ACCESS_KEY = 'AKIACLIENTTESTS00000';
 export const SECRET_KEY = 'client/tests+secret/of+forty-characters0';
 export const TOKEN = 'client-tests-capability-0123456789abcdef';
@@ -25,7 +26,7 @@ export async function startServer(): Promise<ClientServer> {
       REDIS_URL: redis.url,
       PORT: '0',
       AWS_REGION: REGION,
-      KARIN_ACCOUNT_ID: '123456789012',
+      KARIN_ACCOUNT_ID: ACCOUNT,
       KARIN_DISCOVERY: 'none',
       KARIN_KEYS: `${ACCESS_KEY}:${SECRET_KEY}`,
       KARIN_TOKENS: `${TOKEN}:send+consume+manage`,
