@@ -106,16 +106,18 @@ function addFunction(resources: Record<string, unknown>, fn: FunctionToAdd, note
     resources[`${id}Url`] = { Type: 'AWS::Lambda::Url', Properties };
   }
   const events: readonly unknown[] = Array.isArray(definition['events']) ? definition['events'] : [];
-  events.forEach((event, index) => {
+  for (const event of events) {
     const [kind] = typeof event === 'string' ? [event] : Object.keys(objectOr(event));
     if (kind === 'sqs') {
-      resources[`${logicalName(key)}EventSourceMappingSQS${index}`] = queueMapping(objectOr(event)['sqs'], id);
+      const mapping = queueMapping(objectOr(event)['sqs'], id);
+      const source = queueLogicalName(objectOr(mapping['Properties'])['EventSourceArn']);
+      resources[`${logicalName(key)}EventSourceMappingSQS${source}`] = mapping;
     } else {
       notes.push(
         `function ${name}: its ${kind ?? 'nameless'} event is not served here; call the function by its URL instead`,
       );
     }
-  });
+  }
 }
 
 /** An `sqs` event: the ARN alone, or an object. */
@@ -143,6 +145,14 @@ function queueMapping(event: unknown, functionId: string): JsonObject {
           : { Filters: patterns.map((pattern) => ({ Pattern: JSON.stringify(pattern) })) },
     },
   };
+}
+
+/** As the framework names the mapping of a queue: by the queue's own logical id or name, where it can tell. */
+function queueLogicalName(arn: unknown): string {
+  if (typeof arn === 'string') return logicalName(arn.split(':').at(-1) ?? '').replace(/[^A-Za-z0-9]/g, '');
+  const target = objectOr(arn)['Fn::GetAtt'];
+  const [id] = Array.isArray(target) ? target.map(String) : String(target ?? '').split('.');
+  return id === undefined || id === '' ? JSON.stringify(arn).replace(/[^A-Za-z0-9]/g, '') : id;
 }
 
 /** As the framework names what belongs to a function. */
