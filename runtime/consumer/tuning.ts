@@ -15,6 +15,7 @@
  *
  * @module
  */
+import { matchesGlob } from '../glob.ts';
 import type { Mapping } from '../lambda/mapping.ts';
 
 /** The tags of a mapping, understood. */
@@ -77,16 +78,9 @@ export function readTuning(mapping: Mapping, defaults: TuningDefaults): Tuning {
 
 /** Whether a queue name is chosen by globs, as the module comment describes them. */
 export function queueNameChooser(globs: readonly string[]): (name: string) => boolean {
-  const includes = globs.filter((glob) => !glob.startsWith('!')).map(globExpression);
-  const excludes = globs.filter((glob) => glob.startsWith('!')).map((glob) => globExpression(glob.slice(1)));
+  const includes = globs.filter((glob) => !glob.startsWith('!'));
+  const excludes = globs.filter((glob) => glob.startsWith('!')).map((glob) => glob.slice(1));
   return (name) =>
-    (includes.length === 0 || includes.some((glob) => glob.test(name))) && !excludes.some((glob) => glob.test(name));
-}
-
-function globExpression(glob: string): RegExp {
-  const pattern = glob
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replace(/\*+/g, '.*')
-    .replace(/\?/g, '.');
-  return new RegExp(`^${pattern}$`);
+    (includes.length === 0 || includes.some((glob) => matchesGlob(glob, name))) &&
+    !excludes.some((glob) => matchesGlob(glob, name));
 }
