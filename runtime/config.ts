@@ -58,8 +58,10 @@ export interface Config {
   readonly stopGraceSeconds: number;
   /** `LOG_LEVEL`: trace, debug, info, warn, error, silent; default info. */
   readonly logLevel: string;
-  /** `KARIN_MODE_ONLY`: queue-name globs of the queues to consume; default: all. */
+  /** `KARIN_MODE_ONLY`: queue-name globs of the queues to consume, a leading `!` excludes; default: all. */
   readonly queueNames: readonly string[];
+  /** `KARIN_STOP_LOOPS=1`: messages of a probable loop go to the dead-letter queue (without one the mapping is paused); default: a warning only. A tag of a mapping holds before it. */
+  readonly stopLoops: boolean;
   /** What looked odd in the environment but does not keep the server from starting; logged at start. */
   readonly warnings: readonly string[];
 }
@@ -115,6 +117,7 @@ export function readConfig(environment: Environment, purpose: ConfigPurpose = 's
     stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),
     logLevel: env.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     queueNames: env.list('KARIN_MODE_ONLY'),
+    stopLoops: env.flag('KARIN_STOP_LOOPS'),
     warnings: env.unread('KARIN_').map((name) => `${name} is not a setting of Karin; is it misspelt?`),
   };
   if (env.problems.length > 0) throw new ConfigError(env.problems);

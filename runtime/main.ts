@@ -144,6 +144,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     limits: { maxInvokes: config.maxConcurrency, maxBytes: config.maxBytesInFlight },
     instance: instanceId,
     queueNames: config.queueNames,
+    settings: { stopLoops: config.stopLoops },
   });
   const graceMs = config.stopGraceSeconds * 1000;
   releasers.add('the consumer', () => supervisor.stop(graceMs));
