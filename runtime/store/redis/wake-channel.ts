@@ -76,9 +76,7 @@ export class WakeChannel {
 
   /** Pings at once: another connection to Redis was found dead, and this one may be too. */
   check(): void {
-    if (this.#client?.status !== 'ready') return;
-    this.#cancelCanary();
-    this.#canary(this.#client);
+    if (this.#client?.status === 'ready') this.#canary(this.#client);
   }
 
   /** Says goodbye and stops. */
@@ -142,11 +140,12 @@ export class WakeChannel {
     this.#cancelAnswer();
   }
 
-  /** Sends a ping now and arms the next. */
+  /** Sends a ping now and arms the next, instead of one that is armed: a check may come while the subscription, which begins the canary, is under way. */
   #canary(client: Redis): void {
     const { time, randomness, instanceId, canaryIntervalMs } = this.#options;
     const nonce = randomness.uuid();
     this.#expectedNonce = nonce;
+    this.#cancelCanary();
     this.#cancelCanary = time.after(canaryIntervalMs, () => this.#canary(client));
     this.#cancelAnswer();
     this.#cancelAnswer = time.after(Math.min(PING_ANSWER_MS, canaryIntervalMs / 2), () => {
