@@ -1,0 +1,211 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../../runtime/config.ts';
+import type { Environment } from '../../runtime/environment.ts';
+
+const MINIMUM = { REDIS_URL: 'redis://127.0.0.1:6379', AWS_REGION: 'eu-west-1' };
+
+function problemsOf(env: Environment): readonly string[] {
+  try {
+    readConfig(env);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+describe('a production configuration', () => {
+  it('needs a Redis and a region; everything else has a default', () => {
+    expect(readConfig(MINIMUM)).toEqual({
+      host: '127.0.0.1',
+      port: 4000,
+      redis: ['redis://127.0.0.1:6379'],
+      dataDirectory: './karin-data',
+      embeddedRedisBytes: 67_108_864,
+      region: 'eu-west-1',
+      discovery: { kind: 'aws' },
+      syncIntervalSeconds: 3600,
+      maxDelaySeconds: 900,
+      keysText: '',
+      tokensText: '',
+      trustedProxies: 0,
+      maxConcurrency: 50,
+      maxBytesInFlight: 25_165_824,
+      stopGraceSeconds: 60,
+      stopLoops: false,
+      logLevel: 'info',
+      queueNames: [],
+      warnings: [],
+    });
+  });
+
+  it('cannot be changed once it is read', () => {
+    expect(Object.isFrozen(readConfig(MINIMUM))).toBe(true);
+  });
+
+  it('takes every setting', () => {
+    const config = readConfig({
+      ...MINIMUM,
+      HOST: '0.0.0.0',
+      PORT: '8080',
+      REDIS_URL: 'rediss://a:6379, rediss://b:6379',
+      KARIN_PUBLIC_URL: 'https://karin.example.com/base/',
+      KARIN_ACCOUNT_ID: '123456789012',
+      KARIN_DISCOVERY: 'template:cdk.out',
+      KARIN_SYNC_INTERVAL: '0',
+      KARIN_MAX_DELAY_SECONDS: '1209600',
+      KARIN_MODE_ONLY: 'app-* !app-old',
+      KARIN_TRUSTED_PROXIES: '1',
+      KARIN_ADMIN_PASSWORD: 'a long password',
+      LOG_LEVEL: 'debug',
+    });
+    expect(config).toMatchObject({
+      host: '0.0.0.0',
+      port: 8080,
+      redis: ['rediss://a:6379', 'rediss://b:6379'],
+      publicUrl: 'https://karin.example.com/base',
+      accountId: '123456789012',
+      discovery: { kind: 'template', path: 'cdk.out' },
+      syncIntervalSeconds: 0,
+      maxDelaySeconds: 1_209_600,
+      queueNames: ['app-*', '!app-old'],
+      trustedProxies: 1,
+      adminPassword: 'a long password',
+      logLevel: 'debug',
+    });
+  });
+
+  it('takes AWS_DEFAULT_REGION where AWS_REGION is missing', () => {
+    const { AWS_REGION: _, ...env } = MINIMUM;
+    expect(readConfig({ ...env, AWS_DEFAULT_REGION: 'us-gov-west-1' }).region).toBe('us-gov-west-1');
+  });
+
+  it('takes an empty variable for none', () => {
+    expect(readConfig({ ...MINIMUM, PORT: '', KARIN_PUBLIC_URL: ' ', KARIN_ADMIN_PASSWORD: '' })).toMatchObject({
+      port: 4000,
+    });
+  });
+
+  it('may have a private Redis instead', () => {
+    const env = {
+      KARIN_EMBEDDED_REDIS: '1',
+      AWS_REGION: 'eu-west-1',
+      KARIN_DATA_DIR: '/data',
+      KARIN_EMBEDDED_REDIS_MEMORY: '32',
+    };
+    expect(readConfig(env)).toMatchObject({
+      redis: 'embedded',
+      dataDirectory: '/data',
+      embeddedRedisBytes: 33_554_432,
+    });
+  });
+
+  it('points at variables that are most likely misspelt', () => {
+    expect(readConfig({ ...MINIMUM, KARIN_KEY: 'x', KARIN_URL: 'http://x' }).warnings).toEqual([
+      'KARIN_KEY is not a setting of Karin; is it misspelt?',
+    ]);
+  });
+});
+
+describe('a wrong configuration', () => {
+  it('lists every problem at once', () => {
+    const problems = problemsOf({
+      PORT: '70000',
+      KARIN_CONCURRENCY: 'many',
+      LOG_LEVEL: 'loud',
+      KARIN_DISCOVERY: 'azure',
+    });
+    expect(problems).toHaveLength(6);
+    const { message } = new ConfigError(problems);
+    for (const name of [
+      'REDIS_URL',
+      'AWS_REGION',
+      'PORT=70000',
+      'KARIN_CONCURRENCY=many',
+      'LOG_LEVEL=loud',
+      'KARIN_DISCOVERY=azure',
+    ]) {
+      expect(message).toContain(name);
+    }
+  });
+
+  it.each([
+    [{ PORT: '-1' }, 'PORT=-1: must be a whole number from 0 to 65535; leave it out for 4000'],
+    [
+      { KARIN_MAX_DELAY_SECONDS: '899' },
+      'KARIN_MAX_DELAY_SECONDS=899: must be a whole number of seconds from 900 to 1209600; leave it out for 900',
+    ],
+    [{ KARIN_PUBLIC_URL: 'karin.example.com' }, 'KARIN_PUBLIC_URL=karin.example.com: must be the address callers use'],
+    [{ KARIN_PUBLIC_URL: 'https://x.example?a' }, 'KARIN_PUBLIC_URL=https://x.example?a: must be the address'],
+    [{ KARIN_ACCOUNT_ID: '1234' }, 'KARIN_ACCOUNT_ID=1234: must be the twelve digits of an AWS account'],
+    [{ AWS_REGION: 'Frankfurt' }, 'AWS_REGION=Frankfurt: must be the name of an AWS region'],
+    [{ KARIN_EMBEDDED_REDIS: '1' }, 'KARIN_EMBEDDED_REDIS=1 and REDIS_URL are both set'],
+    [{ KARIN_EMBEDDED_REDIS: 'yes', REDIS_URL: MINIMUM.REDIS_URL }, 'KARIN_EMBEDDED_REDIS=yes: must be 1 or 0'],
+    [{ KARIN_DISCOVERY: 'template:' }, 'KARIN_DISCOVERY=template:: must be aws, none, or template:'],
+  ])('%j', (change: Environment, problem) => {
+    const [first = ''] = problemsOf({ ...MINIMUM, ...change });
+    expect(first).toContain(problem);
+  });
+
+  it('never shows a secret', () => {
+    const problems = problemsOf({
+      ...MINIMUM,
+      REDIS_URL: 'http://u:hunter2@x, redis://ok',
+      KARIN_ADMIN_PASSWORD: 'hunter2',
+    });
+    expect(problems).toHaveLength(2);
+    expect(problems.join()).not.toContain('hunter2');
+    expect(problems[0]).toBe('REDIS_URL, number 1: must be a URL that begins with redis:// or rediss://');
+    expect(problems[1]).toContain('KARIN_ADMIN_PASSWORD has 7 characters: use at least 12');
+  });
+});
+
+describe('secrets in files', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'karin-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+
+  it('stand for the variable of the same name', () => {
+    const env = {
+      AWS_REGION: 'eu-west-1',
+      REDIS_URL_FILE: file('redis', 'redis://:secret@h:6379\n'),
+      KARIN_ADMIN_PASSWORD_FILE: file('password', 'a long password\n'),
+      KARIN_KEYS_FILE: '/keys',
+    };
+    const expected = { redis: ['redis://:secret@h:6379'], adminPassword: 'a long password', keysFile: '/keys' };
+    expect(readConfig(env)).toMatchObject(expected);
+  });
+
+  it('are reported when they cannot be read, are empty, or contradict', () => {
+    const env = { ...MINIMUM, REDIS_URL_FILE: '/x', KARIN_ADMIN_PASSWORD_FILE: file('empty', ' \n') };
+    expect(problemsOf(env)).toEqual([
+      'REDIS_URL and REDIS_URL_FILE are both set: leave one of them out',
+      `KARIN_ADMIN_PASSWORD_FILE=${join(folder, 'empty')}: the file is empty`,
+    ]);
+    expect(problemsOf({ ...MINIMUM, KARIN_ADMIN_PASSWORD_FILE: '/no/such/file' })[0]).toContain(
+      '/no/such/file: cannot be read',
+    );
+  });
+});
+
+describe('development', () => {
+  it('needs nothing', () => {
+    const config = readConfig({}, 'dev');
+    expect(config).toMatchObject({
+      redis: 'memory',
+      region: 'us-east-1',
+      discovery: { kind: 'none' },
+      host: '127.0.0.1',
+    });
+  });
+
+  it('takes a Redis if there is one', () => {
+    expect(readConfig({ REDIS_URL: 'redis://h' }, 'dev').redis).toEqual(['redis://h']);
+  });
+});

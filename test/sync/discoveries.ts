@@ -1,0 +1,97 @@
+/**
+ * Discoveries for tests, and a source that gives what the test tells it.
+ *
+ * @module
+ */
+import {
+  type Discovery,
+  DiscoveryError,
+  type DiscoverySource,
+  type ForeignMapping,
+} from '../../runtime/lambda/discovery/source.ts';
+import type { Mapping } from '../../runtime/lambda/mapping.ts';
+import { formatQueueArn, type QueueArn } from '../../runtime/queue/arn.ts';
+import type { DiscoveredQueue } from '../../runtime/queue/directory.ts';
+import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/queue-definition.ts';
+
+export function arnOf(name: string): QueueArn {
+  return { partition: 'aws', region: 'eu-west-1', account: '111122223333', name };
+}
+
+export function keyOf(name: string): string {
+  return `eu-west-1:111122223333:${name}`;
+}
+
+export function mappingOf(name: string, change: Partial<Mapping> = {}): Mapping {
+  return {
+    uuid: `uuid-${name}`,
+    mappingArn: `arn:aws:lambda:eu-west-1:111122223333:event-source-mapping:uuid-${name}`,
+    queueArn: arnOf(name),
+    functionArn: `arn:aws:lambda:eu-west-1:111122223333:function:on-${name}`,
+    batchSize: 10,
+    batchWindowSeconds: 0,
+    filterPatterns: [],
+    reportBatchItemFailures: false,
+    functionTimeoutSeconds: 3,
+    lastModified: 0,
+    tags: {},
+    ...change,
+  };
+}
+
+export function foreignOf(name: string): ForeignMapping {
+  const { uuid, queueArn, functionArn } = mappingOf(name);
+  return { uuid, queueArn, functionArn, state: 'Enabled' };
+}
+
+export function queueOf(name: string, deadLetters?: string): DiscoveredQueue {
+  const policy =
+    deadLetters === undefined
+      ? {}
+      : { redrivePolicy: { deadLetterTargetArn: formatQueueArn(arnOf(deadLetters)), maxReceiveCount: 3 } };
+  return { arn: arnOf(name), attributes: { ...DEFAULT_ATTRIBUTES, ...policy }, tags: {} };
+}
+
+/** Mappings of these queues, served, and nothing else. */
+export function discoveryOf(names: readonly string[], change: Partial<Discovery> = {}): Discovery {
+  return {
+    mappings: names.map((name) => mappingOf(name)),
+    broken: [],
+    foreign: [],
+    queues: names.map((name) => queueOf(name)),
+    waitingInSqs: {},
+    detailsReadAt: 0,
+    ...change,
+  };
+}
+
+/** A source under the hand of the test. */
+export class ScriptedSource implements DiscoverySource {
+  readonly description = 'a script';
+  readonly asked: { readonly previous: Discovery | undefined; readonly full: boolean }[] = [];
+  /** What it finds next. */
+  found: Discovery | Error = discoveryOf([]);
+  #gate: Promise<void> | undefined;
+
+  /** From now on answers wait; the returned function lets them go. */
+  hold(): () => void {
+    let open = (): void => {};
+    this.#gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    return () => {
+      this.#gate = undefined;
+      open();
+    };
+  }
+
+  async discover(previous: Discovery | undefined, full: boolean): Promise<Discovery> {
+    this.asked.push({ previous, full });
+    const { found } = this;
+    await this.#gate;
+    if (found instanceof Error) throw found;
+    return found;
+  }
+}
+
+export const UNREACHABLE = new DiscoveryError('AWS (eu-west-1) cannot be reached; check the network');
