@@ -1,0 +1,295 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { DiscoveryError } from '../../runtime/lambda/discovery/source.ts';
+import type { InvokeOutcome, Invoker } from '../../runtime/lambda/invoker.ts';
+import { type RunningKarin, runKarin } from '../http/running-karin.ts';
+import { discoveryOf, foreignOf, keyOf, mappingOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
+import { startChromium } from './chromium.ts';
+
+const PASSWORD = 'correct horse battery';
+const CLOSED = { KARIN_ADMIN_PASSWORD: PASSWORD, AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333' };
+
+let browser: Browser;
+let context: BrowserContext;
+/** What the browser complained about: blocked by the policy, failed scripts, missing files. */
+let complaints: string[];
+
+beforeAll(async () => {
+  browser = await startChromium();
+});
+afterAll(async () => {
+  await browser.close();
+});
+afterEach(async () => {
+  await context.close();
+});
+
+async function open(url: string): Promise<Page> {
+  context = await browser.newContext();
+  complaints = [];
+  const page = await context.newPage();
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('response', (response) => {
+    if (response.status() >= 500) complaints.push(`${response.status()} ${response.url()}`);
+  });
+  await page.goto(url);
+  return page;
+}
+
+async function openLoggedIn(karin: RunningKarin): Promise<Page> {
+  const page = await open(`${karin.url}/ops`);
+  await page.getByLabel('Admin password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('heading', { name: 'Queues', level: 1 }).waitFor();
+  return page;
+}
+
+/** An invoker that answers as the test says, without Lambda. */
+function invoker(outcome: InvokeOutcome): Invoker {
+  return { invoke: async () => outcome, close: () => {} };
+}
+
+function cells(page: Page, table: string, row: string): Promise<string[]> {
+  return page.locator(`#${table} tbody tr`, { hasText: row }).locator('td').allInnerTexts();
+}
+
+/** A server with a queue of every kind. */
+async function scene() {
+  const source = new ScriptedSource();
+  source.found = discoveryOf(['orders', 'mails'], {
+    mappings: [
+      mappingOf('orders', { maximumConcurrency: 5, filterPatterns: ['{"body":{"a":[1]}}'] }),
+      mappingOf('mails'),
+    ],
+    queues: [queueOf('orders', 'dead'), queueOf('mails'), queueOf('dead')],
+    broken: [{ ...mappingOf('bills'), reason: 'its function is gone; delete the mapping' }],
+    waitingInSqs: { 'arn:aws:sqs:eu-west-1:111122223333:mails': 3 },
+  });
+  const outcome: InvokeOutcome = { kind: 'success', response: new Uint8Array() };
+  const urls = [{ functionArn: mappingOf('orders').functionArn, url: 'https://orders.example/' }];
+  const functionUrls = { list: async () => ({ urls }) };
+  const karin = await runKarin(CLOSED, { source, invoker: invoker(outcome), functionUrls });
+  return { karin, source };
+}
+
+async function send(karin: RunningKarin, name: string, ...bodies: readonly string[]): Promise<void> {
+  const messages = bodies.map((body) => ({ id: crypto.randomUUID(), body, attributes: {}, senderId: 'test' }));
+  await karin.directory.byKey(keyOf(name))?.send(messages);
+}
+
+/** Waits until a number of the page is this one. */
+function figure(page: Page, label: string, value: string): Promise<void> {
+  return page
+    .locator('#live .card', { hasText: label })
+    .locator('b', { hasText: new RegExp(`^${value}$`) })
+    .waitFor();
+}
+
+describe('the ops page', () => {
+  it('lets in the admin password alone, and out again', async () => {
+    const { karin } = await scene();
+    const page = await open(`${karin.url}/`);
+    expect(page.url()).toBe(`${karin.url}/ops/login`);
+    await page.getByLabel('Admin password').fill('a wrong password');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('alert').getByText('This is not the admin password.').waitFor();
+    await page.getByLabel('Admin password').fill(PASSWORD);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('heading', { name: 'Queues', level: 1 }).waitFor();
+
+    const [cookie] = await context.cookies();
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict', path: '/' });
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByLabel('Admin password').waitFor();
+    await page.goto(`${karin.url}/ops`);
+    expect(page.url()).toBe(`${karin.url}/ops/login`);
+  });
+
+  it('shows queues, mappings, troubles and what happened', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    expect(await cells(page, 'queues', 'orders')).toEqual(['orders\n111122223333', 'consume', '0', '0', '0', 'dead']);
+    expect(await cells(page, 'queues', 'mails')).toContain('consume\n3 wait in SQS; karin pull brings them here');
+    expect(await cells(page, 'mappings', 'orders')).toEqual([
+      'orders',
+      'on-orders',
+      'up to 10, 5 at a time, 1 filter',
+      '0',
+      '0',
+      '0',
+      '0',
+      '0',
+    ]);
+    await page.getByText('bills -> on-bills: its function is gone; delete the mapping').waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  it('shows what happens as it happens, without a reload', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    await send(karin, 'orders', '{"a":1}', '{"a":2}');
+    await page.locator('#mappings tr', { hasText: 'on-orders' }).locator('td').nth(7).getByText('2').waitFor();
+    await page.getByText('1 message handled in').first().waitFor();
+    await page.getByText('1 message deleted: no filter matched').waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  it('sends a test message and purges, after a question', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    await page.locator('#queues').getByRole('link', { name: 'dead', exact: true }).click();
+    await page.getByLabel('Body').fill('hello <b>world</b>');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('Sent.').waitFor();
+    await figure(page, 'visible', '1');
+    await send(karin, 'dead', 'from elsewhere');
+    await figure(page, 'visible', '2');
+
+    page.once('dialog', (dialog) => void dialog.dismiss());
+    await page.getByRole('button', { name: 'Purge' }).click();
+    expect((await karin.directory.byKey(keyOf('dead'))?.depth())?.visible).toBe(2);
+    page.once('dialog', (dialog) => void dialog.accept());
+    await page.getByRole('button', { name: 'Purge' }).click();
+    await page.getByText('Purged.').waitFor();
+    await figure(page, 'visible', '0');
+    expect(complaints).toEqual([]);
+  });
+
+  it('says what SQS says when a message cannot be sent', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    await page.goto(`${karin.url}/ops/queues/${keyOf('dead')}`);
+    await page.getByLabel('Delay, seconds').evaluate((input) => input.removeAttribute('max'));
+    await page.getByLabel('Delay, seconds').fill('901');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('Value 901 for parameter DelaySeconds is invalid.').waitFor();
+  });
+
+  it('puts a queue on hold and lets it go on', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    await page.goto(`${karin.url}/ops/queues/${keyOf('orders')}`);
+    await page.getByRole('button', { name: 'Hold' }).click();
+    await page.getByText('The queue is on hold.').waitFor();
+    await send(karin, 'orders', '{"a":1}');
+    await figure(page, 'visible', '1');
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByText('The queue is consumed again.').waitFor();
+    await page.getByText('1 message handled in').waitFor();
+  });
+
+  it('moves dead letters back', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    await page.goto(`${karin.url}/ops/queues/${keyOf('orders')}`);
+    await page.getByRole('button', { name: 'Hold' }).click();
+    await page.getByText('The queue is on hold.').waitFor();
+    const source = 'arn:aws:sqs:eu-west-1:111122223333:orders';
+    await karin.directory
+      .byKey(keyOf('dead'))
+      ?.send([{ id: crypto.randomUUID(), body: 'x', attributes: {}, senderId: 'test', deadLetterSourceArn: source }]);
+    await page.goto(`${karin.url}/ops/queues/${keyOf('dead')}`);
+    page.once('dialog', (dialog) => void dialog.accept());
+    await page.getByRole('button', { name: 'Redrive' }).click();
+    await page.getByText('The redrive has begun.').waitFor();
+    await page.getByText('completed, 1 of 1 moved').waitFor();
+    expect((await karin.directory.byKey(keyOf('orders'))?.depth())?.visible).toBe(1);
+  });
+
+  it('syncs, and shows what it found', async () => {
+    const { karin, source } = await scene();
+    const page = await openLoggedIn(karin);
+    source.found = discoveryOf(['mails', 'news'], { foreign: [foreignOf('orders')] });
+    await page.getByRole('button', { name: 'Sync with a script' }).click();
+    await page.getByText('Synced.').waitFor();
+    await page.locator('#queues').getByRole('link', { name: 'news' }).waitFor();
+    expect(await cells(page, 'queues', 'orders')).toContain('hold\nAWS consumes it: its mapping is not disabled');
+
+    source.found = new DiscoveryError('AWS cannot be reached; check the network');
+    await page.getByRole('button', { name: 'Sync with a script' }).click();
+    await page.getByText('The sync failed: AWS cannot be reached; check the network').waitFor();
+  });
+
+  it('lists functions with their queues and their URLs', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    await page.getByRole('link', { name: 'Functions' }).click();
+    expect(await cells(page, 'functions', 'on-orders')).toEqual(['on-orders', 'orders', 'https://orders.example/']);
+    expect(complaints).toEqual([]);
+  });
+
+  it('works without its script', async () => {
+    const { karin } = await scene();
+    context = await browser.newContext({ javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto(`${karin.url}/ops`);
+    await page.getByLabel('Admin password').fill(PASSWORD);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.locator('#queues').getByRole('link', { name: 'dead', exact: true }).click();
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('Sent.').waitFor();
+  });
+
+  it('fits a telephone', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    await page.setViewportSize({ width: 360, height: 700 });
+    for (const path of ['/ops', `/ops/queues/${keyOf('orders')}`, '/functions']) {
+      await page.goto(karin.url + path);
+      const width = await page.evaluate('document.documentElement.scrollWidth');
+      expect(width, path).toBeLessThanOrEqual(360);
+    }
+  });
+});
+
+describe('a page of another site', () => {
+  it('can neither use a session nor put the page into a frame', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    await send(karin, 'dead', 'precious');
+    const evil = createServer((_request, response) => {
+      const action = `${karin.url}/ops/queues/${encodeURIComponent(keyOf('dead'))}/purge`;
+      response.setHeader('content-type', 'text/html');
+      response.end(`<form method="post" action="${action}"></form><iframe src="${karin.url}/ops"></iframe>`);
+    });
+    await new Promise<void>((resolve) => evil.listen(0, '127.0.0.1', resolve));
+    // Another name for this machine is another site.
+    // An AddressInfo, because it listens on a port.
+    await page.goto(`http://localhost:${(evil.address() as AddressInfo).port}/`);
+    await page.locator('form').evaluate((form) => (form as unknown as { submit(): void }).submit());
+    await page.waitForURL(`${karin.url}/**`);
+    expect((await karin.directory.byKey(keyOf('dead'))?.depth())?.visible).toBe(1);
+    expect(complaints.join()).toContain('frame-ancestors');
+    evil.close();
+  });
+
+  it('can do nothing on an open server either', async () => {
+    const karin = await runKarin({ AWS_REGION: 'eu-west-1' });
+    const page = await open(`${karin.url}/ops`);
+    await page.getByRole('heading', { name: 'Queues', level: 1 }).waitFor();
+    expect(await page.getByRole('button', { name: 'Log out' }).count()).toBe(0);
+    const answer = await fetch(`${karin.url}/ops/sync`, { method: 'POST' });
+    expect(answer.status).toBe(403);
+  });
+});
+
+describe('what others wrote', () => {
+  it('is shown as text', async () => {
+    const { karin, source } = await scene();
+    source.found = discoveryOf(['orders'], {
+      broken: [{ ...mappingOf('bills'), reason: '<img src=x onerror="document.title = `owned`">' }],
+    });
+    await karin.sync();
+    const page = await openLoggedIn(karin);
+    await page.getByText('<img src=x onerror=').waitFor();
+    expect(await page.title()).toBe('Queues - Karin');
+    await page.goto(`${karin.url}/ops?q=${encodeURIComponent('"><script>document.title="owned"</script>')}`);
+    expect(await page.title()).toBe('Queues - Karin');
+    expect(complaints).toEqual([]);
+  });
+});
