@@ -8,10 +8,9 @@ import type { MoveTasks } from '../queue/move-task.ts';
 import { InFlightLimitError } from '../queue/queue.ts';
 import { type Documents, StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
-import type { Call, Services } from './actions/action.ts';
+import type { Services } from './actions/action.ts';
 import { ACTIONS } from './actions/registry.ts';
 import { echo, SqsError } from './errors.ts';
-import { FORBIDDEN_CHARACTER } from './limits.ts';
 import { isForm, protocolOf, queryFormatOf } from './protocol/content-type.ts';
 import type { Decoded } from './protocol/decoded.ts';
 import { Form } from './protocol/form.ts';
@@ -21,6 +20,7 @@ import { createQueryAnswers, type QueryAnswers } from './protocol/query.ts';
 import type { StructureShape } from './protocol/shape.ts';
 import { createPurgeInterval } from './purge-interval.ts';
 import type { SqsRequest, SqsRequestHead, SqsResponse } from './request.ts';
+import { RequestCall } from './request-call.ts';
 
 export interface SqsApiOptions {
   readonly directory: QueueDirectory;
@@ -50,7 +50,7 @@ const NOT_ON_A_QUEUE: ReadonlySet<string> = new Set(['CreateQueue', 'ListQueues'
 
 export function createSqsApi(options: SqsApiOptions): SqsApi {
   const { directory, moveTasks, randomness, maxDelaySeconds, report } = options;
-  const services = {
+  const services: Services = {
     directory,
     moveTasks,
     randomness,
@@ -119,17 +119,10 @@ async function run<N extends ActionName>(
   request: SqsRequest,
   services: Services,
 ): Promise<Decoded> {
-  const call: Call = {
-    ...services,
-    caller: request.caller,
-    endpoint: request.endpoint,
-    signal: request.signal,
-    traceHeader: traceHeaderOf(request),
-  };
   const onPath = 'QueueUrl' in decoded || !isOnQueue(request) ? undefined : request.path;
   // The decoders walked MODEL[name].input, and the type of an action's input is derived from the same shape; likewise its output.
   const input = (onPath === undefined ? decoded : { ...decoded, QueueUrl: onPath }) as Input<N>;
-  const output: Output<N> = await ACTIONS[name].run(input, call);
+  const output: Output<N> = await ACTIONS[name].run(input, new RequestCall(services, request));
   return (output ?? {}) as Decoded;
 }
 
@@ -166,12 +159,6 @@ function formOf(request: SqsRequest): Form | undefined {
 
 function isOnQueue(request: SqsRequestHead): boolean {
   return /[^/]/.test(request.path);
-}
-
-/** Set by X-Ray and by API Gateway; anything that could not be given back as text is not one. */
-function traceHeaderOf(request: SqsRequest): string | undefined {
-  const header = request.headers('x-amzn-trace-id');
-  return header === undefined || header === '' || FORBIDDEN_CHARACTER.test(header) ? undefined : header;
 }
 
 /** The answer to an error; `undefined`: nobody foresaw it. */

@@ -42,10 +42,12 @@ export function decodeBase64(text: string): Uint8Array {
   return Buffer.from(text, 'base64');
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** Reads UTF-8; a byte that is none would otherwise be replaced, and the digest of the message would not match. Errors: `MalformedInput`. */
 export function decodeUtf8(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch {
     throw new SqsError('MalformedInput', 'The request body is not valid UTF-8.');
   }
