@@ -135,6 +135,8 @@ class Development {
     const given = {
       // What a person at a terminal wants to know is said by this command itself.
       LOG_LEVEL: 'warn',
+      // Whoever presses Ctrl-C does not want to wait for a handler.
+      KARIN_STOP_GRACE: '2',
       ...this.#environment,
       ...(port === undefined ? {} : { PORT: String(port) }),
       ...(host === undefined ? {} : { HOST: host }),
