@@ -108,11 +108,15 @@ export class RedisServer {
     const killWithUs = (): void => {
       child.kill('SIGKILL');
     };
+    // Being terminated is no exit as far as Node is concerned, unless somebody makes it one.
+    const exit = (): void => process.exit(1);
     process.once('exit', killWithUs);
+    process.once('SIGTERM', exit);
     this.#process = child;
     this.#exited = new Promise((resolve) => {
       child.once('close', () => {
         process.removeListener('exit', killWithUs);
+        process.removeListener('SIGTERM', exit);
         resolve();
       });
     });

@@ -45,6 +45,7 @@ export class WakeChannel {
   readonly #options: WakeChannelOptions;
   readonly #membership: Membership;
   #client: Redis | undefined;
+  #subscribed = false;
   #failures = 0;
   #closed = false;
   #expectedNonce: string | undefined;
@@ -76,7 +77,7 @@ export class WakeChannel {
 
   /** Pings at once: another connection to Redis was found dead, and this one may be too. */
   check(): void {
-    if (this.#client?.status === 'ready') this.#canary(this.#client);
+    if (this.#client !== undefined && this.#subscribed) this.#canary(this.#client);
   }
 
   /** Says goodbye and stops. */
@@ -116,6 +117,7 @@ export class WakeChannel {
     await client.subscribe(this.#options.channel);
     if (client !== this.#client) return;
     this.#failures = 0;
+    this.#subscribed = true;
     this.#options.emit({ kind: 'gap' });
     this.#firstAttempt?.resolve();
     this.#firstAttempt = undefined;
@@ -134,13 +136,14 @@ export class WakeChannel {
 
   #forgetClient(): void {
     this.#client = undefined;
+    this.#subscribed = false;
     this.#expectedNonce = undefined;
     this.#cancelRetry();
     this.#cancelCanary();
     this.#cancelAnswer();
   }
 
-  /** Sends a ping now and arms the next, instead of one that is armed: a check may come while the subscription, which begins the canary, is under way. */
+  /** Sends a ping now and arms the next, instead of the one that is armed: a check may come at any time. */
   #canary(client: Redis): void {
     const { time, randomness, instanceId, canaryIntervalMs } = this.#options;
     const nonce = randomness.uuid();

@@ -32,7 +32,7 @@ local function sequenceOf(member)
 end`;
 
 /**
- * The leases of groups: \`loadFlights\` reads those that still run, \`storeFlights\` writes them back and gives the groups their new place in \`due\`,
+ * The leases of groups: `loadFlights` reads those that still run, `storeFlights` writes them back and gives the groups their new place in `due`,
  * answering the earliest new score.
  *
  * Commands: 1 HMGET to load. To store: 1 ZADD and at most 1 HSET, or 1 HDEL, for all groups; for groups without leases 1 ZRANGE each and 1 ZMSCORE for all, and 1 ZREM if some are empty.

@@ -77,13 +77,13 @@ local function nextDue()
   return at and math.max(0, at - now) or -1
 end`;
 
-/** How a lease stands, as numbers in replies; \`LEASE_OUTCOMES\` names them. */
+/** How a lease stands, as numbers in replies; `readOutcomes` gives them their names. */
 export const OUTCOMES = `
 local DONE, SUPERSEDED, MISSING, EXPIRED = 0, 1, 2, 3`;
 
 /**
- * The receive history of a message: \`<count>:<first received ms>\`, on standard queues followed by \`:<group>\` if it has one.
- * \`fence\` compares a lease with it; \`KEYS[2]\` holds the records.
+ * The receive history of a message: `<count>:<first received ms>`, on standard queues followed by `:<group>` if it has one.
+ * `fence` compares a lease with it; `KEYS[2]` holds the records.
  */
 export const HISTORY = `
 local function readHistory(text)

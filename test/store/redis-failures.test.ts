@@ -1,0 +1,326 @@
+/** What happens when Redis is away, full, too old, wrongly set up, or loses a reply. */
+import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, it } from 'vitest';
+import { openStore } from '../../runtime/store/open-store.ts';
+import { UnsuitableRedisError } from '../../runtime/store/redis/errors.ts';
+import { queueKeys } from '../../runtime/store/redis/keys.ts';
+import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis/redis-store.ts';
+import {
+  type LeasedEntry,
+  type Signal,
+  type Store,
+  type StoredQueue,
+  StoreFullError,
+  StoreUnavailableError,
+} from '../../runtime/store/store.ts';
+import { systemRandomness, systemTime } from '../../runtime/time.ts';
+import { entry, newQueue } from '../contract/store-contract.ts';
+import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
+import { RedisProxy } from './redis-proxy.ts';
+
+const releasers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const release of releasers.splice(0).reverse()) await release();
+});
+
+async function startServer(options: RedisServerOptions = {}): Promise<RedisServer> {
+  const server = await RedisServer.start(options);
+  releasers.push(() => server.stop());
+  return server;
+}
+
+async function startProxy(server: RedisServer): Promise<RedisProxy> {
+  const proxy = await RedisProxy.start(server.port);
+  releasers.push(() => proxy.stop());
+  return proxy;
+}
+
+async function open(url: string, options: Partial<RedisStoreOptions> = {}): Promise<RedisStore> {
+  const store = await RedisStore.open({
+    urls: [url],
+    instanceId: randomUUID(),
+    time: systemTime,
+    randomness: systemRandomness,
+    ...options,
+  });
+  releasers.push(() => store.close());
+  return store;
+}
+
+function reachable(store: Store, wanted: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = store.subscribe((signal: Signal) => {
+      if (signal.kind !== 'reachable' || signal.reachable !== wanted) return;
+      stop();
+      resolve();
+    });
+  });
+}
+
+async function receiveAll(store: Store, queue: StoredQueue): Promise<LeasedEntry[]> {
+  const { leased } = await store.receive(queue, { maxMessages: 5_000, maxBytes: 1e9, leaseMs: 60_000 });
+  return [...leased];
+}
+
+describe('Redis away', () => {
+  it('makes calls fail at once, says so, and is found again without a restart', async () => {
+    const server = await startServer({ appendOnly: true });
+    const store = await open(server.url);
+    const queue = newQueue(false);
+    await store.send(queue, [entry()]);
+    const [gone, back] = [reachable(store, false), reachable(store, true)];
+    await server.kill();
+    await gone;
+    await expect(store.send(queue, [entry()])).rejects.toThrow(StoreUnavailableError);
+    await expect(store.peek(queue)).rejects.toThrow(`cannot reach Redis at redis://127.0.0.1:${server.port}`);
+    expect(await store.health()).toMatchObject({
+      reachable: false,
+      warnings: expect.arrayContaining([expect.stringContaining('cannot reach Redis')]),
+    });
+    await server.restart();
+    await back;
+    expect(await receiveAll(store, queue)).toHaveLength(1);
+    expect((await store.health()).reachable).toBe(true);
+  });
+
+  it.each([false, true])('loses nothing with an append-only file when it is killed (FIFO: %s)', async (fifo) => {
+    const server = await startServer({ appendOnly: true });
+    const store = await open(server.url);
+    const queue = newQueue(fifo);
+    const ids: string[] = [];
+    for (let batch = 0; batch < 10; batch += 1) {
+      const entries = Array.from({ length: 100 }, (_, index) => entry({ group: `g${index % 10}` }));
+      await store.send(queue, entries);
+      ids.push(...entries.map(({ id }) => id));
+    }
+    const deleted = await store.receive(queue, { maxMessages: 50, maxBytes: 1e9, leaseMs: 60_000 });
+    await store.delete(queue, deleted.leased);
+    const back = reachable(store, false).then(() => reachable(store, true));
+    await server.kill();
+    await server.restart();
+    await back;
+    const left = new Set((await receiveAll(store, queue)).map(({ id }) => id));
+    for (const { id } of deleted.leased) ids.splice(ids.indexOf(id), 1);
+    expect([...left].sort()).toEqual(ids.sort());
+  });
+
+  it('stores a message once when the reply was lost and the driver sends it again, and still tells of the head', async () => {
+    const server = await startServer();
+    const proxy = await startProxy(server);
+    const store = await open(proxy.url);
+    for (const fifo of [false, true]) {
+      const queue = newQueue(fifo);
+      // Loads the script, so that the next call is a single command.
+      await store.send(newQueue(fifo), [entry({ group: 'a' })]);
+      const lost = proxy.loseReplyTo(queue.key);
+      const back = reachable(store, false).then(() => reachable(store, true));
+      const reply = store.send(queue, [entry({ group: 'a', deduplicationKey: 'key' })]);
+      await lost;
+      expect(await reply).toMatchObject({ sent: [{ duplicate: false }], headLoweredToMs: 0 });
+      await back;
+      expect(await receiveAll(store, queue)).toHaveLength(1);
+    }
+  });
+});
+
+describe('opening a store', () => {
+  it('names the server, not the credentials, if it cannot be reached', async () => {
+    const server = await startServer();
+    await server.kill();
+    const url = server.url.replace('//', '//user:secret@');
+    const failure = open(url);
+    await expect(failure).rejects.toThrow(StoreUnavailableError);
+    await expect(failure).rejects.toThrow(
+      `cannot reach Redis at redis://127.0.0.1:${server.port}: connect ECONNREFUSED`,
+    );
+    await expect(failure).rejects.not.toThrow('secret');
+  });
+
+  it('says that the password is wrong, and takes the right one', async () => {
+    const server = await startServer({ password: 'p@ss word' });
+    await expect(open(`redis://:wrong@127.0.0.1:${server.port}`)).rejects.toThrow('WRONGPASS');
+    await expect(open(`redis://127.0.0.1:${server.port}`)).rejects.toThrow('NOAUTH');
+    const store = await open(server.url);
+    expect((await store.health()).reachable).toBe(true);
+  });
+
+  it('starts without Redis if asked to, and works once Redis is there', async () => {
+    const server = await startServer();
+    await server.kill();
+    const store = await open(server.url, { startUnreachable: true });
+    await expect(store.peek(newQueue(false))).rejects.toThrow(StoreUnavailableError);
+    const back = reachable(store, true);
+    await server.restart();
+    await back;
+    const queue = newQueue(false);
+    await store.send(queue, [entry()]);
+    expect(await store.peek(queue)).toBe(0);
+  });
+
+  it.each([
+    [[], 'no URL of Redis is given'],
+    [['localhost:6379'], 'URL 1 of Redis is not of the form redis://'],
+    [['redis://a', 'http://user:secret@b'], 'URL 2 of Redis is not of the form'],
+    [['redis://a/x'], 'URL 1 of Redis is not of the form'],
+    [['redis://a/1', 'redis://b'], 'a cluster has no database but 0'],
+  ])('refuses the URLs %j', async (urls, message) => {
+    const failure = openStore({ urls, instanceId: 'x', time: systemTime, randomness: systemRandomness });
+    await expect(failure).rejects.toThrow(RangeError);
+    await expect(failure).rejects.toThrow(message);
+    await expect(failure).rejects.not.toThrow('secret');
+  });
+
+  it('refuses a node of a cluster named alone', async () => {
+    const server = await startServer({ cluster: true });
+    await expect(open(server.url)).rejects.toThrow('is a node of a cluster: give the URLs of two or more of its nodes');
+  });
+
+  it('lets calls under way finish when it closes, and refuses later ones', async () => {
+    const server = await startServer();
+    const store = await open(server.url);
+    const queue = newQueue(false);
+    const sends = Array.from({ length: 50 }, () => store.send(queue, [entry()]));
+    const closed = store.close();
+    const replies = await Promise.all(sends);
+    await closed;
+    expect(replies).toHaveLength(50);
+    await expect(store.send(queue, [entry()])).rejects.toThrow('the store is closed');
+    const another = await open(server.url);
+    expect(await another.depth(queue)).toMatchObject({ visible: 50 });
+  });
+});
+
+describe('eviction policies', () => {
+  it('that lose messages are refused, unless allowed', async () => {
+    const server = await startServer({ evictionPolicy: 'allkeys-lru', maxMemory: '64mb' });
+    const failure = open(server.url);
+    await expect(failure).rejects.toThrow(UnsuitableRedisError);
+    await expect(failure).rejects.toThrow('set maxmemory-policy to noeviction');
+    await expect(open(server.url, { startUnreachable: true })).rejects.toThrow(UnsuitableRedisError);
+    const store = await open(server.url, { allowEviction: true });
+    expect((await store.health()).warnings).toEqual([
+      'the eviction policy of Redis is allkeys-lru: messages are thrown away when memory runs short',
+      expect.stringContaining('append-only file'),
+    ]);
+  });
+
+  it('that lose deduplication ids are warned of', async () => {
+    const server = await startServer({ evictionPolicy: 'volatile-lru', maxMemory: '64mb', appendOnly: true });
+    const store = await open(server.url);
+    expect(await store.health()).toMatchObject({
+      warnings: [expect.stringContaining('deduplication ids of FIFO queues are forgotten early')],
+      maxBytes: 64 * 1024 * 1024,
+      usedBytes: expect.any(Number),
+      description: expect.stringMatching(/^(redis|valkey) \d+.*, standalone$/),
+    });
+  });
+});
+
+describe('a full Redis', () => {
+  it.each([false, true])('refuses sends, and goes on to hand out and delete (FIFO: %s)', async (fifo) => {
+    const server = await startServer({ maxMemory: '6mb' });
+    const store = await open(server.url);
+    const queue = newQueue(fifo);
+    const big = () => entry({ record: Buffer.alloc(100_000), group: 'a' });
+    const fill = async (): Promise<void> => {
+      for (;;) await store.send(queue, [big()]);
+    };
+    await expect(fill()).rejects.toThrow(StoreFullError);
+    expect((await store.health()).warnings).toContainEqual(expect.stringContaining('of its memory limit'));
+    const { leased } = await store.receive(queue, { maxMessages: 10, maxBytes: 1e9, leaseMs: 60_000 });
+    expect(leased).toHaveLength(10);
+    expect((await store.depth(queue)).inFlight).toBe(10);
+    expect(
+      (
+        await store.changeVisibility(
+          queue,
+          leased.map((one) => ({ ...one, leaseMs: 9_000 })),
+        )
+      ).outcomes,
+    ).toContain('done');
+    expect((await store.release(queue, leased.slice(8))).outcomes).toEqual(['done', 'done']);
+    expect((await store.delete(queue, leased.slice(0, 8))).outcomes).toEqual(Array.from({ length: 8 }, () => 'done'));
+    expect(await store.slots.take('slot', 'holder', 1, 1_000)).toBe(true);
+    expect(await store.documents.put('mode', 'hold')).toBe(true);
+    expect((await store.send(queue, [big()])).sent).toHaveLength(1);
+    await store.purge(queue);
+    expect(await store.peek(queue)).toBeUndefined();
+  });
+});
+
+describe('other servers', () => {
+  const refuseScripts = (proxy: RedisProxy, which: (request: string) => boolean, answer: string): void => {
+    proxy.answerInstead = (request) => (/\$4\r\neval\r\n/i.test(request) && which(request) ? answer : undefined);
+  };
+
+  it('that do not know flags of scripts get scripts without', async () => {
+    const server = await startServer();
+    const proxy = await startProxy(server);
+    const seen: string[] = [];
+    refuseScripts(
+      proxy,
+      (request) => {
+        seen.push(request);
+        return request.includes('#!lua');
+      },
+      "-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n",
+    );
+    const store = await open(proxy.url);
+    const queue = newQueue(true);
+    await store.send(queue, [entry({ group: 'a' })]);
+    expect(await receiveAll(store, queue)).toHaveLength(1);
+    expect(seen.filter((request) => request.includes('#!lua'))).toHaveLength(1);
+  });
+
+  it('that are too old are refused', async () => {
+    const server = await startServer();
+    const proxy = await startProxy(server);
+    refuseScripts(proxy, () => true, '-ERR syntax error script: 0, on @user_script:1.\r\n');
+    await expect(open(proxy.url)).rejects.toThrow(/Karin needs Redis 7\.0 or newer.*syntax error/);
+  });
+
+  it('that evicted records do not lead in circles', async () => {
+    const server = await startServer();
+    const store = await open(server.url);
+    for (const fifo of [false, true]) {
+      const queue = newQueue(fifo);
+      await store.send(queue, [entry({ group: 'a' }), entry({ group: 'b' })]);
+      const client = new Redis(server.url);
+      expect(await client.del(queueKeys(queue.key).messages)).toBe(1);
+      client.disconnect();
+      await receiveAll(store, queue);
+      await receiveAll(store, queue);
+      expect(await store.peek(queue)).toBeUndefined();
+      expect(await store.depth(queue)).toEqual({ visible: 0, delayed: 0, inFlight: 0 });
+    }
+  });
+});
+
+describe('two stores on one Redis', () => {
+  it.each([false, true])('hand out each message once while leases hold (FIFO: %s)', async (fifo) => {
+    const server = await startServer();
+    const stores = [await open(server.url), await open(server.url)];
+    const [first] = stores;
+    const queue = newQueue(fifo);
+    const sent = new Set<string>();
+    for (let batch = 0; batch < 10; batch += 1) {
+      const entries = Array.from({ length: 200 }, (_, index) => entry({ group: `g${index % 20}` }));
+      await first?.send(queue, entries);
+      for (const { id } of entries) sent.add(id);
+    }
+    const received: string[] = [];
+    await Promise.all(
+      stores.map(async (store) => {
+        for (;;) {
+          const { leased, total } = await store.receive(queue, { maxMessages: 7, maxBytes: 1e9, leaseMs: 60_000 });
+          if (total === 0) return;
+          received.push(...leased.map(({ id }) => id));
+          await store.delete(queue, leased);
+        }
+      }),
+    );
+    expect(received).toHaveLength(sent.size);
+    expect(new Set(received)).toEqual(sent);
+  });
+});
