@@ -7,8 +7,8 @@
  * Who finds no room waits in line. Whenever room is given back, those whose need is met are called in order, each once; a caller that still wants room and finds
  * none waits again, at the end. Batches that were collected through a window and only lack their Invoke stand before all others, because their leases are running.
  *
- * A batch that collects through a long window holds bytes while nothing happens. Were they all held so, other queues would starve: whoever waits for bytes
- * makes the oldest collecting batch flush early.
+ * A batch that collects through a long window holds bytes while nothing happens. Were they all held so, other queues would starve: whoever waits for bytes that are
+ * really in memory, not only reserved for a round trip, makes the oldest collecting batch flush early; one at a time, until something is given back.
  *
  * @module
  */
@@ -42,11 +42,15 @@ export class ProcessLimits {
   readonly maxInvokes: number;
   readonly maxBytes: number;
   #invokes = 0;
+  /** Reserved or in memory. */
   #bytes = 0;
+  #bytesInMemory = 0;
   #waiters: Waiter[] = [];
   #calling = false;
   /** Batches that collect, oldest first. */
   readonly #collecting = new Set<() => void>();
+  /** A batch was flushed for those who starve, and nothing was given back since. */
+  #relieving = false;
 
   constructor(options: LimitOptions) {
     this.maxInvokes = options.maxInvokes;
@@ -76,12 +80,12 @@ export class ProcessLimits {
   tryReserve(leastBytes: number, mostBytes: number): ByteShare | undefined {
     const free = this.maxBytes - this.#bytes;
     if (free < this.#attainable(leastBytes)) return undefined;
-    return this.#share(Math.max(0, Math.min(free, mostBytes)));
+    return this.#share(Math.max(0, Math.min(free, mostBytes)), 0);
   }
 
   /** Counts bytes that are in memory already, be there room or not. */
   take(bytes: number): ByteShare {
-    return this.#share(bytes);
+    return this.#share(bytes, bytes);
   }
 
   /** Calls `run` once, when what is needed may be had; the returned function withdraws. `first`: before those who wait already. */
@@ -89,7 +93,7 @@ export class ProcessLimits {
     const waiter: Waiter = { need, leastBytes: this.#attainable(leastBytes), run };
     if (first) this.#waiters.unshift(waiter);
     else this.#waiters.push(waiter);
-    if (need !== 'invoke' && this.maxBytes - this.#bytes < waiter.leastBytes) this.#flushOldest();
+    this.#relieve();
     return () => {
       this.#waiters = this.#waiters.filter((other) => other !== waiter);
     };
@@ -108,14 +112,20 @@ export class ProcessLimits {
     return Math.min(leastBytes, this.maxBytes);
   }
 
-  #share(reserved: number): ByteShare {
+  #share(reserved: number, present: number): ByteShare {
     let bytes = reserved;
+    let inMemory = present;
     this.#bytes += bytes;
+    this.#bytesInMemory += inMemory;
     const resize = (to: number): void => {
       const shrunk = to < bytes;
+      if (to < inMemory) this.#relieving = false;
       this.#bytes += to - bytes;
+      this.#bytesInMemory += to - inMemory;
       bytes = to;
+      inMemory = to;
       if (shrunk) this.#callWaiters();
+      this.#relieve();
     };
     return {
       get bytes() {
@@ -126,9 +136,14 @@ export class ProcessLimits {
     };
   }
 
-  #flushOldest(): void {
+  #relieve(): void {
+    const left = this.maxBytes - this.#bytesInMemory;
+    if (this.#relieving || !this.#waiters.some(({ need, leastBytes }) => need !== 'invoke' && left < leastBytes)) {
+      return;
+    }
     for (const flush of this.#collecting) {
       this.#collecting.delete(flush);
+      this.#relieving = true;
       flush();
       return;
     }

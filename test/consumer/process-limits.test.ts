@@ -85,17 +85,41 @@ describe('the limits of a process', () => {
     expect(calls).toBe(1);
   });
 
-  it('flushes the oldest collecting batch for who waits for bytes, and none for who waits for an Invoke', () => {
-    const limits = new ProcessLimits({ maxInvokes: 0, maxBytes: MEGABYTE });
+  it('flushes the oldest collecting batch for who waits for bytes in memory, one until something is given back', () => {
+    const limits = new ProcessLimits({ maxInvokes: 0, maxBytes: 2 * MEGABYTE });
     const flushed: string[] = [];
-    const share = limits.tryReserve(MEGABYTE, MEGABYTE);
+    const shares = [limits.take(MEGABYTE), limits.take(MEGABYTE)];
     limits.collecting(() => flushed.push('gone'))();
     limits.collecting(() => flushed.push('old'));
     limits.collecting(() => flushed.push('young'));
     limits.wait('invoke', 0, () => {});
     expect(flushed).toEqual([]);
-    limits.wait('bytes', MEGABYTE, () => {});
+    limits.wait('bytes', 2 * MEGABYTE, () => {});
+    limits.wait('bytes', 2 * MEGABYTE, () => {});
     expect(flushed).toEqual(['old']);
-    share?.free();
+    shares[0]?.free();
+    expect(flushed).toEqual(['old', 'young']);
+  });
+
+  it('flushes none for bytes that are only reserved until an answer is there', () => {
+    const limits = new ProcessLimits({ maxInvokes: 0, maxBytes: 2 * MEGABYTE });
+    const flushed: string[] = [];
+    const called: string[] = [];
+    limits.collecting(() => flushed.push('collecting'));
+    const reserved = limits.tryReserve(MEGABYTE, 2 * MEGABYTE);
+    limits.wait('bytes', MEGABYTE, () => called.push('waiter'));
+    expect(flushed).toEqual([]);
+    reserved?.resize(MEGABYTE / 2);
+    expect([called, flushed]).toEqual([['waiter'], []]);
+  });
+
+  it('flushes as soon as what was reserved is really there', () => {
+    const limits = new ProcessLimits({ maxInvokes: 0, maxBytes: 2 * MEGABYTE });
+    const flushed: string[] = [];
+    limits.collecting(() => flushed.push('collecting'));
+    const reserved = limits.tryReserve(MEGABYTE, 2 * MEGABYTE);
+    limits.wait('bytes', MEGABYTE, () => {});
+    reserved?.resize(2 * MEGABYTE);
+    expect(flushed).toEqual(['collecting']);
   });
 });

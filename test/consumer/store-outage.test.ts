@@ -1,4 +1,6 @@
+import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { slotsKey } from '../../runtime/store/redis/keys.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { mappingOf, message, World } from '../support/consumer-world.ts';
 import { RedisServer } from '../support/redis-server.ts';
@@ -48,5 +50,22 @@ describe('Redis goes away', () => {
 
     await world.events.next('deleted');
     expect(world.lambda.calls.flatMap(({ bodies }) => bodies)).toEqual(['waits']);
+  });
+
+  it('only its signals are lost: a slot that was given back meanwhile is found all the same', async () => {
+    const queue = await world.queue('jobs');
+    const mapping = mappingOf(queue, { maximumConcurrency: 1 });
+    await world.store.slots.take(`mapping:${mapping.uuid}`, 'another instance', 1, 600_000);
+    world.apply(mapping);
+    await queue.send([message('waits for the slot')]);
+    while (world.supervisor.snapshot().queues[0]?.state !== 'waiting') {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const client = new Redis(redis.url);
+    await client.unlink(slotsKey(`mapping:${mapping.uuid}`));
+    await client.client('KILL', 'TYPE', 'pubsub');
+    client.disconnect();
+
+    await world.events.next('deleted');
   });
 });
