@@ -22,6 +22,12 @@ export type DirectoryEvent =
   | { readonly kind: 'changed'; readonly queue: Queue }
   | { readonly kind: 'removed'; readonly queue: Queue };
 
+/**
+ * A new value, or what makes it of the present one, so that two callers who change different parts at one time do not undo each other. It may be called again if another instance was
+ * faster; what it throws is thrown to the caller, and nothing is changed.
+ */
+export type Next<T> = T | ((present: T) => T);
+
 export interface QueueDirectory {
   /** From memory alone. */
   byKey(key: QueueKey): Queue | undefined;
@@ -45,7 +51,7 @@ export interface QueueDirectory {
   /** Whether a queue of this identity was deleted less than 60 seconds ago (AWS: QueueDeletedRecently), on any instance. */
   deletedRecently(key: QueueKey): Promise<boolean>;
   /** SetQueueAttributes of an `api` queue; the whole new set. */
-  setAttributes(queue: Queue, attributes: QueueAttributes): Promise<void>;
-  setTags(queue: Queue, tags: Readonly<Record<string, string>>): Promise<void>;
+  setAttributes(queue: Queue, attributes: Next<QueueAttributes>): Promise<void>;
+  setTags(queue: Queue, tags: Next<Readonly<Record<string, string>>>): Promise<void>;
   setMode(queue: Queue, mode: QueueMode): Promise<void>;
 }

@@ -11,7 +11,7 @@
 import type { Documents, Signal, Store } from '../store/store.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 import { isFifoName, parseQueueArn, type QueueArn, type QueueKey, queueKey } from './arn.ts';
-import type { DirectoryEvent, DiscoveredQueue, QueueDirectory } from './directory.ts';
+import type { DirectoryEvent, DiscoveredQueue, Next, QueueDirectory } from './directory.ts';
 import type { Queue } from './queue.ts';
 import type { QueueAttributes, QueueDefinition, QueueMode } from './queue-definition.ts';
 import {
@@ -150,12 +150,14 @@ export class StoredDirectory implements QueueDirectory {
     return this.#tombstones.has(key);
   }
 
-  async setAttributes(queue: Queue, attributes: QueueAttributes): Promise<void> {
-    await this.#change(queue, (current) => ({ ...current, attributes, modifiedAt: this.#time.now() }));
+  async setAttributes(queue: Queue, attributes: Next<QueueAttributes>): Promise<void> {
+    await this.#change(queue, (current) => {
+      return { ...current, attributes: next(attributes, current.attributes), modifiedAt: this.#time.now() };
+    });
   }
 
-  async setTags(queue: Queue, tags: Readonly<Record<string, string>>): Promise<void> {
-    await this.#change(queue, (current) => ({ ...current, tags }));
+  async setTags(queue: Queue, tags: Next<Readonly<Record<string, string>>>): Promise<void> {
+    await this.#change(queue, (current) => ({ ...current, tags: next(tags, current.tags) }));
   }
 
   async setMode(queue: Queue, mode: QueueMode): Promise<void> {
@@ -326,4 +328,8 @@ export class StoredDirectory implements QueueDirectory {
   #emit(event: DirectoryEvent): void {
     for (const listener of [...this.#listeners]) listener(event);
   }
+}
+
+function next<T extends object>(change: Next<T>, present: T): T {
+  return typeof change === 'function' ? change(present) : change;
 }

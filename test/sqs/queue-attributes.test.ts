@@ -89,6 +89,18 @@ describeApi('GetQueueAttributes and SetQueueAttributes', (api) => {
     });
   });
 
+  it('keep what two callers set at one time', async () => {
+    await create();
+    await Promise.all([
+      set({ VisibilityTimeout: '69' }),
+      set({ DelaySeconds: '42' }),
+      api.ok('TagQueue', { QueueUrl: URL, Tags: { a: '1' } }),
+      api.ok('TagQueue', { QueueUrl: URL, Tags: { b: '2' } }),
+    ]);
+    expect(await get()).toMatchObject({ VisibilityTimeout: '69', DelaySeconds: '42' });
+    expect(await api.ok('ListQueueTags', { QueueUrl: URL })).toEqual({ Tags: { a: '1', b: '2' } });
+  });
+
   it('know one kind of encryption at a time', async () => {
     await create();
     await set({ KmsMasterKeyId: 'alias/aws/sqs' });

@@ -172,14 +172,6 @@ describeApi('QueueUrl', (api) => {
     },
   );
 
-  it('that is the URL of something else is an invalid address', async () => {
-    expect(await api.refused('SendMessage', send('https://host/some/jobs'))).toEqual({
-      status: 404,
-      code: 'InvalidAddress',
-      message: 'The address https://host/some/jobs is not valid for this endpoint.',
-    });
-  });
-
   it('may be the path of the request; one among the parameters wins over it', async () => {
     await api.ok('CreateQueue', { QueueName: 'jobs' });
     await api.ok('CreateQueue', { QueueName: 'other' });
@@ -210,7 +202,7 @@ describeApi('QueueUrl', (api) => {
     'SetQueueAttributes',
     'TagQueue',
     'UntagQueue',
-  ] as const)('of a queue that does not exist is refused by %s', async (action) => {
+  ] as const)('of a queue that does not exist, or of something else, is refused by %s', async (action) => {
     const everything = {
       QueueUrl: queueUrl('nope'),
       Label: 'l',
@@ -228,6 +220,11 @@ describeApi('QueueUrl', (api) => {
       status: 400,
       code: 'AWS.SimpleQueueService.NonExistentQueue',
       message: DOES_NOT_EXIST[api.protocol],
+    });
+    expect(await api.refused(action, { ...everything, QueueUrl: 'https://host/some/jobs' })).toEqual({
+      status: 404,
+      code: 'InvalidAddress',
+      message: 'The address https://host/some/jobs is not valid for this endpoint.',
     });
   });
 });

@@ -5,8 +5,10 @@ import { queueAction, requireOwn } from './action.ts';
 export const setQueueAttributes = queueAction('SetQueueAttributes', 'manage', async (queue, input, call) => {
   requireOwn(queue, 'SetQueueAttributes');
   const { attributes: present, fifo } = queue.definition;
-  const attributes = applyAttributes(present, input.Attributes, fifo);
-  if (input.Attributes.has('RedrivePolicy')) await checkRedriveTarget(call.directory, queue.arn, attributes);
-  await call.directory.setAttributes(queue, attributes);
+  const given = input.Attributes;
+  if (given.has('RedrivePolicy')) {
+    await checkRedriveTarget(call.directory, queue.arn, applyAttributes(present, given, fifo));
+  }
+  await call.directory.setAttributes(queue, (attributes) => applyAttributes(attributes, given, fifo));
   return undefined;
 });
