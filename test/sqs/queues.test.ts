@@ -119,19 +119,17 @@ describeApi('CreateQueue, DeleteQueue, GetQueueUrl', (api) => {
   });
 
   const badName = 'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length';
+  const badFifoName =
+    'The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length';
   it.each<[object, string, string]>([
     [{}, 'InvalidParameterValue', 'Value for parameter QueueName is invalid. Reason: Must specify a queue name.'],
     [{ QueueName: '' }, 'InvalidParameterValue', 'Queue name cannot be empty'],
     [{ QueueName: 'a b' }, 'InvalidParameterValue', badName],
     [{ QueueName: 'x'.repeat(81) }, 'InvalidParameterValue', badName],
-    [{ QueueName: `${'x'.repeat(76)}.fifo`, Attributes: { FifoQueue: 'true' } }, 'InvalidParameterValue', badName],
+    [{ QueueName: `${'x'.repeat(76)}.fifo`, Attributes: { FifoQueue: 'true' } }, 'InvalidParameterValue', badFifoName],
     [{ QueueName: 'jobs.fifo' }, 'InvalidParameterValue', badName],
-    [
-      { QueueName: 'jobs.fifo', Attributes: { FifoQueue: 'false' } },
-      'InvalidAttributeName',
-      'Unknown Attribute FifoQueue.',
-    ],
-    [{ QueueName: 'jobs', Attributes: { FifoQueue: 'true' } }, 'InvalidAttributeName', 'Unknown Attribute FifoQueue.'],
+    [{ QueueName: 'jobs.fifo', Attributes: { FifoQueue: 'false' } }, 'InvalidParameterValue', badName],
+    [{ QueueName: 'jobs', Attributes: { FifoQueue: 'true' } }, 'InvalidParameterValue', badFifoName],
     [{ QueueName: 'jobs', Attributes: { FifoQueue: 'false' } }, 'InvalidAttributeName', 'Unknown Attribute FifoQueue.'],
     [{ QueueName: 'jobs', Attributes: { Foo: '1' } }, 'InvalidAttributeName', 'Unknown Attribute Foo.'],
     [

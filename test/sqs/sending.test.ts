@@ -620,6 +620,15 @@ describeApi('SendMessageBatch', (api) => {
       expect(await bodies(FIFO_URL)).toEqual([]);
     });
 
+    it('no entries at all, which a form cannot tell from none', async () => {
+      await create();
+      expect(await api.refused('SendMessageBatch', { QueueUrl: URL })).toMatchObject(
+        api.protocol === 'json'
+          ? { code: 'MissingParameter', message: 'The request must contain the parameter Entries.' }
+          : { code: 'AWS.SimpleQueueService.EmptyBatchRequest' },
+      );
+    });
+
     it('a FIFO batch with an entry that is too large', async () => {
       await createFifo();
       await api.ok('SetQueueAttributes', { QueueUrl: FIFO_URL, Attributes: { MaximumMessageSize: '1024' } });

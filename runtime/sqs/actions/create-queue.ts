@@ -37,22 +37,23 @@ export const createQueue: Action<'CreateQueue'> = {
 /** The suffix `.fifo` and the attribute `FifoQueue` belong together. */
 function checkName(name: string | undefined, given: ReadonlyMap<string, string>): string {
   if (name === undefined) {
-    throw new SqsError(
-      'InvalidParameterValue',
-      'Value for parameter QueueName is invalid. Reason: Must specify a queue name.',
+    throw invalidName('Value for parameter QueueName is invalid. Reason: Must specify a queue name.');
+  }
+  if (name === '') throw invalidName('Queue name cannot be empty');
+  const wantsFifo = given.get('FifoQueue') === 'true';
+  if (wantsFifo && !(QUEUE_NAME.test(name) && isFifoName(name))) {
+    throw invalidName(
+      'The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length',
     );
   }
-  if (name === '') throw new SqsError('InvalidParameterValue', 'Queue name cannot be empty');
-  if (!QUEUE_NAME.test(name) || (isFifoName(name) && !given.has('FifoQueue'))) {
-    throw new SqsError(
-      'InvalidParameterValue',
-      'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length',
-    );
-  }
-  if (isFifoName(name) && given.get('FifoQueue') !== 'true') {
-    throw new SqsError('InvalidAttributeName', 'Unknown Attribute FifoQueue.');
+  if (!QUEUE_NAME.test(name) || (isFifoName(name) && !wantsFifo)) {
+    throw invalidName('Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length');
   }
   return name;
+}
+
+function invalidName(text: string): SqsError {
+  return new SqsError('InvalidParameterValue', text);
 }
 
 function checkSame(queue: Queue, given: ReadonlyMap<string, string>): void {
