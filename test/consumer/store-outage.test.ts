@@ -63,7 +63,7 @@ describe('Redis goes away', () => {
     }
     const client = new Redis(redis.url);
     await client.unlink(slotsKey(`mapping:${mapping.uuid}`));
-    await client.client('KILL', 'TYPE', 'pubsub');
+    await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     client.disconnect();
 
     await world.events.next('deleted');
