@@ -53,6 +53,8 @@ export interface WorkerSnapshot {
   readonly collecting: number;
   /** Why nothing is drawn now, if so. */
   readonly paused?: string;
+  /** It is paused until somebody looks at its mapping and resumes it. */
+  readonly resumable?: true;
 }
 
 export interface WorkerOptions {
@@ -121,6 +123,7 @@ export class MappingWorker {
       ...(tuning.maximumConcurrency !== undefined && { maximumConcurrency: tuning.maximumConcurrency }),
       collecting: this.#open?.batch.records.length ?? 0,
       ...(paused !== undefined && { paused }),
+      ...(this.#causes.has('mapping') && { resumable: true }),
     };
   }
 

@@ -39,6 +39,8 @@ export interface MappingRow {
   readonly running: number;
   /** Why it takes nothing now. */
   readonly paused?: string;
+  /** Paused until somebody resumes it. */
+  readonly resumable: boolean;
   readonly counts?: MappingCounts;
 }
 
@@ -140,6 +142,7 @@ export function mappingRows(
         filters: mapping.filterPatterns.length,
         ...(mapping.maximumConcurrency === undefined ? {} : { maximumConcurrency: mapping.maximumConcurrency }),
         running: worker?.running ?? 0,
+        resumable: worker?.resumable === true,
         ...(paused === undefined ? {} : { paused }),
         ...(count === undefined ? {} : { counts: count }),
       };

@@ -90,7 +90,7 @@ export function Time({ at }: { at: number }) {
   const iso = new Date(at).toISOString();
   return (
     <time datetime={iso} title={iso}>
-      {iso.slice(11, 19)} UTC
+      {iso.slice(11, 19)}
     </time>
   );
 }

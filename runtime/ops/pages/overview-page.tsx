@@ -1,6 +1,7 @@
 import { type MappingRow, type Overview, QUEUES_PER_PAGE, type QueueRow } from '../overview.ts';
 import { ActivityTable } from './activity-table.tsx';
 import { bytes, count, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
+import { Pause } from './pause.tsx';
 import { Mode, queueHref } from './queue-state.tsx';
 
 /** Events shown; the rest is on the pages of the queues. */
@@ -18,12 +19,12 @@ export function OverviewPage(props: { frame: PageFrame; overview: Overview; noti
           </Form>
         )}
       </div>
-      <div id="live">
+      <div id="live" data-live>
         <Troubles overview={overview} />
         <Cards overview={overview} />
         <QueueTable frame={frame} overview={overview} />
         <MappingTable frame={frame} overview={overview} />
-        <h2>Recent activity</h2>
+        <h2>Recent activity, UTC</h2>
         <ActivityTable
           base={frame.base}
           activities={overview.recent.slice(0, SHOWN_EVENTS)}
@@ -80,16 +81,18 @@ function Cards({ overview }: { overview: Overview }) {
       <Card label="delayed" value={count(total((row) => row.depth?.delayed))} />
       <Card label="in flight" value={count(total((row) => row.depth?.inFlight))} />
       <Card label="mappings served" value={count(overview.mappings.length)} />
-      <Card
-        label={`${store.description}${store.maxBytes === undefined ? '' : `, of ${bytes(store.maxBytes)}`}`}
-        value={store.usedBytes === undefined ? '-' : bytes(store.usedBytes)}
-      />
+      {store.usedBytes === undefined ? null : (
+        <Card
+          label={`${store.description}${store.maxBytes === undefined ? '' : `, of ${bytes(store.maxBytes)}`}`}
+          value={bytes(store.usedBytes)}
+        />
+      )}
       {sync?.succeededAt === undefined ? null : (
         <div class="card quiet">
           <b>
             <Time at={sync.succeededAt} />
           </b>
-          last sync
+          last sync, UTC
         </div>
       )}
     </div>
@@ -218,7 +221,7 @@ function MappingTable({ frame, overview }: { frame: PageFrame; overview: Overvie
   );
 }
 
-export function MappingLine({ frame, row }: { frame: PageFrame; row: MappingRow }) {
+function MappingLine({ frame, row }: { frame: PageFrame; row: MappingRow }) {
   const { counts } = row;
   return (
     <tr>
@@ -227,12 +230,7 @@ export function MappingLine({ frame, row }: { frame: PageFrame; row: MappingRow 
       </td>
       <td>
         <span title={row.functionArn}>{row.functionName}</span>
-        {row.paused === undefined ? null : (
-          <Form frame={frame} action={`/ops/mappings/${encodeURIComponent(row.uuid)}/resume`} class="small row">
-            <span class="warn">paused: {row.paused}</span>
-            <button type="submit">Resume</button>
-          </Form>
-        )}
+        <Pause frame={frame} row={row} />
       </td>
       <td class="small">{describeBatches(row)}</td>
       <td class="number">{count(row.running)}</td>

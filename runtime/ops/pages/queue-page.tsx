@@ -4,6 +4,7 @@ import type { Activity } from '../activity.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
 import { ActivityTable } from './activity-table.tsx';
 import { count, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
+import { Pause } from './pause.tsx';
 import { Mode, queueHref } from './queue-state.tsx';
 
 /** What the page of one queue shows. */
@@ -28,7 +29,7 @@ export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: N
   return (
     <Page frame={frame} title={row.queue.arn.name} notice={notice}>
       <h1>{row.queue.arn.name}</h1>
-      <div id="live">
+      <div id="live" data-live>
         <Depth row={row} />
         <MoveTasks tasks={view.moveTasks} />
       </div>
@@ -39,8 +40,14 @@ export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: N
         <SendForm frame={frame} view={view} />
         <Interventions frame={frame} view={view} />
       </div>
-      <h2>Recent activity</h2>
-      <ActivityTable base={frame.base} activities={view.recent} empty="Nothing happened here since the server began." />
+      <h2>Recent activity, UTC</h2>
+      <div id="activity" data-live>
+        <ActivityTable
+          base={frame.base}
+          activities={view.recent}
+          empty="Nothing happened here since the server began."
+        />
+      </div>
     </Page>
   );
 }
@@ -58,9 +65,7 @@ function Depth({ row }: { row: QueueRow }) {
         <b>{count(row.depth?.inFlight)}</b>in flight
       </div>
       <div class="card quiet">
-        <b>
-          <Mode row={row} />
-        </b>
+        <Mode row={row} />
         mode
       </div>
     </div>
@@ -124,12 +129,7 @@ function About({ frame, view }: { frame: PageFrame; view: QueueView }) {
           {view.mappings.map((mapping) => (
             <div>
               <span title={mapping.functionArn}>{mapping.functionName}</span>
-              {mapping.paused === undefined ? null : (
-                <Form frame={frame} action={`/ops/mappings/${encodeURIComponent(mapping.uuid)}/resume`} class="row">
-                  <span class="warn">paused: {mapping.paused}</span>
-                  <button type="submit">Resume</button>
-                </Form>
-              )}
+              <Pause frame={frame} row={mapping} />
             </div>
           ))}
         </dd>

@@ -9,7 +9,7 @@ const MODES = {
 export function Mode({ row }: { row: QueueRow }) {
   const mode = MODES[row.queue.definition.mode];
   return (
-    <>
+    <div>
       <span class={`badge ${mode.kind}`} title={mode.title}>
         {mode.text}
       </span>
@@ -17,7 +17,7 @@ export function Mode({ row }: { row: QueueRow }) {
       {row.waitingInSqs > 0 ? (
         <div class="warn small">{row.waitingInSqs} wait in SQS; karin pull brings them here</div>
       ) : null}
-    </>
+    </div>
   );
 }
 

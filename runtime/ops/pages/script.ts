@@ -12,16 +12,18 @@ document.addEventListener('submit', (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
-// Asks the same page again and takes over the part that lives; forms stand outside of it, so nothing that was typed is lost.
+// Asks the same page again and takes over the parts that live; forms stand outside of them, so nothing that was typed is lost.
 async function refresh() {
-  const live = document.getElementById('live');
-  if (!live || document.hidden) return;
+  const parts = document.querySelectorAll('[data-live]');
+  if (parts.length === 0 || document.hidden) return;
   try {
     const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' });
     if (!response.ok) throw new Error(String(response.status));
     const page = new DOMParser().parseFromString(await response.text(), 'text/html');
-    const fresh = page.getElementById('live');
-    if (fresh && !live.contains(document.activeElement)) live.replaceChildren(...fresh.childNodes);
+    for (const part of parts) {
+      const fresh = page.getElementById(part.id);
+      if (fresh && !part.contains(document.activeElement)) part.replaceChildren(...fresh.childNodes);
+    }
     setStatus('');
   } catch {
     setStatus('The server does not answer; what is shown may be old.');

@@ -42,11 +42,12 @@ td.empty { color: var(--quiet); padding: 20px 12px; }
 .badge { display: inline-block; font-size: 12px; padding: 0 8px; border-radius: 10px; border: 1px solid currentColor; white-space: nowrap; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
-.card b { display: block; font-size: 22px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.card > b { color: var(--ink); display: block; font-size: 22px; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .notice { border: 1px solid currentColor; border-radius: 8px; padding: 10px 14px; margin: 0 0 14px; background: var(--card); }
 .notice ul { margin: 4px 0 0; padding-left: 18px; }
 .row { display: flex; gap: 12px; align-items: center; flex-wrap: wrap; }
 .row > h1, .row > h2 { flex: 1; }
+form { margin: 0; }
 form.stack { display: grid; gap: 12px; max-width: 560px; }
 label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); }
 input, textarea, button { font: inherit; color: var(--ink); }
