@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NewEntry, StoredQueue } from './store.ts';
+import type { DelaySpan, NewEntry, StoredQueue } from './store.ts';
 
 /** As many messages as one script handles at once: Lua passes on a few thousand values at most, and Redis serves nobody else meanwhile. */
 export const STEP = 500;
@@ -31,6 +31,15 @@ export function checkEntries(queue: StoredQueue, entries: readonly NewEntry[]): 
 /** Throws unless `maxMessages` is 1 or more. */
 export function checkMaxMessages(maxMessages: number): void {
   if (!(maxMessages >= 1)) throw new RangeError(`receive takes 1 message or more, not ${maxMessages}`);
+}
+
+/** Throws unless a call about running delays makes sense: only those of standard queues are looked at one by one. `count`: messages asked for or named. */
+export function checkDelayed(queue: StoredQueue, count: number, span?: DelaySpan): void {
+  if (queue.fifo) throw new RangeError(`the delays of the FIFO queue ${queue.key} are not looked at one by one`);
+  if (count < 1 || count > STEP) throw new RangeError(`1 to ${STEP} delayed messages can be named, not ${count}`);
+  if (span !== undefined && !(span.fromMs <= span.toMs)) {
+    throw new RangeError(`a span of time must not end (${span.toMs} ms) before it begins (${span.fromMs} ms)`);
+  }
 }
 
 /** Due times are whole milliseconds; a part of one counts as a whole, so that nothing comes early. */

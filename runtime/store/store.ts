@@ -117,6 +117,22 @@ export interface VisibilityChange extends Lease {
   readonly leaseMs: number;
 }
 
+/** A message of a standard queue that nobody may receive yet, because the delay it was sent with still runs. */
+export interface DelayedEntry {
+  readonly id: string;
+  readonly record: Uint8Array;
+  /** Milliseconds until the delay ends: 1 or more. */
+  readonly dueInMs: number;
+}
+
+/** Delays that end within a span of time, both ends included, milliseconds from now. */
+export interface DelaySpan {
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** 1 to 500 messages. */
+  readonly limit: number;
+}
+
 export interface Depth {
   /** May be received now. FIFO: messages whose own time has come, locked groups' waiting messages included. */
   readonly visible: number;
@@ -204,8 +220,16 @@ export interface Store {
   depth(queue: StoredQueue): Promise<Depth>;
   /** Removes every message. */
   purge(queue: StoredQueue): Promise<void>;
-  /** Removes messages that are not in flight and were sent more than `olderThanMs` ago, at most `limit` of them; answers how many. */
+  /**
+   * Removes messages that are visible (neither in flight nor delayed) and were sent more than `olderThanMs` ago, at most `limit` of them; answers how many.
+   * In a long queue it may miss those that were delayed, received or moved since; a later call finds them once they have been due for that long.
+   */
   trim(queue: StoredQueue, olderThanMs: number, limit: number): Promise<number>;
+
+  /** Standard queues: messages whose delay ends within the span, earliest first. They are only looked at. */
+  delayed(queue: StoredQueue, span: DelaySpan): Promise<readonly DelayedEntry[]>;
+  /** Standard queues: deletes up to 500 messages whose delay still runs. `superseded`: it has ended, so that the message may be received now. */
+  deleteDelayed(queue: StoredQueue, ids: readonly string[]): Promise<readonly LeaseOutcome[]>;
 
   /** Calls `listener` with every signal until the returned function is called. */
   subscribe(listener: (signal: Signal) => void): () => void;

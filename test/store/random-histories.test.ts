@@ -96,6 +96,33 @@ const calls: fc.Arbitrary<{ readonly name: string; readonly input: unknown; read
         ),
     ),
   },
+  {
+    weight: 2,
+    arbitrary: step(
+      'delayed',
+      fc.record({
+        fromMs: fc.constantFrom(0, 5, 500),
+        spanMs: fc.constantFrom(0, 10, 400_000),
+        limit: fc.constantFrom(1, 5),
+      }),
+      async ({ store, queue }, { fromMs, spanMs, limit }) => {
+        if (queue.fifo) return null;
+        const found = await store.delayed(queue, { fromMs, toMs: fromMs + spanMs, limit });
+        return found.map(({ id, record, dueInMs }) => [id, Buffer.from(record).toString('hex'), dueInMs]);
+      },
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: step(
+      'deleteDelayed',
+      fc.array(numbers, { minLength: 1, maxLength: 4 }),
+      async ({ store, queue, sent }, chosen) => {
+        const ids = chosen.flatMap((number) => sent[number % Math.max(1, sent.length)]?.id ?? []);
+        return queue.fifo || ids.length === 0 ? null : store.deleteDelayed(queue, ids);
+      },
+    ),
+  },
   { weight: 2, arbitrary: step('depth', fc.constant(null), ({ store, queue }) => store.depth(queue)) },
   { weight: 1, arbitrary: step('peek', fc.constant(null), ({ store, queue }) => store.peek(queue)) },
   {

@@ -78,6 +78,7 @@ const leased =
 const inA = (count: number): NewEntry[] => many(count, { group: 'a' });
 
 const REPEATED = entry({ group: 'a' });
+const LATER = entry({ group: 'a', delayMs: 50 });
 
 const CASES: readonly Case[] = [
   {
@@ -114,6 +115,23 @@ const CASES: readonly Case[] = [
     before: (queue) => send(queue, [REPEATED]),
     act: (queue) => send(queue, [REPEATED, entry()]),
     commands: scripted('zrange hmget hset zadd zrange'),
+  },
+  {
+    name: 'delayed: none',
+    act: (queue) => store.delayed(queue, { fromMs: 0, toMs: 1_000, limit: 10 }),
+    commands: scripted('zrange'),
+  },
+  {
+    name: 'delayed: some',
+    before: (queue) => send(queue, many(20, { delayMs: 50 })),
+    act: (queue) => store.delayed(queue, { fromMs: 0, toMs: 1_000, limit: 10 }),
+    commands: scripted('zrange hmget'),
+  },
+  {
+    name: 'delayed: deleted',
+    before: (queue) => send(queue, [LATER, entry()]),
+    act: (queue) => store.deleteDelayed(queue, [LATER.id, REPEATED.id]),
+    commands: scripted('zscore zrange zscore hexists zrem hdel hdel zrem'),
   },
   { name: 'receive: nothing there', act: (queue) => receive(queue, 10), commands: scripted('zrange') },
   {

@@ -16,6 +16,7 @@ import {
 } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { entry, newQueue } from '../contract/store-contract.ts';
+import { startRedisCluster } from '../support/redis-cluster.ts';
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 import { RedisProxy } from './redis-proxy.ts';
 
@@ -103,6 +104,39 @@ describe('Redis away', () => {
     const left = new Set((await receiveAll(store, queue)).map(({ id }) => id));
     for (const { id } of deleted.leased) ids.splice(ids.indexOf(id), 1);
     expect([...left].sort()).toEqual(ids.sort());
+  });
+
+  it('that hangs makes calls fail in time and has its connection replaced', async () => {
+    const server = await startServer();
+    const store = await open(server.url);
+    const queue = newQueue(false);
+    await store.send(queue, [entry()]);
+    const [gone, back] = [reachable(store, false), reachable(store, true)];
+    server.freeze();
+    await expect(store.peek(queue)).rejects.toThrow('Command timed out');
+    await gone;
+    server.unfreeze();
+    await back;
+    expect(await store.peek(queue)).toBe(0);
+  });
+
+  it('in part: a cluster that lost a node serves the queues of the others, and all again when it is back', async () => {
+    const cluster = await startRedisCluster();
+    releasers.push(() => cluster.stop());
+    const [node] = cluster.nodes;
+    const store = await open('', { urls: cluster.urls });
+    const queues = Array.from({ length: 24 }, () => newQueue(false));
+    const trySends = () => Promise.allSettled(queues.map((queue) => store.send(queue, [entry()])));
+    await node?.kill();
+    const results = await trySends();
+    const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
+    expect(failures.length).toBeGreaterThan(0);
+    expect(failures.length).toBeLessThan(queues.length);
+    for (const failure of failures) expect(failure).toBeInstanceOf(StoreUnavailableError);
+    const whole = node?.logged('Cluster state changed: ok');
+    await node?.restart();
+    await whole;
+    expect((await trySends()).map(({ status }) => status)).toEqual(queues.map(() => 'fulfilled'));
   });
 
   it('stores a message once when the reply was lost and the driver sends it again, and still tells of the head', async () => {

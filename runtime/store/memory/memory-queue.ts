@@ -114,6 +114,21 @@ export class Delays {
     return this.#list.size;
   }
 
+  /** Forgets a delay that still runs. */
+  remove({ id, delayedUntil }: StoredMessage): void {
+    if (delayedUntil !== undefined) this.#list.remove({ id, until: delayedUntil });
+  }
+
+  /** Ids whose delay ends between the two times, both included, earliest first. */
+  between(from: number, to: number, limit: number): string[] {
+    const ids: string[] = [];
+    for (const { id, until } of this.#list) {
+      if (until > to || ids.length === limit) break;
+      if (until >= from) ids.push(id);
+    }
+    return ids;
+  }
+
   clear(): void {
     this.#list.clear();
   }

@@ -5,13 +5,16 @@
  */
 import type { QueueKey } from '../../queue/arn.ts';
 import type { Time } from '../../time.ts';
-import { checkEntries, checkMaxMessages, wholeMs } from '../checks.ts';
+import { checkDelayed, checkEntries, checkMaxMessages, wholeMs } from '../checks.ts';
 import { receiveInSteps, settleInSteps } from '../steps.ts';
 import {
+  type DelayedEntry,
+  type DelaySpan,
   type DeleteReply,
   type Depth,
   type HeadLowered,
   type Lease,
+  type LeaseOutcome,
   type NewEntry,
   type ReceiveOptions,
   type ReceiveReply,
@@ -97,6 +100,16 @@ export class MemoryStore implements Store {
     return this.#queue(queue).trim(this.#time.now(), olderThanMs, limit);
   }
 
+  async delayed(queue: StoredQueue, span: DelaySpan): Promise<readonly DelayedEntry[]> {
+    checkDelayed(queue, span.limit, span);
+    return this.#standardQueue(queue).delayed(this.#time.now(), span);
+  }
+
+  async deleteDelayed(queue: StoredQueue, ids: readonly string[]): Promise<readonly LeaseOutcome[]> {
+    checkDelayed(queue, ids.length);
+    return this.#standardQueue(queue).deleteDelayed(this.#time.now(), ids);
+  }
+
   subscribe(listener: (signal: Signal) => void): () => void {
     this.#listeners.add(listener);
     return () => {
@@ -125,6 +138,12 @@ export class MemoryStore implements Store {
       this.#queues.set(key, queue);
     }
     return queue;
+  }
+
+  #standardQueue(queue: StoredQueue): StandardMemoryQueue {
+    const found = this.#queue(queue);
+    if (!(found instanceof StandardMemoryQueue)) throw new RangeError(`${queue.key} is not a standard queue`);
+    return found;
   }
 
   #woken<T extends HeadLowered>({ key }: StoredQueue, reply: T): T {

@@ -1,5 +1,7 @@
 import { FAIR_LOOK_AHEAD } from '../checks.ts';
 import type {
+  DelayedEntry,
+  DelaySpan,
   DeleteReply,
   Depth,
   Lease,
@@ -121,6 +123,29 @@ export class StandardMemoryQueue implements MemoryQueue {
       .slice(0, limit);
     for (const message of old) this.#remove(message);
     return old.length;
+  }
+
+  delayed(now: number, { fromMs, toMs, limit }: DelaySpan): DelayedEntry[] {
+    return this.#delays.between(now + Math.max(1, fromMs), now + toMs, limit).flatMap((id) => {
+      const message = this.#messages.get(id);
+      if (message?.delayedUntil === undefined) return [];
+      return [{ id, record: message.record, dueInMs: message.delayedUntil - now }];
+    });
+  }
+
+  deleteDelayed(now: number, ids: readonly string[]): LeaseOutcome[] {
+    const outcomes = ids.map((id): LeaseOutcome => {
+      const message = this.#messages.get(id);
+      if (message === undefined) return 'missing';
+      return (message.delayedUntil ?? 0) > now ? 'done' : 'superseded';
+    });
+    for (const [index, id] of ids.entries()) {
+      const message = this.#messages.get(id);
+      if (outcomes[index] !== 'done' || message === undefined) continue;
+      this.#delays.remove(message);
+      this.#remove(message);
+    }
+    return outcomes;
   }
 
   /** What may be received, in the order in which it should be: due first, but groups in turn. */

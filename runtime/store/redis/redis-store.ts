@@ -7,12 +7,15 @@
  * @module
  */
 import type { Randomness, Time } from '../../time.ts';
-import { checkEntries, checkMaxMessages, STEP, wholeMs } from '../checks.ts';
+import { checkDelayed, checkEntries, checkMaxMessages, STEP, wholeMs } from '../checks.ts';
 import { receiveInSteps, settleInSteps } from '../steps.ts';
 import {
+  type DelayedEntry,
+  type DelaySpan,
   type DeleteReply,
   type Depth,
   type Lease,
+  type LeaseOutcome,
   type NewEntry,
   type ReceiveOptions,
   type ReceiveReply,
@@ -65,7 +68,7 @@ export class RedisStore implements Store {
   readonly #calls: RedisCalls;
   readonly #reachability: Reachability;
   readonly #wakeChannel: WakeChannel;
-  readonly #standard: QueueCommands;
+  readonly #standard: StandardCommands;
   readonly #fifo: QueueCommands;
   readonly #listeners = new Set<(signal: Signal) => void>();
   #closed: Promise<void> | undefined;
@@ -163,7 +166,7 @@ export class RedisStore implements Store {
     await this.#calls.command('unlink', due, messages, receives, delayed, order, flight);
   }
 
-  /** Exact for queues of up to 500 visible messages; what is missed in longer ones stands at the scripts. */
+  /** Looks closely at 500 messages; the scripts say what that may miss. */
   async trim(queue: StoredQueue, olderThanMs: number, limit: number): Promise<number> {
     let total = 0;
     for (;;) {
@@ -172,6 +175,16 @@ export class RedisStore implements Store {
       total += removed;
       if (!more || total >= limit) return total;
     }
+  }
+
+  async delayed(queue: StoredQueue, span: DelaySpan): Promise<readonly DelayedEntry[]> {
+    checkDelayed(queue, span.limit, span);
+    return this.#standard.delayed(queue.key, span);
+  }
+
+  async deleteDelayed(queue: StoredQueue, ids: readonly string[]): Promise<readonly LeaseOutcome[]> {
+    checkDelayed(queue, ids.length);
+    return this.#standard.deleteDelayed(queue.key, ids);
   }
 
   subscribe(listener: (signal: Signal) => void): () => void {

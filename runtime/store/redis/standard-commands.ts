@@ -1,10 +1,13 @@
 import type { QueueKey } from '../../queue/arn.ts';
 import { FAIR_LOOK_AHEAD } from '../checks.ts';
 import type {
+  DelayedEntry,
+  DelaySpan,
   DeleteReply,
   Depth,
   Lease,
   LeasedEntry,
+  LeaseOutcome,
   NewEntry,
   ReceiveOptions,
   ReceiveReply,
@@ -22,6 +25,7 @@ import {
   readOutcomes,
   readTrimmed,
 } from './queue-commands.ts';
+import { DELAYED, DELETE_DELAYED } from './scripts/delayed.ts';
 import { DEPTH, TRIM } from './scripts/queue-upkeep.ts';
 import { RECEIVE } from './scripts/receive.ts';
 import type { Script } from './scripts/script.ts';
@@ -43,17 +47,16 @@ export class StandardCommands implements QueueCommands {
   }
 
   async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
-    const { due, messages, receives, delayed } = queueKeys(queue);
     const args: Argument[] = [entries.length];
     for (const { id, record, delayMs, group, history } of entries) {
       args.push(idBytes(id), buffer(record), delayMs, group ?? '');
       args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
     }
-    const reply = await this.#script(
-      SEND,
-      [due, messages, receives, delayed],
-      [...args, this.#channel, wakeSubject(queue, this.#instanceId)],
-    );
+    const reply = await this.#script(SEND, allKeys(queue), [
+      ...args,
+      this.#channel,
+      wakeSubject(queue, this.#instanceId),
+    ]);
     const lowered = readHeadLowered(reply);
     return { sent: entries.map(({ id }) => ({ id, sentAt: reply.integer(), duplicate: false })), ...lowered };
   }
@@ -91,8 +94,22 @@ export class StandardCommands implements QueueCommands {
   }
 
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {
-    const { due, messages, receives, delayed } = queueKeys(queue);
-    return readTrimmed(await this.#script(TRIM, [due, messages, receives, delayed], [olderThanMs, most]));
+    return readTrimmed(await this.#script(TRIM, allKeys(queue), [olderThanMs, most]));
+  }
+
+  async delayed(queue: QueueKey, { fromMs, toMs, limit }: DelaySpan): Promise<readonly DelayedEntry[]> {
+    const reply = await this.#script(DELAYED, allKeys(queue), [fromMs, toMs, limit]);
+    const found: DelayedEntry[] = [];
+    while (!reply.done) {
+      const id = idText(reply.bytes());
+      const { record } = storedValue(reply.bytes());
+      found.push({ id, record, dueInMs: reply.integer() });
+    }
+    return found;
+  }
+
+  async deleteDelayed(queue: QueueKey, ids: readonly string[]): Promise<readonly LeaseOutcome[]> {
+    return readOutcomes(await this.#script(DELETE_DELAYED, allKeys(queue), ids.map(idBytes)));
   }
 
   async #settle(script: Script, queue: QueueKey, args: readonly Argument[]): Promise<DeleteReply> {
@@ -109,6 +126,11 @@ export class StandardCommands implements QueueCommands {
   async #script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<ReplyReader> {
     return new ReplyReader(await this.#calls.script(script, keys, args));
   }
+}
+
+function allKeys(queue: QueueKey): string[] {
+  const { due, messages, receives, delayed } = queueKeys(queue);
+  return [due, messages, receives, delayed];
 }
 
 function leaseKeys(queue: QueueKey): string[] {
