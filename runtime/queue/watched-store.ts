@@ -6,6 +6,8 @@
  * @module
  */
 import {
+  type DelayedEntry,
+  type DelaySpan,
   type DeleteReply,
   type Depth,
   type Lease,
@@ -14,6 +16,7 @@ import {
   type ReceiveOptions,
   type ReceiveReply,
   type SentEntry,
+  type Slots,
   type Store,
   type StoredQueue as StoreAddress,
   StoreFullError,
@@ -104,6 +107,22 @@ export class WatchedStore {
       await store.purge(address);
       answered(undefined);
     });
+  }
+
+  /** Standard queues: see the store. Errors: `StoreUnavailableError`. */
+  delayed(span: DelaySpan): Promise<readonly DelayedEntry[]> {
+    return this.#options.store.delayed(this.#options.address, span);
+  }
+
+  /** Standard queues: see the store. The head is not told: at worst a receive finds nothing. Errors: `StoreUnavailableError`. */
+  deleteDelayed(ids: readonly string[]): Promise<readonly LeaseOutcome[]> {
+    this.#options.onActivity();
+    return this.#options.store.deleteDelayed(this.#options.address, ids);
+  }
+
+  /** What only one at a time may do, across all instances. */
+  get slots(): Slots {
+    return this.#options.store.slots;
   }
 
   depth(): Promise<Depth> {

@@ -389,6 +389,49 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         expect(texts((await receive(queue)).leased)).toEqual(['early', 'late']);
       });
 
+      it('looks at messages whose delay still runs, by when it ends', async () => {
+        const queue = newQueue(false);
+        const delays = [50, 0, 10, 30, 20].map((delayMs) => entry({ text: String(delayMs), delayMs }));
+        await store.send(queue, delays);
+        const found = async (fromMs: number, toMs: number, limit = 10) =>
+          (await store.delayed(queue, { fromMs, toMs, limit })).map(({ id, record, dueInMs }) => {
+            expect(delays.find((sent) => sent.id === id)?.delayMs).toBe(Number(Buffer.from(record)));
+            return dueInMs;
+          });
+        expect(await found(0, 1_000)).toEqual([10, 20, 30, 50]);
+        expect(await found(20, 30)).toEqual([20, 30]);
+        expect(await found(21, 1_000, 1)).toEqual([30]);
+        expect(await found(60, 1_000)).toEqual([]);
+        time.advance(20);
+        expect(await found(0, 1_000)).toEqual([10, 30]);
+        expect(await store.depth(queue)).toEqual({ visible: 3, delayed: 2, inFlight: 0 });
+      });
+
+      it('deletes messages whose delay still runs, and no others', async () => {
+        const queue = newQueue(false);
+        const crowd = Array.from({ length: 500 }, () => entry({ delayMs: 50, group: 'crowd' }));
+        await store.send(queue, crowd);
+        const one = entry({ delayMs: 50, group: 'one' });
+        const ended = entry({ delayMs: 10 });
+        const never = entry();
+        await store.send(queue, [ended, one, never]);
+        time.advance(10);
+        const ids = [one.id, ended.id, never.id, entry().id];
+        expect(await store.deleteDelayed(queue, ids)).toEqual(['done', 'superseded', 'superseded', 'missing']);
+        expect(await store.depth(queue)).toEqual({ visible: 2, delayed: 500, inFlight: 0 });
+        expect(await store.delayed(queue, { fromMs: 0, toMs: 1_000, limit: 500 })).toHaveLength(500);
+        time.advance(40);
+        const { leased } = await receive(queue, { maxMessages: 1_000 });
+        expect(leased.map(({ id }) => id)).not.toContain(one.id);
+        expect(leased).toHaveLength(502);
+        expect(
+          await store.deleteDelayed(
+            queue,
+            crowd.map(({ id }) => id),
+          ),
+        ).toEqual(crowd.map(() => 'superseded'));
+      });
+
       it('lets groups take turns within the look-ahead', async () => {
         const queue = newQueue(false);
         const noisy = Array.from({ length: 150 }, (_, index) => entry({ text: `noisy${index}`, group: 'noisy' }));
@@ -419,6 +462,12 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     describe('FIFO queues', () => {
+      it('refuses to look at single delays', async () => {
+        const queue = newQueue(true);
+        await expect(store.delayed(queue, { fromMs: 0, toMs: 1, limit: 1 })).rejects.toThrow(RangeError);
+        await expect(store.deleteDelayed(queue, [randomUUID()])).rejects.toThrow(RangeError);
+      });
+
       it('locks a group until all its leased messages are settled, and hands the rest out in order', async () => {
         const queue = newQueue(true);
         await sendTexts(queue, 'a', ['a1', 'a2', 'a3']);
