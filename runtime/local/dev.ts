@@ -22,7 +22,7 @@ import { type Karin, startKarin } from '../main.ts';
 import { createReleasers, type Releasers } from '../releasers.ts';
 import { systemRandomness, systemTime, type Time } from '../time.ts';
 import { availablePort } from './free-port.ts';
-import { changes, nextSteps, type Places, summary } from './guide.ts';
+import { callable, changes, nextSteps, type Places, summary } from './guide.ts';
 import { unusable } from './launch.ts';
 import { LocalLambda, ownNodeModules } from './local-lambda.ts';
 import { createOutput } from './output.ts';
@@ -90,6 +90,8 @@ class Development {
   #settings: TemplateSettings = { account: ACCOUNT, region: '', sqsOrigin: '', functionUrl: () => '' };
   #application: TemplateApplication = { functions: [], mappings: [], broken: [], queues: [], problems: [] };
   #serving: Promise<unknown> = Promise.resolve();
+  /** Those of the last reading, as they were said. */
+  #problems: ReadonlySet<string> = new Set();
 
   constructor(options: DevOptions, releasers: Releasers) {
     this.#options = options;
@@ -124,7 +126,7 @@ class Development {
     const discovery = discoveryOf(this.#application, undefined, this.#time.now(), serving);
     const places: Places = { sqsOrigin, serverOrigin, account: ACCOUNT, region: config.region, functionUrl };
     const steps = nextSteps(this.#application, discovery, places);
-    for (const line of ['', ...summary(this.#application, discovery), '', ...steps, '']) this.#say(line);
+    this.#sayNews(['', ...summary(this.#application, discovery), '', ...steps, '']);
     this.#say(`karin ready ${karin.url}`);
     return { url: karin.url, lambdaUrl: lambda.origin, karin, stop: () => this.#releasers.release() };
   }
@@ -219,9 +221,7 @@ class Development {
     };
     const functionUrls = {
       list: async () => ({
-        urls: this.#application.functions
-          .filter((fn) => fn.url !== undefined)
-          .map((fn) => ({ functionArn: fn.arn, url: lambda.functionUrl(fn.name) })),
+        urls: callable(this.#application).map((fn) => ({ functionArn: fn.arn, url: lambda.functionUrl(fn.name) })),
       }),
     };
     const log = createLog({ level: config.logLevel, write: readable(this.#write) });
@@ -233,16 +233,13 @@ class Development {
   #watch(project: Project, lambda: LocalLambda, karin: Karin): ProjectWatcher {
     const react = async (paths: readonly string[]): Promise<void> => {
       const names = paths.map((path) => relative(this.#folder, path)).join(', ');
-      if (!paths.some((path) => project.concerns(path))) {
-        lambda.reload();
-        this.#say(`changed: ${names}; functions load their code again`);
-        return;
-      }
-      this.#say(`changed: ${names}`);
+      const concerned = paths.some((path) => project.concerns(path));
+      this.#say(`changed: ${names}${concerned ? '' : '; functions load their code again'}`);
       try {
-        await this.#load(project, lambda);
+        if (concerned) await this.#load(project, lambda);
         lambda.reload();
-        for (const line of changes(await karin.sync({ full: true }))) this.#say(line);
+        // A handler that was missing may be there now.
+        this.#sayNews(changes(await karin.sync({ full: true })));
       } catch (error) {
         // Whatever it is, its developer is at work on it, and the next change tries again.
         const text = isAboutProject(error) ? error.message : error instanceof Error ? error.stack : error;
@@ -257,6 +254,12 @@ class Development {
         this.#serving = this.#serving.then(() => react(paths));
       },
     });
+  }
+
+  /** Says everything but the problems that were there the last time, too. */
+  #sayNews(lines: readonly string[]): void {
+    for (const line of lines) if (!this.#problems.has(line)) this.#say(line);
+    this.#problems = new Set(lines.filter((line) => line.startsWith('! ')));
   }
 
   #say(line: string): void {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Discovery } from '../lambda/discovery/source.ts';
-import type { TemplateApplication } from '../lambda/discovery/template/model.ts';
+import type { TemplateApplication, TemplateFunction } from '../lambda/discovery/template/model.ts';
 import { parseQueueArn } from '../queue/arn.ts';
 import type { ReportedMapping, SyncReport } from '../sync/report.ts';
 
@@ -67,15 +67,21 @@ export function nextSteps(application: TemplateApplication, discovery: Discovery
       `  await sqs.send(new SendMessageCommand({ QueueUrl: '${url}', MessageBody: 'hello'${group ? ", MessageGroupId: 'one', MessageDeduplicationId: '1'" : ', DelaySeconds: 5'} }));`,
     );
   }
-  const withUrl = application.functions.filter((fn) => fn.url !== undefined);
-  if (withUrl.length > 0) lines.push('Call a function by its URL:');
-  for (const fn of withUrl) lines.push(`  curl ${places.functionUrl(fn.name)}`);
+  const others = callable(application);
+  if (others.length > 0) lines.push('Call a function by its URL:');
+  for (const fn of others) lines.push(`  curl ${places.functionUrl(fn.name)}`);
   lines.push(
     'Look at queues and functions:',
     `  ${serverOrigin}/ops   ${serverOrigin}/functions`,
     `Account ${account}, region ${region}, any credentials.`,
   );
   return lines;
+}
+
+/** Functions that are called by requests: those that ask for a URL, and those that no queue invokes, whose API is not here. */
+export function callable(application: TemplateApplication): readonly TemplateFunction[] {
+  const consumers = new Set(application.mappings.map(({ mapping }) => shortName(mapping.functionArn).split(':')[0]));
+  return application.functions.filter((fn) => fn.url !== undefined || !consumers.has(fn.name));
 }
 
 /** The name of a function, with its qualifier. */

@@ -31,10 +31,14 @@ export function unusable(fn: TemplateFunction, path: string = process.env['PATH'
   if (family === 'python' && programOnPath('python3', path) === undefined) {
     return because(`its runtime is ${fn.runtime}, and there is no python3 on the PATH`);
   }
-  if (family === 'provided' && fn.code.kind === 'folder' && handlerFile(fn, fn.code.path) === undefined) {
-    if (fn.code.packaged === undefined) return because(`there is no executable file 'bootstrap' in ${fn.code.path}`);
-  }
-  return undefined;
+  const { code } = fn;
+  if (code.kind !== 'folder' || code.packaged !== undefined || handlerFile(fn, code.path) !== undefined)
+    return undefined;
+  return because(
+    family === 'provided'
+      ? `there is no executable file 'bootstrap' in ${code.path}`
+      : `there is no file for its handler '${fn.handler}' in ${code.path}; is it yet to be built?`,
+  );
 }
 
 /** Prepares the function; `folder` is its own place for what has to be made. Errors: `BundleError`, `UnzipError`. */

@@ -152,16 +152,23 @@ describe('karin dev in a CDK app', () => {
     expect(lines.filter((line) => line.startsWith('running node app.cjs'))).toHaveLength(1);
 
     put('app.cjs', app('two'));
-    await printed(/~ two {2}-> {2}Fn|\+ two {2}-> {2}Fn/);
+    await printed(/~ two {2}-> {2}Fn/);
     await send('two', 'c');
     await printed(/\[Fn\] second c/);
     expect(lines.filter((line) => line.startsWith('running node app.cjs'))).toHaveLength(2);
+
+    rmSync(join(folder, 'code', 'index.js'));
+    await printed(/! two {2}-> {2}Fn: .*no file for its handler/);
+    put('code/index.js', code('third'));
+    await printed(/\+ two {2}-> {2}Fn/);
+    await send('two', 'built');
+    await printed(/\[Fn\] third built/);
 
     put('app.cjs', 'console.error("a mistake"); process.exit(1);');
     await printed(/a mistake/);
     await printed(/what was read before goes on running/);
     await send('two', 'd');
-    await printed(/\[Fn\] second d/);
+    await printed(/\[Fn\] third d/);
     sqs.destroy();
   });
 });

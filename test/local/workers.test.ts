@@ -272,6 +272,8 @@ done
       expect(unusable(image)).toContain('container images');
       writeFileSync(join(scratch.folder, 'bootstrap'), '');
       expect(unusable(scratch.define(provided))).toContain("no executable file 'bootstrap'");
+      expect(unusable(scratch.define())).toContain("no file for its handler 'index.handler'");
+      writeFileSync(join(scratch.folder, 'index.ts'), '');
       expect(unusable(scratch.define())).toBeUndefined();
     });
   });

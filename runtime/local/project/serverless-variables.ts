@@ -90,6 +90,10 @@ class VariableResolver {
         return environment[address] ?? NOTHING;
       case 'opt':
         return { stage, region }[address] ?? NOTHING;
+      case 'param': {
+        const ofStage = this.#at(this.#root, `params.${stage}.${address}`, depth);
+        return ofStage === NOTHING ? this.#at(this.#root, `params.default.${address}`, depth) : ofStage;
+      }
       case 'sls':
         return { stage, instanceId: 'local' }[address] ?? NOTHING;
       case 'aws':

@@ -53,7 +53,9 @@ async function pack(
   const command = `"${program}" package --package "${target}"`;
   const quiet = { SLS_TELEMETRY_DISABLED: '1', SLS_NOTIFICATIONS_MODE: 'off' };
   const { succeeded, output } = await run(command, { cwd: folder, environment: { ...environment, ...quiet } });
-  return succeeded ? undefined : `'${basename(program)} package' failed:\n${output.trim()}`;
+  // Before its error the framework describes the machine.
+  const failure = output.slice(Math.max(0, output.lastIndexOf('Error:'))).trim();
+  return succeeded ? undefined : `'${basename(program)} package' failed:\n${failure}`;
 }
 
 function packaged(output: string, folder: string): readonly StackSource[] {
