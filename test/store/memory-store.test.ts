@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
+import { openStore } from '../../runtime/store/open-store.ts';
 import { StoreUnavailableError } from '../../runtime/store/store.ts';
+import { systemRandomness } from '../../runtime/time.ts';
 import { entry, newQueue, storeContract } from '../contract/store-contract.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
@@ -11,6 +13,16 @@ storeContract('memory', async () => {
 });
 
 describe('the memory store', () => {
+  it('is what `memory` opens', async () => {
+    const store = await openStore({
+      urls: 'memory',
+      instanceId: 'any',
+      time: new ManualTime(),
+      randomness: systemRandomness,
+    });
+    expect(store).toBeInstanceOf(MemoryStore);
+  });
+
   it('warns that messages live in the process', async () => {
     const store = new MemoryStore({ time: new ManualTime() });
     expect(await store.health()).toEqual({

@@ -1,5 +1,6 @@
 /** What happens when Redis is away, full, too old, wrongly set up, or loses a reply. */
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openStore } from '../../runtime/store/open-store.ts';
@@ -222,6 +223,30 @@ describe('opening a store', () => {
     await expect(store.send(queue, [entry()])).rejects.toThrow('the store is closed');
     const another = await open(server.url);
     expect(await another.depth(queue)).toMatchObject({ visible: 50 });
+  });
+});
+
+describe('errors', () => {
+  it('carry neither message bodies nor passwords', async () => {
+    const server = await startServer({ password: 'the right one', maxMemory: '4mb' });
+    const wrong: unknown = await open(`redis://:hunter2@127.0.0.1:${server.port}`).catch((error: unknown) => error);
+    expect(inspect(wrong, { depth: 10, showHidden: true })).not.toContain('hunter2');
+    const store = await open(server.url);
+    const record = Buffer.from('a private message '.repeat(10_000));
+    const fill = async (): Promise<void> => {
+      for (;;) await store.send(newQueue(false), [entry({ record })]);
+    };
+    const full: unknown = await fill().catch((error: unknown) => error);
+    expect(full).toBeInstanceOf(StoreFullError);
+    const text = inspect(full, { depth: 10, showHidden: true });
+    expect(text).toContain('OOM');
+    expect(text).not.toContain('private');
+    expect(text).not.toContain(
+      record
+        .subarray(0, 8)
+        .toString('hex')
+        .replace(/(..)(?!$)/g, '$1 '),
+    );
   });
 });
 

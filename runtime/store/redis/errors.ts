@@ -12,9 +12,19 @@ export function storeError(error: unknown): Error {
   }
   const message = messageOf(error);
   if (isOutOfMemory(message)) {
-    return new StoreFullError('Redis has reached its memory limit and takes no more messages', { cause: error });
+    return new StoreFullError('Redis has reached its memory limit and takes no more messages', { cause: bare(error) });
   }
-  return new StoreUnavailableError(`Redis cannot serve this call: ${message}`, { cause: error });
+  return new StoreUnavailableError(`Redis cannot serve this call: ${message}`, { cause: bare(error) });
+}
+
+/** The error without what the driver attaches: the arguments of the command, which are message bodies or a password and must not reach a log. */
+export function bare(error: unknown): Error {
+  const copy = new Error(messageOf(error));
+  if (error instanceof Error) {
+    copy.name = error.name;
+    if (error.stack !== undefined) copy.stack = error.stack;
+  }
+  return copy;
 }
 
 export function messageOf(error: unknown): string {

@@ -3,7 +3,7 @@ import { type StoreHealth, StoreUnavailableError } from '../store.ts';
 import type { RedisCalls } from './calls.ts';
 import { examine } from './capabilities.ts';
 import type { RedisConnection } from './connection.ts';
-import { messageOf, UnsuitableRedisError } from './errors.ts';
+import { bare, messageOf, UnsuitableRedisError } from './errors.ts';
 import { readServerInfo, type ServerInfo } from './server-info.ts';
 
 /** How long the first connection may take. */
@@ -159,7 +159,7 @@ export class Reachability {
 
   #unavailable(error: Error): StoreUnavailableError {
     const { display } = this.#options.connection;
-    return new StoreUnavailableError(`cannot reach Redis at ${display}: ${messageOf(error)}`, { cause: error });
+    return new StoreUnavailableError(`cannot reach Redis at ${display}: ${messageOf(error)}`, { cause: bare(error) });
   }
 
   #description(): string {

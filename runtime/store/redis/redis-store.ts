@@ -31,7 +31,7 @@ import { parseRedisUrls } from './address.ts';
 import { RedisCalls } from './calls.ts';
 import { RedisConnection } from './connection.ts';
 import { integerReply } from './encoding.ts';
-import { messageOf, UnsuitableRedisError } from './errors.ts';
+import { bare, messageOf, UnsuitableRedisError } from './errors.ts';
 import { FifoCommands } from './fifo-commands.ts';
 import { queueKeys, signalChannel } from './keys.ts';
 import type { QueueCommands } from './queue-commands.ts';
@@ -216,7 +216,7 @@ export class RedisStore implements Store {
     } else if (listening.status === 'rejected' && !startUnreachable) {
       throw new StoreUnavailableError(
         `cannot listen for signals at ${this.#connection.display}: ${messageOf(listening.reason)}`,
-        { cause: listening.reason },
+        { cause: bare(listening.reason) },
       );
     }
   }
