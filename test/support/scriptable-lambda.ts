@@ -4,15 +4,22 @@
  * @module
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import { z } from 'zod';
 import { respond, type SeenInvoke, startScriptedLambda } from '../lambda/scripted-lambda.ts';
 
+const Event = z.object({
+  Records: z.array(
+    z.object({
+      messageId: z.string(),
+      receiptHandle: z.string(),
+      body: z.string(),
+      attributes: z.record(z.string(), z.string()),
+    }),
+  ),
+});
+
 /** The parts of a record that tests look at. */
-export interface SeenRecord {
-  readonly messageId: string;
-  readonly receiptHandle: string;
-  readonly body: string;
-  readonly attributes: Readonly<Record<string, string>>;
-}
+export type SeenRecord = z.infer<typeof Event>['Records'][number];
 
 /** One Invoke. */
 export interface LambdaCall {
@@ -28,6 +35,8 @@ export interface LambdaCall {
   /** Resolves when the connection of this call is closed, by whichever side. */
   readonly closed: Promise<void>;
 }
+
+const INVOKE_PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations/;
 
 /** How a call ends. */
 export type Answer =
@@ -97,13 +106,19 @@ export class ScriptableLambda {
   }
 
   async #answer(invoke: SeenInvoke): Promise<void> {
-    const event: { readonly Records: readonly SeenRecord[] } = JSON.parse(invoke.body.toString('utf8'));
+    const name = INVOKE_PATH.exec(invoke.path)?.[1];
+    const records = recordsOf(invoke.body);
+    if (name === undefined || records === undefined) {
+      // Not from here: a client of another test that still calls a port which is ours now.
+      respond(invoke, 404, '{"Message":"no event of SQS"}');
+      return;
+    }
     const call: LambdaCall = {
       index: this.calls.length,
-      functionName: decodeURIComponent(/^\/2015-03-31\/functions\/([^/]+)\/invocations/.exec(invoke.path)?.[1] ?? ''),
+      functionName: decodeURIComponent(name),
       headers: invoke.headers,
-      records: event.Records,
-      bodies: event.Records.map((record) => record.body),
+      records,
+      bodies: records.map((record) => record.body),
       bytes: invoke.body.byteLength,
       closed: new Promise<void>((resolve) => {
         invoke.response.once('close', () => resolve());
@@ -114,6 +129,12 @@ export class ScriptableLambda {
     this.#waiting.shift()?.(call);
     give(invoke, await answering);
   }
+}
+
+/** The records of an event; `undefined`: it is something else. */
+function recordsOf(body: Buffer): readonly SeenRecord[] | undefined {
+  const event = Event.safeParse(body.length === 0 ? undefined : JSON.parse(body.toString('utf8')));
+  return event.success ? event.data.Records : undefined;
 }
 
 function give(invoke: SeenInvoke, answer: Answer): void {
