@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { unusable } from '../../runtime/local/launch.ts';
 import { systemTime, type Time } from '../../runtime/time.ts';
 import { ScratchLambda } from './scratch-lambda.ts';
+import { zip } from './zip.ts';
 
 /** Handlers call it and wait until the test lets them go on. */
 class Gate {
@@ -175,24 +175,28 @@ describe('execution environments', () => {
   });
 
   describe('of other languages', () => {
-    const BOOTSTRAP = `#!/bin/sh
-set -eu
-api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
-while true; do
-  event=$(curl -sS -D "$LAMBDA_TASK_ROOT/head" "$api/invocation/next")
-  id=$(tr -d '\\r' < "$LAMBDA_TASK_ROOT/head" | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: //p')
-  echo "handling for $GREETING"
-  case "$event" in
-    *fail*) curl -sS -o /dev/null -d '{"errorType":"Custom","errorMessage":"as asked"}' "$api/invocation/$id/error" ;;
-    *) curl -sS -o /dev/null -d "{\\"got\\":$event,\\"handler\\":\\"$_HANDLER\\"}" "$api/invocation/$id/response" ;;
-  esac
-done
-`;
+    /** A runtime of one's own: a shell script that starts a program, which asks the Runtime API for events. */
+    const BOOTSTRAP = `#!/bin/sh\nexec '${process.execPath}' "$LAMBDA_TASK_ROOT/runtime.cjs"\n`;
+    const RUNTIME = `
+      const api = 'http://' + process.env.AWS_LAMBDA_RUNTIME_API + '/2018-06-01/runtime/invocation/';
+      (async () => {
+        for (;;) {
+          const next = await fetch(api + 'next');
+          const event = await next.json();
+          console.log('handling for', process.env.GREETING);
+          const [outcome, body] = event.fail
+            ? ['/error', { errorType: 'Custom', errorMessage: 'as asked' }]
+            : ['/response', { got: event, handler: process.env._HANDLER }];
+          const id = next.headers.get('lambda-runtime-aws-request-id');
+          await fetch(api + id + outcome, { method: 'POST', body: JSON.stringify(body) });
+        }
+      })();`;
     const provided = { runtime: 'provided.al2023', handler: 'anything', environment: { GREETING: 'you' } };
 
     it('run their own bootstrap', async () => {
       await scratch.start();
       scratch.write('bootstrap', BOOTSTRAP, 0o755);
+      scratch.write('runtime.cjs', RUNTIME);
       scratch.apply([scratch.define(provided)]);
       expect((await scratch.invoke('fn', { a: 1 })).value).toEqual({ got: { a: 1 }, handler: 'anything' });
       const failed = await scratch.invoke('fn', { fail: true });
@@ -203,10 +207,13 @@ done
 
     it('are unpacked from a zip file, executable as they were', async () => {
       await scratch.start();
-      scratch.write('package/bootstrap', BOOTSTRAP, 0o755);
-      const script = 'import shutil,sys; shutil.make_archive(sys.argv[1], "zip", sys.argv[2])';
-      execFileSync('python3', ['-c', script, join(scratch.folder, 'code'), join(scratch.folder, 'package')]);
-      scratch.apply([scratch.define({ ...provided, code: { kind: 'zip', path: join(scratch.folder, 'code.zip') } })]);
+      const path = join(scratch.folder, 'code.zip');
+      const entries = [
+        { name: 'bootstrap', text: BOOTSTRAP, mode: 0o755 },
+        { name: 'runtime.cjs', text: RUNTIME },
+      ];
+      writeFileSync(path, zip(entries));
+      scratch.apply([scratch.define({ ...provided, code: { kind: 'zip', path } })]);
       expect((await scratch.invoke('fn', { a: 1 })).value).toMatchObject({ got: { a: 1 } });
     });
 
@@ -232,7 +239,7 @@ done
       });
     });
 
-    it('include Python', async () => {
+    it('include Python, where there is one', async () => {
       await scratch.start();
       scratch.write(
         'jobs/work.py',
@@ -245,7 +252,13 @@ done
           '    return {"name": context.function_name, "arn": context.invoked_function_arn, "left": context.get_remaining_time_in_millis() > 0}',
         ].join('\n'),
       );
-      scratch.apply([scratch.define({ runtime: 'python3.12', handler: 'jobs/work.handler' })]);
+      const python = scratch.define({ runtime: 'python3.12', handler: 'jobs/work.handler' });
+      const missing = unusable(python);
+      if (missing !== undefined) {
+        expect(missing).toContain('there is no python3 on the PATH');
+        return;
+      }
+      scratch.apply([python]);
       const { value } = await scratch.invoke('fn', { a: 1 });
       expect(value).toEqual({ name: 'fn', arn: scratch.define().arn, left: true });
       await scratch.printed('[fn] python says 1');
