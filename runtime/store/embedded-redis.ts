@@ -204,6 +204,8 @@ function start(command: string, settings: string, time: Time): Promise<ChildProc
       child.stdout.resume();
       resolve(child);
     });
+    // A server that ended before it read its settings is reported by its exit.
+    child.stdin.on('error', () => {});
     child.stdin.end(settings);
   });
 }

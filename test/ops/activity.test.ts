@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { createEventBus } from '../../runtime/consumer/event-bus.ts';
+import type { ConsumerEvent } from '../../runtime/consumer/events.ts';
+import { createLog } from '../../runtime/log.ts';
+import { createActivityLog } from '../../runtime/ops/activity.ts';
+import { logEvents } from '../../runtime/ops/event-log.ts';
+
+const OF = { mapping: 'uuid-a', queue: 'eu-west-1:111122223333:a' };
+const BATCH = { ...OF, batch: 1, messageIds: ['1', '2'] };
+const warning = (what: 'probable-loop' | 'store-error', mapping = 'uuid-a'): ConsumerEvent => ({
+  kind: 'warning',
+  what,
+  detail: 'see',
+  ...OF,
+  mapping,
+});
+
+function open() {
+  const bus = createEventBus(() => {});
+  let now = 0;
+  const activity = createActivityLog(bus, () => ++now);
+  return { bus, activity };
+}
+
+describe('recent activity', () => {
+  it('is told in sentences, newest first', () => {
+    const { bus, activity } = open();
+    bus.emit({ kind: 'mapping-started', ...OF });
+    bus.emit({ kind: 'leased', receiveCounts: [1, 1], ...BATCH });
+    bus.emit({
+      kind: 'invoked',
+      attempt: 1,
+      functionArn: 'arn:aws:lambda:r:1:function:f:live',
+      payloadBytes: 9,
+      ...BATCH,
+    });
+    bus.emit({ kind: 'succeeded', failedIds: ['2'], durationMs: 12.3, ...BATCH });
+    bus.emit({ kind: 'failed', reason: 'timeout', detail: 'after 3 s', durationMs: 1, ...BATCH });
+    bus.emit({ kind: 'dead-lettered', queue: OF.queue, target: 'eu-west-1:111122223333:dead', messageIds: ['1'] });
+    expect(activity.recent().map(({ text, level }) => [level, text])).toEqual([
+      ['bad', '1 message moved to dead'],
+      ['bad', '2 messages failed, timeout: after 3 s'],
+      ['bad', '1 of 2 messages reported as failed'],
+      ['info', '2 messages sent to f:live, 9 bytes'],
+      ['good', 'mapping served'],
+    ]);
+  });
+
+  it('is bounded', () => {
+    const { bus, activity } = open();
+    for (let count = 0; count < 1000; count++) bus.emit({ kind: 'expired', queue: OF.queue, count });
+    expect(activity.recent()).toHaveLength(200);
+    expect(activity.recent()[0]?.text).toContain('999');
+  });
+});
+
+describe('warnings', () => {
+  it('stand once for each cause, until their mapping is gone', () => {
+    const { bus, activity } = open();
+    for (const event of [warning('probable-loop'), warning('store-error', 'uuid-b'), warning('probable-loop')])
+      bus.emit(event);
+    activity.queueWarned({ kind: 'queue-warning', queue: OF.queue, what: 'cannot-forward', detail: 'no SQS' });
+    expect(activity.warnings().map(({ text }) => text)).toEqual([
+      'cannot-forward: no SQS',
+      'probable-loop: see',
+      'store-error: see',
+    ]);
+    bus.emit({ kind: 'mapping-stopped', why: 'gone', ...OF });
+    expect(activity.warnings().map(({ text }) => text)).toEqual(['cannot-forward: no SQS', 'store-error: see']);
+  });
+});
+
+describe('the log of events', () => {
+  it('leaves out what a function said: it may quote a message', () => {
+    const lines: string[] = [];
+    const write = logEvents(createLog({ level: 'debug', write: (line) => lines.push(line) }));
+    write({
+      kind: 'failed',
+      reason: 'function-error',
+      detail: 'Error: cannot read {"card":"4111"}',
+      durationMs: 1,
+      ...BATCH,
+    });
+    write({ kind: 'failed', reason: 'rejected', detail: 'AccessDeniedException', durationMs: 1, ...BATCH });
+    expect(lines[0]).not.toContain('4111');
+    expect(lines[0]).toContain('function-error');
+    expect(lines[1]).toContain('AccessDeniedException');
+  });
+});

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { createEventBus } from '../../runtime/consumer/event-bus.ts';
+import { countMetrics } from '../../runtime/consumer/metric-counts.ts';
+import { exposition } from '../../runtime/ops/exposition.ts';
+import { createHealth } from '../../runtime/ops/health.ts';
+import { createMetrics, createTraffic } from '../../runtime/ops/metrics.ts';
+import { runKarin, sqsCall } from '../http/running-karin.ts';
+import { discoveryOf, keyOf } from '../sync/discoveries.ts';
+
+const OF = { mapping: 'uuid-a', queue: keyOf('a'), batch: 1, messageIds: ['1', '2', '3'] };
+
+function page() {
+  const bus = createEventBus(() => {});
+  const counts = countMetrics(bus);
+  const traffic = createTraffic();
+  const discovery = discoveryOf(['a']);
+  const metrics = createMetrics({
+    bus,
+    counts,
+    traffic,
+    health: createHealth(undefined),
+    syncState: () => ({ source: 'x', held: [], discovery, succeededAt: 1_700_000_000_000 }),
+    queues: () => [],
+    failedAttempts: () => 7,
+    version: '1.2.3',
+  });
+  return { bus, traffic, metrics };
+}
+
+describe('the metrics page', () => {
+  it('counts under the names of AWS, by mapping, queue and function', async () => {
+    const { bus, metrics } = page();
+    bus.emit({ kind: 'leased', receiveCounts: [1, 1, 1], ...OF });
+    bus.emit({ kind: 'invoked', attempt: 1, functionArn: 'f', payloadBytes: 1, ...OF });
+    bus.emit({ kind: 'succeeded', failedIds: ['3'], durationMs: 1500, ...OF });
+    bus.emit({ kind: 'deleted', ...OF, messageIds: ['1', '2'] });
+    const text = await metrics.page({ depth: false });
+    const labels = '{mapping="uuid-a",queue="a",function="on-a"}';
+    for (const line of [
+      `karin_polled_event_count_total${labels} 3`,
+      `karin_invoked_event_count_total${labels} 3`,
+      `karin_failed_invoke_event_count_total${labels} 1`,
+      `karin_deleted_event_count_total${labels} 2`,
+      `karin_invocations_total${labels} 1`,
+      `karin_invocation_seconds_total${labels} 1.5`,
+    ]) {
+      expect(text).toContain(`${line}\n`);
+    }
+  });
+
+  it('counts dead letters, expiry, responses and failed attempts', async () => {
+    const { bus, traffic, metrics } = page();
+    bus.emit({ kind: 'dead-lettered', queue: keyOf('a'), target: keyOf('d'), messageIds: ['1', '2'] });
+    bus.emit({ kind: 'expired', queue: keyOf('a'), count: 4 });
+    traffic.answered(200);
+    traffic.answered(200);
+    traffic.answered(403);
+    const text = await metrics.page({ depth: false });
+    for (const line of [
+      `karin_dead_lettered_messages_total{queue="${keyOf('a')}"} 2`,
+      `karin_expired_messages_total{queue="${keyOf('a')}"} 4`,
+      'karin_http_responses_total{status="200"} 2',
+      'karin_http_responses_total{status="403"} 1',
+      'karin_failed_attempts_total 7',
+      'karin_info{version="1.2.3"} 1',
+      'karin_mappings{state="served"} 1',
+      'karin_discovery_timestamp_seconds 1700000000',
+    ]) {
+      expect(text).toContain(`${line}\n`);
+    }
+  });
+
+  it('asks the store for depths only when told to', async () => {
+    const karin = await runKarin();
+    await sqsCall(karin.url, 'CreateQueue', { QueueName: 'jobs' });
+    await sqsCall(karin.url, 'SendMessage', { QueueUrl: 'jobs', MessageBody: 'x' });
+    const without = await fetch(`${karin.url}/metrics`);
+    expect(without.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(await without.text()).not.toContain('karin_queue_messages');
+    const text = await (await fetch(`${karin.url}/metrics?depth=1`)).text();
+    expect(text).toContain('karin_queue_messages{queue="us-east-1:000000000000:jobs",state="visible"} 1\n');
+  });
+
+  it('needs a credential where there are any', async () => {
+    const karin = await runKarin({ KARIN_ADMIN_PASSWORD: 'correct horse battery' });
+    const refused = await fetch(`${karin.url}/metrics`);
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="karin"']);
+    const basic = Buffer.from('prometheus:correct horse battery').toString('base64');
+    const allowed = await fetch(`${karin.url}/metrics`, { headers: { authorization: `Basic ${basic}` } });
+    expect(allowed.status).toBe(200);
+  });
+});
+
+describe('the text format', () => {
+  it('escapes what others named', () => {
+    const samples = [{ labels: { name: 'a"b\\c\nd' }, value: 1 }];
+    expect(exposition([{ name: 'x', type: 'gauge', help: 'A \\ and\na line.', samples }])).toBe(
+      '# HELP x A \\\\ and\\na line.\n# TYPE x gauge\nx{name="a\\"b\\\\c\\nd"} 1\n',
+    );
+  });
+
+  it('leaves out what has no sample', () => {
+    expect(exposition([{ name: 'x', type: 'gauge', help: 'X.', samples: [] }])).toBe('');
+  });
+});
