@@ -11,7 +11,7 @@ import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { LeasedEntry, Store, StoredQueue } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
-import { newQueue } from '../contract/store-contract.ts';
+import { newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { RedisServer } from '../support/redis-server.ts';
 

@@ -3,7 +3,8 @@ import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { openStore } from '../../runtime/store/open-store.ts';
 import { StoreUnavailableError } from '../../runtime/store/store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
-import { entry, newQueue, storeContract } from '../contract/store-contract.ts';
+import { storeContract } from '../contract/store-contract.ts';
+import { entry, newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
 storeContract('memory', async () => {

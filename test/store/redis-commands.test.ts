@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { LeasedEntry, NewEntry, StoredQueue } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
-import { entry, newQueue } from '../contract/store-contract.ts';
+import { entry, newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { RedisServer } from '../support/redis-server.ts';
 

@@ -16,7 +16,7 @@ import {
   StoreUnavailableError,
 } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
-import { entry, newQueue } from '../contract/store-contract.ts';
+import { entry, newQueue } from '../contract/store-under-test.ts';
 import { startRedisCluster } from '../support/redis-cluster.ts';
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 import { RedisProxy } from './redis-proxy.ts';

@@ -6,7 +6,7 @@ import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis/re
 import { parseChannelMessage } from '../../runtime/store/redis/signals.ts';
 import type { Signal, Store } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
-import { entry, newQueue } from '../contract/store-contract.ts';
+import { entry, newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts';
 import { RedisServer } from '../support/redis-server.ts';
