@@ -123,6 +123,30 @@ const calls: fc.Arbitrary<{ readonly name: string; readonly input: unknown; read
       },
     ),
   },
+  {
+    weight: 1,
+    arbitrary: step(
+      'delayed',
+      fc.record({
+        fromMs: fc.constantFrom(0, 1, 500),
+        toMs: fc.constantFrom(500, 1_000, 500_000),
+        limit: fc.integer({ min: 1, max: 4 }),
+      }),
+      async ({ store, queue }, span) => {
+        if (queue.fifo) return undefined;
+        const entries = await store.delayed(queue, span);
+        return entries.map((one) => ({ ...one, record: Buffer.from(one.record).toString('hex') }));
+      },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: step('deleteDelayed', fc.array(numbers, { minLength: 1, maxLength: 3 }), async (world, chosen) => {
+      const { store, queue, sent } = world;
+      const ids = new Set(chosen.flatMap((number) => sent[number % Math.max(1, sent.length)]?.id ?? []));
+      return queue.fifo || ids.size === 0 ? undefined : store.deleteDelayed(queue, [...ids]);
+    }),
+  },
   { weight: 2, arbitrary: step('depth', fc.constant(null), ({ store, queue }) => store.depth(queue)) },
   { weight: 1, arbitrary: step('peek', fc.constant(null), ({ store, queue }) => store.peek(queue)) },
   {
