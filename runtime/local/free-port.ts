@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 
 /** The port that can be listened on: `port` itself, or a free one for 0. Errors: those of listening (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`). */
 export async function availablePort(host: string, port: number): Promise<number> {

@@ -77,7 +77,6 @@ describe('a plain CloudFormation template', () => {
       JOINED: 'eu-west-1-aws-amazonaws.com',
       SPLIT: 'a',
       MAPPED: '7',
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what Fn::Sub leaves of an escaped placeholder
       LITERAL: 'costs ${Money} in prod for jobs-prod',
       ENCODED: 'aGVsbG8=',
       ZONE: 'eu-west-1a',
