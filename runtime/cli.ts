@@ -17,6 +17,14 @@ const context: CliContext = {
   err: (text) => void process.stderr.write(text),
 };
 
+/** Errors of parts that are loaded only by the commands that need them. */
+const EXPECTED_NAMES: ReadonlySet<string> = new Set([
+  'UnsuitableRedisError',
+  'TransferError',
+  'DevError',
+  'ProjectError',
+]);
+
 try {
   await createProgram(context, (status) => {
     process.exitCode = status;
@@ -43,11 +51,3 @@ function isExpected(error: unknown): error is Error {
   const known = [CliError, ConfigError, DiscoveryError, StoreUnavailableError];
   return known.some((kind) => error instanceof kind) || 'code' in error || EXPECTED_NAMES.has(error.name);
 }
-
-/** Errors of parts that are loaded only by the commands that need them. */
-const EXPECTED_NAMES: ReadonlySet<string> = new Set([
-  'UnsuitableRedisError',
-  'TransferError',
-  'DevError',
-  'ProjectError',
-]);
