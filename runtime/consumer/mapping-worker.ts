@@ -218,6 +218,9 @@ export class MappingWorker {
       maxMessages: batch.missing,
       maxBytes,
       visibilityTimeoutMs: batch.leaseMs(this.#parts.time.monotonic(), this.#visibilityTimeoutMs()),
+      // However many dead letters stand before the first message for us: an empty answer must mean that there is none.
+      rounds: Number.POSITIVE_INFINITY,
+      signal: this.#parts.stopping,
       ...(singleGroup && { singleGroup }),
     });
   }

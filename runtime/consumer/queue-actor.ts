@@ -43,8 +43,9 @@ export interface ActorSnapshot {
 /** Pauses after failures of the store, ms: doubling from the first to the last. */
 const FIRST_BACK_OFF_MS = 100;
 const LONGEST_BACK_OFF_MS = 30_000;
-/** So many receives in a row without a message although something was due are no coincidence. */
+/** So many receives in a row without a message although something is still due mean that it cannot be had now (too many messages in flight). */
 const EMPTY_BEFORE_BACK_OFF = 3;
+const LONGEST_EMPTY_BACK_OFF_MS = 5_000;
 
 export class QueueActor {
   readonly queue: Queue;
@@ -257,7 +258,9 @@ export class QueueActor {
     }
     this.#helping = false;
     this.#emptyInARow += 1;
-    if (this.#emptyInARow >= EMPTY_BEFORE_BACK_OFF) this.#backOffFor(this.#emptyInARow - EMPTY_BEFORE_BACK_OFF);
+    if (this.#emptyInARow >= EMPTY_BEFORE_BACK_OFF) {
+      this.#backOffFor(this.#emptyInARow - EMPTY_BEFORE_BACK_OFF, LONGEST_EMPTY_BACK_OFF_MS);
+    }
   }
 
   #failed(error: unknown): void {
@@ -266,13 +269,13 @@ export class QueueActor {
     if (this.#failures === 0) {
       warnOfStore({ mapping: worker, queue: this.queue.key }, 'messages could not be received', error, this.#parts);
     }
-    this.#backOffFor(this.#failures);
+    this.#backOffFor(this.#failures, LONGEST_BACK_OFF_MS);
     this.#failures += 1;
   }
 
-  #backOffFor(before: number): void {
+  #backOffFor(before: number, longestMs: number): void {
     if (this.#state === 'stopped') return;
-    const ms = Math.min(FIRST_BACK_OFF_MS * 2 ** before, LONGEST_BACK_OFF_MS);
+    const ms = Math.min(FIRST_BACK_OFF_MS * 2 ** before, longestMs);
     const jittered = ms * (1 + this.#parts.randomness.fraction() / 4);
     this.#backOff ??= this.#parts.time.after(jittered, () => {
       this.#backOff = undefined;

@@ -18,6 +18,8 @@ export interface ReceiveRequest {
   readonly visibilityTimeoutMs?: number;
   /** Long polling: how long to wait for a first message, ms; default 0. While nothing is due this costs the store nothing. */
   readonly waitMs?: number;
+  /** How often it looks again at once when all that it leased was set aside (dead letters, retention); default: a few times, as an API caller must be answered. */
+  readonly rounds?: number;
   /** Ends the wait early (client gone, server stopping): answers empty. */
   readonly signal?: AbortSignal;
   /** FIFO: only messages of one group. */

@@ -154,7 +154,8 @@ export class StoredQueue implements Queue {
     const waitMs = request.waitMs ?? 0;
     // A newcomer who would wait stands behind those who wait already; with nobody in line and something due he need not queue at all.
     if (waitMs > 0 && (this.#longPoll.busy || !this.watch.isDue())) return this.#longPoll.wait(request, waitMs);
-    for (let round = 0; round < ROUNDS && this.watch.isDue(); round += 1) {
+    const { rounds = ROUNDS, signal } = request;
+    for (let round = 0; round < rounds && this.watch.isDue() && signal?.aborted !== true; round += 1) {
       const outcome = await this.#receiving.receive(request);
       if (outcome === 'at-limit') return this.#refuse(request, waitMs);
       if (outcome.messages.length > 0) return this.#handOut(outcome.messages, request);

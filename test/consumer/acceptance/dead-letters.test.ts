@@ -93,4 +93,20 @@ forEachStore('DLQ', (open) => {
     expect(await queue.depth()).toEqual({ visible: 0, delayed: 0, inFlight: 0 });
     expect(await deadLetters.depth()).toMatchObject({ visible: 1 });
   });
+
+  it('any number of dead letters at once does not hold up the messages behind them', async () => {
+    const world = await open();
+    const { queue } = await world.queueWithDeadLetters('jobs', 1, { visibilityTimeoutSeconds: 60 });
+    world.lambda.behave(() => CRASH);
+    await queue.send(Array.from({ length: 60 }, (_, index) => message(String(index))));
+    const mapping = mappingOf(queue, { batchSize: 1 });
+    world.apply(mapping);
+    await world.events.until(() => world.events.of('failed').length === 60);
+    await world.pass(60_001);
+    world.lambda.behave(() => SUCCESS);
+    await queue.send([message('behind them')]);
+
+    await world.events.next('deleted');
+    expect(world.events.of('dead-lettered').flatMap(({ messageIds }) => messageIds)).toHaveLength(60);
+  });
 });
