@@ -84,7 +84,7 @@ export type ConfigPurpose = 'start' | 'dev';
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 const MIB = 1_048_576;
 /** Variables of the commands that talk to a server, not settings of the server. */
-const CLIENT_VARIABLES = ['KARIN_URL'];
+const CLIENT_VARIABLES = ['KARIN_URL', 'KARIN_TOKEN'];
 
 /** Reads the configuration. Errors: `ConfigError` with every problem. */
 export function readConfig(environment: Environment, purpose: ConfigPurpose = 'start'): Config {

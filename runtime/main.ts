@@ -37,6 +37,7 @@ import { type Randomness, systemRandomness, systemTime, type Time } from './time
 import { createForwarder } from './transfer/forwarder.ts';
 import { startForwarding } from './transfer/forwarding.ts';
 import type { RealQueues } from './transfer/real-queues.ts';
+import type { TransferEvent } from './transfer/transfer-events.ts';
 import { createTransfers } from './transfers.ts';
 
 /** Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by `stop`. */
@@ -121,13 +122,17 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     ...(realQueues === undefined ? {} : { forward: createForwarder(realQueues) }),
   });
   releasers.add('the directory of queues', () => directory.close());
-  if (realQueues !== undefined) {
-    const onEvent = logTransfers(log);
+  const transfers = realQueues === undefined ? undefined : createTransfers({ directory, realQueues, time, randomness });
+  if (realQueues !== undefined && transfers !== undefined) {
+    const logTransfer = logTransfers(log);
+    const onEvent = (event: TransferEvent): void => {
+      logTransfer(event);
+      transfers.forwarded(event);
+    };
     const forwarding = startForwarding({ directory, realQueues, time, randomness, onEvent });
     releasers.add('moving messages to SQS', () => forwarding.close());
+    releasers.add('transfers', () => transfers.close());
   }
-  const transfers = realQueues === undefined ? undefined : createTransfers({ directory, realQueues, time, randomness });
-  if (transfers !== undefined) releasers.add('transfers', () => transfers.close());
   const moveTasks = await createMoveTasks({ store, directory, time, randomness, notify });
   releasers.add('message move tasks', () => moveTasks.close());
 

@@ -11,7 +11,7 @@ import { type DrainResult, runDrain } from './transfer/drain.ts';
 import { type PullResult, runPull } from './transfer/pull.ts';
 import type { RealQueues } from './transfer/real-queues.ts';
 import { TransferError } from './transfer/transfer-error.ts';
-import type { OnTransfer } from './transfer/transfer-events.ts';
+import type { OnTransfer, TransferEvent } from './transfer/transfer-events.ts';
 
 export interface TransferRequest {
   /** Ends it early, after the calls under way. */
@@ -24,6 +24,8 @@ export interface TransferRequest {
 export interface Transfers {
   /** The queue of this name, key or ARN. Errors: `TransferError` (none, or several of that name). */
   find(text: string): StoredQueue;
+  /** Takes what the forwarding of this server does by itself: it helps a drain, whose events and result contain it. */
+  forwarded(event: TransferEvent): void;
   /** Moves what is held here to SQS, and all that is sent from now on. Errors: `TransferError`, `StoreUnavailableError`. */
   drain(queue: StoredQueue, request: TransferRequest): Promise<DrainResult>;
   /** Brings here what waits in SQS. Errors: `TransferError`, `StoreFullError`, `StoreUnavailableError`. */
@@ -43,6 +45,7 @@ export function createTransfers(parts: TransfersParts): Transfers {
   const { directory } = parts;
   const closing = new AbortController();
   const running = new Map<QueueKey, Promise<unknown>>();
+  const drains = new Map<QueueKey, OnTransfer>();
 
   const exclusively = <T>(
     queue: StoredQueue,
@@ -70,8 +73,21 @@ export function createTransfers(parts: TransfersParts): Transfers {
       }
       return queue;
     },
+    forwarded: (event) => drains.get(event.queue)?.(event),
     drain: async (queue, { signal, onEvent, waitForDelayed = false }) =>
-      exclusively(queue, signal, (ended) => runDrain({ ...parts, queue, signal: ended, onEvent, waitForDelayed })),
+      exclusively(queue, signal, async (ended) => {
+        let helped = 0;
+        drains.set(queue.key, (event) => {
+          if (event.kind === 'moved') helped += event.count;
+          onEvent(event);
+        });
+        try {
+          const result = await runDrain({ ...parts, queue, signal: ended, onEvent, waitForDelayed });
+          return { ...result, moved: result.moved + helped };
+        } finally {
+          drains.delete(queue.key);
+        }
+      }),
     pull: async (queue, { signal, onEvent }) =>
       exclusively(queue, signal, (ended) => runPull({ ...parts, queue, signal: ended, onEvent })),
     close: async () => {

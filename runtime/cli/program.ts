@@ -28,6 +28,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .option('--port <number>', 'port of the server; function URLs get the next one (default: PORT, else 4000)', number)
     .option('--host <address>', 'address to listen on (default: HOST, else 127.0.0.1)')
     .option('--all', 'also consume mappings that are enabled')
+    .option('--lambda-endpoint <url>', 'another local Lambda that runs the functions, such as serverless-offline')
     .option('--no-watch', 'do not read the project again when its files change')
     .action(async (options) => {
       const { dev } = await import('./dev.ts');
@@ -75,7 +76,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .addHelpText('after', TOKEN_HELP);
   withServer(token.command('create'))
     .description('make a token and print it, once')
-    .requiredOption('--scope <scope>', 'send, consume, manage or all; may be repeated', collect, [])
+    .requiredOption('--scope <scope>', 'send, consume, manage or all; may be repeated', collect)
     .option('--queue <glob>', "names of queues, for example 'app-*'; may be repeated (default: all)", collect, [])
     .option('--expires <time>', '30m, 12h or 90d (default: never)')
     .option('--note <text>', 'whose token it is')
@@ -159,7 +160,7 @@ function withServer(command: Command): Command {
   );
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 

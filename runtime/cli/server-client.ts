@@ -37,13 +37,13 @@ export async function requestServer(
   request: { readonly method: string; readonly path: string; readonly body?: unknown },
 ): Promise<Response> {
   const url = serverUrl(options, context);
-  const secret = context.env['KARIN_ADMIN_PASSWORD'] ?? context.env['KARIN_TOKEN'];
+  const authorization = authorizationOf(context);
   let response: Response;
   try {
     response = await fetch(url + request.path, {
       method: request.method,
       headers: {
-        ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
+        ...(authorization === undefined ? {} : { authorization }),
         ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
@@ -56,6 +56,14 @@ export async function requestServer(
   const said = errorIn(await response.text()) ?? `it answered with status ${response.status}`;
   const hint = response.status === 401 ? '; set KARIN_ADMIN_PASSWORD to the password of the server' : '';
   throw new CliError(`the server at ${url} refused: ${said}${hint}`);
+}
+
+/** The password as `Basic`, which takes any character; tokens are made for `Bearer`. */
+function authorizationOf({ env }: CliContext): string | undefined {
+  const password = env['KARIN_ADMIN_PASSWORD'];
+  if (password !== undefined) return `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`;
+  const token = env['KARIN_TOKEN'];
+  return token === undefined ? undefined : `Bearer ${token}`;
 }
 
 function errorIn(text: string): string | undefined {

@@ -47,9 +47,9 @@ function describe(line: TransferLine): string {
     case 'mode-changed':
       return `mode ${line.from} -> ${line.to}`;
     case 'moved':
-      return `${line.total} moved to SQS`;
+      return `${line.count} moved to SQS`;
     case 'pulled':
-      return `${line.total} brought here`;
+      return `${line.count} brought here`;
     case 'waiting':
       return `waiting: ${line.visible} visible, ${line.delayed} delayed, ${line.inFlight} in flight`;
     case 'retrying':

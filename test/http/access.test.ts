@@ -136,10 +136,10 @@ describe('a server with credentials', () => {
 
   it('takes the admin password for everything', async () => {
     const karin = await runKarin(CLOSED);
-    const bearer = { authorization: `Bearer ${PASSWORD.replaceAll(' ', '-')}` };
-    const right = await runKarin({ ...CLOSED, KARIN_ADMIN_PASSWORD: PASSWORD.replaceAll(' ', '-') });
-    expect((await sqsCall(karin.url, 'ListQueues', {}, bearer)).status).toBe(403);
-    expect((await sqsCall(right.url, 'CreateQueue', { QueueName: 'made' }, bearer)).status).toBe(200);
+    const bearer = { authorization: `Bearer ${PASSWORD}` };
+    const wrong = { authorization: `Bearer ${PASSWORD}x` };
+    expect((await sqsCall(karin.url, 'ListQueues', {}, wrong)).status).toBe(403);
+    expect((await sqsCall(karin.url, 'CreateQueue', { QueueName: 'made' }, bearer)).status).toBe(200);
     const basic = { authorization: `Basic ${Buffer.from(`admin:${PASSWORD}`).toString('base64')}` };
     expect((await sqsCall(karin.url, 'ListQueues', {}, basic)).status).toBe(200);
   });

@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { breakEven, idleCost } from '../../runtime/cli/cost.ts';
+import type { PolicyDocument } from '../../runtime/cli/iam.ts';
+import { parseDuration } from '../../runtime/cli/token.ts';
+import { runCli } from './run-cli.ts';
+
+describe('karin', () => {
+  it('has help for every command', async () => {
+    const { out, status } = await runCli(['--help']);
+    expect(status).toBe(0);
+    for (const name of ['dev', 'start', 'sync', 'token', 'drain', 'pull', 'doctor', 'iam', 'cost']) {
+      expect(out).toContain(`  ${name} `);
+      expect((await runCli([name, '--help'])).out).toContain(`Usage: karin ${name}`);
+    }
+  });
+
+  it('knows its version', async () => {
+    const { version } = JSON.parse(readFileSync('runtime/package.json', 'utf8'));
+    expect((await runCli(['--version'])).out.trim()).toBe(version);
+  });
+
+  it('names every setting of the server in the help of start', async () => {
+    const { out } = await runCli(['start', '--help']);
+    const source = readFileSync('runtime/config.ts', 'utf8');
+    const settings = new Set(source.match(/(?<=env\.\w+\(\s*')[A-Z_]+(?=')/g));
+    expect(settings.size).toBeGreaterThan(15);
+    for (const setting of settings) if (setting !== 'AWS_DEFAULT_REGION') expect(out).toContain(setting);
+  });
+
+  it.each([
+    [['fly'], "unknown command 'fly'"],
+    [['sync', '--now'], "unknown option '--now'"],
+    [['token', 'create'], "required option '--scope <scope>' not specified"],
+    [['cost', '--queues', 'many'], 'It must be a number.'],
+    [['drain'], "missing required argument 'queue'"],
+  ])('refuses %j', async (args, problem) => {
+    const { err, status } = await runCli(args);
+    expect(status).toBe(1);
+    expect(err).toContain(problem);
+  });
+});
+
+describe('karin cost', () => {
+  it.each([
+    [1, 0, 0],
+    [5, 0.9, 0.12],
+    [10, 2.19, 0.64],
+    [20, 4.78, 1.67],
+    [50, 12.56, 4.78],
+    [100, 25.52, 9.97],
+  ])('%i idle queues cost $%f with five pollers, $%f with two', (queues, five, two) => {
+    expect(idleCost(queues, 5)).toBeCloseTo(five, 2);
+    expect(idleCost(queues, 2)).toBeCloseTo(two, 2);
+  });
+
+  it('breaks even where polling begins to cost more than the machine', () => {
+    for (const pollers of [5, 2]) {
+      const queues = breakEven(pollers);
+      expect(idleCost(queues, pollers)).toBeGreaterThan(2.02);
+      expect(idleCost(queues - 1, pollers)).toBeLessThanOrEqual(2.02);
+    }
+    expect([breakEven(5), breakEven(2), breakEven(5, 0), breakEven(2, 0)]).toEqual([10, 24, 2, 4]);
+  });
+
+  it('tells those off whom it would not help', async () => {
+    expect((await runCli(['cost', '--queues', '3'])).out).toContain('For 3 idle queues SQS is the cheaper one.');
+    expect((await runCli(['cost', '--queues', '20'])).out).toContain(
+      'saves 2.76 dollars a month if MaximumConcurrency is set',
+    );
+    expect((await runCli(['cost', '--queues', '100'])).out).toContain('saves 7.95 to 23.50 dollars a month');
+    expect((await runCli(['cost', '--queues', '3', '--machine', '0'])).out).toContain('For 3 idle queues');
+  });
+});
+
+describe('karin iam', () => {
+  const policy = async (...args: string[]): Promise<PolicyDocument> => JSON.parse((await runCli(['iam', ...args])).out);
+  const statement = (document: PolicyDocument, sid: string) => document.Statement.find(({ Sid }) => Sid === sid);
+
+  it('grants what is tagged, and never what could switch polling on', async () => {
+    const document = await policy();
+    expect(statement(document, 'UseFunctions')).toEqual({
+      Sid: 'UseFunctions',
+      Effect: 'Allow',
+      Action: ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'],
+      Resource: ['arn:aws:lambda:*:*:function:*'],
+      Condition: { StringEquals: { 'aws:ResourceTag/karin:managed': 'true' } },
+    });
+    expect(JSON.stringify(document)).not.toMatch(/Update|Create|Delete|Put|iam:|SendMessage|"Action":\["\*"/);
+  });
+
+  it('names functions and queues if it is told them, with their aliases', async () => {
+    const args = [
+      '--region',
+      'eu-west-1',
+      '--account',
+      '111122223333',
+      '--function',
+      'f',
+      '--queue',
+      'q',
+      '--drain',
+      '--pull',
+    ];
+    const document = await policy(...args);
+    expect(statement(document, 'UseFunctions')).toMatchObject({
+      Resource: [
+        'arn:aws:lambda:eu-west-1:111122223333:function:f',
+        'arn:aws:lambda:eu-west-1:111122223333:function:f:*',
+      ],
+    });
+    expect(statement(document, 'MoveMessages')).toMatchObject({
+      Action: ['sqs:SendMessage', 'sqs:ReceiveMessage', 'sqs:DeleteMessage'],
+      Resource: ['arn:aws:sqs:eu-west-1:111122223333:q'],
+    });
+    expect(JSON.stringify(document)).not.toContain('Condition');
+  });
+
+  it('grants all only when asked for all', async () => {
+    const document = await policy('--all', '--function-urls');
+    expect(statement(document, 'ReadQueues')).not.toHaveProperty('Condition');
+    expect(statement(document, 'ListFunctionUrls')).toBeDefined();
+  });
+
+  it('refuses what is no account', async () => {
+    await expect(runCli(['iam', '--account', '12'])).rejects.toThrow('--account 12: must be the twelve digits');
+  });
+});
+
+describe('a time', () => {
+  it.each([
+    ['30m', 1800],
+    ['12h', 43_200],
+    ['90d', 7_776_000],
+  ])('%s', (text, seconds) => {
+    expect(parseDuration(text)).toBe(seconds);
+  });
+
+  it.each(['', '90', 'd', '1w', '0d', '-1d', '1.5h'])('is not %j', (text) => {
+    expect(() => parseDuration(text)).toThrow('is not a time');
+  });
+});
