@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { systemTime } from '../time.ts';
 import { type CliContext, CliError } from './context.ts';
 
 export interface IamOptions {
@@ -14,6 +15,8 @@ export interface IamOptions {
   readonly function: readonly string[];
   /** Names of the queues of their mappings; none: those with the tag. */
   readonly queue: readonly string[];
+  /** Instead of the tag: the functions and queues of the disabled mappings that AWS has now, asked with the credentials of the caller. */
+  readonly deployed?: boolean;
   /** Instead of the tag: every function and queue of the account. */
   readonly all?: boolean;
   /** May also move messages out to SQS (`karin drain`) and in from it (`karin pull`). */
@@ -94,16 +97,38 @@ function scope(named: readonly string[], every: string, all: boolean): Pick<Poli
   return all ? { Resource: [every] } : { Resource: [every], Condition: TAGGED };
 }
 
-/** Prints the policy. Errors: `CliError`. */
-export function iam(options: IamOptions, context: CliContext): void {
+/** Prints the policy. Errors: `CliError`, `DiscoveryError`. */
+export async function iam(options: IamOptions, context: CliContext): Promise<void> {
   if (options.account !== undefined && !/^(\d{12}|\*)$/.test(options.account)) {
     throw new CliError(`--account ${options.account}: must be the twelve digits of an AWS account`);
   }
-  context.out(`${JSON.stringify(policy(options), undefined, 2)}\n`);
-  const byTag = options.all !== true && (options.function.length === 0 || options.queue.length === 0);
+  const named = options.deployed === true ? await withDeployed(options, context) : options;
+  context.out(`${JSON.stringify(policy(named), undefined, 2)}\n`);
+  const byTag = named.all !== true && (named.function.length === 0 || named.queue.length === 0);
   if (byTag) {
     context.err(
-      'Functions and queues need the tag karin:managed=true (the constructs set it). Without tags: name them with --function and --queue, or use --all.\n',
+      'Functions and queues need the tag karin:managed=true (the constructs set it). Without tags: use --deployed, name them with --function and --queue, or use --all.\n',
     );
   }
+}
+
+async function withDeployed(options: IamOptions, { env }: CliContext): Promise<IamOptions> {
+  const region = options.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'];
+  if (region === undefined) throw new CliError('say in which region to look, with --region or AWS_REGION');
+  const { createAwsDiscovery } = await import('../lambda/discovery/aws.ts');
+  const found = await createAwsDiscovery({ region, time: systemTime }).discover(undefined, true);
+  const mappings = [...found.mappings, ...found.broken];
+  const [first] = mappings;
+  if (first === undefined) throw new CliError(`there is no disabled SQS mapping in ${region}`);
+  const functions = mappings.map(({ functionArn }) => functionArn.split(':')[6] ?? '*');
+  const queues = [...mappings.map(({ queueArn }) => queueArn), ...found.queues.map(({ arn }) => arn)].map(
+    ({ name }) => name,
+  );
+  return {
+    ...options,
+    region,
+    account: options.account ?? first.queueArn.account,
+    function: [...new Set([...options.function, ...functions])].sort(),
+    queue: [...new Set([...options.queue, ...queues])].sort(),
+  };
 }

@@ -79,7 +79,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .requiredOption('--scope <scope>', 'send, consume, manage or all; may be repeated', collect)
     .option('--queue <glob>', "names of queues, for example 'app-*'; may be repeated (default: all)", collect, [])
     .option('--expires <time>', '30m, 12h or 90d (default: never)')
-    .option('--note <text>', 'whose token it is')
+    .option('--name <text>', 'whose token it is')
     .option('--json', 'print JSON')
     .action(async (options) => {
       const { createToken } = await import('./token.ts');
@@ -129,13 +129,14 @@ export function createProgram(context: CliContext, finished: (status: number) =>
       collect,
       [],
     )
+    .option('--deployed', 'the functions and queues of the disabled mappings that AWS has now, instead of tagged ones')
     .option('--all', 'every function and queue, instead of tagged ones')
     .option('--drain', 'also move messages out to SQS')
     .option('--pull', 'also move messages in from SQS')
     .option('--function-urls', 'also list function URLs')
     .action(async (options) => {
       const { iam } = await import('./iam.ts');
-      iam(options, context);
+      await iam(options, context);
     });
 
   program
@@ -174,7 +175,7 @@ const TOKEN_HELP = `
 Where tokens are kept: by the server at --url or KARIN_URL; without either, in the Redis at REDIS_URL if that is set; else by the server on this machine.
 
 Examples:
-  karin token create --scope send --queue 'app-*' --expires 90d --note 'checkout'
+  karin token create --scope send --queue 'app-*' --expires 90d --name 'checkout'
   AWS_ENDPOINT_URL_SQS=https://karin.example.com/k/karin_... aws sqs list-queues`;
 
 const START_HELP = `

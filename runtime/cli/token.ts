@@ -28,7 +28,7 @@ export interface CreateOptions extends TokenOptions {
   readonly queue: readonly string[];
   /** `90d`, `12h`, `30m`; absent: never. */
   readonly expires?: string;
-  readonly note?: string;
+  readonly name?: string;
 }
 
 /** As `POST /tokens` takes it. */
@@ -36,7 +36,7 @@ interface NewToken {
   readonly scopes: string;
   readonly queues: string;
   readonly expiresInSeconds?: number;
-  readonly note?: string;
+  readonly name?: string;
 }
 
 /** The tokens of a server, by either way. */
@@ -51,7 +51,7 @@ export async function createToken(options: CreateOptions, context: CliContext): 
     scopes: options.scope.join('+'),
     queues: options.queue.join('|'),
     ...(options.expires === undefined ? {} : { expiresInSeconds: parseDuration(options.expires) }),
-    ...(options.note === undefined ? {} : { note: options.note }),
+    ...(options.name === undefined ? {} : { name: options.name }),
   };
   const created = await withTokens(options, context, (tokens) => tokens.create(request));
   if (options.json === true) return context.out(`${JSON.stringify(created, undefined, 2)}\n`);
@@ -79,9 +79,9 @@ export async function listTokens(options: TokenOptions, context: CliContext): Pr
     token.queues.join('|'),
     token.createdAt.slice(0, 10),
     token.expired ? 'expired' : (token.expiresAt?.slice(0, 10) ?? 'never'),
-    token.note ?? '',
+    token.name ?? '',
   ]);
-  context.out(`${table([['ID', 'SCOPES', 'QUEUES', 'CREATED', 'EXPIRES', 'NOTE'], ...rows])}\n`);
+  context.out(`${table([['ID', 'SCOPES', 'QUEUES', 'CREATED', 'EXPIRES', 'NAME'], ...rows])}\n`);
 }
 
 export async function revokeToken(id: string, options: TokenOptions, context: CliContext): Promise<void> {

@@ -72,7 +72,7 @@ describe('karin token', () => {
       'jobs',
       '--expires',
       '90d',
-      '--note',
+      '--name',
       'checkout',
     ];
     const made = await runCli(args, env);
@@ -80,7 +80,7 @@ describe('karin token', () => {
     expect((await sqsCall(endpoint, 'ListQueues', {})).status).toBe(200);
 
     const list = (await runCli(['token', 'list'], env)).out.split('\n');
-    expect(list[0]).toMatch(/^ID +SCOPES +QUEUES +CREATED +EXPIRES +NOTE$/);
+    expect(list[0]).toMatch(/^ID +SCOPES +QUEUES +CREATED +EXPIRES +NAME$/);
     expect(list[1]).toMatch(/^[0-9a-f]{12} +send +app-\*\|jobs +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d +checkout$/);
     const id = list[1]?.slice(0, 12) ?? '';
     expect((await runCli(['token', 'revoke', id], env)).out).toBe(`Token ${id} is revoked.\n`);

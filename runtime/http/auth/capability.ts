@@ -22,7 +22,7 @@ export interface Capability {
   /** Milliseconds since the epoch; absent: never. */
   readonly expiresAt?: number;
   /** Whose token it is, in the operator's words. */
-  readonly note?: string;
+  readonly name?: string;
 }
 
 /** What tokens look like: the prefix lets secret scanners find one that leaked. */

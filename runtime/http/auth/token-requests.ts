@@ -18,7 +18,7 @@ export interface ShownToken {
   /** ISO 8601; absent: never. */
   readonly expiresAt?: string;
   readonly expired: boolean;
-  readonly note?: string;
+  readonly name?: string;
 }
 
 /** The answer to the request that made it: the only place where the token itself appears. */
@@ -32,20 +32,20 @@ export interface TokenRequest {
   readonly scopes: readonly Scope[];
   readonly queues: readonly string[];
   readonly expiresInSeconds?: number;
-  readonly note?: string;
+  readonly name?: string;
 }
 
 /** Ten years: beyond that "never" is meant. */
 const LONGEST_LIFE_SECONDS = 315_360_000;
-const LONGEST_NOTE = 200;
+const LONGEST_NAME = 200;
 
-/** Reads `{ scopes: "send+consume", queues: "app-*|jobs", expiresInSeconds, note }`. What is wrong comes back as a sentence. */
+/** Reads `{ scopes: "send+consume", queues: "app-*|jobs", expiresInSeconds, name }`. What is wrong comes back as a sentence. */
 export function readTokenRequest(value: unknown): TokenRequest | { readonly problem: string } {
   const body: Readonly<Record<string, unknown>> = typeof value === 'object' && value !== null ? { ...value } : {};
   const scopes = parseScopes(text(body['scopes']) ?? '');
   const queues = parseQueueGlobs(text(body['queues']) ?? '*');
   const seconds = body['expiresInSeconds'];
-  const note = text(body['note']);
+  const name = text(body['name']);
   const lifeIsValid =
     seconds === undefined ||
     (Number.isInteger(seconds) && Number(seconds) >= 60 && Number(seconds) <= LONGEST_LIFE_SECONDS);
@@ -53,14 +53,14 @@ export function readTokenRequest(value: unknown): TokenRequest | { readonly prob
     ...('problem' in scopes ? [scopes.problem] : []),
     ...('problem' in queues ? [queues.problem] : []),
     ...(lifeIsValid ? [] : [`a token may live from 60 to ${LONGEST_LIFE_SECONDS} seconds, or for ever`]),
-    ...((note?.length ?? 0) > LONGEST_NOTE ? [`a note may have ${LONGEST_NOTE} characters`] : []),
+    ...((name?.length ?? 0) > LONGEST_NAME ? [`a name may have ${LONGEST_NAME} characters`] : []),
   ];
   if ('problem' in scopes || 'problem' in queues || problems.length > 0) return { problem: problems.join('; ') };
   return {
     scopes,
     queues,
     ...(seconds === undefined ? {} : { expiresInSeconds: Number(seconds) }),
-    ...(note === undefined ? {} : { note }),
+    ...(name === undefined ? {} : { name }),
   };
 }
 
@@ -71,19 +71,19 @@ export async function createRequested(
   server: string,
   now: number,
 ): Promise<CreatedToken> {
-  const { scopes, queues, expiresInSeconds, note } = request;
+  const { scopes, queues, expiresInSeconds, name } = request;
   const { token, capability } = await tokens.create({
     scopes,
     queues,
     ...(expiresInSeconds === undefined ? {} : { expiresAt: now + expiresInSeconds * 1000 }),
-    ...(note === undefined ? {} : { note }),
+    ...(name === undefined ? {} : { name }),
   });
   return { ...showToken(capability, now), token, endpoint: `${server}/k/${token}` };
 }
 
 /** `now`: wall clock, milliseconds since the epoch. */
 export function showToken(capability: Capability, now: number): ShownToken {
-  const { id, grant, createdAt, expiresAt, note } = capability;
+  const { id, grant, createdAt, expiresAt, name } = capability;
   return {
     id,
     scopes: grant.scopes,
@@ -91,7 +91,7 @@ export function showToken(capability: Capability, now: number): ShownToken {
     createdAt: new Date(createdAt).toISOString(),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
     expired: hasExpired(capability, now),
-    ...(note === undefined ? {} : { note }),
+    ...(name === undefined ? {} : { name }),
   };
 }
 

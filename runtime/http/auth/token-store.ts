@@ -15,7 +15,7 @@ const PREFIX = 'token:';
 export interface NewToken extends Grant {
   /** Milliseconds since the epoch; absent: never. */
   readonly expiresAt?: number;
-  readonly note?: string;
+  readonly name?: string;
 }
 
 export interface TokenStore {
@@ -54,7 +54,7 @@ export function createTokenStore(documents: Documents, now: () => number): Token
   return {
     find: (hash) => byHash.get(hash),
     list: () => [...byHash.values()].sort((a, b) => a.createdAt - b.createdAt),
-    create: async ({ scopes, queues, expiresAt, note }) => {
+    create: async ({ scopes, queues, expiresAt, name }) => {
       const token = newToken();
       const hash = hashToken(token);
       const capability: Capability = {
@@ -63,7 +63,7 @@ export function createTokenStore(documents: Documents, now: () => number): Token
         grant: { scopes, queues },
         createdAt: now(),
         ...(expiresAt === undefined ? {} : { expiresAt }),
-        ...(note === undefined ? {} : { note }),
+        ...(name === undefined ? {} : { name }),
       };
       await documents.put(PREFIX + capability.id, JSON.stringify(capability));
       remember(capability);
