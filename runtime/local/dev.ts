@@ -15,7 +15,9 @@ import { readApplication } from '../lambda/discovery/template/application.ts';
 import type { TemplateApplication, TemplateSettings } from '../lambda/discovery/template/model.ts';
 import { TemplateSyntaxError } from '../lambda/discovery/template/parse.ts';
 import { discoveryOf, type ServingOptions } from '../lambda/discovery/template.ts';
+import { parseFunctionReference } from '../lambda/function-reference.ts';
 import { createInvoker } from '../lambda/invoke.ts';
+import type { Invoker } from '../lambda/invoker.ts';
 import { createLog } from '../log.ts';
 import { readable } from '../log-pretty.ts';
 import { type Karin, startKarin } from '../main.ts';
@@ -42,6 +44,11 @@ export interface DevOptions {
   readonly all?: boolean;
   /** A template to use instead of what is found in the project. */
   readonly template?: string;
+  /**
+   * Origin of another local Lambda that runs the functions instead of this one: serverless-offline, `sam local start-lambda`.
+   * It is asked for functions by their plain names, because such tools know no ARNs.
+   */
+  readonly lambdaEndpoint?: string;
   /** Reads the project again when its files change; default true. */
   readonly watch?: boolean;
   /** Default: that of the process. */
@@ -118,7 +125,12 @@ class Development {
     this.#say(`karin dev: ${project.description}`);
     await this.#load(project, lambda);
 
-    const serving: ServingOptions = { consumeEnabled: this.#options.all ?? false, everyQueue: true, unusable };
+    const serving: ServingOptions = {
+      consumeEnabled: this.#options.all ?? false,
+      everyQueue: true,
+      // What another Lambda can run is not for this one to judge.
+      ...(this.#options.lambdaEndpoint === undefined && { unusable }),
+    };
     const karin = await this.#startServer(config, lambda, serving, project);
     const watcher = this.#options.watch === false ? undefined : this.#watch(project, lambda, karin);
     if (watcher !== undefined) this.#releasers.add('watching the project', () => watcher.close());
@@ -198,21 +210,21 @@ class Development {
     this.#application = readApplication(stacks, this.#settings);
     lambda.apply(this.#application);
     const seconds = ((this.#time.monotonic() - startedAt) / 1000).toFixed(1);
-    const count = this.#application.functions.length;
-    this.#say(
-      `read in ${seconds} s: ${count} function${count === 1 ? '' : 's'}, ${this.#application.queues.length} queues`,
-    );
+    const { functions, queues } = this.#application;
+    this.#say(`read in ${seconds} s: ${counted(functions.length, 'function')}, ${counted(queues.length, 'queue')}`);
     for (const note of notes) this.#say(`! ${note}`);
   }
 
   async #startServer(config: Config, lambda: LocalLambda, serving: ServingOptions, project: Project): Promise<Karin> {
-    const invoker = createInvoker({
+    const { lambdaEndpoint } = this.#options;
+    const ordinary = createInvoker({
       region: config.region,
-      endpoint: lambda.origin,
+      endpoint: lambdaEndpoint ?? lambda.origin,
       credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
       maxSockets: config.maxConcurrency,
       time: this.#time,
     });
+    const invoker = lambdaEndpoint === undefined ? ordinary : byPlainName(ordinary);
     this.#releasers.add('the invoker', () => invoker.close());
     const source: DiscoverySource = {
       description: project.description,
@@ -265,6 +277,21 @@ class Development {
   #say(line: string): void {
     this.#write(`${line}\n`);
   }
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`;
+}
+
+/** Asks for each function by its name alone. */
+function byPlainName(invoker: Invoker): Invoker {
+  return {
+    invoke: (request) => {
+      const name = parseFunctionReference(request.functionArn)?.name;
+      return invoker.invoke(name === undefined ? request : { ...request, functionArn: name });
+    },
+    close: () => invoker.close(),
+  };
 }
 
 /** Whether the message says it all. */

@@ -1,5 +1,5 @@
 /** dynalite has no types of its own; this is the part that the example uses. */
 declare module 'dynalite' {
-  import type { RequestListener } from 'node:http';
-  export default function dynalite(options?: { createTableMs?: number }): RequestListener;
+  import type { Server } from 'node:http';
+  export default function dynalite(options?: { createTableMs?: number }): Server;
 }

@@ -3,14 +3,13 @@
  * in the packaged template and invokes the function there.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
 
 const DYNAMODB_PORT = 8000;
 const TEMPLATE = '.serverless/cloudformation-template-update-stack.json';
-const KARIN = process.env['KARIN_COMMAND'] ?? 'npx karin';
+const KARIN = process.env['RUN_KARIN'] ?? 'npx karin';
 
 const environment = {
   ...process.env,
@@ -56,7 +55,7 @@ process.once('SIGINT', () => stop(0));
 process.once('SIGTERM', () => stop(0));
 
 try {
-  const server = createServer(dynalite({ createTableMs: 0 }));
+  const server = dynalite({ createTableMs: 0 });
   await new Promise<void>((resolve) => server.listen(DYNAMODB_PORT, '127.0.0.1', resolve));
   const dynamodb = new DynamoDBClient({
     endpoint: environment.AWS_ENDPOINT_URL_DYNAMODB,
