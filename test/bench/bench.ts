@@ -1,5 +1,4 @@
 /** What every figure shares: processes that end with the bench, sizes, and a plain SQS call. */
-import type { Redis } from 'ioredis';
 import { RedisServer } from '../support/redis-server.ts';
 import type { ServerProcess } from './server-process.ts';
 import { startServer } from './server-process.ts';
@@ -77,12 +76,4 @@ export async function withBench<T>(quick: boolean, measure: (bench: Bench) => Pr
   } finally {
     for (const end of endings) await end();
   }
-}
-
-/** How often each command was called, those inside scripts included, from INFO commandstats. */
-export async function commandCalls(client: Redis): Promise<ReadonlyMap<string, number>> {
-  const text = await client.info('commandstats');
-  return new Map(
-    [...text.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name, calls]) => [name ?? '', Number(calls)]),
-  );
 }

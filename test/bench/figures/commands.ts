@@ -1,13 +1,14 @@
 import { Redis } from 'ioredis';
-import { startAwsEndpoint } from '../aws-endpoint.ts';
-import { type Bench, commandCalls } from '../bench.ts';
+import { startAwsEndpoint } from '../../support/aws-endpoint.ts';
+import { commandCalls } from '../../support/idle-server.ts';
+import type { Bench } from '../bench.ts';
 import type { Figure } from '../figure.ts';
 
 /** Client commands that Redis receives for each message, from SendMessage to the delete after a successful Invoke, one message at a time. */
 export async function commands(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
   const aws = await bench.keep(startAwsEndpoint(['jobs']));
-  const karin = await bench.server({ REDIS_URL: redis.url, ...awsVariables(aws.url) });
+  const karin = await bench.server({ REDIS_URL: redis.url, ...aws.environment });
   const client = new Redis(redis.url);
   const messages = bench.size(300, 50);
 
@@ -40,9 +41,4 @@ export async function commands(bench: Bench): Promise<readonly Figure[]> {
       bound: { kind: 'at-most', value: 3 },
     },
   ];
-}
-
-/** The variables that point the AWS SDK of a server at the bench's endpoint. */
-export function awsVariables(url: string): Record<string, string> {
-  return { AWS_ENDPOINT_URL_LAMBDA: url, AWS_ENDPOINT_URL_SQS: url, KARIN_DISCOVERY: 'aws' };
 }

@@ -1,13 +1,12 @@
-import { startAwsEndpoint } from '../aws-endpoint.ts';
+import { startAwsEndpoint } from '../../support/aws-endpoint.ts';
 import type { Bench } from '../bench.ts';
 import { type Figure, percentile } from '../figure.ts';
-import { awsVariables } from './commands.ts';
 
 /** From the moment SendMessage is written to the socket until its Invoke has arrived, on an idle queue; and how late delayed messages are. */
 export async function latency(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
   const aws = await bench.keep(startAwsEndpoint(['jobs']));
-  const karin = await bench.server({ REDIS_URL: redis.url, ...awsVariables(aws.url) });
+  const karin = await bench.server({ REDIS_URL: redis.url, ...aws.environment });
   const arrivals = new Map<string, (at: number) => void>();
   aws.onInvoke = (event, at) => {
     for (const record of event.Records) arrivals.get(record.body)?.(at);

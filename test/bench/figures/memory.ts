@@ -1,14 +1,13 @@
-import { startAwsEndpoint } from '../aws-endpoint.ts';
+import { startAwsEndpoint } from '../../support/aws-endpoint.ts';
 import type { Bench } from '../bench.ts';
 import type { Figure } from '../figure.ts';
-import { awsVariables } from './commands.ts';
 
 /** Resident memory of an idle server with 1,000 queues, and how fast it starts from the stored discovery while AWS is silent. */
 export async function memory(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
   const names = Array.from({ length: 1000 }, (_, i) => `queue-${i}`);
   const aws = await bench.keep(startAwsEndpoint(names));
-  const first = await bench.server({ REDIS_URL: redis.url, ...awsVariables(aws.url) });
+  const first = await bench.server({ REDIS_URL: redis.url, ...aws.environment });
   await bench.until(async () => (await bench.metric(first, 'karin_queues')) === names.length);
   await bench.pause(bench.size(15_000, 5_000));
   const idle = first.residentMb();
@@ -16,7 +15,7 @@ export async function memory(bench: Bench): Promise<readonly Figure[]> {
 
   const starts: number[] = [];
   for (let n = 0; n < 3; n += 1) {
-    const again = await bench.server({ REDIS_URL: redis.url, ...awsVariables(aws.url) });
+    const again = await bench.server({ REDIS_URL: redis.url, ...aws.environment });
     starts.push(again.startedInMs);
     await again.stop();
   }

@@ -1,26 +1,50 @@
 /**
  * The few AWS calls that a running Karin makes, answered on loopback: the mapping list, details of functions and queues, and Invoke.
  * It counts every call, so that "no AWS call while idle" is a figure.
+ *
+ * @module
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+/** The event of an Invoke, as far as its watchers look. */
+export interface InvokeEvent {
+  readonly Records: readonly { readonly body: string; readonly messageId: string }[];
+}
+
 export interface AwsEndpoint {
   readonly url: string;
+  /** What points the AWS SDK of a server at this endpoint. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly calls: Map<string, number>;
-  /** Called when an Invoke has been read in full. */
-  onInvoke: (
-    event: { readonly Records: readonly { readonly body: string; readonly messageId: string }[] },
-    arrivedAt: number,
-  ) => void;
+  /** Functions that were deleted, by name: Lambda knows nothing of them, their mappings are still there. */
+  readonly gone: Set<string>;
+  /** While true, Lambda cannot list mappings. */
+  listsFail: boolean;
+  /** Called when an Invoke has been read in full; the function succeeds at once, or when what is returned resolves. */
+  onInvoke: (event: InvokeEvent, arrivedAt: number) => void | Promise<void>;
   close(): Promise<void>;
+}
+
+export interface AwsEndpointOptions {
+  /** Mappings on one page of the list; default 100. */
+  readonly pageSize?: number;
+  /** Members of every mapping in the place of the usual ones. */
+  readonly mapping?: Readonly<Record<string, unknown>>;
 }
 
 export const ACCOUNT = '000000000000';
 export const REGION = 'us-east-1';
 
-/** Serves one disabled mapping for each queue name. */
-export async function startAwsEndpoint(queues: readonly string[], pageSize = 100): Promise<AwsEndpoint> {
+const LIST = '/2015-03-31/event-source-mappings';
+const NOT_FOUND = { status: 404, type: 'ResourceNotFoundException', message: 'Function not found' };
+const UNAVAILABLE = { status: 500, type: 'ServiceException', message: 'Lambda is not there' };
+
+/** Serves one disabled mapping for each queue name, to a function of the same name. */
+export async function startAwsEndpoint(
+  queues: readonly string[],
+  { pageSize = 100, mapping = {} }: AwsEndpointOptions = {},
+): Promise<AwsEndpoint> {
   const mappings = queues.map((name, i) => ({
     UUID: `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`,
     EventSourceMappingArn: `arn:aws:lambda:${REGION}:${ACCOUNT}:event-source-mapping:00000000-0000-4000-8000-${String(i).padStart(12, '0')}`,
@@ -30,9 +54,9 @@ export async function startAwsEndpoint(queues: readonly string[], pageSize = 100
     BatchSize: 1,
     MaximumBatchingWindowInSeconds: 0,
     LastModified: 1_700_000_000,
+    ...mapping,
   }));
   const calls = new Map<string, number>();
-  const endpoint: AwsEndpoint = { url: '', calls, onInvoke: () => undefined, close: async () => undefined };
 
   const server = createServer((request, response) => {
     void read(request).then((body) => answer(request, response, body, performance.now()));
@@ -49,11 +73,27 @@ export async function startAwsEndpoint(queues: readonly string[], pageSize = 100
       response.writeHead(200, { 'content-type': 'application/json' });
       response.end(JSON.stringify(value));
     };
-    if (url.pathname.endsWith('/invocations')) {
-      endpoint.onInvoke(JSON.parse(body.toString()), arrivedAt);
-      response.writeHead(200, { 'content-type': 'application/json', 'x-amz-executed-version': '$LATEST' });
-      response.end('null');
-    } else if (url.pathname.startsWith('/2015-03-31/event-source-mappings')) {
+    const refuse = ({ status, type, message }: typeof NOT_FOUND): void => {
+      response.writeHead(status, { 'content-type': 'application/json', 'x-amzn-errortype': type });
+      response.end(JSON.stringify({ Message: message }));
+    };
+    const functionName = decodeURIComponent(/\/functions\/([^/]+)\//.exec(url.pathname)?.[1] ?? '')
+      .split(':')
+      .at(-1);
+    if (endpoint.gone.has(functionName ?? '')) {
+      refuse(NOT_FOUND);
+    } else if (url.pathname.endsWith('/invocations')) {
+      const succeed = (): void => {
+        response.writeHead(200, { 'content-type': 'application/json', 'x-amz-executed-version': '$LATEST' });
+        response.end('null');
+      };
+      // Only a function that takes its time is awaited, so that measured ones answer in the same turn.
+      const working = endpoint.onInvoke(JSON.parse(body.toString()), arrivedAt);
+      if (working === undefined) succeed();
+      else void working.then(succeed);
+    } else if (url.pathname.startsWith(LIST) && endpoint.listsFail) {
+      refuse(UNAVAILABLE);
+    } else if (url.pathname.startsWith(LIST)) {
       const from = Number(url.searchParams.get('Marker') ?? 0);
       const to = from + pageSize;
       json({ EventSourceMappings: mappings.slice(from, to), NextMarker: to < mappings.length ? String(to) : null });
@@ -77,14 +117,28 @@ export async function startAwsEndpoint(queues: readonly string[], pageSize = 100
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   // A TCP server's address is an AddressInfo; the wider type is for pipes.
   const { port } = server.address() as AddressInfo;
-  return Object.assign(endpoint, {
-    url: `http://127.0.0.1:${port}`,
+  const url = `http://127.0.0.1:${port}`;
+  const endpoint: AwsEndpoint = {
+    url,
+    environment: {
+      AWS_ENDPOINT_URL_LAMBDA: url,
+      AWS_ENDPOINT_URL_SQS: url,
+      AWS_ACCESS_KEY_ID: 'test',
+      AWS_SECRET_ACCESS_KEY: 'test',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_REGION: REGION,
+    },
+    calls,
+    gone: new Set(),
+    listsFail: false,
+    onInvoke: () => undefined,
     close: () =>
       new Promise<void>((resolve) => {
         server.closeAllConnections();
         server.close(() => resolve());
       }),
-  });
+  };
+  return endpoint;
 }
 
 async function read(request: IncomingMessage): Promise<Buffer> {

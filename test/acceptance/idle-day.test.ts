@@ -1,0 +1,44 @@
+import { afterEach, expect, it, vi } from 'vitest';
+import { sqsCall } from '../http/running-karin.ts';
+import { type AwsEndpoint, startAwsEndpoint } from '../support/aws-endpoint.ts';
+import { DAY_MS, type IdleServer, startIdleServer } from '../support/idle-server.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+const QUEUES = Array.from({ length: 20 }, (_, index) => `idle-${index}`);
+const HOUR_MS = DAY_MS / 24;
+
+let redis: RedisServer;
+let aws: AwsEndpoint;
+let server: IdleServer;
+
+afterEach(async () => {
+  await server.close();
+  await aws.close();
+  await redis.stop();
+  vi.unstubAllEnvs();
+});
+
+it('a server with 20 queues asks Redis at most 500 commands in an idle day, and AWS for the list of mappings every hour', async () => {
+  redis = await RedisServer.start();
+  aws = await startAwsEndpoint(QUEUES);
+  for (const [name, value] of Object.entries(aws.environment)) vi.stubEnv(name, value);
+  server = await startIdleServer(redis.url, aws);
+  expect(server.karin.directory.all()).toHaveLength(QUEUES.length);
+
+  // Once a day the details of mappings are read anew; until then the list is all.
+  await server.pass(23 * HOUR_MS);
+  expect((await server.asked()).awsOthers).toBe(0);
+  await server.pass(HOUR_MS);
+  const day = await server.asked();
+  expect(day.redisCommands).toBeLessThanOrEqual(500);
+  // Hourly, give or take the tenth by which instances are spread.
+  expect(day.awsLists).toBeGreaterThanOrEqual(21);
+  expect(day.awsLists).toBeLessThanOrEqual(27);
+
+  // It was idle, not dead.
+  const invoked = new Promise<readonly string[]>((resolve) => {
+    aws.onInvoke = ({ Records }) => resolve(Records.map(({ body }) => body));
+  });
+  await sqsCall(server.karin.url, 'SendMessage', { QueueUrl: 'idle-7', MessageBody: 'at last' });
+  expect(await invoked).toEqual(['at last']);
+});
