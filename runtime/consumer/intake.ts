@@ -41,6 +41,11 @@ export class Intake {
     this.#filtersJudged = false;
   }
 
+  /** The mapping is served again after it had been stopped. */
+  resumed(): void {
+    this.#guard.forget();
+  }
+
   /** Takes what a receive brought; answers what is to be delivered, in order. */
   take(messages: readonly ReceivedMessage[], served: ServedMapping, name: BatchName): readonly BatchRecord[] {
     const { queue, parts } = this.#options;

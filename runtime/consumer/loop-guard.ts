@@ -64,6 +64,11 @@ export class LoopGuard {
     return root !== undefined && this.#roots.get(root)?.reported === true;
   }
 
+  /** Forgets what was seen: the operator looked at it, and wants the messages delivered. */
+  forget(): void {
+    this.#roots.clear();
+  }
+
   #seen(root: string, minute: number): RootHistory {
     const history = this.#roots.get(root) ?? { minute, count: 0, streak: 0, reported: false };
     // Re-inserted, so that the map stays in the order of the last sight.

@@ -165,6 +165,7 @@ export class MappingWorker {
 
   /** Draws again, unless the other cause withholds it too. */
   resume(cause: WithholdingCause): void {
+    if (cause === 'mapping') this.#intake.resumed();
     this.#causes.delete(cause);
     this.#onReady();
   }

@@ -16,7 +16,7 @@ import { type Fate, SoakModel } from './soak-model.ts';
 const FULL = process.env['KARIN_TEST_SIZE'] === 'full';
 const MESSAGES = FULL ? 100_000 : 2_000;
 /** A server is killed each time Lambda was called so often: every few seconds. */
-const CALLS_PER_KILL = FULL ? 1_500 : 150;
+const CALLS_PER_KILL = FULL ? 500 : 150;
 const SEED = Number(process.env['KARIN_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 const ACCOUNT = '111122223333';
