@@ -127,7 +127,12 @@ forEachStore('The concurrency of a mapping', (open) => {
   it('a throttled mapping does not go on leasing', async () => {
     const world = await open();
     const queue = await world.queue('jobs');
-    world.lambda.behave(() => THROTTLED);
+    const allRunning = new Gate();
+    world.lambda.behave(async ({ index }) => {
+      if (index === 4) allRunning.open();
+      await allRunning.opened;
+      return THROTTLED;
+    });
     await queue.send(Array.from({ length: 50 }, () => message('x')));
     world.apply(mappingOf(queue, { batchSize: 1 }));
     await world.events.until(() => world.events.of('retrying').length === 5);

@@ -96,6 +96,8 @@ forEachStore('Batch', (open) => {
     await world.pass(10_000);
     await queue.send([message('late')]);
     await world.events.next('failed');
+    // The leases were shortened before the Invoke, but not waited for.
+    await queue.depth();
 
     await world.pass(59_000);
     await world.quiet();

@@ -110,7 +110,9 @@ forEachStore('Mapping', (open) => {
     await queue.send([message('collected')]);
     await world.events.next('leased');
 
-    const diff = world.apply({ ...mapping, lastModified: mapping.lastModified + 1 });
+    // As it comes back from the store after a restart: its members in another order.
+    const { uuid, ...members } = mapping;
+    const diff = world.apply({ ...members, lastModified: mapping.lastModified + 1, uuid });
 
     expect(diff).toEqual({ added: [], changed: [], removed: [], broken: [], leftAlone: [], unchanged: 1 });
     expect(world.supervisor.snapshot().queues[0]?.mappings[0]?.collecting).toBe(1);
