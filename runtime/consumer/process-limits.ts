@@ -155,7 +155,11 @@ export class ProcessLimits {
     this.#calling = true;
     try {
       // At most one call for each who waits now: one that waits again at once is served by the next room given back.
-      for (let left = this.#waiters.length; left > 0; left -= 1) this.#nextServed()?.run();
+      for (let left = this.#waiters.length; left > 0; left -= 1) {
+        const waiter = this.#nextServed();
+        if (waiter === undefined) return;
+        waiter.run();
+      }
     } finally {
       this.#calling = false;
     }
