@@ -16,6 +16,7 @@ import type { BrokenMapping, Mapping } from '../lambda/mapping.ts';
 import { type QueueKey, queueKey } from '../queue/arn.ts';
 import type { DirectoryEvent, QueueDirectory } from '../queue/directory.ts';
 import type { Queue } from '../queue/queue.ts';
+import { stableJson } from '../stable-json.ts';
 import type { Signal, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { EventSink } from './events.ts';
@@ -296,8 +297,8 @@ class ActorSupervisor implements Supervisor {
   }
 }
 
-/** Everything of a mapping that matters to serving it. */
+/** Everything of a mapping that matters to serving it. Its members come in one order from the source and in another from the store. */
 function fingerprintOf(mapping: Mapping): string {
   const { mappingArn: _arn, lastModified: _at, ...relevant } = mapping;
-  return JSON.stringify(relevant);
+  return stableJson(relevant);
 }

@@ -56,12 +56,3 @@ export function reportOf(source: string, discovery: Discovery, diff: ApplyDiff, 
 function reported(mapping: Pick<Mapping, 'uuid' | 'queueArn' | 'functionArn'>): ReportedMapping {
   return { mapping: mapping.uuid, queueArn: formatQueueArn(mapping.queueArn), functionArn: mapping.functionArn };
 }
-
-/** JSON with members in order of their names, at every depth. */
-export function stableJson(value: unknown): string {
-  return JSON.stringify(value, (_key, member: unknown) =>
-    typeof member === 'object' && member !== null && !Array.isArray(member)
-      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : member,
-  );
-}

@@ -15,11 +15,12 @@ import type { Mapping } from '../lambda/mapping.ts';
 import type { Log } from '../log.ts';
 import type { QueueArn } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
+import { stableJson } from '../stable-json.ts';
 import type { Documents, Signal } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import { keepForeign } from './foreign-queues.ts';
 import { applyHolds } from './holds.ts';
-import { reportOf, type SyncReport, stableJson } from './report.ts';
+import { reportOf, type SyncReport } from './report.ts';
 
 const DOCUMENT = 'discovery';
 /** Details of mappings that did not change are read once a day all the same: the timeout of a function changes without its mapping. */

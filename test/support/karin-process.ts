@@ -12,10 +12,14 @@ export interface RunningServer {
   readonly pid: number;
   /** Everything it printed so far. */
   readonly said: readonly string[];
-  /** SIGTERM, and waits for the end. */
-  stop(): Promise<void>;
+  /** Resolves with the first line, past or to come, that matches. */
+  saying(pattern: RegExp): Promise<string>;
+  /** Sends any other signal. */
+  signal(signal: NodeJS.Signals): void;
+  /** SIGTERM, and waits for the end; gives the exit status, `null` if a signal ended it. */
+  stop(): Promise<number | null>;
   /** SIGKILL, and waits for the end. */
-  kill(): Promise<void>;
+  kill(): Promise<number | null>;
 }
 
 /** Starts the server on a free port with this environment and nothing else; resolves when it says that it is ready. */
@@ -28,17 +32,19 @@ export async function startServerProcess(env: Readonly<Record<string, string>>):
     child.kill('SIGKILL');
   };
   process.once('exit', killWithUs);
-  const ended = new Promise<void>((resolve) =>
-    child.once('close', () => {
+  const ended = new Promise<number | null>((resolve) =>
+    child.once('close', (status) => {
       process.removeListener('exit', killWithUs);
-      resolve();
+      resolve(status);
     }),
   );
   const said: string[] = [];
+  const listeners = new Set<(line: string) => void>();
   const url = await new Promise<string>((resolve, reject) => {
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {
         said.push(line);
+        for (const listener of [...listeners]) listener(line);
         const ready = /karin ready (http:\/\/[^"\s]+)/.exec(line)?.[1];
         if (ready !== undefined) resolve(ready);
       });
@@ -47,9 +53,29 @@ export async function startServerProcess(env: Readonly<Record<string, string>>):
       reject(new Error(`karin start ended with status ${status}:\n${said.slice(-40).join('\n')}`)),
     );
   });
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
+  const end = (signal: NodeJS.Signals): Promise<number | null> => {
     child.kill(signal);
-    await ended;
+    return ended;
   };
-  return { url, pid: child.pid ?? 0, said, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+  const saying = (pattern: RegExp): Promise<string> => {
+    const past = said.find((line) => pattern.test(line));
+    if (past !== undefined) return Promise.resolve(past);
+    return new Promise((resolve) => {
+      const listener = (line: string): void => {
+        if (!pattern.test(line)) return;
+        listeners.delete(listener);
+        resolve(line);
+      };
+      listeners.add(listener);
+    });
+  };
+  return {
+    url,
+    pid: child.pid ?? 0,
+    said,
+    saying,
+    signal: (signal) => void child.kill(signal),
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+  };
 }

@@ -53,8 +53,13 @@ export function createAwsDiscovery(options: AwsDiscoveryOptions): DiscoverySourc
         const disabled = listed.mappings.filter(({ configuration }) => configuration.State === 'Disabled');
         const read = await Promise.all(disabled.map((mapping) => details.read(mapping)));
         const servable = read.flatMap((found) => ('mapping' in found ? [found] : []));
+        // What is sent to the queue of a broken mapping is kept until it is mended, as SQS would.
         const queues = await readQueues(
-          servable.map(({ mapping, fresh }) => ({ arn: mapping.queueArn, fresh })),
+          read.map((found) =>
+            'mapping' in found
+              ? { arn: found.mapping.queueArn, fresh: found.fresh }
+              : { arn: found.queueArn, fresh: false },
+          ),
           previous,
           full,
           { region, requestHandler: CALL_LIMITS, ...options.sqs },

@@ -34,7 +34,7 @@ export interface Discovery {
   readonly broken: readonly BrokenMapping[];
   /** Mappings of SQS queues that are not disabled. */
   readonly foreign: readonly ForeignMapping[];
-  /** Sources of `mappings` and their redrive targets, transitively. */
+  /** Sources of `mappings` and `broken`, so that a broken mapping costs no message, and their redrive targets, transitively. */
   readonly queues: readonly DiscoveredQueue[];
   /** Facts for the operator: messages that still sit in the real queue, by queue ARN. */
   readonly waitingInSqs: Readonly<Record<string, number>>;

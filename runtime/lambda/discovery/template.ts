@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { formatQueueArn, parseQueueArn, type QueueKey, queueKey } from '../../queue/arn.ts';
+import { formatQueueArn, parseQueueArn, type QueueArn, type QueueKey, queueKey } from '../../queue/arn.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
 import { DEFAULT_ATTRIBUTES } from '../../queue/queue-definition.ts';
+import { stableJson } from '../../stable-json.ts';
 import type { Time } from '../../time.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
 import { compareTexts } from './sorting.ts';
@@ -82,7 +83,8 @@ export function discoveryOf(
     else broken.push({ uuid, queueArn, functionArn, reason });
   }
   const problems: DiscoveryProblem[] = application.problems.map((text) => ({ about: 'template', text }));
-  const queues = reachableQueues(application, served, options.everyQueue ?? false, problems);
+  const sources = [...served, ...broken].map(({ queueArn }) => queueArn);
+  const queues = reachableQueues(application, sources, options.everyQueue ?? false, problems);
   return {
     mappings: served.sort((one, other) => compareTexts(one.uuid, other.uuid)),
     broken: broken.sort((one, other) => compareTexts(one.uuid, other.uuid)),
@@ -100,20 +102,20 @@ export function discoveryOf(
 }
 
 function dated(mapping: Mapping, before: Mapping | undefined, now: number): Mapping {
-  const unchanged = before !== undefined && JSON.stringify({ ...before, lastModified: 0 }) === JSON.stringify(mapping);
+  const unchanged = before !== undefined && stableJson({ ...before, lastModified: 0 }) === stableJson(mapping);
   return { ...mapping, lastModified: unchanged ? before.lastModified : now };
 }
 
-/** Sources of `served` and their redrive targets, transitively; with `all`, everything that the template defines besides. */
+/** These queues and their redrive targets, transitively; with `all`, everything that the template defines besides. */
 function reachableQueues(
   application: TemplateApplication,
-  served: readonly Mapping[],
+  sources: readonly QueueArn[],
   all: boolean,
   problems: DiscoveryProblem[],
 ): readonly DiscoveredQueue[] {
   const defined = new Map(application.queues.map((queue) => [queueKey(queue.arn), queue]));
   const reached = new Map<QueueKey, DiscoveredQueue>();
-  const next = served.map(({ queueArn }) => queueArn);
+  const next = [...sources];
   if (all) next.push(...application.queues.map(({ arn }) => arn));
   for (let arn = next.pop(); arn !== undefined; arn = next.pop()) {
     const key = queueKey(arn);

@@ -58,8 +58,10 @@ describe('discovery from AWS', () => {
     );
   });
 
-  it('M4 reports a mapping whose function is gone, and serves the others', async () => {
-    aws.script.pages = [[wireMapping('a', { FunctionArn: `${FUNCTION}-gone` }), wireMapping('b')]];
+  it('M4 reports a mapping whose function is gone, keeps its queue, and serves the others', async () => {
+    const orphan = { FunctionArn: `${FUNCTION}-gone`, EventSourceArn: `${QUEUE}-orphaned` };
+    aws.script.pages = [[wireMapping('a', orphan), wireMapping('b')]];
+    aws.script.queues['123456789012/jobs-orphaned'] = { attributes: { VisibilityTimeout: '77' } };
     const found = await aws.source().discover(undefined, false);
     expect(found.mappings.map(({ uuid }) => uuid)).toEqual(['b']);
     expect(found.broken).toEqual([
@@ -68,6 +70,10 @@ describe('discovery from AWS', () => {
         functionArn: `${FUNCTION}-gone`,
         reason: expect.stringContaining(`the function ${FUNCTION}-gone does not exist`),
       }),
+    ]);
+    expect(found.queues.map(({ arn, attributes }) => [arn.name, attributes.visibilityTimeoutSeconds])).toEqual([
+      ['jobs', 30],
+      ['jobs-orphaned', 77],
     ]);
   });
 
