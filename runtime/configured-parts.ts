@@ -6,7 +6,6 @@
 import type { Config } from './config.ts';
 import { createAwsDiscovery } from './lambda/discovery/aws.ts';
 import type { DiscoverySource } from './lambda/discovery/source.ts';
-import { createTemplateDiscovery } from './lambda/discovery/template.ts';
 import type { Log } from './log.ts';
 import { createAwsFunctionUrls } from './ops/aws-function-urls.ts';
 import type { FunctionUrls } from './ops/functions.ts';
@@ -49,10 +48,12 @@ export async function openConfiguredStore(config: Config, parts: StoreParts, rel
 }
 
 /** `undefined`: the server is to have none. */
-export function configuredSource(config: Config, time: Time): DiscoverySource | undefined {
+export async function configuredSource(config: Config, time: Time): Promise<DiscoverySource | undefined> {
   const { discovery, region } = config;
   if (discovery.kind === 'aws') return createAwsDiscovery({ region, time });
   if (discovery.kind === 'none') return undefined;
+  // Reading templates takes a parser of YAML, which most servers never need.
+  const { createTemplateDiscovery } = await import('./lambda/discovery/template.ts');
   return createTemplateDiscovery({ path: discovery.path, account: config.accountId ?? NO_ACCOUNT, region, time });
 }
 

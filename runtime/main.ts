@@ -154,7 +154,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
   const graceMs = config.stopGraceSeconds * 1000;
   releasers.add('the consumer', () => supervisor.stop(graceMs));
 
-  const source = overrides.source ?? configuredSource(config, time);
+  const source = overrides.source ?? (await configuredSource(config, time));
   const serve = (mappings: readonly Mapping[]): ApplyDiff => supervisor.apply(mappings);
   const synchroniser =
     source === undefined

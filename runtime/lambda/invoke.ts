@@ -16,7 +16,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { InvokeCommand, LambdaClient, type LambdaClientConfig } from '@aws-sdk/client-lambda';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { Time } from '../time.ts';
 import { CappedHandler } from './invoke/capped-handler.ts';
 import { classifyError, type Progress } from './invoke/classify-error.ts';
@@ -161,12 +161,13 @@ function functionError(payload: Uint8Array): InvokeOutcome {
 }
 
 /** What runtimes answer when a handler fails; members of other types, or none at all, are possible. */
-const FunctionErrorPayload = z
-  .object({
-    errorType: z.string().catch('Error'),
-    errorMessage: z.string().catch('the function failed without a message'),
-  })
-  .catch({ errorType: 'Error', errorMessage: 'the function failed without a message' });
+const FunctionErrorPayload = z.catch(
+  z.object({
+    errorType: z.catch(z.string(), 'Error'),
+    errorMessage: z.catch(z.string(), 'the function failed without a message'),
+  }),
+  { errorType: 'Error', errorMessage: 'the function failed without a message' },
+);
 
 function parsed(payload: Uint8Array): unknown {
   try {

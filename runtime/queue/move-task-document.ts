@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { formatQueueArn, parseQueueArn, type QueueKey, queueKey } from './arn.ts';
 import { type MoveTask, MoveTaskError } from './move-task.ts';
 import type { Queue } from './queue.ts';
@@ -23,15 +23,15 @@ const REMEMBERED_TASKS = 10;
 const storedTask = z.object({
   id: z.string(),
   sourceArn: z.string(),
-  destinationArn: z.string().exactOptional(),
-  maxPerSecond: z.number().exactOptional(),
+  destinationArn: z.exactOptional(z.string()),
+  maxPerSecond: z.exactOptional(z.number()),
   status: z.enum(['RUNNING', 'COMPLETED', 'CANCELLING', 'CANCELLED', 'FAILED']),
   moved: z.number(),
   toMove: z.number(),
-  failure: z.enum(['AWS.SimpleQueueService.NonExistentQueue', 'CouldNotDetermineMessageSource']).exactOptional(),
+  failure: z.exactOptional(z.enum(['AWS.SimpleQueueService.NonExistentQueue', 'CouldNotDetermineMessageSource'])),
   startedAt: z.number(),
   /** Which process runs it; absent: none does, whoever sees it may. */
-  runner: z.string().exactOptional(),
+  runner: z.exactOptional(z.string()),
 });
 
 export type StoredMoveTask = z.infer<typeof storedTask>;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { formatQueueArn, isFifoName, parseQueueArn, type QueueKey } from './arn.ts';
 import type { QueueAttributes, QueueDefinition } from './queue-definition.ts';
 
@@ -34,13 +34,13 @@ const attributes = z.object({
   contentBasedDeduplication: z.boolean(),
   deduplicationScope: z.enum(['queue', 'messageGroup']),
   fifoThroughputLimit: z.enum(['perQueue', 'perMessageGroupId']),
-  redrivePolicy: z.object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.number() }).exactOptional(),
-  redriveAllowPolicy: redriveAllowPolicy.exactOptional(),
-  policy: z.string().exactOptional(),
-  kmsMasterKeyId: z.string().exactOptional(),
-  kmsDataKeyReusePeriodSeconds: z.number().exactOptional(),
+  redrivePolicy: z.exactOptional(z.object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.number() })),
+  redriveAllowPolicy: z.exactOptional(redriveAllowPolicy),
+  policy: z.exactOptional(z.string()),
+  kmsMasterKeyId: z.exactOptional(z.string()),
+  kmsDataKeyReusePeriodSeconds: z.exactOptional(z.number()),
   sqsManagedSseEnabled: z.boolean(),
-}) satisfies z.ZodType<QueueAttributes>;
+}) satisfies z.ZodMiniType<QueueAttributes>;
 
 const document = z.object({
   arn: z.string(),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { InvokeOutcome } from '../invoker.ts';
 import { ResponseTooLargeError } from './capped-handler.ts';
 
@@ -15,15 +15,12 @@ export interface Progress {
 
 /** What is read of the SDK's errors, which carry more than their types say. */
 const SdkError = z.object({
-  name: z.string().catch(''),
-  message: z.string().catch(''),
-  code: z.string().optional().catch(undefined),
-  syscall: z.string().optional().catch(undefined),
-  $metadata: z.object({ httpStatusCode: z.number().optional() }).optional().catch(undefined),
-  $response: z
-    .object({ headers: z.record(z.string(), z.string()) })
-    .optional()
-    .catch(undefined),
+  name: z.catch(z.string(), ''),
+  message: z.catch(z.string(), ''),
+  code: z.catch(z.optional(z.string()), undefined),
+  syscall: z.catch(z.optional(z.string()), undefined),
+  $metadata: z.catch(z.optional(z.object({ httpStatusCode: z.optional(z.number()) })), undefined),
+  $response: z.catch(z.optional(z.object({ headers: z.record(z.string(), z.string()) })), undefined),
 });
 type SdkError = z.infer<typeof SdkError>;
 
