@@ -12,8 +12,8 @@ export interface RunningServer {
   readonly pid: number;
   /** Everything it printed so far. */
   readonly said: readonly string[];
-  /** Resolves with the first line, past or to come, that matches. */
-  saying(pattern: RegExp): Promise<string>;
+  /** Resolves with the first line, past or to come, that matches; `from`: how many past lines not to look at, default 0. */
+  saying(pattern: RegExp, from?: number): Promise<string>;
   /** Sends any other signal. */
   signal(signal: NodeJS.Signals): void;
   /** SIGTERM, and waits for the end; gives the exit status, `null` if a signal ended it. */
@@ -57,8 +57,8 @@ export async function startServerProcess(env: Readonly<Record<string, string>>):
     child.kill(signal);
     return ended;
   };
-  const saying = (pattern: RegExp): Promise<string> => {
-    const past = said.find((line) => pattern.test(line));
+  const saying = (pattern: RegExp, from = 0): Promise<string> => {
+    const past = said.slice(from).find((line) => pattern.test(line));
     if (past !== undefined) return Promise.resolve(past);
     return new Promise((resolve) => {
       const listener = (line: string): void => {
