@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 // In an app of your own: import { KarinQueue } from 'karin-queue';
 import { KarinQueue } from '../../constructs/index';
@@ -21,6 +22,8 @@ export class OrdersStack extends Stack {
       fifo: true,
       queueName: 'orders.fifo',
       contentBasedDeduplication: true,
+      // Two orders may have the same step: only within one order is it a repetition.
+      deduplicationScope: sqs.DeduplicationScope.MESSAGE_GROUP,
       consumer,
       consumerOptions: { batchSize: 10, reportBatchItemFailures: true },
       deadLetterQueue: { queue: failed, maxReceiveCount: 3 },

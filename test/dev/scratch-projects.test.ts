@@ -137,14 +137,4 @@ resources:
     await dev.line(/^\[shop-test-worker\] now second d$/);
     expect(await dev.stop()).toBe(0);
   });
-
-  it("runs this repository's own example", async () => {
-    dev = await startDevProcess('examples/hello', ['--no-watch']);
-    const call = dev.lines.find((line) => line.includes('curl ')) ?? '';
-    const answer = await fetch(call.replace(/.*curl /, ''));
-    expect(answer.status).toBe(202);
-    await dev.line(/world \(after/);
-    const delivered = dev.lines.filter((line) => line.includes('(after')).map((line) => line.replace(/ \(after.*/, ''));
-    expect(delivered).toEqual(['[Consumer] hello', '[Consumer] world']);
-  });
 });
