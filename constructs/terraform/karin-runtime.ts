@@ -191,11 +191,12 @@ export class KarinRuntime extends Construct {
       ports: [{ internal: INNER_PORT, external: port, ip: listenAddress }],
       networksAdvanced: [{ name: this.network.name }],
       healthcheck: {
+        // Bash alone, because a second Node would need half as much memory as the server.
         test: [
           'CMD',
-          'node',
-          '-e',
-          `fetch('http://127.0.0.1:${INNER_PORT}/healthz').then(r=>process.exit(r.ok?0:1),()=>process.exit(1))`,
+          'bash',
+          '-c',
+          `exec 3<>/dev/tcp/127.0.0.1/${INNER_PORT} && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q '200 OK' <&3`,
         ],
         interval: '30s',
         timeout: '5s',
