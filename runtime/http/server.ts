@@ -119,7 +119,8 @@ function createListener(
       const location = locations.get(bindings.incoming);
       return app.fetch(request, { ...bindings, location });
     },
-    { overrideGlobalObjects: false },
+    // A request of HTTP/1.0 need not say to which host it goes.
+    { overrideGlobalObjects: false, hostname: 'localhost' },
   );
 
   return (request, response) => {

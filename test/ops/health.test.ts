@@ -1,3 +1,4 @@
+import { createConnection } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { createHealth } from '../../runtime/ops/health.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
@@ -93,5 +94,17 @@ describe('a server without a source', () => {
     const karin = await runKarin();
     expect((await fetch(`${karin.url}/sync`, { method: 'POST' })).status).toBe(409);
     await expect(karin.sync()).rejects.toThrow('KARIN_DISCOVERY=none');
+  });
+});
+
+describe('a health check', () => {
+  it('may be as plain as HTTP/1.0 without a host', async () => {
+    const karin = await runKarin({ KARIN_ADMIN_PASSWORD: 'correct horse battery' });
+    const socket = createConnection(Number(new URL(karin.url).port), '127.0.0.1');
+    socket.end('GET /healthz HTTP/1.0\r\n\r\n');
+    let answer = '';
+    for await (const chunk of socket.setEncoding('utf8')) answer += chunk;
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(answer).toMatch(/\{"status":"ok"\}$/);
   });
 });
