@@ -3,12 +3,10 @@
  *
  * @module
  */
-import { formatQueueArn } from '../queue/arn.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type BatchRecord, sortReceived } from './batch.ts';
 import { LoopGuard } from './loop-guard.ts';
-import { deadLetterQueue, moveToDeadLetterQueue } from './loop-stop.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
 import { type BatchName, deleteMessages, releaseMessages, warnOfStore } from './settlement.ts';
 
@@ -117,7 +115,7 @@ export class Intake {
     });
   }
 
-  /** Reports probable loops; where asked for, takes their messages out. */
+  /** Reports probable loops; where asked for, takes their messages out: to the dead-letter queue, where they can be looked at and sent back. Nothing is dropped. */
   #withoutLoops(
     messages: readonly ReceivedMessage[],
     served: ServedMapping,
@@ -139,16 +137,14 @@ export class Intake {
     const looping = new Set(messages.filter((message) => this.#guard.isSuspicious(message)));
     if (looping.size === 0) return messages;
 
-    const target = deadLetterQueue(queue, parts.directory);
-    if (target === undefined) {
+    if (!queue.hasDeadLetterQueue()) {
       const why = 'a probable loop, and its queue has no dead-letter queue to which the messages could go';
       stopMapping(why);
       this.#track(releaseMessages(queue, messages, name, why, parts));
       return [];
     }
-    const sourceArn = formatQueueArn(queue.arn);
     this.#track(
-      moveToDeadLetterQueue(queue, target, [...looping], sourceArn, parts.events).catch((error: unknown) => {
+      queue.moveToDeadLetterQueue([...looping]).catch((error: unknown) => {
         warnOfStore(name, 'messages of a probable loop could not be moved, and wait out their lease', error, parts);
       }),
     );

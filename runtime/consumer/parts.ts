@@ -5,7 +5,6 @@
  */
 import type { Filter } from '../lambda/filter.ts';
 import type { Mapping } from '../lambda/mapping.ts';
-import type { QueueDirectory } from '../queue/directory.ts';
 import type { Slots } from '../store/store.ts';
 import type { DeliveryParts } from './delivery.ts';
 import { DEFAULT_LOOP_LIMITS, type LoopLimits } from './loop-guard.ts';
@@ -43,7 +42,6 @@ export const LARGEST_MAPPING_CONCURRENCY = 1_250;
 export interface ConsumerParts extends DeliveryParts {
   readonly limits: ProcessLimits;
   readonly slots: Slots;
-  readonly directory: QueueDirectory;
   readonly settings: ConsumerSettings;
   /** A number that no other batch of this process has. */
   nextBatch(): number;

@@ -114,7 +114,6 @@ class ActorSupervisor implements Supervisor {
     setMaxListeners(0, this.#stopping.signal, this.#aborting.signal);
     let batches = 0;
     this.#parts = {
-      directory: options.directory,
       slots: options.store.slots,
       invoker: options.invoker,
       time: options.time,

@@ -10,19 +10,96 @@
  * What the message keeps: id, body, attributes, receive count and first receive time; the sent time on standard queues, while FIFO queues count retention anew from the move and
  * use the message's id as its deduplication id, so that two messages that shared one are both kept.
  *
+ * The consumer moves messages in the same way where it is asked to stop a loop (`Queue.moveToDeadLetterQueue`).
+ *
  * A dead-letter queue may have a redrive policy of its own; its `maxReceiveCount` counts from the arrival there. A queue that is its own dead-letter queue keeps its messages and goes
  * on handing them out.
  *
  * @module
  */
-import type { LeasedEntry, NewEntry } from '../store/store.ts';
-import type { RedrivePolicy } from './queue-definition.ts';
+import type { Lease, LeasedEntry, NewEntry } from '../store/store.ts';
+import { formatQueueArn, type QueueKey } from './arn.ts';
+import type { Message } from './message.ts';
+import type { QueueDefinition, RedrivePolicy } from './queue-definition.ts';
+import type { Notify } from './queue-events.ts';
 import { encodeRecord, type RecordContent } from './record.ts';
+import type { StoreClock } from './store-clock.ts';
+import type { WatchedStore } from './watched-store.ts';
 
 /** A message under a lease, with its record read. */
 export interface OpenedEntry {
   readonly entry: LeasedEntry;
   readonly content: RecordContent;
+}
+
+/** A message to be moved, with its history; the receive under whose lease it is counts as one. */
+export type DeadLetter = Message & Pick<LeasedEntry, 'sentAt' | 'receiveCount' | 'firstReceivedAt'>;
+
+/** A queue that dead letters can be moved to. */
+export interface DeadLetterTarget {
+  readonly key: QueueKey;
+  readonly store: WatchedStore;
+}
+
+export interface DeadLettersOptions {
+  readonly queue: { readonly key: QueueKey; readonly definition: QueueDefinition };
+  readonly store: WatchedStore;
+  readonly clock: StoreClock;
+  readonly notify: Notify;
+  /** The queue with this ARN, if it exists here and is of the same type. */
+  readonly findDeadLetterQueue: (arn: string) => DeadLetterTarget | undefined;
+}
+
+/** Where the dead letters of one queue go, and their way there. */
+export class DeadLetters {
+  readonly #options: DeadLettersOptions;
+  /** The dead-letter queue whose absence was reported, so that it is reported once. */
+  #reportedMissing: string | undefined;
+
+  constructor(options: DeadLettersOptions) {
+    this.#options = options;
+  }
+
+  /** `undefined`: messages stay here and are handed out, because there is no policy, or it names this queue itself or one that is not there. */
+  target(): DeadLetterTarget | undefined {
+    const { queue, findDeadLetterQueue, notify } = this.#options;
+    const { arn, attributes } = queue.definition;
+    const targetArn = attributes.redrivePolicy?.deadLetterTargetArn;
+    if (targetArn === undefined || targetArn === formatQueueArn(arn)) return undefined;
+    const target = findDeadLetterQueue(targetArn);
+    if (target !== undefined) {
+      this.#reportedMissing = undefined;
+    } else if (this.#reportedMissing !== targetArn) {
+      this.#reportedMissing = targetArn;
+      notify({
+        kind: 'queue-warning',
+        queue: queue.key,
+        what: 'dead-letter-queue-missing',
+        detail: `the redrive policy names ${targetArn}, which does not exist here or is of the other type (standard, FIFO); messages beyond maxReceiveCount stay and are received on`,
+      });
+    }
+    return target;
+  }
+
+  /** Moves messages that are under the leases beside them. Errors: those of the store; what was not moved waits out its lease. */
+  async move(
+    dead: readonly { readonly message: DeadLetter; readonly lease: Lease }[],
+    target: DeadLetterTarget,
+  ): Promise<void> {
+    const { queue, store, clock, notify } = this.#options;
+    const { arn, fifo } = queue.definition;
+    const entries = dead.map(({ message }) =>
+      deadLetterEntry(message, formatQueueArn(arn), fifo, clock.now() ?? message.sentAt),
+    );
+    await target.store.send(entries);
+    await store.delete(dead.map(({ lease }) => lease));
+    notify({
+      kind: 'dead-lettered',
+      queue: queue.key,
+      target: target.key,
+      messageIds: dead.map(({ message }) => message.id),
+    });
+  }
 }
 
 /** Whether this receive is one too many. */
@@ -31,25 +108,16 @@ export function exceedsReceives({ entry, content }: OpenedEntry, policy: Redrive
 }
 
 /** What is stored in the dead-letter queue. `sourceArn`: where the message comes from; `now`: the store's time, epoch ms. */
-export function deadLetterEntry(
-  { entry, content }: OpenedEntry,
-  sourceArn: string,
-  fifo: boolean,
-  now: number,
-): NewEntry {
-  const receiveCount = entry.receiveCount - 1;
-  const { groupId } = content.message;
-  const message = {
-    ...content.message,
-    deadLetterSourceArn: sourceArn,
-    ...(fifo ? { deduplicationId: entry.id } : {}),
-  };
+function deadLetterEntry(dead: DeadLetter, sourceArn: string, fifo: boolean, now: number): NewEntry {
+  const { id, groupId, firstReceivedAt } = dead;
+  const receiveCount = dead.receiveCount - 1;
+  const message = { ...dead, deadLetterSourceArn: sourceArn, ...(fifo ? { deduplicationId: id } : {}) };
   return {
-    id: entry.id,
+    id,
     record: encodeRecord(message, receiveCount),
     delayMs: 0,
     ...(groupId === undefined ? {} : { group: groupId }),
-    ...(fifo ? { deduplicationKey: entry.id } : {}),
-    history: { sentAt: fifo ? now : entry.sentAt, receiveCount, firstReceivedAt: entry.firstReceivedAt },
+    ...(fifo ? { deduplicationKey: id } : {}),
+    history: { sentAt: fifo ? now : dead.sentAt, receiveCount, firstReceivedAt },
   };
 }

@@ -5,11 +5,11 @@
  */
 import type { Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
+import type { DeadLetterTarget } from './dead-letter.ts';
 import type { OutgoingMessage, SentMessage } from './message.ts';
 import type { Queue } from './queue.ts';
 import type { Notify } from './queue-events.ts';
 import type { ReceiptHandles } from './receipt-handle.ts';
-import type { DeadLetterTarget } from './receiving.ts';
 import type { StoreClock } from './store-clock.ts';
 
 /**

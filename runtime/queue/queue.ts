@@ -68,6 +68,13 @@ export interface Queue {
   ): Promise<readonly VisibilityOutcome[]>;
   /** Undoes receives: due at once, not counted. For messages that were leased and never shown to anyone. */
   release(receiptHandles: readonly string[]): Promise<void>;
+  /** Whether there is a dead-letter queue that messages of this one can be moved to. */
+  hasDeadLetterQueue(): boolean;
+  /**
+   * Moves leased messages to the dead-letter queue, with the history that a move after too many receives keeps; the receive they are under is not counted. Where there is none they stay,
+   * under their leases. Errors: `StoreFullError`, `StoreUnavailableError`; what was not moved waits out its lease.
+   */
+  moveToDeadLetterQueue(messages: readonly ReceivedMessage[]): Promise<void>;
   /** Removes every message that is held here, whatever its state; in mode `forward` the real queue keeps what it has. Errors: `StoreUnavailableError`. */
   purge(): Promise<void>;
   /** Of what is held here, messages past their retention left out. Errors: `StoreUnavailableError`. */

@@ -8,8 +8,8 @@
  */
 import type { LeasedEntry } from '../store/store.ts';
 import type { Time } from '../time.ts';
-import { formatQueueArn, type QueueKey } from './arn.ts';
-import { deadLetterEntry, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
+import type { QueueKey } from './arn.ts';
+import { type DeadLetters, type DeadLetterTarget, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
 import { InFlightLimit } from './in-flight-limit.ts';
 import type { ReceivedMessage } from './message.ts';
 import type { ReceiveRequest } from './queue.ts';
@@ -26,12 +26,6 @@ const DEFAULT_MAX_BYTES = 16 * 1_048_576;
 /** Old messages removed together with one that a receive met. */
 const TRIM_LIMIT = 500;
 
-/** A queue that dead letters can be moved to. */
-export interface DeadLetterTarget {
-  readonly key: QueueKey;
-  readonly store: WatchedStore;
-}
-
 interface ReceivingOptions {
   readonly queue: { readonly key: QueueKey; readonly definition: QueueDefinition };
   readonly store: WatchedStore;
@@ -39,8 +33,7 @@ interface ReceivingOptions {
   readonly clock: StoreClock;
   readonly handles: ReceiptHandles;
   readonly notify: Notify;
-  /** The queue with this ARN, if it exists here. */
-  readonly findDeadLetterQueue: (arn: string) => DeadLetterTarget | undefined;
+  readonly deadLetters: DeadLetters;
 }
 
 export interface ReceiveOutcome {
@@ -52,8 +45,6 @@ export interface ReceiveOutcome {
 export class Receiving {
   readonly #options: ReceivingOptions;
   readonly #limit: InFlightLimit;
-  /** The dead-letter queue whose absence was reported, so that it is reported once. */
-  #reportedMissing: string | undefined;
 
   constructor(options: ReceivingOptions) {
     this.#options = options;
@@ -82,7 +73,7 @@ export class Receiving {
 
   /** What may be handed out. The rest has been dealt with. */
   async #setAside(leased: readonly LeasedEntry[]): Promise<readonly OpenedEntry[]> {
-    const { clock, queue } = this.#options;
+    const { clock, deadLetters, queue } = this.#options;
     const { attributes } = queue.definition;
     const old: LeasedEntry[] = [];
     const fresh: LeasedEntry[] = [];
@@ -90,7 +81,7 @@ export class Receiving {
     const readable = await this.#open(fresh);
     const policy = attributes.redrivePolicy;
     const dead = policy === undefined ? [] : readable.filter((opened) => exceedsReceives(opened, policy));
-    const target = dead.length === 0 ? undefined : this.#deadLetterTarget();
+    const target = dead.length === 0 ? undefined : deadLetters.target();
     await Promise.all([this.#removeOld(old), target === undefined ? undefined : this.#moveDead(dead, target)]);
     if (target === undefined) return readable;
     const moved = new Set(dead);
@@ -133,41 +124,9 @@ export class Receiving {
     });
   }
 
-  /** `undefined`: messages stay here and are handed out, because the policy names this queue itself or one that is not there. */
-  #deadLetterTarget(): DeadLetterTarget | undefined {
-    const { queue, findDeadLetterQueue } = this.#options;
-    const { arn, attributes } = queue.definition;
-    const targetArn = attributes.redrivePolicy?.deadLetterTargetArn;
-    if (targetArn === undefined || targetArn === formatQueueArn(arn)) return undefined;
-    const target = findDeadLetterQueue(targetArn);
-    if (target !== undefined) {
-      this.#reportedMissing = undefined;
-    } else if (this.#reportedMissing !== targetArn) {
-      this.#reportedMissing = targetArn;
-      this.#warn(
-        'dead-letter-queue-missing',
-        `the redrive policy names ${targetArn}, which does not exist here or is of the other type (standard, FIFO); messages beyond maxReceiveCount stay and are received on`,
-      );
-    }
-    return target;
-  }
-
   async #moveDead(dead: readonly OpenedEntry[], target: DeadLetterTarget): Promise<void> {
-    const { queue, store, clock, notify } = this.#options;
-    const { arn, fifo } = queue.definition;
-    await this.#try('dead-letter-move-failed', async () => {
-      const entries = dead.map((opened) =>
-        deadLetterEntry(opened, formatQueueArn(arn), fifo, clock.now() ?? opened.entry.sentAt),
-      );
-      await target.store.send(entries);
-      await store.delete(dead.map(({ entry }) => entry));
-      notify({
-        kind: 'dead-lettered',
-        queue: queue.key,
-        target: target.key,
-        messageIds: dead.map(({ entry }) => entry.id),
-      });
-    });
+    const moves = dead.map(({ entry, content }) => ({ message: { ...entry, ...content.message }, lease: entry }));
+    await this.#try('dead-letter-move-failed', () => this.#options.deadLetters.move(moves, target));
   }
 
   #message({ entry, content }: OpenedEntry, leaseEndsAt: number): ReceivedMessage {

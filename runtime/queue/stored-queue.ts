@@ -8,6 +8,7 @@
  */
 import type { LeaseOutcome, VisibilityChange } from '../store/store.ts';
 import { type QueueArn, type QueueKey, queueKey } from './arn.ts';
+import { DeadLetters } from './dead-letter.ts';
 import { createHeadWatch, type HeadWatch } from './head-watch.ts';
 import { IN_FLIGHT_LIMIT } from './in-flight-limit.ts';
 import { LongPoll } from './long-poll.ts';
@@ -43,6 +44,7 @@ export class StoredQueue implements Queue {
   readonly store: WatchedStore;
   readonly #context: QueueContext;
   readonly #sending: Sending;
+  readonly #deadLetters: DeadLetters;
   readonly #receiving: Receiving;
   readonly #longPoll: LongPoll;
   readonly #attempts: ReceiveAttempts;
@@ -60,10 +62,11 @@ export class StoredQueue implements Queue {
     const parts = { ...context, queue: this, store: this.store, watch: this.watch };
     this.#upkeep = new Upkeep(parts);
     this.#sending = new Sending(parts);
-    this.#receiving = new Receiving({
+    this.#deadLetters = new DeadLetters({
       ...parts,
       findDeadLetterQueue: (arn) => context.findDeadLetterQueue(arn, definition.fifo),
     });
+    this.#receiving = new Receiving({ ...parts, deadLetters: this.#deadLetters });
     this.#longPoll = new LongPoll({
       ...parts,
       receive: async (request) => {
@@ -120,6 +123,19 @@ export class StoredQueue implements Queue {
   async release(receiptHandles: readonly string[]): Promise<void> {
     const receipts = receiptHandles.map((handle) => this.#read(handle)).filter((receipt) => receipt !== undefined);
     await this.store.release(receipts);
+  }
+
+  hasDeadLetterQueue(): boolean {
+    return this.#deadLetters.target() !== undefined;
+  }
+
+  async moveToDeadLetterQueue(messages: readonly ReceivedMessage[]): Promise<void> {
+    const target = this.#deadLetters.target();
+    const moves = messages.flatMap((message) => {
+      const lease = this.#read(message.receiptHandle);
+      return lease === undefined ? [] : [{ message, lease }];
+    });
+    if (target !== undefined && moves.length > 0) await this.#deadLetters.move(moves, target);
   }
 
   purge(): Promise<void> {

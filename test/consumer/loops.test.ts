@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
 import { DEFAULT_SETTINGS } from '../../runtime/consumer/parts.ts';
+import { formatQueueArn } from '../../runtime/queue/arn.ts';
 import type { StoredQueue } from '../../runtime/queue/stored-queue.ts';
 import { forEachStore, mappingOf, message, type World } from '../support/consumer-world.ts';
+import { CRASH, SUCCESS } from '../support/scriptable-lambda.ts';
 
 const TRACE = 'Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1';
 const STOP = { 'karin:stop-loops': 'true' };
@@ -44,6 +46,31 @@ forEachStore('A probable loop', (open) => {
     expect((await world.events.next('deleted')).messageIds).toEqual([innocent.id]);
     expect(await deadLetters.receive({ maxMessages: 10 })).toMatchObject([{ id: last.id, body: 'once more' }]);
     expect(await queue.depth()).toEqual({ visible: 0, delayed: 0, inFlight: 0 });
+  });
+
+  it('what is moved keeps its sent time and its receives, and says where it comes from', async () => {
+    const world = await open({ supervisor: { settings: SETTINGS } });
+    const { queue, deadLetters } = await world.queueWithDeadLetters('jobs', 5, { visibilityTimeoutSeconds: 200 });
+    world.lambda.behave(({ bodies }) => (bodies.includes('failed before') ? CRASH : SUCCESS));
+    world.apply(mappingOf(queue, { batchSize: 1, tags: STOP }));
+    const failed = message('failed before', { traceHeader: TRACE });
+    await queue.send([failed]);
+    await world.events.next('failed');
+    await loop(world, queue);
+    await world.events.next('dead-lettered');
+    await world.pass(100_000);
+
+    expect((await world.events.next('dead-lettered')).messageIds).toEqual([failed.id]);
+    const dead = (await deadLetters.receive({ maxMessages: 10 })).find(({ id }) => id === failed.id);
+    const { SentTimestamp, ApproximateFirstReceiveTimestamp } = world.lambda.calls[0]?.records[0]?.attributes ?? {};
+    expect(dead).toMatchObject({
+      // Invoked once, and received here once; the receive of the move is not counted.
+      receiveCount: 2,
+      sentAt: Number(SentTimestamp),
+      firstReceivedAt: Number(ApproximateFirstReceiveTimestamp),
+      deadLetterSourceArn: formatQueueArn(queue.arn),
+      traceHeader: TRACE,
+    });
   });
 
   it('where it is to be stopped and there is no dead-letter queue: the mapping is paused, nothing is dropped', async () => {
