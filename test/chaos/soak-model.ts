@@ -43,6 +43,21 @@ export interface SoakRules {
   readonly tooLong: () => Promise<void>;
 }
 
+/** What happened in a soak, to be kept beside its seed. */
+export interface SoakFigures {
+  readonly messages: number;
+  /** The function answered success for so many. */
+  readonly handled: number;
+  /** So many were seen in the dead-letter queue. */
+  readonly buried: number;
+  /** Invokes of the functions, by what came of them. */
+  readonly outcomes: Readonly<Record<Outcome, number>>;
+  /** The highest receive count at which a message was invoked. */
+  readonly highestReceive: number;
+}
+
+type Outcome = 'throttled' | 'serverError' | 'crashed' | 'reset' | 'outlivedLease' | 'answered';
+
 export class SoakModel {
   /** Rules that were broken, in words. */
   readonly broken: string[] = [];
@@ -52,6 +67,15 @@ export class SoakModel {
   readonly #messages = new Map<string, Known>();
   /** Messages of each FIFO group by position. */
   readonly #groups = new Map<string, Known[]>();
+  readonly #outcomes: Record<Outcome, number> = {
+    throttled: 0,
+    serverError: 0,
+    crashed: 0,
+    reset: 0,
+    outlivedLease: 0,
+    answered: 0,
+  };
+  #highestReceive = 0;
   #open = 0;
   #complete = false;
   #resolve: () => void = () => {};
@@ -99,12 +123,34 @@ export class SoakModel {
     for (const record of call.records) this.#checkReceive(record);
     this.#checkOrder(batch);
     const chance = this.#rules.random();
-    if (chance < 0.03) return this.#kept(batch, THROTTLED);
-    if (chance < 0.05) return this.#kept(batch, { kind: 'error', status: 500, type: 'ServiceException' });
-    if (chance < 0.07) return CRASH;
-    if (chance < 0.08) return { kind: 'reset' };
-    if (chance < 0.083) await this.#rules.tooLong();
-    return this.#work(batch);
+    const outcome = outcomeOf(chance);
+    this.#outcomes[outcome] += 1;
+    switch (outcome) {
+      case 'throttled':
+        return this.#kept(batch, THROTTLED);
+      case 'serverError':
+        return this.#kept(batch, { kind: 'error', status: 500, type: 'ServiceException' });
+      case 'crashed':
+        return CRASH;
+      case 'reset':
+        return { kind: 'reset' };
+      case 'outlivedLease':
+        await this.#rules.tooLong();
+        return this.#work(batch);
+      case 'answered':
+        return this.#work(batch);
+    }
+  }
+
+  get figures(): SoakFigures {
+    const known = [...this.#messages.values()];
+    return {
+      messages: known.length,
+      handled: known.filter(({ handled }) => handled).length,
+      buried: known.filter(({ buried }) => buried).length,
+      outcomes: { ...this.#outcomes },
+      highestReceive: this.#highestReceive,
+    };
   }
 
   /** What is wrong at the end. */
@@ -134,6 +180,7 @@ export class SoakModel {
     if (known.mustBeDead) this.#break(known, 'was invoked after a later message of its group');
     known.receives = receives;
     known.kept = false;
+    this.#highestReceive = Math.max(this.#highestReceive, receives);
   }
 
   /** In a batch the messages of a FIFO group stand in order, without a gap; whatever stands before them was handled or is dead. */
@@ -190,4 +237,14 @@ export class SoakModel {
   #break({ queue, group, position, id }: Known, what: string): void {
     this.broken.push(`${queue} ${group} ${position} (${id}) ${what}`);
   }
+}
+
+/** What becomes of an Invoke. `chance`: in [0, 1). */
+function outcomeOf(chance: number): Outcome {
+  if (chance < 0.03) return 'throttled';
+  if (chance < 0.05) return 'serverError';
+  if (chance < 0.07) return 'crashed';
+  if (chance < 0.08) return 'reset';
+  if (chance < 0.083) return 'outlivedLease';
+  return 'answered';
 }

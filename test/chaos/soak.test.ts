@@ -97,6 +97,8 @@ describe('Soak', () => {
           await new Promise((resolve) => setImmediate(resolve));
         }
       }
+      if (FULL)
+        process.stdout.write(`${JSON.stringify({ seed: SEED, kills, ...model.figures, broken: model.verdict() })}\n`);
       expect(model.verdict()).toEqual([]);
       expect(kills).toBeGreaterThan(1);
     },
