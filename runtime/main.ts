@@ -78,7 +78,7 @@ export interface Karin {
  * Without a stored result of an earlier discovery it waits for the first one, because it would not know any queue; if that fails it serves all the same, says so
  * in `/readyz` and tries again.
  *
- * Errors: `ConfigError`, `StoreUnavailableError`, `UnsuitableRedisError`, and those of listening (`EADDRINUSE`, ...). What was built by then is taken down again.
+ * Errors: `ConfigError`, `StoreUnavailableError`, `UnsuitableRedisError`. What was built by then is taken down again.
  */
 export async function startKarin(config: Config, overrides: Overrides = {}): Promise<Karin> {
   const releasers = createReleasers();

@@ -63,7 +63,7 @@ export interface Front {
   stop(): Promise<void>;
 }
 
-/** Listens. Errors: those of listening (`EADDRINUSE`, `EACCES`, ...). */
+/** Listens. Errors: `ConfigError` if the address cannot be had. */
 export async function openFront(parts: FrontParts): Promise<Front> {
   const { config, access, api, store, directory, supervisor, health, bus, counts, activity, time, log } = parts;
   const { region, host } = config;

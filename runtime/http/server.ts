@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
+import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Traffic } from '../ops/metrics.ts';
 import type { Cancel, Time } from '../time.ts';
@@ -68,7 +69,7 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
-/** Listens. Errors: those of `net.Server.listen` (address in use, not permitted). */
+/** Listens. Errors: `ConfigError` if the address cannot be had. */
 export async function listen(parts: HttpServerParts, host: string, port: number): Promise<HttpServer> {
   const limits = { ...SERVER_LIMITS, ...parts.limits };
   const server = createServer({
@@ -89,9 +90,10 @@ export async function listen(parts: HttpServerParts, host: string, port: number)
   server.maxHeadersCount = limits.headers;
   server.maxConnections = limits.connections;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    const fail = (error: Error): void => reject(new ConfigError([listenProblem(error, host, port)], { cause: error }));
+    server.once('error', fail);
     server.listen(port, host, () => {
-      server.off('error', reject);
+      server.off('error', fail);
       resolve();
     });
   });
@@ -104,6 +106,21 @@ export async function listen(parts: HttpServerParts, host: string, port: number)
       return stop(server, parts);
     },
   };
+}
+
+/** What keeps the server from listening, in the words of its settings. */
+function listenProblem(error: Error, host: string, port: number): string {
+  switch ('code' in error ? error.code : undefined) {
+    case 'EADDRINUSE':
+      return `PORT=${port}: another program listens there; choose another port, or stop that program`;
+    case 'EACCES':
+      return `PORT=${port}: this user may not listen there; choose a port from 1024 on`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `HOST=${host}: this machine has no such address; 127.0.0.1 is itself, 0.0.0.0 is all of its addresses`;
+    default:
+      return `HOST=${host}, PORT=${port}: cannot be listened on (${error.message})`;
+  }
 }
 
 function createListener(

@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sqsCall } from '../http/running-karin.ts';
+import { startServerProcess } from '../support/karin-process.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+let redis: RedisServer;
+let folder: string;
+beforeAll(async () => {
+  redis = await RedisServer.start();
+  folder = mkdtempSync(join(tmpdir(), 'karin-'));
+});
+afterAll(async () => {
+  await redis.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const env = (change: Readonly<Record<string, string>> = {}) => ({
+  REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+  AWS_REGION: 'eu-west-1',
+  KARIN_DISCOVERY: 'none',
+  ...change,
+});
+
+/** Runs `karin start` to its end. */
+function run(
+  change: Readonly<Record<string, string>>,
+): Promise<{ readonly status: number | null; readonly err: string }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'runtime/cli.ts', 'start'], {
+    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', PORT: '0', ...change },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+  return new Promise((resolve) => child.once('close', (status) => resolve({ status, err })));
+}
+
+describe('karin start', () => {
+  it('serves until SIGTERM, and reads its keys again on SIGHUP', async () => {
+    const tokens = join(folder, 'tokens');
+    const [old, fresh] = ['old-token-old-token-old', 'new-token-new-token-new'];
+    writeFileSync(tokens, old);
+    const server = await startServerProcess(env({ KARIN_TOKENS_FILE: tokens }));
+    const status = async (token: string) => (await sqsCall(`${server.url}/k/${token}`, 'ListQueues', {})).status;
+    expect([await status(old), await status(fresh)]).toEqual([200, 403]);
+
+    writeFileSync(tokens, fresh);
+    process.kill(server.pid, 'SIGHUP');
+    while ((await status(fresh)) !== 200);
+    expect(await status(old)).toBe(403);
+
+    await server.stop();
+    expect(server.said.join('\n')).toContain('keys and tokens were read again');
+    expect(server.said.at(-1)).toContain('"msg":"stopped"');
+    expect(server.said.join('\n')).not.toMatch(/old-token|new-token/);
+  });
+
+  it.each([
+    ['nothing at all', {}, 'the configuration has 2 problems:\n  - REDIS_URL is not set'],
+    ['a Redis that does not answer', { REDIS_URL: 'redis://:hidden@127.0.0.1:1' }, '127.0.0.1:1'],
+    ['an open server', { HOST: '0.0.0.0' }, 'no credential is configured, so anybody could send and read messages'],
+  ])('ends with a clear message on %s', async (_what, change, message) => {
+    const { status, err } = await run('HOST' in change || 'REDIS_URL' in change ? env(change) : change);
+    expect(status).toBe(1);
+    expect(err).toContain('karin: ');
+    expect(err).toContain(message);
+    expect(err).not.toContain('hidden');
+    expect(err).not.toContain('    at ');
+  });
+
+  it('ends with a clear message on a port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => other.once('listening', resolve));
+    // An AddressInfo, because it listens on a port.
+    const { port } = other.address() as AddressInfo;
+    const { status, err } = await run(env({ PORT: `${port}` }));
+    expect(status).toBe(1);
+    expect(err).toContain(`PORT=${port}: another program listens there; choose another port`);
+    other.close();
+  });
+});
