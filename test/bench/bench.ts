@@ -3,7 +3,6 @@ import { RedisServer } from '../support/redis-server.ts';
 import type { ServerProcess } from './server-process.ts';
 import { startServer } from './server-process.ts';
 
-const SERVER = 'runtime/dist/cli.js';
 const BARE = ['--import', 'tsx', 'test/bench/bare-server.ts'];
 
 export interface Bench {
@@ -23,8 +22,15 @@ export interface Bench {
   pause(ms: number): Promise<void>;
 }
 
+export interface BenchOptions {
+  /** Small sizes. */
+  readonly quick: boolean;
+  /** The built command, `cli.js`. */
+  readonly command: string;
+}
+
 /** Runs `measure` with a bench of its own and ends everything it started, in reverse. */
-export async function withBench<T>(quick: boolean, measure: (bench: Bench) => Promise<T>): Promise<T> {
+export async function withBench<T>(options: BenchOptions, measure: (bench: Bench) => Promise<T>): Promise<T> {
   const endings: (() => Promise<void>)[] = [];
   const ending = <S>(thing: S, end: () => Promise<void>): S => {
     endings.unshift(end);
@@ -36,12 +42,12 @@ export async function withBench<T>(quick: boolean, measure: (bench: Bench) => Pr
   };
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const bench: Bench = {
-    size: (full, small) => (quick ? small : full),
+    size: (full, small) => (options.quick ? small : full),
     redis: async () => {
       const redis = await RedisServer.start();
       return ending(redis, () => redis.stop());
     },
-    server: (env) => start([SERVER, 'start'], env),
+    server: (env) => start([options.command, 'start'], env),
     bareServer: (env) => start(BARE, env),
     keep: async (promise) => {
       const thing = await promise;

@@ -5,6 +5,7 @@
  *   npm run bench -- --only latency     one group of figures
  *   npm run bench -- --quick            small sizes, to see that it works
  *   npm run bench -- --json             the figures as JSON on stdout
+ *   npm run bench -- --command <path>   another build of the command, to compare two
  */
 import { parseArgs } from 'node:util';
 import { type Bench, withBench } from './bench.ts';
@@ -30,6 +31,7 @@ const { values: options } = parseArgs({
     check: { type: 'boolean' },
     quick: { type: 'boolean' },
     json: { type: 'boolean' },
+    command: { type: 'string', default: 'runtime/dist/cli.js' },
     only: { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
   },
@@ -39,7 +41,7 @@ const unknown = names.filter((name) => GROUPS[name] === undefined);
 if (options.help || unknown.length > 0) {
   if (unknown.length > 0) console.error(`unknown group ${unknown.join(', ')}`);
   console.log(
-    `npm run bench -- [--check] [--quick] [--json] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
+    `npm run bench -- [--check] [--quick] [--json] [--command <path>] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
   );
   process.exit(unknown.length > 0 ? 2 : 0);
 }
@@ -48,7 +50,8 @@ const figures: Figure[] = [];
 for (const name of names) {
   console.error(`measuring ${name} ...`);
   const measure = GROUPS[name];
-  if (measure !== undefined) figures.push(...(await withBench(options.quick ?? false, measure)));
+  if (measure !== undefined)
+    figures.push(...(await withBench({ quick: options.quick ?? false, command: options.command }, measure)));
 }
 console.log(options.json ? JSON.stringify(figures, undefined, 2) : table(figures));
 

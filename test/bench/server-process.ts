@@ -13,6 +13,13 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
+/** The options of Node that the image sets. They decide how much memory the server keeps, so without them another server would be measured. */
+function imageNodeOptions(): string {
+  const options = /NODE_OPTIONS="([^"]*)"/.exec(readFileSync('runtime/Dockerfile', 'utf8'))?.[1];
+  if (options === undefined) throw new Error('runtime/Dockerfile sets no NODE_OPTIONS="..."');
+  return options;
+}
+
 /** Starts `karin start` (or another script) with `env` and waits for its line `karin ready <url>`. */
 export async function startServer(
   script: readonly string[],
@@ -22,6 +29,7 @@ export async function startServer(
   const child = spawn(process.execPath, [...script], {
     env: {
       PATH: process.env['PATH'] ?? '',
+      NODE_OPTIONS: imageNodeOptions(),
       PORT: '0',
       HOST: '127.0.0.1',
       LOG_LEVEL: 'info',
