@@ -28,6 +28,8 @@ export interface LambdaCall {
   /** As in the path of the request, decoded: ARN or name, with its qualifier. */
   readonly functionName: string;
   readonly headers: IncomingHttpHeaders;
+  /** The whole event, read as JSON. */
+  readonly event: unknown;
   readonly records: readonly SeenRecord[];
   readonly bodies: readonly string[];
   /** Bytes of the event. */
@@ -107,7 +109,8 @@ export class ScriptableLambda {
 
   async #answer(invoke: SeenInvoke): Promise<void> {
     const name = INVOKE_PATH.exec(invoke.path)?.[1];
-    const records = recordsOf(invoke.body);
+    const event: unknown = invoke.body.length === 0 ? undefined : JSON.parse(invoke.body.toString('utf8'));
+    const records = recordsOf(event);
     if (name === undefined || records === undefined) {
       // Not from here: a client of another test that still calls a port which is ours now.
       respond(invoke, 404, '{"Message":"no event of SQS"}');
@@ -117,6 +120,7 @@ export class ScriptableLambda {
       index: this.calls.length,
       functionName: decodeURIComponent(name),
       headers: invoke.headers,
+      event,
       records,
       bodies: records.map((record) => record.body),
       bytes: invoke.body.byteLength,
@@ -132,9 +136,9 @@ export class ScriptableLambda {
 }
 
 /** The records of an event; `undefined`: it is something else. */
-function recordsOf(body: Buffer): readonly SeenRecord[] | undefined {
-  const event = Event.safeParse(body.length === 0 ? undefined : JSON.parse(body.toString('utf8')));
-  return event.success ? event.data.Records : undefined;
+function recordsOf(event: unknown): readonly SeenRecord[] | undefined {
+  const read = Event.safeParse(event);
+  return read.success ? read.data.Records : undefined;
 }
 
 function give(invoke: SeenInvoke, answer: Answer): void {
