@@ -1,8 +1,9 @@
 /**
  * `karin drain`: hands a queue back to AWS. It switches the queue to mode `forward`, so that new messages go to the real queue, and moves what is held.
  *
- * What is delayed stays until it is due and then follows, moved by the servers of this store (the forwarding service) or by this very call if it is told to wait for it. What a function or
- * a client has in flight is waited for: either it is deleted as handled, or it comes back and is moved.
+ * Messages that still wait for their delay go ahead with what remains of it, if SQS takes that (standard queues, up to 900 s). The others stay until they are due and then follow, moved by the
+ * servers of this store (the forwarding service) or by this very call if it is told to wait for them. What a function or a client has in flight is waited for: either it is deleted as handled, or it
+ * comes back and is moved.
  *
  * It may be interrupted at any point and called again; several may run at once, beside servers that forward too.
  *
@@ -10,16 +11,18 @@
  */
 
 import type { QueueDirectory } from '../queue/directory.ts';
-import type { Queue, QueueDepth } from '../queue/queue.ts';
+import type { QueueDepth } from '../queue/queue.ts';
+import type { StoredQueue } from '../queue/stored-queue.ts';
 import type { Randomness, Time } from '../time.ts';
+import { moveAhead } from './ahead.ts';
 import { Attempts, type AttemptsOptions } from './attempts.ts';
-import { giveBack, MOVE_LEASE_MS, type MoverOptions, moveLeased } from './mover.ts';
+import { giveBack, MOVE_LEASE_MS, type Moved, type MoverOptions, moveLeased } from './mover.ts';
 import { MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, type RealQueues } from './real-queues.ts';
 import { TransferError } from './transfer-error.ts';
 import type { OnTransfer } from './transfer-events.ts';
 
 export interface DrainOptions {
-  readonly queue: Queue;
+  readonly queue: StoredQueue;
   readonly directory: Pick<QueueDirectory, 'setMode'>;
   readonly realQueues: RealQueues;
   readonly time: Time;
@@ -27,7 +30,7 @@ export interface DrainOptions {
   /** Ends the drain after the calls under way. The queue stays in mode `forward`. */
   readonly signal?: AbortSignal;
   readonly onEvent?: OnTransfer;
-  /** Also stays until delayed messages are due and moved; default false: they follow by themselves, while a server of this store runs. */
+  /** Also stays until delayed messages that SQS cannot take yet are moved; default false: they follow by themselves, while a server of this store runs. */
   readonly waitForDelayed?: boolean;
   /** Calls to SQS at one time, 1 to 32; default 4. */
   readonly parallel?: number;
@@ -38,7 +41,7 @@ export interface DrainOptions {
 export interface DrainResult {
   /** Messages that this call moved. */
   readonly moved: number;
-  /** What is still here: delayed messages, and more if the drain was ended early or SQS refused some. Absent: ended early, and the store did not say. */
+  /** What is still here: messages whose delay SQS does not take yet, and more if the drain was ended early or SQS refused some. Absent: ended early, and the store did not say. */
   readonly left?: QueueDepth;
   /** Messages that SQS will never accept, with its reason; they (and on a FIFO queue what stands behind them in their groups) stay here. */
   readonly refused: ReadonlyMap<string, string>;
@@ -76,7 +79,8 @@ class Drain {
   /** Attempts after the workers have ended. */
   readonly #closing: Attempts;
   readonly #options: DrainOptions & { readonly onEvent: OnTransfer };
-  readonly #mover: MoverOptions;
+  readonly #mover: MoverOptions & { readonly queue: StoredQueue };
+  readonly #holder: string;
   /** Ends all workers: done, told to, or one of them failed for good. */
   readonly #end = new AbortController();
   readonly #refused = new Map<string, string>();
@@ -86,6 +90,7 @@ class Drain {
     const { queue, realQueues, time, randomness, onEvent, signal = new AbortController().signal } = options;
     this.#options = options;
     this.#mover = { queue, realQueues, onEvent };
+    this.#holder = randomness.uuid();
     const common: Omit<AttemptsOptions, 'signal'> = {
       time,
       randomness,
@@ -95,7 +100,8 @@ class Drain {
     this.attempts = new Attempts({ ...common, signal: this.#end.signal });
     this.#closing = new Attempts({ ...common, signal });
     if (signal.aborted) this.#end.abort();
-    signal.addEventListener('abort', () => this.#end.abort(), { once: true });
+    // The listener ends with the drain, so that a signal that outlives it keeps nothing.
+    signal.addEventListener('abort', () => this.#end.abort(), { once: true, signal: this.#end.signal });
   }
 
   get ended(): boolean {
@@ -103,31 +109,36 @@ class Drain {
   }
 
   async run(): Promise<DrainResult> {
-    const workers = Array.from({ length: this.#options.parallel ?? 4 }, () => this.#work());
+    const helpers = Array.from({ length: (this.#options.parallel ?? 4) - 1 }, () => this.#help());
+    const workers = [this.#lead(Promise.allSettled(helpers)), ...helpers];
+    for (const worker of workers) worker.catch(() => this.#end.abort());
     const outcomes = await Promise.allSettled(workers);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     const left = await this.#closing.persist(() => this.#options.queue.depth());
     return { moved: this.moved, refused: this.#refused, ...(left !== undefined && { left }) };
   }
 
-  async #work(): Promise<void> {
-    try {
-      let waitMs = 0;
-      while (!this.ended) {
-        const found = await this.attempts.persist(() => this.#moveSome(waitMs));
-        if (found === false && (await this.attempts.persist(() => this.#isDone()))) this.#end.abort();
-        // Nothing was due: from now on wait for it.
-        waitMs = found === true ? 0 : LOOK_MS;
-      }
-    } catch (error) {
-      this.#end.abort();
-      throw error;
+  /** Moves what is due, looks after delayed messages when nothing is, waits for the helpers and for what comes back, and finds out when all is done. */
+  async #lead(helpers: Promise<unknown>): Promise<void> {
+    let waitMs = 0;
+    while (!this.ended) {
+      const moved =
+        (await this.attempts.persist(() => this.#moveSome(waitMs))) ||
+        (await this.attempts.persist(() => this.#moveAhead()));
+      if (!moved) await helpers;
+      if (!moved && (await this.attempts.persist(() => this.#isDone()))) this.#end.abort();
+      waitMs = moved ? 0 : LOOK_MS;
     }
+  }
+
+  /** Moves what is due. When nothing is, it is not needed any more. */
+  async #help(): Promise<void> {
+    while (!this.ended && (await this.attempts.persist(() => this.#moveSome(0))));
   }
 
   /** Moves up to ten messages; whether there were any. */
   async #moveSome(waitMs: number): Promise<boolean> {
-    const { queue, onEvent, leaseMs = MOVE_LEASE_MS } = this.#options;
+    const { queue, leaseMs = MOVE_LEASE_MS } = this.#options;
     const leased = await queue.receive({
       maxMessages: MAX_BATCH_ENTRIES,
       maxBytes: MAX_BATCH_BYTES,
@@ -140,14 +151,30 @@ class Drain {
       return false;
     }
     if (leased.length === 0) return false;
-    const { moved, failed, refused } = await moveLeased(this.#mover, leased);
+    this.#count(await moveLeased(this.#mover, leased));
+    return true;
+  }
+
+  /** Moves up to ten messages that still wait for their delay; whether there were any. */
+  async #moveAhead(): Promise<boolean> {
+    if (this.ended) return false;
+    const result = await moveAhead({ ...this.#mover, holder: this.#holder }, this.#refused);
+    for (const [messageId, reason] of result.refused) {
+      this.#options.onEvent({ kind: 'refused', queue: this.#options.queue.key, messageId, reason });
+    }
+    this.#count(result);
+    return result.moved > 0;
+  }
+
+  /** Errors: one that says why some messages were not accepted for now. */
+  #count({ moved, failed, refused }: Moved): void {
     for (const [id, reason] of refused) this.#refused.set(id, reason);
+    this.moved += moved;
     if (moved > 0) {
-      this.moved += moved;
+      const { queue, onEvent } = this.#options;
       onEvent({ kind: 'moved', queue: queue.key, count: moved, total: this.moved });
     }
     if (failed !== undefined) throw new Error(failed);
-    return true;
   }
 
   /** Whether nothing is left that this drain should move. Called when a receive gave nothing. */

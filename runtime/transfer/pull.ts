@@ -91,7 +91,8 @@ class Pull {
     this.attempts = new Attempts({ ...common, signal: this.#end.signal });
     this.#closing = new Attempts({ ...common, signal });
     if (signal.aborted) this.#end.abort();
-    signal.addEventListener('abort', () => this.#end.abort(), { once: true });
+    // The listener ends with the pull, so that a signal that outlives it keeps nothing.
+    signal.addEventListener('abort', () => this.#end.abort(), { once: true, signal: this.#end.signal });
   }
 
   get ended(): boolean {
@@ -102,6 +103,7 @@ class Pull {
     const { queue, realQueues, parallel = 4 } = this.#options;
     const workers = Array.from({ length: queue.definition.fifo ? 1 : parallel }, () => this.#work());
     const outcomes = await Promise.allSettled(workers);
+    this.#end.abort();
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     const left = await this.#closing.persist(() => realQueues.depth(queue.arn));
     return { pulled: this.#pulled, mode: queue.definition.mode, ...(left !== undefined && { left }) };

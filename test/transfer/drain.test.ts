@@ -93,6 +93,47 @@ describe('draining a standard queue', () => {
     expect(bodies(await takeAll(sqs.queue))).toEqual(['later']);
   });
 
+  it('sends messages ahead whose delay SQS takes, with what remains of it', async () => {
+    const delays = [100_000, 600_000, 899_500, 900_500, 3_600_000];
+    await here.queue.send(delays.map((delayMs) => ({ ...messageOf(String(delayMs)), delayMs, groupId: 'tenant' })));
+    await time.advanceAsync(100);
+    const started = time.monotonic();
+    expect(await drain()).toMatchObject({ moved: 2, left: { visible: 0, delayed: 3, inFlight: 0 } });
+    expect(time.monotonic()).toBe(started);
+    await time.advanceAsync(599_000);
+    expect(await takeAll(sqs.queue)).toEqual([]);
+    await time.advanceAsync(1_900);
+    expect(await takeAll(sqs.queue)).toMatchObject([{ body: '600000', groupId: 'tenant' }]);
+    await time.advanceAsync(299_500);
+    expect(bodies(await takeAll(sqs.queue))).toEqual(['899500']);
+    expect(await drain()).toMatchObject({ moved: 2, left: { visible: 0, delayed: 1, inFlight: 0 } });
+  });
+
+  it('sends many ahead, but not while another instance does', async () => {
+    await here.queue.send(
+      Array.from({ length: 35 }, (_, index) => ({ ...messageOf(String(index)), delayMs: 600_000 })),
+    );
+    const slot = `transfer-ahead:${here.queue.key}`;
+    await here.queue.store.slots.take(slot, 'another', 1, 10_000);
+    expect(await drain()).toMatchObject({ moved: 0, left: { delayed: 35 } });
+    await here.queue.store.slots.free(slot, 'another', 1);
+    expect(await drain()).toMatchObject({ moved: 35, left: NOTHING });
+    expect((await sqs.queue.depth()).delayed).toBe(35);
+    expect(await here.queue.store.slots.take(slot, 'next', 1, 10_000)).toBe(true);
+  });
+
+  it('keeps what SQS will never take until its time, and sends the rest ahead', async () => {
+    const delayed = Array.from({ length: 25 }, (_, index) => ({ ...messageOf(String(index)), delayMs: 600_000 }));
+    await here.queue.send(delayed);
+    const refusing = sqsThatSays(({ body }) =>
+      Number(body) % 2 === 0 ? { kind: 'refused', reason: 'no' } : undefined,
+    );
+    const result = await drain({ realQueues: refusing });
+    expect(result).toMatchObject({ moved: 12, left: { visible: 0, delayed: 13, inFlight: 0 } });
+    expect(result.refused.size).toBe(13);
+    expect(events.of('refused')).toHaveLength(13);
+  });
+
   it('waits for what a function has in flight, and moves it if it failed', async () => {
     await here.queue.send([messageOf('handled'), messageOf('failing')]);
     const inFlight = await here.queue.receive({ maxMessages: 10, visibilityTimeoutMs: 20_000 });
