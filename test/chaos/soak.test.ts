@@ -78,17 +78,21 @@ describe('Soak', () => {
 
       let kills = 0;
       let killing = Promise.resolve();
+      let giveUp: (error: unknown) => void = () => {};
+      const noServer = new Promise<never>((_, reject) => {
+        giveUp = reject;
+      });
       const killOne = async (): Promise<void> => {
         kills += 1;
         await servers.shift()?.kill();
         servers.push(await start());
       };
       lambda.behave((call) => {
-        if (call.index % CALLS_PER_KILL === CALLS_PER_KILL - 1) killing = killing.then(killOne);
+        if (call.index % CALLS_PER_KILL === CALLS_PER_KILL - 1) killing = killing.then(killOne).catch(giveUp);
         return call.functionName.startsWith('dead-') ? model.bury(call) : model.invoke(call);
       });
       await sendAll(model, directory);
-      await model.ended;
+      await Promise.race([model.ended, noServer]);
       await killing;
 
       // What was handled just before a kill may be delivered once more; then everything is empty.
