@@ -29,7 +29,7 @@ class KarinSync {
         'Karin: KARIN_ADMIN_PASSWORD is not set, so the server was not asked to sync; it does so by itself within the hour',
       );
     // A capability in the endpoint (/k/<token>) lets callers send; it does not open /sync.
-    const url = `${endpoint.replace(/\/k\/[^/]+$/, '')}/sync`;
+    const url = `${endpoint.replace(/(\/k\/[^/]+)?\/*$/, '')}/sync`;
     try {
       const response = await fetch(url, {
         method: 'POST',
