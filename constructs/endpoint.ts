@@ -4,27 +4,50 @@ import type { IConstruct } from 'constructs';
 /** Context key that gives every queue of an app its endpoint: `cdk synth -c karin:endpoint=https://karin.example.com`. */
 export const ENDPOINT_CONTEXT_KEY = 'karin:endpoint';
 
+/** A capability at the end of an endpoint, written out. */
+const WRITTEN_CAPABILITY = /\/k\/[^/]+$/;
+
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
  * The endpoint a queue is reached at, from its property or from the context, with the capability as `/k/<capability>` at its end.
  *
- * Throws if none is given, if it is not an absolute http or https URL without query, fragment and user, or if the capability would stand
- * in the template as plain text.
+ * Throws if none is given, if it is not an absolute http or https URL without query, fragment and user, or if `capability` would stand in
+ * the template as plain text. One that is written into the endpoint itself gives way to `capability`; without that it is a warning.
  */
 export function resolveEndpoint(
   scope: IConstruct,
   endpoint: string | undefined,
   capability: SecretValue | undefined,
 ): string {
+  const given = givenEndpoint(scope, endpoint);
+  if (capability !== undefined) return `${withoutCapability(given)}/k/${capabilityText(scope, capability)}`;
+  if (given !== withoutCapability(given) && !LOOPBACK.test(new URL(given).hostname)) {
+    Annotations.of(scope).addWarningV2(
+      'karin-queue:capabilityInTemplate',
+      "the endpoint carries a capability, which then stands in the template as plain text; take '/k/...' off the endpoint, keep the capability in Secrets Manager and pass it as 'capability'",
+    );
+  }
+  return given;
+}
+
+/** Where the server's own routes are (`/sync`): a capability in the endpoint opens the SQS API alone. Throws as `resolveEndpoint`. */
+export function resolveServer(scope: IConstruct, endpoint: string | undefined): string {
+  return withoutCapability(givenEndpoint(scope, endpoint));
+}
+
+function givenEndpoint(scope: IConstruct, endpoint: string | undefined): string {
   const given: unknown = endpoint ?? scope.node.tryGetContext(ENDPOINT_CONTEXT_KEY);
   if (typeof given !== 'string' || given === '') {
     throw new Error(
       `${scope.node.path}: the endpoint of the Karin server is not known; pass 'endpoint', for example 'https://karin.example.com', or set the context value '${ENDPOINT_CONTEXT_KEY}' in cdk.json`,
     );
   }
-  const base = Token.isUnresolved(given) ? given : checkedEndpoint(scope, given);
-  return capability === undefined ? base : `${base}/k/${capabilityText(scope, capability)}`;
+  return Token.isUnresolved(given) ? given : checkedEndpoint(scope, given);
+}
+
+function withoutCapability(endpoint: string): string {
+  return Token.isUnresolved(endpoint) ? endpoint : endpoint.replace(WRITTEN_CAPABILITY, '');
 }
 
 function checkedEndpoint(scope: IConstruct, endpoint: string): string {

@@ -29,7 +29,8 @@ export interface KarinQueueProps {
   /**
    * Where the Karin server is: an http or https URL, with a base path if it has one, without a slash at its end.
    *
-   * For example `https://karin.example.com`. May be a token.
+   * For example `https://karin.example.com`. May be a token. A capability does not belong in it, where it would stand in the template:
+   * pass it as `capability`.
    *
    * @default - the context value `karin:endpoint`; synthesis fails if there is neither
    */

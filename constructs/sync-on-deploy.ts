@@ -8,7 +8,7 @@ import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct, Dependable, type IConstruct, type IDependable } from 'constructs';
 import { functionTimeout } from './consumer-mapping';
 import { defined } from './defined';
-import { resolveEndpoint } from './endpoint';
+import { resolveServer } from './endpoint';
 import { type IKarinQueue, isKarinQueueBase, type KarinQueueBase } from './karin-queue-base';
 import { renderResource } from './rendered-resource';
 import { isConsumerAccess } from './runtime-policy';
@@ -149,7 +149,7 @@ export class SyncOnDeploy extends Construct {
       resourceType: 'Custom::KarinSync',
       serviceTimeout: timeout.plus(Duration.seconds(2 * OVERHEAD_SECONDS)),
       properties: defined<Record<string, string>>({
-        Endpoint: resolveEndpoint(this, props.endpoint, undefined),
+        Endpoint: resolveServer(this, props.endpoint),
         SecretId: props.credential.secretArn,
         SecretField: props.credentialField,
         OnFailure: (props.onFailure ?? SyncFailure.WARN)._value,

@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { App, CfnParameter, SecretValue } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
@@ -5,7 +8,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { describe, expect, it } from 'vitest';
-import { KarinQueue } from '../../constructs/index.ts';
+import { KarinQueue, SyncOnDeploy } from '../../constructs/index.ts';
 import { ENDPOINT, onlyResource, testApp, testFunction, testStack, warnings } from './support/stacks.ts';
 
 function variablesOf(stack: ReturnType<typeof testStack>): unknown {
@@ -92,6 +95,35 @@ describe('a capability', () => {
       new KarinQueue(testStack(), 'Jobs', { capability: SecretValue.unsafePlainText('c0ffee-c0ffee') });
     expect(define).toThrow('capability would stand in the template as plain text; use SecretValue.secretsManager(...)');
     expect(define).not.toThrow('c0ffee');
+  });
+
+  it('stands in no file of an assembly, whichever way it is given', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'karin-assembly-'));
+    try {
+      const app = testApp({ outdir: folder, context: { 'karin:endpoint': `${ENDPOINT}/k/wr1tten-c4pability` } });
+      const stack = testStack('Stack', app);
+      const consumer = testFunction(stack, 'Consumer');
+      const queue = new KarinQueue(stack, 'Jobs', { consumer, capability: SecretValue.secretsManager('karin/send') });
+      queue.bindEnvironment(testFunction(stack, 'Producer'));
+      const admin = secretsmanager.Secret.fromSecretNameV2(stack, 'Admin', 'karin/admin');
+      new SyncOnDeploy(stack, 'Sync', { credential: admin });
+      app.synth();
+      const files = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
+      expect(files.join('\n')).toContain('/k/{{resolve:secretsmanager:karin/send:SecretString:::}}');
+      expect(files.join('\n')).not.toContain('wr1tten-c4pability');
+      expect(warnings(stack).filter((text) => text.includes('karin-queue:capabilityInTemplate'))).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('that is written into the endpoint is a warning, unless it opens a server on this machine', () => {
+    const stack = testStack();
+    new KarinQueue(stack, 'Remote', { endpoint: `${ENDPOINT}/k/wr1tten-c4pability` });
+    new KarinQueue(stack, 'Local', { endpoint: 'http://127.0.0.1:4000/k/wr1tten-c4pability' });
+    const found = warnings(stack).filter((text) => text.includes('karin-queue:capabilityInTemplate'));
+    expect(found).toHaveLength(1);
+    expect(found.join()).not.toContain('wr1tten-c4pability');
   });
 
   it('works where CDK checks the use of secrets', () => {

@@ -64,6 +64,13 @@ describe('the custom resource', () => {
     });
   });
 
+  it('is told the address of the server itself where the endpoint carries a capability', () => {
+    const sync = { endpoint: 'https://example.com/karin/k/some-capability' };
+    expect(onlyResource(Template.fromStack(stackWith({ sync })), SYNC).Properties).toMatchObject({
+      Endpoint: 'https://example.com/karin',
+    });
+  });
+
   it('may read the credential and nothing else', () => {
     const stack = testStack();
     new SyncOnDeploy(stack, 'Sync', { credential: asDeclared(new secretsmanager.Secret(stack, 'Admin')) });
