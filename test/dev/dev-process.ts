@@ -19,6 +19,8 @@ export interface DevProcess {
   line(pattern: RegExp, after?: number): Promise<string>;
   /** Ctrl-C, and waits for the end; resolves with the exit status. */
   stop(): Promise<number | null>;
+  /** As `kill -9`, and waits for the end. */
+  kill(): Promise<void>;
 }
 
 /** Starts it for a project, on a free port; resolves when it says that it is ready, rejects with its output if it ends before. */
@@ -72,6 +74,10 @@ export async function startDevProcess(
     stop: () => {
       child.kill('SIGINT');
       return ended;
+    },
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
     },
   };
 }
