@@ -14,9 +14,11 @@ import { ServerProcess } from './server-process.ts';
 import { type Fate, SoakModel } from './soak-model.ts';
 
 const FULL = process.env['KARIN_TEST_SIZE'] === 'full';
-const MESSAGES = FULL ? 100_000 : 2_000;
+/** A multiple of 200. `KARIN_TEST_MESSAGES` asks for another size between the two. */
+const MESSAGES = Number(process.env['KARIN_TEST_MESSAGES'] ?? (FULL ? 100_000 : 2_000));
+const LARGE = MESSAGES > 10_000;
 /** A server is killed each time Lambda was called so often: every few seconds. */
-const CALLS_PER_KILL = FULL ? 500 : 150;
+const CALLS_PER_KILL = LARGE ? 500 : 150;
 const SEED = Number(process.env['KARIN_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 const ACCOUNT = '111122223333';
@@ -101,12 +103,12 @@ describe('Soak', () => {
           await new Promise((resolve) => setImmediate(resolve));
         }
       }
-      if (FULL)
+      if (LARGE)
         process.stdout.write(`${JSON.stringify({ seed: SEED, kills, ...model.figures, broken: model.verdict() })}\n`);
       expect(model.verdict()).toEqual([]);
       expect(kills).toBeGreaterThan(1);
     },
-    FULL ? 1_800_000 : 240_000,
+    LARGE ? 1_800_000 : 240_000,
   );
 });
 
