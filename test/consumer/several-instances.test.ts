@@ -9,8 +9,11 @@ async function openTwo(open: OpenWorld): Promise<readonly [World, World]> {
   return [one, await open({ besides: one, supervisor: { instance: 'two' } })];
 }
 
-forEachStore('MaximumConcurrency over all instances', (open) => {
-  it.each([1, 2])('%d holds, and every slot that is freed is used', async (maximumConcurrency) => {
+forEachStore('MaximumConcurrency over all instances', (open, kind) => {
+  it.each([
+    ['tag karin:maximum-concurrency=1', 1, { tags: { 'karin:maximum-concurrency': '1' } }],
+    ['MaximumConcurrency 2', 2, { maximumConcurrency: 2 }],
+  ])('%s holds, and every slot that is freed is used', async (_, maximumConcurrency, settings) => {
     const [one, two] = await openTwo(open);
     let running = 0;
     let most = 0;
@@ -23,7 +26,7 @@ forEachStore('MaximumConcurrency over all instances', (open) => {
     });
     const queue = await one.queue('jobs');
     await queue.send(Array.from({ length: 60 }, (_, index) => message(String(index))));
-    const mapping = mappingOf(queue, { batchSize: 1, maximumConcurrency });
+    const mapping = mappingOf(queue, { batchSize: 1, ...settings });
     await two.directory.find(queue.key);
     one.apply(mapping);
     two.apply(mapping);
@@ -53,6 +56,40 @@ forEachStore('MaximumConcurrency over all instances', (open) => {
 
     await one.events.next('deleted');
   });
+
+  // In memory there is no store that an instance could leave behind.
+  if (kind === 'redis') {
+    it('an instance that dies in the middle of an Invoke keeps its slot until its deadline, then the other one goes on', async () => {
+      const [one, two] = await openTwo(open);
+      one.lambda.script({ kind: 'hang' });
+      const queue = await one.queue('jobs', { visibilityTimeoutSeconds: 60 });
+      await two.directory.find(queue.key);
+      const tags = { 'karin:maximum-concurrency': '1' };
+      const mapping = mappingOf(queue, { batchSize: 1, functionTimeoutSeconds: 10, tags });
+      one.apply(mapping);
+      await queue.send([message('cut off')]);
+      await one.lambda.next();
+      await queue.send([message('behind it')]);
+      // From now on it can do nothing that others would see.
+      one.directory.close();
+      await one.store.close();
+      two.apply(mapping);
+
+      // Whoever is not preferred begins after two seconds.
+      await two.quiet();
+      await two.pass(2_000);
+      await two.quiet();
+      // The slot lives for the timeout of the function and a minute.
+      await two.pass(67_000);
+      await two.quiet();
+      expect(two.events.of('leased')).toEqual([]);
+      await two.pass(4_000);
+      await two.events.until(() => two.events.of('deleted').length === 2);
+
+      const counts = two.lambda.calls.map(({ records }) => records[0]?.attributes['ApproximateReceiveCount']);
+      expect(counts.sort()).toEqual(['1', '1', '2']);
+    });
+  }
 
   it('after a lost connection the slot stays taken until the function must have ended', async () => {
     const world = await open();
