@@ -28,10 +28,25 @@ forEachStore('Failure', (open) => {
       { kind: 'function-error', errorType: 'Runtime.ExitError', message: 'Error: Runtime exited: signal: killed' },
       'function-error',
     ],
+    [
+      'init failure',
+      { kind: 'function-error', errorType: 'Runtime.ImportModuleError', message: "Error: Cannot find module 'index'" },
+      'function-error',
+    ],
+    [
+      'response too large',
+      {
+        kind: 'function-error',
+        errorType: 'Function.ResponseSizeTooLarge',
+        message: 'Response payload size exceeded maximum allowed payload size (6291556 bytes).',
+      },
+      'function-error',
+    ],
     ['400', { kind: 'error', status: 400, type: 'RecursiveInvocationException' }, 'rejected'],
     ['403', { kind: 'error', status: 403, type: 'AccessDeniedException' }, 'rejected'],
     ['404', { kind: 'error', status: 404, type: 'ResourceNotFoundException' }, 'rejected'],
     ['413', { kind: 'error', status: 413, type: 'RequestTooLargeException' }, 'rejected'],
+    ['415', { kind: 'error', status: 415, type: 'UnsupportedMediaTypeException' }, 'rejected'],
   ];
   it.each(functionErrors)('%s: nothing is deleted, the message is back after its lease', async (_, answer, reason) => {
     const world = await open();
@@ -124,7 +139,11 @@ forEachStore('Failure', (open) => {
   it.each([
     ['500', 500, 'ServiceException'],
     ['502', 502, 'EC2ThrottledException'],
+    ['502 of KMS', 502, 'KMSDisabledException'],
+    ['502 of ENI', 502, 'ENILimitReachedException'],
     ['409', 409, 'ResourceConflictException'],
+    ['409 of SnapStart', 409, 'SnapStartNotReadyException'],
+    ['408 of SnapStart', 408, 'SnapStartTimeoutException'],
   ])('%s: the function did not run, so it is tried again inside the lease', async (_, status, type) => {
     const world = await open();
     const queue = await world.queue('jobs');
