@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { createHash } from 'node:crypto';
 import type { ApplyDiff } from '../consumer/supervisor.ts';
 import { type Discovery, DiscoveryError, type DiscoverySource } from '../lambda/discovery/source.ts';
 import type { Mapping } from '../lambda/mapping.ts';
@@ -61,7 +62,8 @@ export interface Synchroniser {
 export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   const { source, documents, directory, serve, time, log } = parts;
   let found: Discovery | undefined;
-  let storedText: string | undefined;
+  /** Of the document as last read or written. The text itself is large: a kilobyte for each mapping. */
+  let storedDigest: string | undefined;
   let held: readonly QueueArn[] = [];
   let succeededAt: number | undefined;
   let failure: SyncState['failure'];
@@ -88,9 +90,10 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       const discovery = keepForeign(found, await source.discover(found, full || overdue));
       const report = await apply(discovery);
       const text = stableJson(discovery);
-      if (text !== storedText) {
-        storedText = text;
+      const digest = digestOf(text);
+      if (digest !== storedDigest) {
         await documents.put(DOCUMENT, text);
+        storedDigest = digest;
       }
       succeededAt = time.now();
       failure = undefined;
@@ -105,10 +108,12 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
 
   const load = async (): Promise<boolean> => {
     const text = await documents.get(DOCUMENT);
-    if (text === undefined || text === storedText) return text !== undefined;
+    if (text === undefined) return false;
+    const digest = digestOf(text);
+    if (digest === storedDigest) return true;
     // Written by `discover`, of this version or a near one.
     const discovery = JSON.parse(text) as Discovery;
-    storedText = text;
+    storedDigest = digest;
     const report = await apply(discovery);
     log.info({ ...counts(report) }, 'mappings taken from the store');
     return true;
@@ -143,6 +148,10 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       ...(failure === undefined ? {} : { failure }),
     }),
   };
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
 }
 
 function messageOf(error: unknown): string {

@@ -4,7 +4,7 @@ import type { Mapping } from '../../runtime/lambda/mapping.ts';
 import { createLog } from '../../runtime/log.ts';
 import { createDirectory, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
-import type { Signal } from '../../runtime/store/store.ts';
+import { type Signal, StoreUnavailableError } from '../../runtime/store/store.ts';
 import { createSynchroniser } from '../../runtime/sync/synchroniser.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { ManualTime } from '../support/manual-time.ts';
@@ -126,6 +126,22 @@ describe('a sync', () => {
     await synchroniser.sync();
     await turn();
     expect(written.names).toEqual([]);
+  });
+
+  it('writes at the next one what could not be written', async () => {
+    const { store, source, synchroniser } = await open();
+    source.found = discoveryOf(['a']);
+    const { put } = store.documents;
+    store.documents.put = async (name, ...rest) => {
+      if (name === 'discovery') throw new StoreUnavailableError('Redis went away');
+      return put.call(store.documents, name, ...rest);
+    };
+    await expect(synchroniser.sync()).rejects.toThrow('Redis went away');
+    store.documents.put = put;
+    await synchroniser.sync();
+    const another = await open(store);
+    expect(await another.synchroniser.restore()).toBe(true);
+    expect(another.names()).toEqual(['a']);
   });
 
   it('leaves the details of unchanged mappings out, except when asked and once a day', async () => {
