@@ -70,10 +70,10 @@ export function writeDefinition(definition: QueueDefinition): string {
 
 /** Reads a definition. Errors: `QueueDocumentError`. */
 export function readDefinition(text: string): QueueDefinition {
-  const { arn: arnText, ...rest } = parse(text);
+  const { arn: arnText, origin, mode, createdAt, modifiedAt, attributes: parsed, tags } = parse(text);
   const arn = parseQueueArn(arnText);
   if (arn === undefined) throw new QueueDocumentError(`${arnText} is not the ARN of an SQS queue`);
-  return { ...rest, arn, fifo: isFifoName(arn.name) };
+  return { arn, fifo: isFifoName(arn.name), origin, attributes: parsed, tags, createdAt, modifiedAt, mode };
 }
 
 function parse(text: string): z.infer<typeof document> {

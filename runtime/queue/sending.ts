@@ -18,7 +18,8 @@ import type { WatchedStore } from './watched-store.ts';
 /** The longest delay that SQS itself accepts. */
 const LONGEST_SQS_DELAY_MS = 900_000;
 
-interface SendingOptions extends Pick<QueueContext, 'forward' | 'notify'> {
+interface SendingOptions extends Pick<QueueContext, 'notify'> {
+  readonly forward: QueueContext['forward'];
   readonly queue: Queue;
   readonly store: WatchedStore;
 }

@@ -224,7 +224,7 @@ export class StoredDirectory implements QueueDirectory {
       for (;;) {
         const entry = this.#entries.get(key);
         const definition = next(entry?.queue.definition);
-        if (definition === undefined) return entry?.queue;
+        if (definition === undefined || definition === entry?.queue.definition) return entry?.queue;
         const text = writeDefinition(definition);
         if (text === entry?.text) return entry.queue;
         if (await this.#documents.put(name, text, entry?.text ?? null)) return this.#take(key, text);

@@ -52,23 +52,25 @@ export class StoredQueue implements Queue {
   #definition: QueueDefinition;
 
   constructor(definition: QueueDefinition, context: QueueContext) {
-    const { time } = context;
+    const { store, time, randomness, handles, clock, notify, forward } = context;
     this.key = queueKey(definition.arn);
     this.#definition = definition;
     this.#context = context;
-    this.watch = createHeadWatch({ time });
+    // There may be thousands of queues, so each part is given what it needs and no more: copies of the whole context cost a kilobyte each.
+    const watch = createHeadWatch({ time });
+    this.watch = watch;
     const address = { key: this.key, fifo: definition.fifo };
-    this.store = new WatchedStore({ ...context, address, watch: this.watch, onActivity: () => this.#upkeep.active() });
-    const parts = { ...context, queue: this, store: this.store, watch: this.watch };
-    this.#upkeep = new Upkeep(parts);
-    this.#sending = new Sending(parts);
-    this.#deadLetters = new DeadLetters({
-      ...parts,
-      findDeadLetterQueue: (arn) => context.findDeadLetterQueue(arn, definition.fifo),
-    });
-    this.#receiving = new Receiving({ ...parts, deadLetters: this.#deadLetters });
+    const watched = new WatchedStore({ store, address, watch, clock, onActivity: () => this.#upkeep.active() });
+    this.store = watched;
+    this.#upkeep = new Upkeep({ time, randomness, notify, queue: this, store: watched, watch });
+    this.#sending = new Sending({ forward, notify, queue: this, store: watched });
+    const findDeadLetterQueue = (arn: string) => context.findDeadLetterQueue(arn, definition.fifo);
+    const deadLetters = new DeadLetters({ queue: this, store: watched, clock, notify, findDeadLetterQueue });
+    this.#deadLetters = deadLetters;
+    this.#receiving = new Receiving({ queue: this, store: watched, time, clock, handles, notify, deadLetters });
     this.#longPoll = new LongPoll({
-      ...parts,
+      time,
+      watch,
       receive: async (request) => {
         const outcome = await this.#receiving.receive(request);
         return outcome === 'at-limit' ? outcome : outcome.messages;
