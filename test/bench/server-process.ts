@@ -13,11 +13,13 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** The options of Node that the image sets. They decide how much memory the server keeps, so without them another server would be measured. */
-function imageNodeOptions(): string {
-  const options = /NODE_OPTIONS="([^"]*)"/.exec(readFileSync('runtime/Dockerfile', 'utf8'))?.[1];
-  if (options === undefined) throw new Error('runtime/Dockerfile sets no NODE_OPTIONS="..."');
-  return options;
+/** What the image sets for the process itself. It decides how much memory the server keeps, so without it another server would be measured. */
+function imageEnvironment(): Record<string, string> {
+  const image = readFileSync('runtime/Dockerfile', 'utf8');
+  const found = [...image.matchAll(/^.*\b(NODE_OPTIONS|MALLOC_ARENA_MAX)=(?:"([^"]*)"|(\S+))/gm)];
+  if (found.length !== 2)
+    throw new Error('runtime/Dockerfile does not set NODE_OPTIONS and MALLOC_ARENA_MAX, once each');
+  return Object.fromEntries(found.map(([, name = '', quoted, plain = '']) => [name, quoted ?? plain]));
 }
 
 /** Starts `karin start` (or another script) with `env` and waits for its line `karin ready <url>`. */
@@ -29,7 +31,7 @@ export async function startServer(
   const child = spawn(process.execPath, [...script], {
     env: {
       PATH: process.env['PATH'] ?? '',
-      NODE_OPTIONS: imageNodeOptions(),
+      ...imageEnvironment(),
       PORT: '0',
       HOST: '127.0.0.1',
       LOG_LEVEL: 'info',
