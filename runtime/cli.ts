@@ -11,6 +11,9 @@ import { ConfigError } from './config.ts';
 import { DiscoveryError } from './lambda/discovery/source.ts';
 import { StoreUnavailableError } from './store/store.ts';
 
+// It speaks of later releases of the SDK than the one that is built in here, to people who cannot do anything about it.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
 const context: CliContext = {
   env: process.env,
   out: (text) => void process.stdout.write(text),
