@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { highest } from '../../runtime/consumer/rendezvous.ts';
+import type { Mapping } from '../../runtime/lambda/mapping.ts';
 import { forEachStore, mappingOf, message, type OpenWorld, type World } from '../support/consumer-world.ts';
-import { Gate, SUCCESS } from '../support/scriptable-lambda.ts';
+import { type Answer, CRASH, Gate, SUCCESS, THROTTLED } from '../support/scriptable-lambda.ts';
 
 /** Two instances on one store, with one Lambda. */
 async function openTwo(open: OpenWorld): Promise<readonly [World, World]> {
@@ -38,6 +39,32 @@ forEachStore('MaximumConcurrency over all instances', (open, kind) => {
 
     expect(most).toBe(maximumConcurrency);
     expect(one.lambda.calls).toHaveLength(60);
+  });
+
+  it.each<[string, Answer, Partial<Mapping>]>([
+    ['success', SUCCESS, {}],
+    ['function error', CRASH, {}],
+    ['malformed report', { kind: 'answer', value: 'no report' }, { reportBatchItemFailures: true }],
+    ['rejection', { kind: 'error', status: 404, type: 'ResourceNotFoundException' }, {}],
+    ['throttle that outlasts the lease', THROTTLED, {}],
+    ['lost connection', { kind: 'reset' }, {}],
+    ['no answer', { kind: 'hang' }, {}],
+    ['nothing but filtered-out messages', SUCCESS, { filterPatterns: ['{"body":["second"]}'] }],
+  ])('a slot is freed after: %s', async (_, answer, settings) => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 3_600 });
+    world.lambda.behave(({ bodies }) => (bodies.includes('first') ? answer : SUCCESS));
+    world.apply(mappingOf(queue, { batchSize: 1, functionTimeoutSeconds: 10, maximumConcurrency: 1, ...settings }));
+    await queue.send([message('first')]);
+    await world.events.next('leased');
+    await queue.send([message('second')]);
+    const handled = (): boolean => world.lambda.calls.some(({ bodies }) => bodies.includes('second'));
+    while (!handled()) {
+      await world.pass(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+
+    expect(await world.events.next('deleted', ({ messageIds }) => messageIds.length === 1)).toBeDefined();
   });
 
   it('a slot held by an instance that died is free again by its deadline', async () => {
