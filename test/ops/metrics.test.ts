@@ -34,13 +34,15 @@ describe('the metrics page', () => {
     bus.emit({ kind: 'invoked', attempt: 1, functionArn: 'f', payloadBytes: 1, ...OF });
     bus.emit({ kind: 'succeeded', failedIds: ['3'], durationMs: 1500, ...OF });
     bus.emit({ kind: 'deleted', ...OF, messageIds: ['1', '2'] });
+    bus.emit({ kind: 'filtered-out', ...OF, messageIds: ['4'] });
     const text = await metrics.page({ depth: false });
     const labels = '{mapping="uuid-a",queue="a",function="on-a"}';
     for (const line of [
       `karin_polled_event_count_total${labels} 3`,
       `karin_invoked_event_count_total${labels} 3`,
       `karin_failed_invoke_event_count_total${labels} 1`,
-      `karin_deleted_event_count_total${labels} 2`,
+      `karin_filtered_out_event_count_total${labels} 1`,
+      `karin_deleted_event_count_total${labels} 3`,
       `karin_invocations_total${labels} 1`,
       `karin_invocation_seconds_total${labels} 1.5`,
     ]) {
