@@ -90,6 +90,8 @@ export function answerErrors(log: Log): ErrorHandler<AppEnv> {
       return c.json({ error: 'the store of messages cannot be reached or is full; try again' }, 503);
     }
     if (error instanceof DiscoveryError) return c.json({ error: error.message }, 502);
+    const { destroyed, complete } = c.env.incoming;
+    if (destroyed && !complete) return c.json({ error: 'the request ended before all of it had come' }, 400);
     log.error({ err: error, path: c.env.location.path }, 'a request failed unexpectedly');
     return c.json({ error: 'an unexpected error; see the log of the server' }, 500);
   };

@@ -159,6 +159,10 @@ function createListener(
       );
     }
     if (isAppPath(location.path)) {
+      // Hono makes a URL of it, some time or other.
+      const { host } = request.headers;
+      if (host !== undefined && !URL.canParse(`http://${host}`))
+        return refuse(response, 400, 'the Host header is no host');
       locations.set(request, location);
       request.url = location.query === '' ? location.path : `${location.path}?${location.query}`;
       void appListener(request, response);
