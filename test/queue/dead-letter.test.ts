@@ -216,3 +216,46 @@ forEachStore('a move that fails', (open) => {
     expect((await existing(world.directory, 'dead').depth()).visible).toBe(2);
   });
 });
+
+forEachStore('messages that the consumer moves', (open) => {
+  it.each(['', '.fifo'])('jobs%s: go as after too many receives, and free their group', async (suffix) => {
+    const world = await open();
+    const target = await world.queue(`dead${suffix}`);
+    const source = await world.queueWithDeadLetters(`jobs${suffix}`, target, 5, {
+      visibilityTimeoutSeconds: LEASE_SECONDS,
+    });
+    const group = suffix === '' ? {} : { groupId: 'g', deduplicationId: 'one' };
+    const looping = message('again', group);
+    const sentAt = world.time.now();
+    await source.send([looping]);
+    await failTimes(world, source, 1);
+    const leased = await source.receive({ maxMessages: 1 });
+    await source.send([message('next', suffix === '' ? {} : { groupId: 'g', deduplicationId: 'two' })]);
+
+    expect(source.hasDeadLetterQueue()).toBe(true);
+    await source.moveToDeadLetterQueue(leased);
+
+    expect(await bodies(source)).toEqual(['next']);
+    const [moved] = await target.receive({ maxMessages: 1 });
+    expect(moved).toMatchObject({
+      id: looping.id,
+      // Once in the source, once here; the receive of the move is not counted.
+      receiveCount: 2,
+      sentAt: suffix === '' ? sentAt : world.time.now(),
+      firstReceivedAt: sentAt,
+      deadLetterSourceArn: `arn:aws:sqs:eu-west-1:123456789012:jobs${suffix}`,
+    });
+  });
+
+  it('stay under their leases where there is no dead-letter queue', async () => {
+    const world = await open();
+    const lonely = await world.queue('jobs');
+    await lonely.send([message('again')]);
+    const leased = await lonely.receive({ maxMessages: 1 });
+
+    expect(lonely.hasDeadLetterQueue()).toBe(false);
+    await lonely.moveToDeadLetterQueue(leased);
+
+    expect(await lonely.depth()).toEqual({ visible: 0, delayed: 0, inFlight: 1 });
+  });
+});
