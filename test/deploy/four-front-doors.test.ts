@@ -5,12 +5,22 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import {
+  GetPolicyCommand,
+  GetPolicyVersionCommand,
+  IAMClient,
+  ListAttachedUserPoliciesCommand,
+  ListUsersCommand,
+} from '@aws-sdk/client-iam';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { runCli } from '../cli/run-cli.ts';
+import { type Call, isAllowed, type Statement } from '../constructs/support/policy-evaluator.ts';
 import { type RunningServer, startServerProcess } from '../support/karin-process.ts';
 import { MOTO_ACCOUNT, MotoServer } from '../support/moto-server.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { command } from './support/command.ts';
+import { startRecordingProxy } from './support/recording-proxy.ts';
 
 const ADMIN_PASSWORD = 'an-admin-password-for-tests';
 const TOKEN = 'a-token-for-the-tests-1234';
@@ -38,10 +48,11 @@ afterEach(async () => {
 afterAll(() => moto.stop());
 
 /** `karin start` with discovery from the emulator, nothing deployed yet. */
-async function startKarin(): Promise<void> {
+async function startKarin(aws: Readonly<Record<string, string>> = {}): Promise<void> {
   redis = await RedisServer.start();
   karin = await startServerProcess({
     ...moto.environment,
+    ...aws,
     REDIS_URL: redis.url,
     KARIN_ACCOUNT_ID: MOTO_ACCOUNT,
     KARIN_ADMIN_PASSWORD: ADMIN_PASSWORD,
@@ -90,7 +101,8 @@ async function expectDelivery(queueArn: string, prints: (body: string) => RegExp
 
 describe('the same application, deployed by', () => {
   it('cdk deploy, which also tells the server', async () => {
-    await startKarin();
+    const proxy = await startRecordingProxy({ port: moto.port, account: MOTO_ACCOUNT, region: 'us-east-1' });
+    await startKarin({ AWS_ENDPOINT_URL: proxy.url });
     const folder = await mkdtemp(join(tmpdir(), 'karin-cdk-'));
     const env = { ...moto.environment, ...QUIET };
     await command('npx', ['cdk', 'bootstrap', `aws://${MOTO_ACCOUNT}/us-east-1`], { env });
@@ -115,6 +127,19 @@ describe('the same application, deployed by', () => {
     const queueArn = await onlyQueueWithMapping();
     await expectDelivery(queueArn, (body) => new RegExp(body));
     expect(moto.invocations.length).toBeGreaterThan(mapped);
+
+    await useEverything(queueArn);
+    await proxy.close();
+    const deployed = await deployedStatements();
+    const printed = await printedStatements();
+    for (const call of proxy.calls) {
+      expect(call).toSatisfy((made: Call) => isAllowed(deployed, made), 'a call that the deployed identity may make');
+      expect(call).toSatisfy((made: Call) => isAllowed(printed, made), 'a call that the policy of karin iam allows');
+    }
+    // Asked only where AWS cannot show the filters of a mapping in its list, which the emulator always can.
+    const made = new Set([...proxy.calls.map(({ action }) => action), 'lambda:GetEventSourceMapping']);
+    expect(actionsOf(deployed)).toEqual([...made].sort());
+    expect(actionsOf(printed)).toEqual([...made].sort());
   });
 
   it('osls deploy, which also tells the server', async () => {
@@ -176,4 +201,79 @@ async function onlyQueueWithMapping(): Promise<string> {
   };
   expect(mappings.map(({ State }) => State)).toEqual(['Disabled']);
   return mappings[0]?.EventSourceArn ?? '';
+}
+
+/** What the server does only when it is asked to: it lists function URLs, and moves messages in from SQS and out to it. */
+async function useEverything(queueArn: string): Promise<void> {
+  const password = new URLSearchParams({ password: ADMIN_PASSWORD });
+  const login = await fetch(`${karin.url}/ops/login`, { method: 'POST', body: password, redirect: 'manual' });
+  const cookie = login.headers.getSetCookie().map((text) => text.replace(/;.*/, ''));
+  const page = await fetch(`${karin.url}/functions`, { headers: { cookie: cookie.join('; ') } });
+  // The emulator does not know ListFunctionUrlConfigs, so the page is without URLs here; what counts is that it was asked.
+  expect(await page.text()).toContain('<h1>Functions</h1>');
+  const name = queueArn.split(':').at(-1) ?? '';
+  const sqs = new SQSClient({
+    region: 'us-east-1',
+    endpoint: moto.addressUrl,
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+  });
+  await sqs.send(
+    new SendMessageCommand({ QueueUrl: `${moto.addressUrl}/${MOTO_ACCOUNT}/${name}`, MessageBody: 'left in SQS' }),
+  );
+  sqs.destroy();
+  const door = { KARIN_URL: karin.url, KARIN_ADMIN_PASSWORD: ADMIN_PASSWORD };
+  expect(await runCli(['pull', name], door)).toMatchObject({ status: 0 });
+  await moto.invoked(({ event }) => JSON.stringify(event).includes('left in SQS'));
+  await sendLater(name);
+  expect(await runCli(['drain', name], door)).toMatchObject({ status: 0 });
+}
+
+/** A message that Karin still holds when it is drained. */
+async function sendLater(name: string): Promise<void> {
+  const endpoint = `${karin.url}/k/${TOKEN}`;
+  const sqs = new SQSClient({
+    region: 'us-east-1',
+    endpoint,
+    credentials: { accessKeyId: 'any', secretAccessKey: 'any' },
+  });
+  const QueueUrl = `${endpoint}/${MOTO_ACCOUNT}/${name}`;
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'later', DelaySeconds: 600 }));
+  sqs.destroy();
+}
+
+/** What the user that the stack defines may do, as the emulator has it. */
+async function deployedStatements(): Promise<readonly Statement[]> {
+  const iam = new IAMClient({
+    region: 'us-east-1',
+    endpoint: moto.addressUrl,
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+  });
+  const { Users: [user] = [] } = await iam.send(new ListUsersCommand({}));
+  const { AttachedPolicies = [] } = await iam.send(new ListAttachedUserPoliciesCommand({ UserName: user?.UserName }));
+  const statements = await Promise.all(
+    AttachedPolicies.map(async ({ PolicyArn }) => {
+      const { Policy } = await iam.send(new GetPolicyCommand({ PolicyArn }));
+      const VersionId = Policy?.DefaultVersionId;
+      const { PolicyVersion } = await iam.send(new GetPolicyVersionCommand({ PolicyArn, VersionId }));
+      return statementsOf(decodeURIComponent(PolicyVersion?.Document ?? ''));
+    }),
+  );
+  iam.destroy();
+  return statements.flat();
+}
+
+/** The policy that `karin iam` prints for what is deployed. */
+async function printedStatements(): Promise<readonly Statement[]> {
+  const args = ['--import', 'tsx', 'runtime/cli.ts', 'iam', '--deployed', '--drain', '--pull', '--function-urls'];
+  const output = await command(process.execPath, args, { env: { ...moto.environment, NODE_NO_WARNINGS: '1' } });
+  return statementsOf(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1));
+}
+
+function statementsOf(document: string): readonly Statement[] {
+  const { Statement: statements }: { Statement: readonly Statement[] } = JSON.parse(document);
+  return statements;
+}
+
+function actionsOf(statements: readonly Statement[]): readonly string[] {
+  return [...new Set(statements.flatMap(({ Action }) => Action))].sort();
 }
