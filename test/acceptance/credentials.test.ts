@@ -9,7 +9,7 @@ import {
   SendMessageCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { runCli } from '../cli/run-cli.ts';
 import { type RunningServer, startServerProcess } from '../support/karin-process.ts';
@@ -19,19 +19,17 @@ const ANY = { accessKeyId: 'ASIAROLEOFTHEFUNCTION', secretAccessKey: 'nobody her
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
 const Created = z.object({ id: z.string(), token: z.string(), endpoint: z.string() });
 
-let redis: RedisServer;
-let server: RunningServer | undefined;
-
-afterEach(async () => {
-  await server?.kill();
-  server = undefined;
-  await redis.stop();
-});
-
-/** The settings of a server without AWS. */
-async function settings(): Promise<Record<string, string>> {
-  redis = await RedisServer.start();
+/** A Redis, and the settings of a server on it without AWS. */
+async function settings() {
+  const redis = await RedisServer.start();
+  onTestFinished(() => redis.stop());
   return { REDIS_URL: redis.url, AWS_REGION: 'eu-west-1', KARIN_DISCOVERY: 'none' };
+}
+
+async function start(env: Readonly<Record<string, string>>): Promise<RunningServer> {
+  const server = await startServerProcess(env);
+  onTestFinished(async () => void (await server.kill()));
+  return server;
 }
 
 function client(endpoint: string, credentials = ANY): SQSClient {
@@ -63,7 +61,6 @@ describe('karin start on an address that others can reach', () => {
   });
 
   it('names every problem of its settings at once', async () => {
-    await settings();
     const env = { HOST: '0.0.0.0', PORT: 'http', KARIN_MAX_DELAY_SECONDS: '1', AWS_REGION: 'eu-west-1' };
     const ended = await startServerProcess(env).catch((error: unknown) => String(error));
     for (const named of ['REDIS_URL', 'PORT', 'KARIN_MAX_DELAY_SECONDS']) expect(ended).toContain(named);
@@ -73,9 +70,8 @@ describe('karin start on an address that others can reach', () => {
 describe('capability tokens', () => {
   it('are made and revoked in Redis by the command line, seen by a running server, and come back in the URLs that it gives', async () => {
     const env = await settings();
-    const running = await startServerProcess({ ...env, KARIN_ADMIN_PASSWORD: 'correct horse battery' });
-    server = running;
-    const cli = { REDIS_URL: redis.url, KARIN_PUBLIC_URL: running.url };
+    const running = await start({ ...env, KARIN_ADMIN_PASSWORD: 'correct horse battery' });
+    const cli = { REDIS_URL: env.REDIS_URL, KARIN_PUBLIC_URL: running.url };
     const args = ['token', 'create', '--scope', 'send', '--scope', 'manage', '--queue', 'app-*', '--json'];
     const { id, token, endpoint } = Created.parse(JSON.parse((await runCli(args, cli)).out));
     expect(endpoint).toBe(`${running.url}/k/${token}`);
@@ -107,8 +103,7 @@ describe('access keys in a file', () => {
     const folder = await mkdtemp(join(tmpdir(), 'karin-'));
     const file = join(folder, 'keys');
     await writeFile(file, `AKIAOLD:${SECRET}`);
-    const running = await startServerProcess({ ...env, KARIN_KEYS_FILE: file });
-    server = running;
+    const running = await start({ ...env, KARIN_KEYS_FILE: file });
     const uses = (accessKeyId: string) =>
       outcome(client(running.url, { accessKeyId, secretAccessKey: SECRET }).send(new ListQueuesCommand({})));
     const rereads = async (text: string, said: RegExp): Promise<void> => {

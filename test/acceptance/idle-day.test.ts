@@ -1,28 +1,21 @@
-import { afterEach, expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { sqsCall } from '../http/running-karin.ts';
-import { type AwsEndpoint, startAwsEndpoint } from '../support/aws-endpoint.ts';
-import { DAY_MS, type IdleServer, startIdleServer } from '../support/idle-server.ts';
+import { startAwsEndpoint } from '../support/aws-endpoint.ts';
+import { DAY_MS, startIdleServer } from '../support/idle-server.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
 const QUEUES = Array.from({ length: 20 }, (_, index) => `idle-${index}`);
 const HOUR_MS = DAY_MS / 24;
 
-let redis: RedisServer;
-let aws: AwsEndpoint;
-let server: IdleServer;
-
-afterEach(async () => {
-  await server.close();
-  await aws.close();
-  await redis.stop();
-  vi.unstubAllEnvs();
-});
-
 it('a server with 20 queues asks Redis at most 500 commands in an idle day, and AWS for the list of mappings every hour', async () => {
-  redis = await RedisServer.start();
-  aws = await startAwsEndpoint(QUEUES);
+  const redis = await RedisServer.start();
+  onTestFinished(() => redis.stop());
+  const aws = await startAwsEndpoint(QUEUES);
+  onTestFinished(() => aws.close());
   for (const [name, value] of Object.entries(aws.environment)) vi.stubEnv(name, value);
-  server = await startIdleServer(redis.url, aws);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const server = await startIdleServer(redis.url, aws);
+  onTestFinished(() => server.close());
   expect(server.karin.directory.all()).toHaveLength(QUEUES.length);
 
   // Once a day the details of mappings are read anew; until then the list is all.

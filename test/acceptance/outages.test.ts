@@ -4,7 +4,7 @@ import {
   ReceiveMessageCommand,
   SendMessageCommand,
 } from '@aws-sdk/client-sqs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { Deployment, type DeploymentOptions } from '../support/deployment.ts';
 import { Gate } from '../support/scriptable-lambda.ts';
@@ -17,12 +17,13 @@ const SyncAnswer = z.object({
 });
 const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
 
+/** Of the running test. */
 let karin: Deployment;
 
-afterEach(() => karin.close());
-
 async function start(options: DeploymentOptions): Promise<void> {
-  karin = await Deployment.start(options);
+  const started = await Deployment.start(options);
+  onTestFinished(() => started.close());
+  karin = started;
 }
 
 /** Bodies that Lambda is invoked with, each to be awaited. */

@@ -1,18 +1,15 @@
-import { ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { CreateQueueCommand, ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { Deployment } from '../support/deployment.ts';
 import { Gate } from '../support/scriptable-lambda.ts';
 
-let karin: Deployment;
-
-afterEach(() => karin.close());
-
 describe('SIGTERM', () => {
   it('lets open Invokes finish, leases nothing new, answers long polls, and ends with status 0', async () => {
-    karin = await Deployment.start({
+    const karin = await Deployment.start({
       queues: ['jobs'],
       aws: { mapping: { ScalingConfig: { MaximumConcurrency: 2 } } },
     });
+    onTestFinished(() => karin.close());
     const shut = new Gate();
     const invoked: string[] = [];
     const bothRun = new Promise<void>((resolve) => {
@@ -31,7 +28,10 @@ describe('SIGTERM', () => {
     );
     expect(third?.Body).toBe('three');
 
+    const { QueueUrl: empty } = await karin.sqs.send(new CreateQueueCommand({ QueueName: 'empty' }));
+    const poll = karin.sqs.send(new ReceiveMessageCommand({ QueueUrl: empty, WaitTimeSeconds: 20 }));
     const stopped = karin.server.stop();
+    expect((await poll).Messages).toBeUndefined();
     await karin.server.saying(/"stopping"/);
     expect((await fetch(`${karin.server.url}/readyz`)).status).toBe(503);
     // Functions that run now may still send.
