@@ -75,9 +75,3 @@ export function accountOf(config: Config, state: SyncState | undefined): string 
   const [first] = state?.discovery?.mappings ?? [];
   return config.accountId ?? first?.functionArn.split(':')[4] ?? NO_ACCOUNT;
 }
-
-/** A host by which this machine reaches a server that listens on `host`, fit for a URL. */
-export function reachableHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::' || host === '') return '127.0.0.1';
-  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-}

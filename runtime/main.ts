@@ -8,12 +8,13 @@
  */
 
 import { type Config, ConfigError } from './config.ts';
-import { configuredRealQueues, configuredSource, openConfiguredStore, reachableHost } from './configured-parts.ts';
+import { configuredRealQueues, configuredSource, openConfiguredStore } from './configured-parts.ts';
 import { createEventBus, type EventListener } from './consumer/event-bus.ts';
 import { countMetrics } from './consumer/metric-counts.ts';
 import { type ApplyDiff, createSupervisor, type Supervisor } from './consumer/supervisor.ts';
+import { openFront } from './front.ts';
 import { createAccess } from './http/access.ts';
-import { openFront } from './http/front.ts';
+import { reachableHost } from './http/location.ts';
 import type { DiscoverySource } from './lambda/discovery/source.ts';
 import { createInvoker } from './lambda/invoke.ts';
 import type { Invoker } from './lambda/invoker.ts';

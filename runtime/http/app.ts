@@ -6,10 +6,7 @@
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { Log } from '../log.ts';
-import { EXPOSITION_TYPE } from '../ops/exposition.ts';
-import type { Health } from '../ops/health.ts';
-import type { Metrics } from '../ops/metrics.ts';
-import type { Synchroniser } from '../sync/synchroniser.ts';
+import type { SyncReport } from '../sync/report.ts';
 import type { TokenStore } from './auth/token-store.ts';
 import type { Edge } from './edge.ts';
 import { type AppEnv, answerErrors, requireManage } from './management.ts';
@@ -20,10 +17,16 @@ const LARGEST_BODY = 1_310_720;
 
 export interface AppParts {
   readonly edge: Edge;
-  readonly health: Health;
-  readonly metrics: Metrics;
-  /** Absent: the server has no source of mappings. */
-  readonly synchroniser?: Synchroniser;
+  /** What `/readyz` says. */
+  readonly readiness: () => { readonly ready: boolean };
+  readonly metrics: {
+    /** Content type of the page. */
+    readonly type: string;
+    /** `depth`: with what costs the store a call for each queue. */
+    readonly page: (depth: boolean) => Promise<string>;
+  };
+  /** Reads the source of mappings, details included; `undefined`: the server has none. Errors: `DiscoveryError`, `StoreUnavailableError`. */
+  readonly sync: (() => Promise<SyncReport> | undefined) | undefined;
   readonly tokens: TokenStore;
   /** `/drain` and `/pull`. */
   readonly transfers: Hono<AppEnv>;
@@ -42,7 +45,7 @@ export function isAppPath(path: string): boolean {
 }
 
 export function createApp(parts: AppParts): Hono<AppEnv> {
-  const { edge, health, metrics, synchroniser } = parts;
+  const { edge, metrics, sync } = parts;
   const app = new Hono<AppEnv>();
   app.onError(answerErrors(parts.log));
   app.notFound((c) => c.json({ error: 'there is nothing at this path' }, 404));
@@ -66,18 +69,19 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', (c) => {
-    const readiness = health.readiness();
+    const readiness = parts.readiness();
     return c.json(readiness, readiness.ready ? 200 : 503);
   });
   app.get('/metrics', requireManage(edge), async (c) => {
-    const page = await metrics.page({ depth: c.req.query('depth') === '1' });
-    return c.body(page, 200, { 'Content-Type': EXPOSITION_TYPE });
+    const page = await metrics.page(c.req.query('depth') === '1');
+    return c.body(page, 200, { 'Content-Type': metrics.type });
   });
   app.post('/sync', requireManage(edge), async (c) => {
-    if (synchroniser === undefined) {
+    const report = await sync?.();
+    if (report === undefined) {
       throw new HTTPException(409, { message: 'this server has no source of mappings (KARIN_DISCOVERY=none)' });
     }
-    return c.json(await synchroniser.sync({ full: true }));
+    return c.json(report);
   });
   app.route('/tokens', tokensRoute(edge, parts.tokens, parts.now));
   app.get('/favicon.ico', (c) => c.body(null, 204));

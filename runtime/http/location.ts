@@ -96,3 +96,9 @@ export function clientAddress(
   const hop = hops[Math.max(0, hops.length - trustedProxies)];
   return hop !== undefined && hop !== '' ? hop : (remoteAddress ?? 'unknown');
 }
+
+/** A host by which this machine reaches a server that listens on `host`, fit for a URL. */
+export function reachableHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::' || host === '') return '127.0.0.1';
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}

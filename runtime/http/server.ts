@@ -9,7 +9,6 @@ import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
-import type { Traffic } from '../ops/metrics.ts';
 import type { Cancel, Time } from '../time.ts';
 import { isAppPath } from './app.ts';
 import { comesFromForeignPage } from './browser-guard.ts';
@@ -56,7 +55,8 @@ export interface HttpServerParts {
   readonly edge: Edge;
   readonly sqs: SqsEndpoint;
   readonly app: Hono<AppEnv>;
-  readonly traffic: Traffic;
+  /** Told of every answer. */
+  readonly answered: (status: number) => void;
   readonly time: Time;
   readonly log: Log;
   /** Default: `SERVER_LIMITS`. */
@@ -125,9 +125,9 @@ function listenProblem(error: Error, host: string, port: number): string {
 
 function createListener(
   parts: HttpServerParts,
-  answered: () => void,
+  ended: () => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
-  const { edge, sqs, app, traffic, time, log } = parts;
+  const { edge, sqs, app, answered, time, log } = parts;
   const locations = new WeakMap<IncomingMessage, Location>();
   const appListener = getRequestListener(
     (request, env) => {
@@ -144,8 +144,8 @@ function createListener(
     const startedAt = time.monotonic();
     const location = locate(request.url ?? '/', edge.address.basePath);
     response.once('close', () => {
-      traffic.answered(response.statusCode);
-      answered();
+      answered(response.statusCode);
+      ended();
       if (!log.isLevelEnabled('debug')) return;
       const durationMs = Math.round(time.monotonic() - startedAt);
       log.debug({ method: request.method, path: location?.path, status: response.statusCode, durationMs }, 'request');

@@ -10,7 +10,6 @@ import type { AppEnv } from '../../runtime/http/management.ts';
 import { type HttpServer, listen, type ServerLimits } from '../../runtime/http/server.ts';
 import { createSqsEndpoint } from '../../runtime/http/sqs-endpoint.ts';
 import { createLog } from '../../runtime/log.ts';
-import { createTraffic } from '../../runtime/ops/metrics.ts';
 import type { SqsRequest } from '../../runtime/sqs/request.ts';
 import { systemTime } from '../../runtime/time.ts';
 
@@ -58,7 +57,7 @@ async function serve(options: Options = {}) {
     uuid: () => crypto.randomUUID(),
     log,
   });
-  const parts = { edge, sqs, app: new Hono<AppEnv>(), traffic: createTraffic(), time: systemTime, log };
+  const parts = { edge, sqs, app: new Hono<AppEnv>(), answered: () => {}, time: systemTime, log };
   const server = await listen({ ...parts, ...(options.limits && { limits: options.limits }) }, '127.0.0.1', 0);
   servers.push(server);
   return { server, edge, logged, url: `http://127.0.0.1:${server.port}` };

@@ -3,35 +3,36 @@
  *
  * @module
  */
-import type { Config } from '../config.ts';
-import { accountOf, configuredFunctionUrls, reachableHost } from '../configured-parts.ts';
-import type { EventBus } from '../consumer/event-bus.ts';
-import type { MetricCounts } from '../consumer/metric-counts.ts';
-import type { Supervisor } from '../consumer/supervisor.ts';
-import type { Log } from '../log.ts';
-import type { ActivityLog } from '../ops/activity.ts';
-import { createApiClient } from '../ops/api-client.ts';
-import { logTransfers } from '../ops/event-log.ts';
-import type { FunctionUrls } from '../ops/functions.ts';
-import type { Health } from '../ops/health.ts';
-import { createMetrics, createTraffic } from '../ops/metrics.ts';
-import { pagesRoute } from '../ops/routes.tsx';
-import type { QueueDirectory } from '../queue/directory.ts';
-import type { MoveTasks } from '../queue/move-task.ts';
-import type { SqsApi } from '../sqs/api.ts';
-import type { Store } from '../store/store.ts';
-import type { Synchroniser } from '../sync/synchroniser.ts';
-import type { Randomness, Time } from '../time.ts';
-import type { Transfers } from '../transfers.ts';
-import { readVersion } from '../version.ts';
-import type { Access } from './access.ts';
-import { createApp } from './app.ts';
-import { createBodyBudget } from './body.ts';
-import { createEdge } from './edge.ts';
-import { publicAddress } from './location.ts';
-import { listen } from './server.ts';
-import { createSqsEndpoint } from './sqs-endpoint.ts';
-import { transfersRoute } from './transfers-route.ts';
+import type { Config } from './config.ts';
+import { accountOf, configuredFunctionUrls } from './configured-parts.ts';
+import type { EventBus } from './consumer/event-bus.ts';
+import type { MetricCounts } from './consumer/metric-counts.ts';
+import type { Supervisor } from './consumer/supervisor.ts';
+import type { Access } from './http/access.ts';
+import { createApp } from './http/app.ts';
+import { createBodyBudget } from './http/body.ts';
+import { createEdge } from './http/edge.ts';
+import { publicAddress, reachableHost } from './http/location.ts';
+import { listen } from './http/server.ts';
+import { createSqsEndpoint } from './http/sqs-endpoint.ts';
+import { transfersRoute } from './http/transfers-route.ts';
+import type { Log } from './log.ts';
+import type { ActivityLog } from './ops/activity.ts';
+import { createApiClient } from './ops/api-client.ts';
+import { logTransfers } from './ops/event-log.ts';
+import { EXPOSITION_TYPE } from './ops/exposition.ts';
+import type { FunctionUrls } from './ops/functions.ts';
+import type { Health } from './ops/health.ts';
+import { createMetrics, createTraffic } from './ops/metrics.ts';
+import { pagesRoute } from './ops/routes.tsx';
+import type { QueueDirectory } from './queue/directory.ts';
+import type { MoveTasks } from './queue/move-task.ts';
+import type { SqsApi } from './sqs/api.ts';
+import type { Store } from './store/store.ts';
+import type { Synchroniser } from './sync/synchroniser.ts';
+import type { Randomness, Time } from './time.ts';
+import type { Transfers } from './transfers.ts';
+import { readVersion } from './version.ts';
 
 export interface FrontParts {
   readonly config: Config;
@@ -121,9 +122,12 @@ export async function openFront(parts: FrontParts): Promise<Front> {
   });
   const app = createApp({
     edge,
-    health,
-    metrics,
-    ...synchroniser,
+    readiness: () => health.readiness(),
+    metrics: {
+      type: EXPOSITION_TYPE,
+      page: (depth) => metrics.page({ depth }),
+    },
+    sync: parts.synchroniser === undefined ? undefined : () => parts.synchroniser?.sync({ full: true }),
     tokens: access.tokens,
     transfers: transfersRoute({ edge, ...transfers, onEvent: onTransfer, time, log }),
     pages,
@@ -131,7 +135,7 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     log,
   });
   const sqs = createSqsEndpoint({ api, edge, budget: createBodyBudget(), account, region, uuid, log });
-  const server = await listen({ edge, sqs, app, traffic, time, log }, host, port);
+  const server = await listen({ edge, sqs, app, answered: traffic.answered, time, log }, host, port);
   port = server.port;
   return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };
 }
