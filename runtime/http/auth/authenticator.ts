@@ -17,7 +17,8 @@ import { type Capability, hasExpired, hashToken } from './capability.ts';
 import type { Credential } from './credential.ts';
 import type { CredentialBook } from './credential-book.ts';
 import { FULL_GRANT, type Grant, grants } from './grant.ts';
-import { readClaim, type SignatureVerifier } from './sigv4.ts';
+import { readClaim } from './signature-claim.ts';
+import type { SignatureVerifier } from './sigv4.ts';
 import type { TokenStore } from './token-store.ts';
 
 export interface AuthenticationRequest extends RequestParts {
