@@ -1,0 +1,94 @@
+/** What people copy from README files and guides is a command that there is, and what they follow leads to a place that there is. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { createProgram } from '../../runtime/cli/program.ts';
+
+const PAGES = [
+  ...['README.md', 'CHANGELOG.md', 'constructs/README.md', 'runtime/README.md', 'examples/README.md'],
+  ...readdirSync('examples').map((name) => `examples/${name}/README.md`),
+  ...['docs', 'docs/guides', 'docs/decisions'].flatMap((folder) =>
+    readdirSync(folder).map((name) => join(folder, name)),
+  ),
+].filter((path) => path.endsWith('.md') && existsSync(path));
+
+const program = createProgram({ env: {}, out: () => {}, err: () => {} }, () => {});
+
+/** Commands of `karin` in the code of a page, each with its words. */
+function commandsOn(page: string): readonly (readonly string[])[] {
+  // Continued lines are one, and a bar in a table is written with a backslash, and read here as a choice of words.
+  const text = readFileSync(page, 'utf8').replaceAll('\\\n', ' ').replaceAll('\\|', '/');
+  const blocks = [...text.matchAll(/^```\w*\n(.*?)^```/gms)].map(([, code = '']) => code);
+  const spans = [...text.replaceAll(/^```\w*\n.*?^```/gms, '').matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code);
+  return [...blocks, ...spans].flatMap((code) =>
+    // `karin ready` is what the server prints.
+    [...code.matchAll(/(?<![\w/.-])karin(?:-server)? (?!karin\b|ready\b)([a-z][^\n#;|&)]*)/g)].map(([, words = '']) =>
+      words.trim().split(/\s+/),
+    ),
+  );
+}
+
+/** What is wrong with a command; `undefined`: nothing. */
+function complaint([name = '', ...words]: readonly string[]): string | undefined {
+  const command = program.commands.find((candidate) => candidate.name() === name);
+  if (command === undefined) return `there is no command karin ${name}`;
+  const [second = '', ...others] = words;
+  const choices = second.split('/').map((word) => command.commands.find((candidate) => candidate.name() === word));
+  if (command.commands.length > 0 && second !== '' && choices.includes(undefined)) {
+    return `karin ${name} has no ${second}`;
+  }
+  const [chosen = command] = command.commands.length > 0 ? choices : [];
+  return unknownOption(chosen, command.commands.length > 0 ? others : words);
+}
+
+function unknownOption(command: Command, words: readonly string[]): string | undefined {
+  const unknown = words.find(
+    (word) =>
+      word.startsWith('--') &&
+      word !== '--help' &&
+      !command.options.some(({ long }) => long === word.replace(/=.*/, '')),
+  );
+  return unknown === undefined ? undefined : `karin ${command.name()} has no ${unknown}`;
+}
+
+/** As GitHub makes them. */
+function anchorsOf(path: string): ReadonlySet<string> {
+  const headings = [...readFileSync(path, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, text = '']) => text);
+  return new Set(
+    headings.map((text) =>
+      text
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
+function deadLinks(page: string): readonly string[] {
+  const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)\s]*)\)/g)].map(([, link = '']) => link);
+  return links.filter((link) => {
+    const [file = '', anchor] = link.split('#');
+    const path = file === '' ? page : join(dirname(page), file);
+    return !existsSync(path) || (anchor !== undefined && !anchorsOf(path).has(anchor));
+  });
+}
+
+describe.each(PAGES)('%s', (page) => {
+  it('names commands of karin and options that there are', () => {
+    expect(commandsOn(page).flatMap((command) => complaint(command) ?? [])).toEqual([]);
+  });
+
+  it('leads to files and headings that there are', () => {
+    expect(deadLinks(page)).toEqual([]);
+  });
+});
+
+it('finds commands at all', () => {
+  expect(commandsOn('docs/guides/first-deployment.md')).toContainEqual(
+    expect.arrayContaining(['token', 'create', '--scope', 'send', '--name', 'producers']),
+  );
+  expect(complaint(['token', 'make'])).toBe('karin token has no make');
+  expect(complaint(['token', 'create', '--scopes=send'])).toBe('karin create has no --scopes=send');
+  expect(complaint(['iam', '--deployed'])).toBeUndefined();
+});
