@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { TIMEOUT_MARGIN_MS } from '../lambda/invoke.ts';
 import type { Batch } from './batch.ts';
 import { MappingConcurrency } from './concurrency.ts';
 import { Holdings } from './holdings.ts';
@@ -27,8 +28,11 @@ export interface Begun {
 const LARGEST_MESSAGE_BYTES = 1_048_576 + 65_536;
 /** What one receive reserves at most: one event. */
 const LARGEST_DRAW_BYTES = 6_291_456;
-/** Added to the timeout of the function, ms, before a slot in the store frees itself: only slots of instances that died get so old. */
-const SLOT_MARGIN_MS = 60_000;
+/**
+ * Added to the timeout of the function, ms, before a slot in the store frees itself: longer than the invoker waits beyond that timeout, so only slots of instances
+ * that died get so old.
+ */
+const SLOT_MARGIN_MS = TIMEOUT_MARGIN_MS + 5_000;
 
 export class MappingSlots {
   readonly #parts: ConsumerParts;
