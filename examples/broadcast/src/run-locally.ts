@@ -9,7 +9,7 @@ import dynalite from 'dynalite';
 
 const DYNAMODB_PORT = 8000;
 const TEMPLATE = '.serverless/cloudformation-template-update-stack.json';
-const KARIN = process.env['RUN_KARIN'] ?? 'npx karin';
+const KARIN = process.env['RUN_KARIN'] ?? 'npx karin-server';
 
 const environment = {
   ...process.env,
