@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { runKarin } from '../http/running-karin.ts';
+import { discoveryOf, mappingOf, ScriptedSource } from '../sync/discoveries.ts';
 
 const CODE = readFileSync(new URL('../../constructs/sync-handler.js', import.meta.url), 'utf8');
 
@@ -190,5 +192,33 @@ describe('a server that cannot be told', () => {
       timeoutSeconds: '1',
     });
     expect(JSON.stringify(reply).length).toBeLessThan(4_096);
+  });
+});
+
+describe('a Karin server, in earnest', () => {
+  const PASSWORD = 'correct horse battery';
+  const CLOSED = { KARIN_ADMIN_PASSWORD: PASSWORD, AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333' };
+
+  it('tells what changed, and what it cannot serve', async () => {
+    const source = new ScriptedSource();
+    const { url: endpoint } = await runKarin(CLOSED, { source });
+    source.found = discoveryOf(['a'], { broken: [{ ...mappingOf('bad'), reason: 'its function is gone' }] });
+    const { reply } = await deploy([], { endpoint, secret: PASSWORD, timeoutSeconds: '0', onFailure: 'fail' });
+    expect(reply).toMatchObject({
+      Status: 'SUCCESS',
+      Data: {
+        Summary: `1 added, 0 changed, 0 removed, 0 unchanged; broken ${mappingOf('bad').uuid}: its function is gone`,
+      },
+    });
+  });
+
+  it.each([
+    ['warn', 'SUCCESS'],
+    ['fail', 'FAILED'],
+  ])('that refuses the credential: %s', async (onFailure, Status) => {
+    const { url: endpoint } = await runKarin(CLOSED, { source: new ScriptedSource() });
+    const { reply } = await deploy([], { endpoint, secret: 'a wrong password', onFailure });
+    expect(reply).toMatchObject({ Status, Reason: expect.stringMatching(/^Karin was not synced: .* 40[13]/) });
+    expect(reply.Reason).not.toContain('a wrong password');
   });
 });
