@@ -1,11 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Duration, type Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { describe, expect, it } from 'vitest';
 import { KarinQueue } from '../../constructs/index.ts';
-import { type Resource, testFunction, testStack } from './support/stacks.ts';
+import { type Resource, testApp, testFunction, testStack } from './support/stacks.ts';
 
 type Resources = Record<string, Resource>;
 
@@ -95,6 +99,37 @@ describe('swapping sqs.Queue for KarinQueue', () => {
         Enabled: false,
         Tags: [{ Key: 'karin:managed', Value: 'true' }],
       });
+    }
+  });
+
+  it.each([
+    ['there', sqs.Queue, KarinQueue],
+    ['back', KarinQueue, sqs.Queue],
+  ] as const)('replaces and deletes nothing in the eyes of cdk diff, on the way %s', async (_, From, To) => {
+    const folder = mkdtempSync(join(tmpdir(), 'karin-swap-'));
+    try {
+      const assemble = (Queue: typeof sqs.Queue | typeof KarinQueue, name: string) => {
+        const app = testApp({ outdir: join(folder, name) });
+        defineApp(testStack('Stack', app), Queue);
+        app.synth();
+        return join(folder, name);
+      };
+      const before = join(assemble(From, 'before'), 'Stack.template.json');
+      const after = assemble(To, 'after');
+      const { PATH = '', HOME = '' } = process.env;
+      const quiet = { CI: 'true', CDK_DISABLE_VERSION_CHECK: '1', CDK_DISABLE_CLI_TELEMETRY: '1' };
+      const { stdout, stderr } = await promisify(execFile)(
+        join('node_modules', '.bin', 'cdk'),
+        ['diff', '--app', after, '--template', before, '--no-color', 'Stack'],
+        { env: { PATH, HOME, ...quiet } },
+      );
+      const diff = stdout + stderr;
+      const changes = diff.split('\n').filter((line) => /^\[[-+~]\] AWS::/.test(line));
+      expect(changes.filter((line) => line.includes('AWS::Lambda::EventSourceMapping'))).toHaveLength(2);
+      expect(changes.filter((line) => !line.startsWith('[~]'))).toEqual([]);
+      expect(diff).not.toMatch(/replace|destroy|orphan/i);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   });
 
