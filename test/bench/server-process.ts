@@ -10,6 +10,8 @@ export interface ServerProcess {
   readonly startedInMs: number;
   /** Resident memory now, MB (2^20 bytes), as the kernel counts it. */
   residentMb(): number;
+  /** The most it ever was. */
+  highestResidentMb(): number;
   stop(): Promise<void>;
 }
 
@@ -50,7 +52,8 @@ export async function startServer(
     port,
     pid,
     startedInMs,
-    residentMb: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024,
+    residentMb: () => memoryMb(pid, 'VmRSS'),
+    highestResidentMb: () => memoryMb(pid, 'VmHWM'),
     stop: () =>
       new Promise((resolve) => {
         if (child.exitCode !== null) resolve();
@@ -58,6 +61,12 @@ export async function startServer(
         child.kill('SIGTERM');
       }),
   };
+}
+
+function memoryMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+  return (
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+  );
 }
 
 function ready(child: ChildProcess): Promise<number> {

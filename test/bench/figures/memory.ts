@@ -1,29 +1,45 @@
 import { startAwsEndpoint } from '../../support/aws-endpoint.ts';
 import type { Bench } from '../bench.ts';
-import type { Figure } from '../figure.ts';
+import { type Figure, percentile } from '../figure.ts';
 
-/** Resident memory of an idle server with 1,000 queues, and how fast it starts from the stored discovery while AWS is silent. */
+/**
+ * Resident memory of a server with many queues, through its first discovery and idle a minute later, and how fast it starts from the stored one.
+ * The first discovery is the dearest way to get there: AWS is asked thrice for each mapping, at ten requests a second.
+ */
 export async function memory(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
-  const names = Array.from({ length: 1000 }, (_, i) => `queue-${i}`);
+  const names = Array.from({ length: bench.size(1000, 50) }, (_, i) => `queue-${i}`);
   const aws = await bench.keep(startAwsEndpoint(names));
   const first = await bench.server({ REDIS_URL: redis.url, ...aws.environment });
   await bench.until(async () => (await bench.metric(first, 'karin_queues')) === names.length);
-  await bench.pause(bench.size(15_000, 5_000));
+  await bench.pause(bench.size(60_000, 5_000));
   const idle = first.residentMb();
+  const highest = first.highestResidentMb();
   await first.stop();
 
   const starts: number[] = [];
-  for (let n = 0; n < 3; n += 1) {
+  for (let n = 0; n < 5; n += 1) {
     const again = await bench.server({ REDIS_URL: redis.url, ...aws.environment });
     starts.push(again.startedInMs);
     await again.stop();
   }
+  const queues = `${names.length.toLocaleString('en')} queues`;
   return [
-    { name: 'resident memory, idle, 1,000 queues', value: idle, unit: 'MB', bound: { kind: 'at-most', value: 90 } },
     {
-      name: 'start to ready, 1,000 mappings cached, best of 3',
-      value: Math.min(...starts),
+      name: `resident memory, idle for a minute, ${queues}`,
+      value: idle,
+      unit: 'MB',
+      bound: { kind: 'at-most', value: 90 },
+    },
+    {
+      name: `resident memory, highest during the first discovery, ${queues}`,
+      value: highest,
+      unit: 'MB',
+      bound: { kind: 'at-most', value: 150 },
+    },
+    {
+      name: `start to ready, ${names.length.toLocaleString('en')} mappings cached, median of ${starts.length}`,
+      value: percentile(starts, 0.5),
       unit: 'ms',
       bound: { kind: 'at-most', value: 800 },
     },
