@@ -4,7 +4,7 @@ import { type Figure, percentile } from '../figure.ts';
 
 /**
  * Resident memory of a server with many queues, through its first discovery and idle a minute later, and how fast it starts from the stored one.
- * The first discovery is the dearest way to get there: AWS is asked thrice for each mapping, at ten requests a second.
+ * The first discovery is the dearest way to get there: Lambda is asked twice for each mapping, at ten requests a second.
  */
 export async function memory(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
