@@ -15,6 +15,7 @@ import { commands } from './figures/commands.ts';
 import { idle } from './figures/idle.ts';
 import { latency } from './figures/latency.ts';
 import { memory } from './figures/memory.ts';
+import { messageBytes } from './figures/message-bytes.ts';
 import { throughput } from './figures/throughput.ts';
 
 const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[]>>> = {
@@ -24,6 +25,7 @@ const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[
   idle,
   memory,
   backlog,
+  'message-bytes': messageBytes,
 };
 
 const { values: options } = parseArgs({
