@@ -340,6 +340,20 @@ describe('commands that a call costs, beside TIME', () => {
   }
 });
 
+describe('calls of one turn of the event loop', () => {
+  it('reach the server in few reads, however many they are', async () => {
+    const queue = newQueue(false);
+    await store.send(queue, many(1));
+    const reads = async (): Promise<number> =>
+      Number(/total_reads_processed:(\d+)/.exec(await admin.info('stats'))?.[1]);
+    const before = await reads();
+    await Promise.all(Array.from({ length: 200 }, () => store.send(queue, many(1))));
+    // The server reads 16 KiB at a time.
+    expect((await reads()) - before).toBeLessThan(50);
+    expect((await store.depth(queue)).visible).toBe(201);
+  });
+});
+
 describe('a store alone on a server', () => {
   let lonely: RedisServer;
   let itsAdmin: Redis;

@@ -25,6 +25,7 @@ export class RedisConnection {
   readonly #addresses: readonly [RedisAddress, ...RedisAddress[]];
   readonly #options: ReturnType<typeof commonOptions>;
   #listeners = 0;
+  #gathering = false;
 
   /** Connects only when `connect` is called. One address: a single server; several: a cluster. */
   constructor(addresses: readonly [RedisAddress, ...RedisAddress[]], instanceId: string, randomness: Randomness) {
@@ -53,6 +54,21 @@ export class RedisConnection {
   /** The servers that hold data: one, or every master of the cluster. */
   servers(): readonly Redis[] {
     return this.client instanceof Cluster ? this.client.nodes('master') : [this.client];
+  }
+
+  /**
+   * Lets the commands that are sent from now to the end of this turn of the event loop leave in one write: under load a write to the socket costs more than all else
+   * that is done for a command. A command alone leaves at the end of the turn, which has no wait in it. A cluster's nodes each have a socket of their own; there it does nothing.
+   */
+  gather(): void {
+    if (this.#gathering || this.client instanceof Cluster) return;
+    const { stream } = this.client;
+    this.#gathering = true;
+    stream.cork();
+    setImmediate(() => {
+      this.#gathering = false;
+      stream.uncork();
+    });
   }
 
   /** A new, unconnected client for subscriptions. In a cluster each call chooses the next node, because every node passes on every message. */
