@@ -5,6 +5,7 @@
  */
 import { md5OfAttributes, md5OfBody, md5OfSystemAttributes } from '../queue/digest.ts';
 import type { OutgoingMessage, SentMessage } from '../queue/message.ts';
+import { newMessageId } from '../queue/message-id.ts';
 import type { QueueDefinition } from '../queue/queue-definition.ts';
 import type { Call } from './actions/action.ts';
 import { invalidParameter, missingParameter, SqsError } from './errors.ts';
@@ -52,7 +53,7 @@ export function acceptMessage(
   const deduplicationId = readDeduplicationId(input.MessageDeduplicationId, queue);
   const traceHeader = givenTrace ?? call.traceHeader;
   const message = {
-    id: call.randomness.uuid(),
+    id: newMessageId(call.randomness),
     body,
     attributes,
     senderId: call.caller.senderId,

@@ -1,4 +1,5 @@
 /** The store by itself, and messages for it. */
+import { newMessageId } from '../../runtime/queue/message-id.ts';
 import { encodeRecord } from '../../runtime/queue/record.ts';
 import { openStore } from '../../runtime/store/open-store.ts';
 import type { NewEntry, Store } from '../../runtime/store/store.ts';
@@ -10,7 +11,7 @@ export function openBenchStore(redisUrl: string): Promise<Store> {
 
 /** A message that may be handed out at once; with a `group`, of a FIFO queue. */
 export function entry(body: string, group?: string): NewEntry {
-  const id = systemRandomness.uuid();
+  const id = newMessageId(systemRandomness);
   const record = encodeRecord({ id, body, attributes: {}, senderId: 'AIDABENCH' });
   return group === undefined ? { id, record, delayMs: 0 } : { id, record, delayMs: 0, group, deduplicationKey: id };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { randomUUID } from 'node:crypto';
+import { newMessageId } from '../../runtime/queue/message-id.ts';
 import type {
   Lease,
   LeasedEntry,
@@ -14,6 +14,7 @@ import type {
   Store,
   StoredQueue,
 } from '../../runtime/store/store.ts';
+import { systemRandomness } from '../../runtime/time.ts';
 import type { ManualTime } from '../support/manual-time.ts';
 
 /** A store to examine and the clock that it goes by. */
@@ -89,7 +90,7 @@ export function newQueue(fifo: boolean): StoredQueue {
 
 export function entry(overrides: Partial<NewEntry> & { readonly text?: string } = {}): NewEntry {
   const { text, ...rest } = overrides;
-  return { id: randomUUID(), record: Buffer.from(text ?? 'record'), delayMs: 0, ...rest };
+  return { id: newMessageId(systemRandomness), record: Buffer.from(text ?? 'record'), delayMs: 0, ...rest };
 }
 
 export function texts(entries: readonly LeasedEntry[]): string[] {

@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newMessageId } from '../../runtime/queue/message-id.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { Lease, LeasedEntry, NewEntry, Store, StoredQueue } from '../../runtime/store/store.ts';
@@ -36,8 +37,13 @@ interface Step {
 const delays = fc.constantFrom(0, 0, 0, 1, 10, 1_000, 400_000);
 const numbers = fc.nat(1_000);
 
+/** Of Karin's own making, and of SQS: Redis keeps fewer bytes of the former. */
+const messageId = fc
+  .tuple(fc.uuid({ version: 4 }), fc.boolean())
+  .map(([uuid, own]) => (own ? newMessageId({ uuid: () => uuid }) : uuid));
+
 const newMessage = fc.record({
-  id: fc.uuid({ version: 4 }),
+  id: messageId,
   /** A number here sends an earlier message again. */
   again: fc.option(numbers, { freq: 6 }),
   size: fc.nat(40),

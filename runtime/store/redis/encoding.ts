@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MESSAGE_ID_HEAD_BYTES, messageIdTail, messageIdTailText } from '../../queue/message-id.ts';
 import { StoreUnavailableError } from '../store.ts';
 
 const TIME_BYTES = 6;
@@ -12,9 +13,19 @@ export function idBytes(id: string): Buffer {
   return Buffer.from(id.replaceAll('-', ''), 'hex');
 }
 
-/** The UUID of 16 bytes. */
+/**
+ * The bytes that stand for a message id in the keys of a standard queue: the first 12 where the others follow from them, as in every id that Karin gave, and else all 16.
+ * Each message has its id in a sorted set and a hash, and another hash once it is received; docs/decisions/short-message-ids.md counts what that saves.
+ */
+export function shortIdBytes(id: string): Buffer {
+  const bytes = idBytes(id);
+  const head = bytes.subarray(0, MESSAGE_ID_HEAD_BYTES);
+  return bytes.readUInt32BE(MESSAGE_ID_HEAD_BYTES) === messageIdTail(head) ? head : bytes;
+}
+
+/** The UUID of its 16 bytes, or of those of `shortIdBytes`. */
 export function idText(bytes: Buffer): string {
-  const hex = bytes.toString('hex');
+  const hex = bytes.toString('hex') + (bytes.length === MESSAGE_ID_HEAD_BYTES ? messageIdTailText(bytes) : '');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 

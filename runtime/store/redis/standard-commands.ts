@@ -15,7 +15,7 @@ import type {
   VisibilityChange,
 } from '../store.ts';
 import type { Argument, RedisCalls } from './calls.ts';
-import { buffer, idBytes, idText, ReplyReader, storedValue } from './encoding.ts';
+import { buffer, idText, ReplyReader, shortIdBytes, storedValue } from './encoding.ts';
 import { queueKeys } from './keys.ts';
 import {
   type QueueCommands,
@@ -49,7 +49,7 @@ export class StandardCommands implements QueueCommands {
   async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
     const args: Argument[] = [entries.length];
     for (const { id, record, delayMs, group, history } of entries) {
-      args.push(idBytes(id), buffer(record), delayMs, group ?? '');
+      args.push(shortIdBytes(id), buffer(record), delayMs, group ?? '');
       args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
     }
     const reply = await this.#script(SEND, allKeys(queue), [
@@ -74,17 +74,17 @@ export class StandardCommands implements QueueCommands {
   }
 
   async delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
-    const args = leases.flatMap(({ id, receiveCount }) => [idBytes(id), receiveCount]);
+    const args = leases.flatMap(({ id, receiveCount }) => [shortIdBytes(id), receiveCount]);
     return this.#settle(DELETE, queue, args);
   }
 
   async changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
-    const args = changes.flatMap(({ id, receiveCount, leaseMs }) => [idBytes(id), receiveCount, leaseMs]);
+    const args = changes.flatMap(({ id, receiveCount, leaseMs }) => [shortIdBytes(id), receiveCount, leaseMs]);
     return this.#settle(CHANGE_VISIBILITY, queue, args);
   }
 
   async release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
-    const args = leases.flatMap(({ id, receiveCount }) => [idBytes(id), receiveCount]);
+    const args = leases.flatMap(({ id, receiveCount }) => [shortIdBytes(id), receiveCount]);
     return this.#settle(RELEASE, queue, args);
   }
 
@@ -109,7 +109,7 @@ export class StandardCommands implements QueueCommands {
   }
 
   async deleteDelayed(queue: QueueKey, ids: readonly string[]): Promise<readonly LeaseOutcome[]> {
-    return readOutcomes(await this.#script(DELETE_DELAYED, allKeys(queue), ids.map(idBytes)));
+    return readOutcomes(await this.#script(DELETE_DELAYED, allKeys(queue), ids.map(shortIdBytes)));
   }
 
   async #settle(script: Script, queue: QueueKey, args: readonly Argument[]): Promise<DeleteReply> {
@@ -139,13 +139,12 @@ function leaseKeys(queue: QueueKey): string[] {
 }
 
 function readLeased(reply: ReplyReader): LeasedEntry {
-  const member = reply.bytes();
-  const group = member.subarray(16).toString();
-  return {
-    id: idText(member.subarray(0, 16)),
+  const entry = {
+    id: idText(reply.bytes()),
     ...storedValue(reply.bytes()),
     receiveCount: reply.integer(),
     firstReceivedAt: reply.integer(),
-    ...(group === '' ? {} : { group }),
   };
+  const group = reply.text();
+  return group === '' ? entry : { ...entry, group };
 }

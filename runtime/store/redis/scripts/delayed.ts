@@ -1,4 +1,4 @@
-import { CLOCK, OUTCOMES, script } from './script.ts';
+import { CLOCK, MEMBERS, OUTCOMES, script } from './script.ts';
 
 /**
  * Messages of a standard queue whose delay still runs. Nobody can have received one since it was sent, so no lease stands in the way, and the running delay itself is the fence.
@@ -42,15 +42,16 @@ return reply`,
 export const DELETE_DELAYED = script(
   'allow-oom',
   CLOCK,
+  MEMBERS,
   OUTCOMES,
   `
--- The member of \`due\` is the id followed by a group that is known only there.
-local function memberOf(id, dueAt)
+-- The group is known only in the member of \`due\`.
+local function memberDueAt(id, dueAt)
   local from = 0
   while true do
     local found = redis.call('ZRANGE', KEYS[1], dueAt, '(' .. dueAt + 1, 'BYSCORE', 'LIMIT', from, 500)
     for _, member in ipairs(found) do
-      if string.sub(member, 1, 16) == id then return member end
+      if idOf(member) == id then return member end
     end
     if #found < 500 then return nil end
     from = from + 500
@@ -61,7 +62,7 @@ local outcomes, members, ids = {}, {}, {}
 for i = 1, #ARGV - 1 do
   local id = ARGV[i]
   local dueAt = tonumber(redis.call('ZSCORE', KEYS[4], id) or 0)
-  local member = dueAt > now and memberOf(id, dueAt)
+  local member = dueAt > now and memberDueAt(id, dueAt)
   if member then
     outcomes[i] = DONE
     table.insert(members, member)

@@ -1,4 +1,4 @@
-import { CLOCK, SIX_BYTES, script } from './script.ts';
+import { CLOCK, MEMBERS, SIX_BYTES, script } from './script.ts';
 
 /**
  * What is asked about a whole standard queue, or done to it. Purge needs no script: it is one UNLINK.
@@ -53,6 +53,7 @@ return {visible, delayed, total - visible - delayed}`,
 export const TRIM = script(
   'allow-oom',
   CLOCK,
+  MEMBERS,
   SIX_BYTES,
   `
 local limit, most = now - ARGV[1], tonumber(ARGV[2])
@@ -69,7 +70,7 @@ local bytes = 0
 for from = 1, #unsure, 32 do
   if #old >= most or bytes > 8388608 then break end
   local chunk = {}
-  for i = from, math.min(from + 31, #unsure) do table.insert(chunk, string.sub(unsure[i], 1, 16)) end
+  for i = from, math.min(from + 31, #unsure) do table.insert(chunk, idOf(unsure[i])) end
   for i, value in ipairs(redis.call('HMGET', KEYS[2], unpack(chunk))) do
     if value then bytes = bytes + #value end
     if not value or fromSixBytes(value) < limit then table.insert(old, unsure[from + i - 1]) end
@@ -79,7 +80,7 @@ end
 local members, ids = {}, {}
 for i = 1, math.min(#old, most) do
   members[i] = old[i]
-  ids[i] = string.sub(old[i], 1, 16)
+  ids[i] = idOf(old[i])
 end
 if #ids > 0 then
   redis.call('ZREM', KEYS[1], unpack(members))

@@ -1,4 +1,4 @@
-import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
+import { CLOCK, HISTORY, MEMBERS, script } from './script.ts';
 
 /**
  * Leases due messages of a standard queue, oldest due first. Among messages with groups the groups take turns: first the earliest message of each
@@ -11,7 +11,7 @@ import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, look-ahead, time
  *
  * Returns: all messages of the queue; ms until the next one other than those leased is due, or -1;
- * then for each leased message: id and group, value (sent time and record), receive count, first received ms.
+ * then for each leased message: id, value (sent time and record), receive count, first received ms, group or ''.
  *
  * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 7 with messages (HMGET, HMGET, ZADD, HSET).
  * +1 ZCARD if the queue holds more messages than asked for; +1 ZRANGE if more than asked for are due and one of the first has a group;
@@ -20,8 +20,7 @@ import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 export const RECEIVE = script(
   'allow-oom',
   CLOCK,
-  SIX_BYTES,
-  OUTCOMES,
+  MEMBERS,
   HISTORY,
   `
 local most, mostBytes, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -32,7 +31,7 @@ local function read(last)
   for i = 1, #found, 2 do
     if math.floor(found[i + 1]) > now or #candidates == last then break end
     table.insert(candidates, found[i])
-    grouped = grouped or #found[i] > 16
+    grouped = grouped or groupOf(found[i]) ~= ''
   end
   return found, candidates, grouped
 end
@@ -40,7 +39,7 @@ end
 local function inTurn(candidates)
   local seen, rounds, ordered = {}, {}, {}
   for _, member in ipairs(candidates) do
-    local group, round = string.sub(member, 17), 1
+    local group, round = groupOf(member), 1
     if group ~= '' then
       round = (seen[group] or 0) + 1
       seen[group] = round
@@ -69,7 +68,7 @@ local members, ids, values, bytes, full, settled = {}, {}, {}, 0, false, {}
 for from = 1, math.min(most, #candidates), 32 do
   if full then break end
   local chunk = {}
-  for i = from, math.min(from + 31, most, #candidates) do table.insert(chunk, string.sub(candidates[i], 1, 16)) end
+  for i = from, math.min(from + 31, most, #candidates) do table.insert(chunk, idOf(candidates[i])) end
   for i, value in ipairs(redis.call('HMGET', KEYS[2], unpack(chunk))) do
     local member = candidates[from + i - 1]
     if not value then
@@ -106,11 +105,12 @@ for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do
   table.insert(due, now + lease + (i - 1) / 1024)
   table.insert(due, members[i])
   table.insert(receives, ids[i])
-  table.insert(receives, writeHistory(count + 1, first, string.sub(members[i], 17)))
-  table.insert(reply, members[i])
+  table.insert(receives, writeHistory(count + 1, first, groupOf(members[i])))
+  table.insert(reply, ids[i])
   table.insert(reply, values[i])
   table.insert(reply, count + 1)
   table.insert(reply, first)
+  table.insert(reply, groupOf(members[i]))
 end
 redis.call('ZADD', KEYS[1], 'XX', unpack(due))
 redis.call('HSET', KEYS[3], unpack(receives))

@@ -4,7 +4,8 @@
  * Rules for every script:
  * - All keys arrive in KEYS; none is built inside (Redis Cluster, and servers that lock or load keys per call, need to know them).
  * - The last argument is the time to use instead of the server's, or an empty string; only tests give one.
- * - A message id is 16 bytes, a time or sequence number inside a stored value 6 bytes, most significant first.
+ * - A message id is 12 or 16 bytes (`encoding.ts`) on standard queues and always 16 on FIFO queues, a time or sequence number inside a stored value 6 bytes, most
+ *   significant first.
  * - Things handled in one call keep their order: the due time of the i-th gets i/1024 ms added (exact in a double, never a whole millisecond,
  *   because a call handles at most 500). So "due" means: the whole milliseconds of the score have come.
  *
@@ -55,6 +56,22 @@ local function fromSixBytes(text)
   local number = 0
   for i = 1, 6 do number = number * 256 + string.byte(text, i) end
   return number
+end`;
+
+/**
+ * The members of `due` on standard queues: the id alone, or, if the message has a group, the id filled up to 16 bytes, its length, and the group. So one longer than
+ * an id has a group, and the id can be told from it whatever is in either.
+ */
+export const MEMBERS = `
+local function idOf(member)
+  return #member <= 16 and member or string.sub(member, 1, string.byte(member, 17))
+end
+local function groupOf(member)
+  return string.sub(member, 18)
+end
+local function memberOf(id, group)
+  if group == '' then return id end
+  return id .. string.rep('\\0', 16 - #id) .. string.char(#id) .. group
 end`;
 
 /**

@@ -1,10 +1,10 @@
-import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
+import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
  * Stores messages of a standard queue. An id that is still stored is left as it is, so that a repeated call changes nothing. The answer to the first call may have been lost,
  * and with it the news that the head was lowered; so the answer to the second says where the head is as if it had been lowered now.
  *
- * KEYS[1] -> due        sorted set: id followed by the group, if any; score: ms when it may be handed out
+ * KEYS[1] -> due        sorted set: id and group, if any (`MEMBERS`); score: ms when it may be handed out
  * KEYS[2] -> messages   hash: id -> sent time (6 bytes) and record
  * KEYS[3] -> receives   hash: id -> receive history
  * KEYS[4] -> delayed    sorted set: id; score: ms when the delay ends
@@ -21,6 +21,7 @@ export const SEND = script(
   CLOCK,
   SIX_BYTES,
   HEAD,
+  MEMBERS,
   OUTCOMES,
   HISTORY,
   `
@@ -54,7 +55,7 @@ for i = 1, count do
     table.insert(values, id)
     table.insert(values, value)
     table.insert(due, dueAt + (i - 1) / 1024)
-    table.insert(due, id .. group)
+    table.insert(due, memberOf(id, group))
     if delay > 0 then
       table.insert(delayed, dueAt)
       table.insert(delayed, id)

@@ -1,4 +1,4 @@
-import { CLOCK, HEAD, HISTORY, OUTCOMES, script } from './script.ts';
+import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, script } from './script.ts';
 
 /**
  * Ends or moves leases of a standard queue: the three scripts of this file.
@@ -19,6 +19,7 @@ export const DELETE = script(
   'allow-oom',
   CLOCK,
   HEAD,
+  MEMBERS,
   OUTCOMES,
   HISTORY,
   `
@@ -32,7 +33,7 @@ for i, id in ipairs(ids) do
   if outcome == DONE then
     local _, _, group = readHistory(histories[i])
     gone[id] = true
-    table.insert(members, id .. group)
+    table.insert(members, memberOf(id, group))
     table.insert(deleted, id)
   end
 end
@@ -56,6 +57,7 @@ export const CHANGE_VISIBILITY = script(
   'allow-oom',
   CLOCK,
   HEAD,
+  MEMBERS,
   OUTCOMES,
   HISTORY,
   `
@@ -71,7 +73,7 @@ for i, id in ipairs(ids) do
     local dueAt = now + ARGV[3 * i]
     if not earliest or dueAt < earliest then earliest = dueAt end
     table.insert(due, dueAt + (i - 1) / 1024)
-    table.insert(due, id .. group)
+    table.insert(due, memberOf(id, group))
   end
 end
 if #due > 0 then
@@ -95,6 +97,7 @@ export const RELEASE = script(
   'allow-oom',
   CLOCK,
   HEAD,
+  MEMBERS,
   OUTCOMES,
   HISTORY,
   `
@@ -109,7 +112,7 @@ for i, id in ipairs(ids) do
   if outcome == DONE then
     local _, first, group = readHistory(histories[id])
     table.insert(due, now + (i - 1) / 1024)
-    table.insert(due, id .. group)
+    table.insert(due, memberOf(id, group))
     if count > 1 then
       histories[id] = writeHistory(count - 1, first, group)
       table.insert(kept, id)
