@@ -43,7 +43,7 @@ export function withoutSecrets(line: string): string {
 
 /** Creates the log of a process; hand it down, there is no global one. */
 export function createLog(options: LogOptions): Log {
-  const write = options.write ?? ((line: string) => void process.stdout.write(line));
+  const write = options.write ?? writeTogether((lines) => void process.stdout.write(lines));
   return pino(
     {
       level: options.level,
@@ -54,4 +54,26 @@ export function createLog(options: LogOptions): Log {
     },
     { write: (line: string) => write(withoutSecrets(line)) },
   );
+}
+
+/** Lines are kept no longer than this, characters. */
+const MOST_KEPT = 65_536;
+
+/**
+ * Hands on the lines of one turn of the event loop in one piece: a server that starts with a thousand mappings says a thousand things, and each write is a call into the
+ * kernel. What is left when the process exits is written then; only a kill can lose the lines of its last turn.
+ */
+export function writeTogether(write: (lines: string) => void): (line: string) => void {
+  let kept = '';
+  const flush = (): void => {
+    const lines = kept;
+    kept = '';
+    if (lines !== '') write(lines);
+  };
+  process.once('exit', flush);
+  return (line) => {
+    if (kept === '') setImmediate(flush);
+    kept += line;
+    if (kept.length > MOST_KEPT) flush();
+  };
 }
