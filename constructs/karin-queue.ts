@@ -1,4 +1,4 @@
-import { Annotations, Lazy, RemovalPolicy, Token } from 'aws-cdk-lib';
+import { Annotations, Fn, Lazy, RemovalPolicy, Token } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -15,6 +15,9 @@ import { anchorEncryption } from './queue-encryption';
 import { determineFifo, validateQueueProps } from './queue-limits';
 import { deadLetterTarget, redriveAllowPolicy } from './redrive';
 import type { IKarinRuntimeIdentity } from './runtime-identity';
+
+/** Which part of `https://sqs.<region>.amazonaws.com/<account>/<name>` the name is. */
+const NAME_IN_URL = 4;
 
 /**
  * An SQS queue whose Lambda trigger costs nothing while it is idle.
@@ -132,13 +135,22 @@ export class KarinQueue extends KarinQueueBase {
     if (!Token.isUnresolved(this.physicalName)) this._literalName = this.physicalName;
     this.queueName = this.getResourceNameAttribute(this._anchor.attrQueueName);
     this.endpoint = resolveEndpoint(this, props.endpoint, props.capability);
-    this.queueUrl = `${this.endpoint}/${this.env.account}/${this.queueName}`;
+    this.queueUrl = `${this.endpoint}/${this.env.account}/${this.getResourceNameAttribute(this.nameInUrl())}`;
 
     if (props.enforceSSL === true) this.enforceTls();
     if (encryption.key !== undefined) this.warnOfEncryption();
     this.node.addValidation({ validate: () => checkConsumers(this, props.visibilityTimeout) });
     if (props.runtime !== undefined) this.grantTo(props.runtime);
     this.addConsumer(props);
+  }
+
+  /**
+   * The name of the queue, out of the URL of the anchor and not out of its attribute `QueueName`: a producer in another stack then imports
+   * the very value that it imports for an `sqs.Queue`. CloudFormation refuses to delete an export that is in use, so with another one
+   * neither swap could be deployed.
+   */
+  private nameInUrl(): string {
+    return Fn.select(NAME_IN_URL, Fn.split('/', this._anchor.ref));
   }
 
   private grantTo(runtime: IKarinRuntimeIdentity): void {

@@ -93,7 +93,21 @@ describe('the queue URL', () => {
     const stack = testStack();
     const queue = new KarinQueue(stack, 'Jobs');
     expect(stack.resolve(queue.queueUrl)).toEqual({
-      'Fn::Join': ['', [`${ENDPOINT}/111122223333/`, { 'Fn::GetAtt': ['JobsDF1CC2D4', 'QueueName'] }]],
+      'Fn::Join': [
+        '',
+        [`${ENDPOINT}/111122223333/`, { 'Fn::Select': [4, { 'Fn::Split': ['/', { Ref: 'JobsDF1CC2D4' }] }] }],
+      ],
+    });
+  });
+
+  it('goes by the name in another account or region, where no reference reaches', () => {
+    const app = testApp();
+    const queue = new KarinQueue(testStack('Queues', app), 'Jobs', { queueName: 'jobs' });
+    const elsewhere = new Stack(app, 'Elsewhere', { env: { account: '444455556666', region: 'us-east-1' } });
+    queue.bindEnvironment(testFunction(elsewhere));
+    const { Properties } = onlyResource(Template.fromStack(elsewhere), 'AWS::Lambda::Function');
+    expect(Properties['Environment']).toMatchObject({
+      Variables: { QUEUE_URL: `${ENDPOINT}/111122223333/jobs` },
     });
   });
 

@@ -25,7 +25,12 @@ describe('bindEnvironment', () => {
     queue.bindEnvironment(fn);
     expect(variablesOf(stack)).toEqual({
       AWS_ENDPOINT_URL_SQS: ENDPOINT,
-      QUEUE_URL: { 'Fn::Join': ['', [`${ENDPOINT}/111122223333/`, { 'Fn::GetAtt': ['JobsDF1CC2D4', 'QueueName'] }]] },
+      QUEUE_URL: {
+        'Fn::Join': [
+          '',
+          [`${ENDPOINT}/111122223333/`, { 'Fn::Select': [4, { 'Fn::Split': ['/', { Ref: 'JobsDF1CC2D4' }] }] }],
+        ],
+      },
     });
   });
 

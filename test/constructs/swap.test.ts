@@ -133,6 +133,24 @@ describe('swapping sqs.Queue for KarinQueue', () => {
     }
   });
 
+  it('keeps what stacks export to each other: CloudFormation refuses to delete or change an export that is in use', () => {
+    const exported = (Queue: typeof sqs.Queue | typeof KarinQueue) => {
+      const app = testApp();
+      const queues = testStack('Queues', app);
+      const queue = new Queue(queues, 'Jobs');
+      const functions = testStack('Functions', app);
+      testFunction(functions, 'Consumer').addEventSource(new SqsEventSource(queue));
+      const producer = testFunction(functions, 'Producer');
+      producer.addEnvironment('QUEUE_URL', queue.queueUrl);
+      producer.addEnvironment('QUEUE_NAME', queue.queueName);
+      queue.grantSendMessages(producer);
+      // Producers first: exports are made while the stacks that import are resolved.
+      Template.fromStack(functions);
+      return Template.fromStack(queues).toJSON()['Outputs'];
+    };
+    expect(exported(KarinQueue)).toEqual(exported(sqs.Queue));
+  });
+
   it('gives back the first template when swapped back', () => {
     expect(resourcesWith(sqs.Queue)).toEqual(plain);
   });

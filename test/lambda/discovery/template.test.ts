@@ -71,6 +71,7 @@ describe('a plain CloudFormation template', () => {
       ORDERED_URL: 'http://127.0.0.1:4000/000000000000/Ordered.fifo',
       QUEUE_ARN: 'arn:aws:sqs:eu-west-1:000000000000:jobs-prod',
       QUEUE_NAME: 'jobs-prod',
+      NAME_IN_URL: 'jobs-prod',
       KARIN_URL: 'http://127.0.0.1:4000/000000000000/jobs-prod',
       OTHER_URL: 'https://sqs.us-east-1.amazonaws.com/999999999999/not-ours',
       SECOND: 'beta',
@@ -81,6 +82,15 @@ describe('a plain CloudFormation template', () => {
       ENCODED: 'aGVsbG8=',
       ZONE: 'eu-west-1a',
       FLAG: 'true',
+    });
+  });
+
+  it('finds the name at its place in a queue URL, also where functions reach the server under a base path', () => {
+    const sqsOrigin = 'http://127.0.0.1:4000/k/some-token';
+    const below = readTemplate(join(FOLDER, 'plain.yaml'), { ...SETTINGS, sqsOrigin });
+    expect(functionNamed(below, 'Worker').environment).toMatchObject({
+      QUEUE_URL: `${sqsOrigin}/000000000000/jobs-prod`,
+      NAME_IN_URL: 'jobs-prod',
     });
   });
 

@@ -58,8 +58,9 @@ const ATTRIBUTES: Readonly<Record<string, (name: string, scope: StackScope, reso
   'AWS::IAM::Role.Arn': (name, scope) => `arn:${partitionOf(scope.region)}:iam::${scope.settings.account}:role/${name}`,
 };
 
+/** As at AWS without a base path, because templates take the name out of it by its place; a variable that holds it gets the path back. */
 function queueUrl(name: string, scope: StackScope): string {
-  return `${scope.settings.sqsOrigin}/${scope.settings.account}/${name}`;
+  return `${new URL(scope.settings.sqsOrigin).origin}/${scope.settings.account}/${name}`;
 }
 
 function functionArn(name: string, scope: StackScope): string {
