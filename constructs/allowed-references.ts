@@ -3,8 +3,6 @@ import type { KarinQueueBase } from './karin-queue-base';
 
 /** Where a reference to an anchor does no harm: resource type to the properties (first key, or the beginning of the path). */
 const HARMLESS: Readonly<Record<string, readonly string[]>> = {
-  // The mapping itself, which is disabled.
-  'AWS::Lambda::EventSourceMapping': ['EventSourceArn'],
   // Permissions deliver nothing.
   'AWS::IAM::Group': ['Policies'],
   'AWS::IAM::GroupPolicy': ['PolicyDocument'],
@@ -14,10 +12,19 @@ const HARMLESS: Readonly<Record<string, readonly string[]>> = {
   'AWS::IAM::RolePolicy': ['PolicyDocument'],
   'AWS::IAM::User': ['Policies'],
   'AWS::IAM::UserPolicy': ['PolicyDocument'],
-  // Producers, which send through the queue URL they are told.
+  'AWS::EC2::VPCEndpoint': ['PolicyDocument'],
+  // Programs that send, through the queue URL they are told.
+  'AWS::AppRunner::Service': ['SourceConfiguration'],
+  'AWS::AutoScaling::LaunchConfiguration': ['UserData'],
+  'AWS::Batch::JobDefinition': ['ContainerProperties', 'EcsProperties', 'EksProperties', 'NodeProperties'],
+  'AWS::CodeBuild::Project': ['Environment'],
+  'AWS::EC2::Instance': ['UserData'],
+  'AWS::EC2::LaunchTemplate': ['LaunchTemplateData'],
   'AWS::ECS::TaskDefinition': ['ContainerDefinitions'],
   'AWS::Lambda::Function': ['Environment'],
   'AWS::SSM::Parameter': ['Value'],
+  'Custom::AWSCDK-EKS-HelmChart': ['Values'],
+  'Custom::AWSCDK-EKS-KubernetesResource': ['Manifest'],
   // Shown to people; an alarm is looked at more closely below.
   'AWS::CloudWatch::Dashboard': ['DashboardBody'],
   // Ways on which a reference travels between stacks; the resource it arrives at is checked itself.
@@ -42,6 +49,9 @@ const CONSEQUENCES: Readonly<Record<string, string>> = {
   'AWS::StepFunctions::StateMachine': 'Step Functions would send to the anchor',
 };
 
+/** The property of a mapping that names what it reads from. */
+const SOURCE = 'EventSourceArn';
+
 /** A reference from a resource to the anchor of a Karin queue. */
 export interface AnchorReference {
   readonly resource: CfnResource;
@@ -60,6 +70,8 @@ export function isHarmless({ resource, property, properties, queue, isAnchor }: 
   const key = property.split('.')[0] ?? '';
   if (queue._mayReferTo(resource) || HARMLESS[type]?.includes(key) === true) return true;
   switch (type) {
+    case 'AWS::Lambda::EventSourceMapping':
+      return key === SOURCE && isDisabled(properties);
     case 'AWS::SQS::Queue':
       return isAnchor;
     case 'AWS::SQS::QueuePolicy':
@@ -75,8 +87,15 @@ export function isHarmless({ resource, property, properties, queue, isAnchor }: 
 /** The error for a reference that may not be: resource, property, reason and way out. */
 export function complaint({ resource, property, queue }: AnchorReference): string {
   const type = resource.cfnResourceType;
+  if (type === 'AWS::Lambda::EventSourceMapping' && property.split('.')[0] === SOURCE) {
+    return `'${resource.node.path}' (${type}) on the KarinQueue '${queue.node.path}' is not disabled: AWS Lambda would poll the anchor, which is always empty, and bill each poll; give it queue.queueArn as its source or 'enabled: false', and remove what overrides its property Enabled`;
+  }
   const consequence = CONSEQUENCES[type] ?? 'AWS may deliver to the anchor';
   return `'${resource.node.path}' (${type}) refers to the KarinQueue '${queue.node.path}' in its property ${property}: ${consequence}, which nobody reads; ${wayOut(type)}, or call queue.allowAnchorReference(construct, reason) if no message can be lost`;
+}
+
+function isDisabled(properties: unknown): boolean {
+  return typeof properties === 'object' && properties !== null && Reflect.get(properties, 'Enabled') === false;
 }
 
 function wayOut(type: string): string {

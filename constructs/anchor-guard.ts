@@ -1,12 +1,10 @@
-import { Annotations, CfnResource, Reference, Stage } from 'aws-cdk-lib';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { CfnElement, CfnOutput, CfnResource, Stage } from 'aws-cdk-lib';
 import type { IConstruct, IValidation } from 'constructs';
 import { complaint, isHarmless } from './allowed-references';
 import { AnchorIndex } from './anchor-index';
-import { sourceOf } from './disable-mappings';
-import { hasBoundEndpoint } from './function-environment';
+import { checkEnvironment } from './environment-checks';
 import type { KarinQueueBase } from './karin-queue-base';
+import { mentionsIn } from './mentions';
 import { type RenderedResource, renderResource } from './rendered-resource';
 import type { StageRegistry } from './stage-registry';
 
@@ -25,43 +23,35 @@ export class AnchorGuard implements IValidation {
   }
 
   validate(): string[] {
-    const index = new AnchorIndex(this.#registry.queues);
-    return resourcesIn(this.#registry.stage).flatMap((resource) => {
+    const elements = elementsIn(this.#registry.stage);
+    const index = new AnchorIndex(
+      this.#registry.queues,
+      elements.filter((element) => element instanceof CfnOutput),
+    );
+    return elements.filter(CfnResource.isCfnResource).flatMap((resource) => {
       const rendered = renderResource(resource);
-      warnOfRedirect(resource, rendered, index);
-      return [...references(resource, rendered, index), ...this.#enabledMapping(resource, rendered)];
+      const anchors = anchorsIn(resource, rendered, index);
+      checkEnvironment(resource, rendered, anchors, index);
+      return complaintsAbout(resource, rendered, anchors, index);
     });
-  }
-
-  #enabledMapping(resource: CfnResource, rendered: RenderedResource): string[] {
-    if (!lambda.CfnEventSourceMapping.isCfnEventSourceMapping(resource)) return [];
-    const queue = sourceOf(resource, this.#registry.queues);
-    if (queue === undefined || isDisabled(rendered.properties)) return [];
-    return [
-      `'${resource.node.path}' (AWS::Lambda::EventSourceMapping) on the KarinQueue '${queue.node.path}' is not disabled: AWS Lambda would poll the anchor, which is always empty, and bill each poll; remove the override of its property Enabled`,
-    ];
   }
 }
 
-/** The resources of a Stage, without those of Stages inside it: each of those has a guard of its own. */
-function resourcesIn(scope: IConstruct): CfnResource[] {
+/** The elements of the templates of a Stage, without those of Stages inside it: each of those has a guard of its own. */
+function elementsIn(scope: IConstruct): CfnElement[] {
   return scope.node.children
     .filter((child) => !Stage.isStage(child))
-    .flatMap((child) => [...(CfnResource.isCfnResource(child) ? [child] : []), ...resourcesIn(child)]);
+    .flatMap((child) => [...(CfnElement.isCfnElement(child) ? [child] : []), ...elementsIn(child)]);
 }
 
 /** The errors for references of one resource that may not be. */
-function references(resource: CfnResource, { properties, sightings }: RenderedResource, index: AnchorIndex): string[] {
-  const found = new Map<string, KarinQueueBase>();
-  for (const { token, path } of sightings) {
-    const queue = index.ofToken(token);
-    if (queue !== undefined) found.set(path.join('.'), queue);
-  }
-  for (const [path, text] of texts(properties, [])) {
-    const queue = index.ofText(text);
-    if (queue !== undefined) found.set(path, queue);
-  }
-  return Array.from(found, ([property, queue]) => ({
+function complaintsAbout(
+  resource: CfnResource,
+  { properties }: RenderedResource,
+  anchors: ReadonlyMap<string, KarinQueueBase>,
+  index: AnchorIndex,
+): string[] {
+  return Array.from(anchors, ([property, queue]) => ({
     resource,
     property,
     properties,
@@ -72,25 +62,33 @@ function references(resource: CfnResource, { properties, sightings }: RenderedRe
     .map(complaint);
 }
 
-/** `AWS_ENDPOINT_URL_SQS` redirects every SQS client of a function, also the one for a queue of Amazon SQS. */
-function warnOfRedirect(resource: CfnResource, { sightings }: RenderedResource, index: AnchorIndex): void {
-  if (!lambda.CfnFunction.isCfnFunction(resource) || !hasBoundEndpoint(resource.node.scope)) return;
-  const real = sightings
-    .map(({ token, path }) => (path[0] === 'Environment' && Reference.isReference(token) ? token.target : undefined))
-    .find((target) => sqs.CfnQueue.isCfnQueue(target) && !index.isAnchor(target));
-  if (real === undefined) return;
-  Annotations.of(resource).addWarningV2(
-    'karin-queue:endpointRedirectsAll',
-    `AWS_ENDPOINT_URL_SQS sends every SQS client of this function to the Karin server, but its environment also names '${real.node.path}', a queue of Amazon SQS; bind it with 'endpointVariable: false' and give its Karin client the endpoint in code, or make that queue a KarinQueue`,
-  );
+/** The queues whose anchors a resource refers to, by the path of the property that does. */
+function anchorsIn(
+  resource: CfnResource,
+  { properties, sightings }: RenderedResource,
+  index: AnchorIndex,
+): Map<string, KarinQueueBase> {
+  const found = new Map<string, KarinQueueBase>();
+  for (const { token, path } of sightings) {
+    const queue = index.ofToken(token);
+    if (queue !== undefined) found.set(propertyOf(path), queue);
+  }
+  const tokens = Array.from(found);
+  for (const mention of mentionsIn(properties)) {
+    const queue = index.ofMention(mention, resource.stack);
+    // What a token became in the template says the same again, at a path that may be spelled in another way.
+    const known = tokens.some(([path, seen]) => seen === queue && topOf(path) === mention.path[0]);
+    if (queue !== undefined && !known) found.set(propertyOf(mention.path), queue);
+  }
+  return found;
 }
 
-function* texts(value: unknown, path: readonly string[]): Generator<[path: string, text: string]> {
-  if (typeof value === 'string') yield [path.join('.'), value];
-  if (typeof value !== 'object' || value === null) return;
-  for (const [key, child] of Object.entries(value)) yield* texts(child, [...path, key]);
+/** The property itself, without the intrinsic functions in its value. */
+function propertyOf(path: readonly string[]): string {
+  const intrinsic = path.findIndex((key) => key.startsWith('Fn::'));
+  return path.slice(0, intrinsic < 0 ? path.length : intrinsic).join('.');
 }
 
-function isDisabled(properties: unknown): boolean {
-  return typeof properties === 'object' && properties !== null && Reflect.get(properties, 'Enabled') === false;
+function topOf(path: string): string | undefined {
+  return path.split('.')[0];
 }

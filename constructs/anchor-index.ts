@@ -1,19 +1,29 @@
-import { type IResolvable, Reference, Tokenization } from 'aws-cdk-lib';
+import { type CfnOutput, type IResolvable, Reference, Stack, Token, Tokenization } from 'aws-cdk-lib';
 import type { KarinQueueBase } from './karin-queue-base';
+import type { Mention } from './mentions';
+import { addressesIn, type QueueAddress } from './queue-addresses';
+import { resolveIn } from './references';
 
-/** Finds the Karin queue whose anchor a token or a text means; built once for all resources of a Stage, which may be thousands. */
+/** Finds the Karin queue whose anchor a token or a mention means; built once for all resources of a Stage, which may be thousands. */
 export class AnchorIndex {
   readonly #byAnchor = new Map<unknown, KarinQueueBase>();
   readonly #byArnToken = new Map<IResolvable, KarinQueueBase>();
-  readonly #byName: Array<{ readonly queue: KarinQueueBase; readonly mention: RegExp }> = [];
+  readonly #byLogicalId = new Map<Stack, Map<string, KarinQueueBase>>();
+  readonly #byName = new Map<string, KarinQueueBase[]>();
+  readonly #byExport = new Map<string, KarinQueueBase>();
 
-  constructor(queues: readonly KarinQueueBase[]) {
+  constructor(queues: readonly KarinQueueBase[], outputs: readonly CfnOutput[]) {
     for (const queue of queues) {
-      if (queue._anchor !== undefined) this.#byAnchor.set(queue._anchor, queue);
+      if (queue._anchor !== undefined) {
+        this.#byAnchor.set(queue._anchor, queue);
+        this.#logicalIdsOf(Stack.of(queue)).set(String(Stack.of(queue).resolve(queue._anchor.logicalId)), queue);
+      }
       const arn = Tokenization.reverse(queue.queueArn, { failConcat: false });
       if (arn !== undefined) this.#byArnToken.set(arn, queue);
-      if (queue._literalName !== undefined) this.#byName.push({ queue, mention: mentionOf(queue._literalName) });
+      const name = queue._literalName;
+      if (name !== undefined) this.#byName.set(name, [...(this.#byName.get(name) ?? []), queue]);
     }
+    for (const output of outputs) this.#addExport(output);
   }
 
   isAnchor(construct: unknown): boolean {
@@ -26,14 +36,39 @@ export class AnchorIndex {
     return target ?? this.#byArnToken.get(token);
   }
 
-  /** The queue that a text names without a token: by its ARN or its URL at Amazon SQS, written out or put together by hand. */
-  ofText(text: string): KarinQueueBase | undefined {
-    // Nearly all texts of a template end here.
-    if (!text.includes(':sqs:') && !text.includes('//sqs.')) return undefined;
-    return this.#byName.find(({ mention }) => mention.test(text))?.queue;
+  /** The queue that is named without a token, in a resource of `stack`. */
+  ofMention({ logicalIds, importedExport, text }: Mention, stack: Stack): KarinQueueBase | undefined {
+    const inStack = this.#byLogicalId.get(stack);
+    for (const logicalId of logicalIds) {
+      const queue = inStack?.get(logicalId);
+      if (queue !== undefined) return queue;
+    }
+    if (importedExport !== undefined) return this.#byExport.get(importedExport);
+    for (const address of text === undefined ? [] : addressesIn(text)) {
+      const queue = this.#byName.get(address.name)?.find((candidate) => mayBeAt(candidate, address));
+      if (queue !== undefined) return queue;
+    }
+    return undefined;
+  }
+
+  #logicalIdsOf(stack: Stack): Map<string, KarinQueueBase> {
+    const ids = this.#byLogicalId.get(stack) ?? new Map<string, KarinQueueBase>();
+    this.#byLogicalId.set(stack, ids);
+    return ids;
+  }
+
+  #addExport(output: CfnOutput): void {
+    const name: unknown = output.stack.resolve(output.exportName);
+    if (typeof name !== 'string') return;
+    for (const { token } of resolveIn(output, output.value).sightings) {
+      const queue = this.ofToken(token);
+      if (queue !== undefined) this.#byExport.set(name, queue);
+    }
   }
 }
 
-function mentionOf(name: string): RegExp {
-  return new RegExp(`(:sqs:\\S*:|//sqs\\.\\S*/)${name.replaceAll('.', '\\.')}(?![\\w.-])`);
+/** Queues in other accounts and regions may have the same name; what is only known at deployment may be the same. */
+function mayBeAt({ env }: KarinQueueBase, { region, account }: QueueAddress): boolean {
+  const same = (said: string, actual: string) => said === '' || Token.isUnresolved(actual) || said === actual;
+  return same(region, env.region) && same(account, env.account);
 }

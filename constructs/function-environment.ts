@@ -1,7 +1,8 @@
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { BindEnvironmentOptions, IKarinQueue } from './karin-queue-base';
 
-const ENDPOINT_VARIABLE = 'AWS_ENDPOINT_URL_SQS';
+/** What the SDKs for Python, Go, PHP and current Java go by. */
+export const ENDPOINT_VARIABLE = 'AWS_ENDPOINT_URL_SQS';
 const BOUND = Symbol.for('karin-queue.boundEnvironment');
 
 /** Sets the variables; throws if the function already has one of them with another value from an earlier binding. */
@@ -33,11 +34,11 @@ function bindOnce(queue: IKarinQueue, fn: lambda.Function, name: string, value: 
   bound.set(name, value);
 }
 
-/** Whether a construct is a function whose SQS clients were all pointed at a Karin server. */
-export function hasBoundEndpoint(fn: unknown): boolean {
+/** Whether a construct is a function on which `bindFunctionEnvironment` set this variable. */
+export function hasBound(fn: unknown, name: string): boolean {
   if (typeof fn !== 'object' || fn === null) return false;
   const bound: unknown = Reflect.get(fn, BOUND);
-  return bound instanceof Map && bound.has(ENDPOINT_VARIABLE);
+  return bound instanceof Map && bound.has(name);
 }
 
 function boundVariables(fn: lambda.Function): Map<string, string> {

@@ -16,13 +16,28 @@ export interface Sighting {
   readonly path: readonly string[];
 }
 
-/** A value with its tokens resolved: concatenations are flattened to text in which every unknown part reads `${Token}`. */
+/**
+ * A value with its tokens resolved: concatenations are flattened to text, in which a resource of the same template reads
+ * `${Resource(Jobs.Arn)}` and every other unknown part `${Token}`.
+ */
 export interface Resolved {
   readonly value: unknown;
   readonly sightings: readonly Sighting[];
 }
 
 const UNKNOWN_PART = '$' + '{Token}';
+
+/** A resource of the same template in a flattened text; the group is its logical id, with the attribute if there is one. */
+export const RESOURCE_IN_TEXT = /\$\{Resource\(([^)]+)\)\}/g;
+
+/** The resource that an intrinsic function names, as Fn::Sub writes it: `Jobs` for a `Ref`, `Jobs.Arn` for an `Fn::GetAtt`. */
+export function namedResource(value: object): string | undefined {
+  const ref: unknown = Reflect.get(value, 'Ref');
+  if (typeof ref === 'string') return ref;
+  const attribute: unknown = Reflect.get(value, 'Fn::GetAtt');
+  if (typeof attribute === 'string') return attribute;
+  return Array.isArray(attribute) ? attribute.join('.') : undefined;
+}
 
 /** Concatenates to plain text; what only CloudFormation knows becomes a placeholder. */
 const FLATTEN: IFragmentConcatenator = {
@@ -33,7 +48,9 @@ const FLATTEN: IFragmentConcatenator = {
 
 function asText(part: unknown): string {
   if (part === undefined || part === null) return '';
-  return typeof part === 'object' ? UNKNOWN_PART : String(part);
+  if (typeof part !== 'object') return String(part);
+  const named = namedResource(part);
+  return named === undefined ? UNKNOWN_PART : `\${Resource(${named})}`;
 }
 
 /** Remembers each token on the way: a reference is seen even where it ends up inside a join, a sub-template or an import of another stack. */

@@ -1,4 +1,4 @@
-import { App, Aspects, CfnResource, Duration, type IAspect, SecretValue, Stack, Stage } from 'aws-cdk-lib';
+import { App, Aspects, CfnResource, Duration, Fn, type IAspect, SecretValue, Stack, Stage } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -24,6 +24,10 @@ const TAGS = [{ Key: 'karin:managed', Value: 'true' }];
 
 function mappingOf(stack: Stack) {
   return onlyResource(Template.fromStack(stack), MAPPING);
+}
+
+function mappingOn(stack: Stack, eventSourceArn: string): lambda.CfnEventSourceMapping {
+  return new lambda.CfnEventSourceMapping(stack, 'Mapping', { functionName: 'fn', eventSourceArn });
 }
 
 describe('a consumer', () => {
@@ -211,6 +215,45 @@ describe('a mapping on a KarinQueue, however it was made', () => {
     testFunction(stack, 'Other').addEventSource(new SqsEventSource(new sqs.Queue(stack, 'Real')));
     const mappings = Object.values(resources(Template.fromStack(stack), MAPPING));
     expect(mappings.map((mapping) => mapping.Properties['Enabled'])).toEqual([false, undefined]);
+  });
+
+  it.each<[name: string, source: (stack: Stack, queue: KarinQueue) => CfnResource]>([
+    ['by an ARN that is written out', (stack) => mappingOn(stack, 'arn:aws:sqs:eu-west-1:111122223333:jobs')],
+    [
+      'by an ARN put together from the name',
+      (stack) => mappingOn(stack, stack.formatArn({ service: 'sqs', resource: 'jobs' })),
+    ],
+    ['by a longer text', (stack, queue) => mappingOn(stack, Fn.join('', [queue.queueArn, '']))],
+    [
+      'by an override',
+      (stack, queue) => {
+        const mapping = mappingOn(stack, 'arn:aws:sqs:eu-west-1:111122223333:other');
+        const anchor = queue.node.findChild('Resource') as sqs.CfnQueue;
+        mapping.addPropertyOverride('EventSourceArn', { 'Fn::GetAtt': [stack.getLogicalId(anchor), 'Arn'] });
+        return mapping;
+      },
+    ],
+    [
+      'in a resource without an L1 class',
+      (stack, { queueArn }) =>
+        new CfnResource(stack, 'Mapping', {
+          type: MAPPING,
+          properties: { FunctionName: 'fn', EventSourceArn: queueArn },
+        }),
+    ],
+  ])('fails if it cannot be disabled, because it names the queue %s', (_, define) => {
+    const enabled = (value: boolean | undefined) => {
+      const stack = testStack();
+      const queue = new KarinQueue(stack, 'Jobs', { queueName: 'jobs', consumer: testFunction(stack) });
+      const mapping = define(stack, queue);
+      if (value !== undefined) mapping.addPropertyOverride('Enabled', value);
+      return () => Template.fromStack(stack);
+    };
+    expect(enabled(undefined)).toThrow(
+      "'Stack/Mapping' (AWS::Lambda::EventSourceMapping) on the KarinQueue 'Stack/Jobs' is not disabled",
+    );
+    expect(enabled(true)).toThrow('is not disabled: AWS Lambda would poll');
+    expect(enabled(false)).not.toThrow();
   });
 
   it('fails if something enabled it after all', () => {

@@ -5,6 +5,8 @@ import { App, CfnParameter, SecretValue } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { describe, expect, it } from 'vitest';
@@ -60,6 +62,53 @@ describe('bindEnvironment', () => {
     };
     expect(define(true)).toEqual([expect.stringContaining("its environment also names 'Stack/Real/Resource'")]);
     expect(define(false)).toEqual([]);
+  });
+
+  describe('left out', () => {
+    const warningsFor = (runtime: lambda.Runtime, use: (queue: KarinQueue, fn: lambda.Function) => unknown) => {
+      const stack = testStack();
+      const code = lambda.Code.fromBucket(s3.Bucket.fromBucketName(stack, 'Code', 'code'), 'code.zip');
+      const fn = new lambda.Function(stack, 'Fn', { runtime, handler: 'index.handler', code });
+      use(new KarinQueue(stack, 'Jobs', { consumer: testFunction(stack, 'Consumer') }), fn);
+      return warnings(stack).filter((text) => text.includes('karin-queue:endpointNotSet'));
+    };
+    const setUrl = (queue: KarinQueue, fn: lambda.Function) => fn.addEnvironment('URL', queue.queueUrl);
+    const { NODEJS_22_X, PYTHON_3_13, JAVA_21, RUBY_3_3 } = lambda.Runtime;
+
+    it.each([PYTHON_3_13, JAVA_21])('warns in %s, whose SDK ignores the host of a queue URL', (runtime) => {
+      expect(warningsFor(runtime, setUrl)).toEqual([
+        expect.stringContaining("the environment variable 'URL' names the KarinQueue 'Stack/Jobs'"),
+      ]);
+    });
+
+    it('warns where only the name is known, by which Amazon SQS would be asked for the URL', () => {
+      const setName = (queue: KarinQueue, fn: lambda.Function) => fn.addEnvironment('NAME', queue.queueName);
+      expect(warningsFor(NODEJS_22_X, setName)).toEqual([expect.stringContaining("variable 'NAME'")]);
+    });
+
+    it.each([NODEJS_22_X, RUBY_3_3])('is well in %s, whose SDK goes by the queue URL', (runtime) => {
+      expect(warningsFor(runtime, setUrl)).toEqual([]);
+    });
+
+    it('is well where the user sees to the endpoint', () => {
+      expect(warningsFor(PYTHON_3_13, (queue, fn) => queue.bindEnvironment(fn))).toEqual([]);
+      expect(warningsFor(PYTHON_3_13, (queue, fn) => queue.bindEnvironment(fn, { endpointVariable: false }))).toEqual(
+        [],
+      );
+      const byHand = (queue: KarinQueue, fn: lambda.Function) =>
+        setUrl(queue, fn).addEnvironment('AWS_ENDPOINT_URL_SQS', queue.endpoint);
+      expect(warningsFor(PYTHON_3_13, byHand)).toEqual([]);
+    });
+
+    it('is well where the URL is a part of a longer text', () => {
+      const setJson = (queue: KarinQueue, fn: lambda.Function) =>
+        fn.addEnvironment('QUEUES', fn.stack.toJsonString({ jobs: queue.queueUrl }));
+      expect(warningsFor(NODEJS_22_X, setJson)).toEqual([]);
+    });
+
+    it('is well where only the ARN is known, to which no SDK sends', () => {
+      expect(warningsFor(PYTHON_3_13, (queue, fn) => fn.addEnvironment('ARN', queue.queueArn))).toEqual([]);
+    });
   });
 
   it('fails where a second queue would overwrite the first', () => {

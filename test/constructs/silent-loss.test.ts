@@ -36,6 +36,28 @@ function synthesize(use: Use): Template {
   return Template.fromStack(stack);
 }
 
+/** Ways to name the anchor that the CDK does not see as references. */
+function byLogicalId(): Array<[name: string, property: string, consequence: string, use: Use]> {
+  const forms: Array<[name: string, property: string, value: (logicalId: string) => unknown]> = [
+    ['Fn::GetAtt', 'Where.Arn', (id) => ({ 'Fn::GetAtt': [id, 'Arn'] })],
+    ['Fn::GetAtt with a dot', 'Where.Arn', (id) => ({ 'Fn::GetAtt': `${id}.Arn` })],
+    ['Ref', 'Where.Arn', (id) => ({ Ref: id })],
+    ['Fn.getAtt', 'Where.Arn', (id) => Fn.getAtt(id, 'Arn')],
+    ['Fn.getAtt in a longer text', 'Where.Arn', (id) => Fn.join('', ['x', Fn.getAtt(id, 'Arn').toString()])],
+    ['Fn.sub', 'Where.Arn', (id) => Fn.sub(`$\{${id}.Arn}`)],
+    ['Fn.sub with variables', 'Where.Arn', (id) => Fn.sub(`$\{${id}}$\{x}`, { x: 'y' })],
+  ];
+  return forms.map(([name, property, value]) => [
+    `an override that names the anchor by its logical id: ${name}`,
+    property,
+    'AWS may deliver to the anchor',
+    (stack, queue) => {
+      const logicalId = stack.getLogicalId(queue.node.findChild('Resource') as sqs.CfnQueue);
+      new CfnResource(stack, 'New', { type: 'Custom::BrandNew' }).addPropertyOverride('Where.Arn', value(logicalId));
+    },
+  ]);
+}
+
 const role = (stack: Stack) => new iam.Role(stack, 'Role', { assumedBy: new iam.AccountRootPrincipal() });
 const rate = events.Schedule.rate(Duration.hours(1));
 
@@ -248,7 +270,7 @@ describe('a reference that AWS could deliver through', () => {
     ],
     [
       'a substitution with the name in it',
-      'Arn.Fn::Sub',
+      'Arn',
       'AWS may deliver to the anchor',
       (stack) =>
         new CfnResource(stack, 'New', {
@@ -266,6 +288,27 @@ describe('a reference that AWS could deliver through', () => {
           properties: { Url: 'https://sqs.eu-west-1.amazonaws.com/111122223333/jobs' },
         }),
     ],
+    [
+      'an integration of API Gateway, written out',
+      'Integration.Uri',
+      'AWS may deliver to the anchor',
+      (stack) =>
+        new CfnResource(stack, 'New', {
+          type: 'AWS::ApiGateway::Method',
+          properties: { Integration: { Uri: 'arn:aws:apigateway:eu-west-1:sqs:path/111122223333/jobs' } },
+        }),
+    ],
+    [
+      'the URL of old, written out',
+      'Url',
+      'AWS may deliver to the anchor',
+      (stack) =>
+        new CfnResource(stack, 'New', {
+          type: 'Custom::BrandNew',
+          properties: { Url: 'https://eu-west-1.queue.amazonaws.com/111122223333/jobs' },
+        }),
+    ],
+    ...byLogicalId(),
   ];
 
   it.each(uses)('fails at synthesis: %s', (_, property, consequence, use) => {
@@ -287,6 +330,27 @@ describe('a reference that AWS could deliver through', () => {
     const queue = new KarinQueue(queues, 'Jobs', { consumer: testFunction(queues) });
     new pipes.CfnPipe(testStack('Pipes', app), 'Pipe', { roleArn: 'role', source: 'source', target: queue.queueArn });
     expect(() => app.synth()).toThrow("'Pipes/Pipe' (AWS::Pipes::Pipe) refers to the KarinQueue 'Queues/Jobs'");
+  });
+
+  it('fails for an export that another stack imports by its name', () => {
+    const app = testApp();
+    const queues = testStack('Queues', app);
+    const queue = new KarinQueue(queues, 'Jobs', { consumer: testFunction(queues) });
+    new CfnOutput(queues, 'Arn', { value: queue.queueArn, exportName: 'jobs-arn' });
+    const target = Fn.importValue('jobs-arn');
+    new pipes.CfnPipe(testStack('Pipes', app), 'Pipe', { roleArn: 'role', source: 'source', target });
+    expect(() => app.synth()).toThrow("'Pipes/Pipe' (AWS::Pipes::Pipe) refers to the KarinQueue 'Queues/Jobs'");
+  });
+
+  it('fails in the stack around a nested one', () => {
+    const use: Use = (stack) => {
+      const nested = new NestedStack(stack, 'Nested');
+      const { queueArn } = new KarinQueue(nested, 'Inner', { consumer: testFunction(nested) });
+      new pipes.CfnPipe(stack, 'Pipe', { roleArn: 'role', source: 'source', target: queueArn });
+    };
+    expect(() => synthesize(use)).toThrow(
+      "'Stack/Pipe' (AWS::Pipes::Pipe) refers to the KarinQueue 'Stack/Nested/Inner'",
+    );
   });
 
   it('fails in a nested stack', () => {
@@ -365,6 +429,30 @@ describe('a reference that cannot lose a message', () => {
           topicArn: 'topic',
           endpoint: 'arn:aws:sqs:eu-west-1:111122223333:jobs-real',
         }),
+    ],
+    [
+      'a queue of the same name in another account or region',
+      (stack) => {
+        for (const [index, at] of ['us-east-1:111122223333', 'eu-west-1:444455556666'].entries()) {
+          new CfnResource(stack, `New${index}`, {
+            type: 'Custom::BrandNew',
+            properties: { Arn: `arn:aws:sqs:${at}:jobs` },
+          });
+        }
+      },
+    ],
+    [
+      'a text that only looks like a substitution',
+      (stack) =>
+        new CfnResource(stack, 'New', {
+          type: 'Custom::BrandNew',
+          properties: { Code: 'console.log(`$' + '{JobsDF1CC2D4}`)' },
+        }),
+    ],
+    [
+      'the user data of a machine',
+      (stack, queue) =>
+        new ec2.CfnInstance(stack, 'Machine', { userData: Fn.base64(`export QUEUE_URL=${queue.queueUrl}`) }),
     ],
     [
       'what the user answers for',
