@@ -1,10 +1,11 @@
 """
-moto_server, and three things it lacks that a deployment of Karin's example needs:
+moto_server, and what it lacks that a deployment of Karin's example needs:
 
 - It runs deployed Node functions without Docker: the code that was uploaded is unpacked and run in a node process, and each run is printed
   as one line `invoked {json}`. Custom resources work by that too.
 - CloudFormation creates AWS::SecretsManager::Secret and AWS::Lambda::Url.
-- Tags of a mapping made by CloudFormation can be listed.
+- Tags of a mapping made by CloudFormation can be listed, and so can the URLs of a function.
+- A custom resource that answers FAILED fails the creation of its stack, which is rolled back: its resources are deleted again.
 
 Usage: python3 aws-emulator.py <port>
 """
@@ -18,8 +19,13 @@ import sys
 import tempfile
 import threading
 import zipfile
+from urllib.parse import unquote
 
+import moto.awslambda.urls as lambda_urls
 from moto.awslambda.models import EventSourceMapping, LambdaFunction, lambda_backends
+from moto.awslambda.responses import LambdaResponse
+from moto.cloudformation.models import Event
+from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.common_models import CloudFormationModel
 from moto.secretsmanager import secretsmanager_backends
 
@@ -187,6 +193,36 @@ def mapping_with_tags(self, spec):
 
 
 EventSourceMapping.__init__ = mapping_with_tags
+
+def list_function_url_configs(self):
+    name = unquote(self.path).rstrip("/").split("/")[-2]
+    config = self.backend.get_function(name).url_config
+    return json.dumps({"FunctionUrlConfigs": [] if config is None else [config.to_dict()]})
+
+
+LambdaResponse.list_function_url_configs = list_function_url_configs
+lambda_urls.url_paths[r"{0}/(?P<api_version>[^/]+)/functions/(?P<function_name>[\w_:%-]+)/urls/?$"] = LambdaResponse.dispatch
+
+process_cfn_response = CloudFormationResponse.process_cfn_response
+
+
+def fail_or_process(self):
+    if self._get_param("Status") != "FAILED":
+        return process_cfn_response(self)
+    stack = self.cloudformation_backend.get_stack(self._get_param("StackId"))
+    reason = self._get_param("Reason")
+    failed = stack.get_custom_resource(self._get_param("LogicalResourceId"))
+    failed.set_data({})
+    resource_type = stack.template_dict["Resources"][failed.logical_id]["Type"]
+    stack.events.append(Event(stack.stack_id, stack.name, failed.logical_id, failed.physical_resource_id, resource_type, "CREATE_FAILED", reason, None))
+    stack._add_stack_event("ROLLBACK_IN_PROGRESS", resource_status_reason=f"The following resource(s) failed to create: [{failed.logical_id}].")
+    stack.resource_map.delete()
+    stack.status = "ROLLBACK_COMPLETE"
+    stack._add_stack_event("ROLLBACK_COMPLETE")
+    return 200, {"status": 200}, json.dumps("{}")
+
+
+CloudFormationResponse.process_cfn_response = fail_or_process
 
 if __name__ == "__main__":
     from moto import server, settings

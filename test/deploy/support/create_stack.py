@@ -10,15 +10,9 @@ with open(path) as file:
     text = file.read()
 
 if "--sam" in flags:
-    from samtranslator.parser.parser import Parser
-    from samtranslator.translator.transform import transform
-    from samtranslator.yaml_helper import yaml_parse
+    from translate_sam import translated
 
-    class ManagedPolicies:
-        def load(self):
-            return {"AWSLambdaSQSQueueExecutionRole": "arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole"}
-
-    text = json.dumps(transform(yaml_parse(text), {}, ManagedPolicies()))
+    text = json.dumps(translated(text))
 
 cloudformation = boto3.client("cloudformation")
 cloudformation.create_stack(StackName=name, TemplateBody=text, Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
