@@ -7,21 +7,29 @@ import { createInterface } from 'node:readline';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
 
-const DYNAMODB_PORT = 8000;
+/** Where each part listens; another program that has a port already is no reason to stop it. */
+const PORTS = {
+  HTTP_PORT: process.env['HTTP_PORT'] ?? '3000',
+  WEBSOCKET_PORT: process.env['WEBSOCKET_PORT'] ?? '3001',
+  LAMBDA_PORT: process.env['LAMBDA_PORT'] ?? '3002',
+  KARIN_PORT: process.env['KARIN_PORT'] ?? '4000',
+  DYNAMODB_PORT: process.env['DYNAMODB_PORT'] ?? '8000',
+};
 const TEMPLATE = '.serverless/cloudformation-template-update-stack.json';
 const KARIN = process.env['RUN_KARIN'] ?? 'npx karin-server';
 
 const environment = {
   ...process.env,
+  ...PORTS,
   SLS_TELEMETRY_DISABLED: '1',
   SLS_NOTIFICATIONS_MODE: 'off',
   AWS_ACCESS_KEY_ID: 'local',
   AWS_SECRET_ACCESS_KEY: 'local',
   AWS_REGION: 'us-east-1',
-  AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${DYNAMODB_PORT}`,
-  AWS_ENDPOINT_URL_SQS: 'http://127.0.0.1:4000',
-  WEBSOCKET_ENDPOINT: 'http://127.0.0.1:3001',
-  WEBSOCKET_URL: 'ws://127.0.0.1:3001',
+  AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${PORTS.DYNAMODB_PORT}`,
+  AWS_ENDPOINT_URL_SQS: `http://127.0.0.1:${PORTS.KARIN_PORT}`,
+  WEBSOCKET_ENDPOINT: `http://127.0.0.1:${PORTS.WEBSOCKET_PORT}`,
+  WEBSOCKET_URL: `ws://127.0.0.1:${PORTS.WEBSOCKET_PORT}`,
 };
 const children: ChildProcess[] = [];
 
@@ -56,7 +64,7 @@ process.once('SIGTERM', () => stop(0));
 
 try {
   const server = dynalite({ createTableMs: 0 });
-  await new Promise<void>((resolve) => server.listen(DYNAMODB_PORT, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(Number(PORTS.DYNAMODB_PORT), '127.0.0.1', resolve));
   const dynamodb = new DynamoDBClient({
     endpoint: environment.AWS_ENDPOINT_URL_DYNAMODB,
     region: 'us-east-1',
@@ -71,13 +79,14 @@ try {
     }),
   );
   await run('package', 'npx serverless package --stage local');
-  await run('offline', 'npx serverless offline --stage local --localEnvironment', /Server ready/);
+  const listen = `--httpPort ${PORTS.HTTP_PORT} --websocketPort ${PORTS.WEBSOCKET_PORT} --lambdaPort ${PORTS.LAMBDA_PORT}`;
+  await run('offline', `npx serverless offline --stage local --localEnvironment ${listen}`, /Server ready/);
   await run(
     'karin',
-    `${KARIN} dev --template ${TEMPLATE} --lambda-endpoint http://127.0.0.1:3002 --no-watch`,
+    `${KARIN} dev --template ${TEMPLATE} --port ${PORTS.KARIN_PORT} --lambda-endpoint http://127.0.0.1:${PORTS.LAMBDA_PORT} --no-watch`,
     /karin ready/,
   );
-  console.log('\nopen http://127.0.0.1:3000 and press Start');
+  console.log(`\nopen http://127.0.0.1:${PORTS.HTTP_PORT} and press Start`);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   stop(1);
