@@ -50,12 +50,15 @@ export interface KarinQueueProps {
   /**
    * The identity of the Karin server: it may then invoke exactly the consumers of this queue and read exactly its anchors.
    *
+   * Each stack attaches a managed policy to the identity for every 40 consumers and anchors, and AWS takes 10 of them on one identity
+   * unless its quota is raised: with many stacks go by the tag.
+   *
    * @default - the server may use the queue by its tag `karin:managed=true`
    */
   readonly runtime?: IKarinRuntimeIdentity;
 
   /**
-   * A name for the queue: up to 80 letters, digits, hyphens and underscores.
+   * A name for the queue: up to 80 letters, digits, hyphens and underscores, the ending `.fifo` included.
    *
    * Ends in `.fifo` if the queue is a FIFO queue.
    *

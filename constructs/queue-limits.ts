@@ -36,15 +36,32 @@ const RANGES: readonly Range[] = [
   },
 ];
 
+/** What AWS takes as the name of a queue; the ending `.fifo` counts. */
+const NAME = /^[\w-]+(\.fifo)?$/;
+const MAX_NAME_LENGTH = 80;
+
 /** Throws one error that lists every property outside its range. Values only known at deployment are not looked at. */
 export function validateQueueProps(scope: IConstruct, props: KarinQueueProps): void {
-  const problems = RANGES.flatMap(({ label, unit, min, max, of }) => {
-    const value = of(props);
-    if (value === undefined || Token.isUnresolved(value) || (value >= min && value <= max)) return [];
-    const allowed = `${min.toLocaleString('en-US')} and ${max.toLocaleString('en-US')} ${unit}`;
-    return [`${label} must be between ${allowed}, but ${value} was provided`];
-  });
+  const problems = [...nameProblems(props.queueName), ...rangeProblems(props)];
   if (problems.length > 0) throw new Error(`${scope.node.path}: ${problems.join('; ')}`);
+}
+
+function nameProblems(name: string | undefined): string[] {
+  if (name === undefined || Token.isUnresolved(name)) return [];
+  if (NAME.test(name) && name.length <= MAX_NAME_LENGTH) return [];
+  return [
+    `queue name must be 1 to ${MAX_NAME_LENGTH} letters, digits, hyphens and underscores, with '.fifo' at the end of a FIFO queue's, but '${name}' was provided`,
+  ];
+}
+
+function rangeProblems(props: KarinQueueProps): string[] {
+  return RANGES.flatMap(({ label, unit, min, max, of }) => {
+    const value = of(props);
+    if (value === undefined || Token.isUnresolved(value)) return [];
+    if (Number.isInteger(value) && value >= min && value <= max) return [];
+    const allowed = `${min.toLocaleString('en-US')} and ${max.toLocaleString('en-US')} ${unit}`;
+    return [`${label} must be a whole number between ${allowed}, but ${value} was provided`];
+  });
 }
 
 /** Whether the queue is FIFO, by the same rules as `sqs.Queue`: said outright, or implied by its name or by a property only FIFO queues have. */

@@ -193,16 +193,14 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
   }
 
   /**
-   * The policy with the exact ARNs of one stack. It lives in that stack and not beside the identity, so that apps depend on the identity
+   * The policies with the exact ARNs of one stack. They live in that stack and not beside the identity, so that apps depend on the identity
    * and never the other way round; otherwise no queue could leave an app without a change to the identity's stack first.
    */
   private accessIn(stack: Stack): ConsumerAccess {
     const id = `KarinRuntimeAccess${this.node.addr.slice(-8)}`;
     const existing = stack.node.tryFindChild(id);
     if (existing !== undefined && isConsumerAccess(existing)) return existing;
-    const access = new ConsumerAccess(stack, id);
-    this.attach(access.policy);
-    return access;
+    return new ConsumerAccess(stack, id, (policy) => this.attach(policy));
   }
 
   private attach(policy: iam.ManagedPolicy): void {

@@ -50,33 +50,56 @@ export function basePolicyStatements(stack: Stack, props: KarinRuntimeIdentityPr
   return statements;
 }
 
+/**
+ * ARNs in one managed policy, of which IAM takes at most 6,144 characters: the ARN of a function with an alias is the longest that is
+ * usual, some 140 characters.
+ *
+ * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ */
+const ARNS_PER_POLICY = 40;
+
 /** The consumers and anchors of one stack that a server may use, by their ARNs. */
 export class ConsumerAccess extends Construct {
-  readonly policy: iam.ManagedPolicy;
-  readonly #functions = allow('UseFunctions', FUNCTION_ACTIONS, []);
-  readonly #queues = allow('ReadQueues', QUEUE_ACTIONS, []);
+  readonly #attach: (policy: iam.ManagedPolicy) => void;
   readonly #arns = new Set<string>();
+  #current: { readonly policy: iam.ManagedPolicy; readonly statements: Map<string, iam.PolicyStatement> } | undefined;
 
-  constructor(scope: Construct, id: string) {
+  /** `attach` gives a policy to the server; it is called for each that is defined. */
+  constructor(scope: Construct, id: string, attach: (policy: iam.ManagedPolicy) => void) {
     super(scope, id);
-    this.policy = new iam.ManagedPolicy(this, 'Policy', { description: 'Consumers and queues a Karin server may use' });
+    this.#attach = attach;
   }
 
   addFunction(functionArn: string): void {
-    this.#add(this.#functions, functionArn);
+    this.#add('UseFunctions', FUNCTION_ACTIONS, functionArn);
   }
 
   addQueue(queueArn: string): void {
-    this.#add(this.#queues, queueArn);
+    this.#add('ReadQueues', QUEUE_ACTIONS, queueArn);
   }
 
   /** A statement joins the policy with its first ARN: IAM refuses one without resources. */
-  #add(statement: iam.PolicyStatement, resource: string): void {
+  #add(sid: string, actions: readonly string[], resource: string): void {
     if (this.#arns.has(resource)) return;
+    if (this.#arns.size % ARNS_PER_POLICY === 0) this.#current = { policy: this.#nextPolicy(), statements: new Map() };
     this.#arns.add(resource);
-    const isFirst = !statement.hasResource;
-    statement.addResources(resource);
-    if (isFirst) this.policy.addStatements(statement);
+    const statement = this.#current?.statements.get(sid);
+    if (statement !== undefined) {
+      statement.addResources(resource);
+      return;
+    }
+    const first = allow(sid, actions, [resource]);
+    this.#current?.statements.set(sid, first);
+    this.#current?.policy.addStatements(first);
+  }
+
+  #nextPolicy(): iam.ManagedPolicy {
+    const number = this.#arns.size / ARNS_PER_POLICY;
+    const policy = new iam.ManagedPolicy(this, number === 0 ? 'Policy' : `Policy${number + 1}`, {
+      description: 'Consumers and queues a Karin server may use',
+    });
+    this.#attach(policy);
+    return policy;
   }
 }
 

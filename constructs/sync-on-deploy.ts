@@ -110,6 +110,9 @@ export interface SyncOnDeployProps {
  *
  * After the mappings exist, a custom resource calls `POST /sync` on the server, and again whenever a mapping, an anchor or the timeout of
  * a consumer changed. What the server found stands in the outputs of the deployment.
+ *
+ * CloudFormation deletes what left a stack only after everything else: of a mapping that went the server learns at its next hourly sync,
+ * or by `karin sync`.
  */
 export class SyncOnDeploy extends Construct {
   /**

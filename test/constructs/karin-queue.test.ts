@@ -1,4 +1,4 @@
-import { Annotations, App, Duration, RemovalPolicy, SecretValue, Stack } from 'aws-cdk-lib';
+import { Annotations, App, CfnParameter, Duration, RemovalPolicy, SecretValue, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -160,12 +160,12 @@ describe('properties out of range', () => {
     };
     expect(() => new KarinQueue(testStack(), 'Jobs', props)).toThrow(
       [
-        'delivery delay must be between 0 and 900 seconds, but 960 was provided',
-        'maximum message size must be between 1,024 and 1,048,576 bytes, but 1 was provided',
-        'message retention period must be between 60 and 1,209,600 seconds, but 59 was provided',
-        'receive wait time must be between 0 and 20 seconds, but 21 was provided',
-        'visibility timeout must be between 0 and 43,200 seconds, but 46800 was provided',
-        'data key reuse period must be between 60 and 86,400 seconds, but 1 was provided',
+        'delivery delay must be a whole number between 0 and 900 seconds, but 960 was provided',
+        'maximum message size must be a whole number between 1,024 and 1,048,576 bytes, but 1 was provided',
+        'message retention period must be a whole number between 60 and 1,209,600 seconds, but 59 was provided',
+        'receive wait time must be a whole number between 0 and 20 seconds, but 21 was provided',
+        'visibility timeout must be a whole number between 0 and 43,200 seconds, but 46800 was provided',
+        'data key reuse period must be a whole number between 60 and 86,400 seconds, but 1 was provided',
       ].join('; '),
     );
   });
@@ -177,10 +177,43 @@ describe('properties out of range', () => {
       { fifo: false, queueName: 'jobs.fifo' },
       "only FIFO queue names may end in '.fifo'",
     ],
+    ['a size that is no whole number', { maxMessageSizeBytes: 2_048.5 }, 'must be a whole number between 1,024 and'],
+    ['a name with a space', { queueName: 'my jobs' }, "1 to 80 letters, digits, hyphens and underscores, with '.fifo'"],
+    ['a name that is too long', { queueName: `${'j'.repeat(76)}.fifo` }, `but '${'j'.repeat(76)}.fifo' was provided`],
+    ['a name that is empty', { queueName: '' }, "but '' was provided"],
     ['deduplication by content', { fifo: false, contentBasedDeduplication: true }, 'can only be set on FIFO queues'],
     ['options without a consumer', { consumerOptions: { batchSize: 1 } }, 'there is no consumer'],
   ])('fails for %s', (_, props, rule) => {
     expect(() => new KarinQueue(testStack(), 'Jobs', props)).toThrow(rule);
+  });
+
+  it('takes names of 80 characters, and those that are only known at deployment', () => {
+    const stack = testStack();
+    expect(() => new KarinQueue(stack, 'Long', { queueName: 'j'.repeat(80) })).not.toThrow();
+    expect(() => new KarinQueue(stack, 'Fifo', { queueName: `${'j'.repeat(75)}.fifo` })).not.toThrow();
+    const queueName = new CfnParameter(stack, 'Name').valueAsString;
+    expect(() => new KarinQueue(stack, 'Token', { queueName })).not.toThrow();
+  });
+
+  it('leaves numbers alone that are only known at deployment', () => {
+    const stack = testStack();
+    const seconds = Duration.seconds(new CfnParameter(stack, 'Seconds', { type: 'Number' }).valueAsNumber);
+    const maxMessageSizeBytes = new CfnParameter(stack, 'Bytes', { type: 'Number' }).valueAsNumber;
+    new KarinQueue(stack, 'Jobs', {
+      consumer: testFunction(stack),
+      maxMessageSizeBytes,
+      visibilityTimeout: seconds,
+      retentionPeriod: seconds,
+      deliveryDelay: seconds,
+      receiveMessageWaitTime: seconds,
+    });
+    expect(onlyResource(Template.fromStack(stack), QUEUE).Properties).toMatchObject({
+      MaximumMessageSize: { Ref: 'Bytes' },
+      VisibilityTimeout: { Ref: 'Seconds' },
+      MessageRetentionPeriod: { Ref: 'Seconds' },
+      DelaySeconds: { Ref: 'Seconds' },
+      ReceiveMessageWaitTimeSeconds: { Ref: 'Seconds' },
+    });
   });
 
   it('takes a name that ends in .fifo for a FIFO queue', () => {
@@ -209,7 +242,7 @@ describe('a dead-letter queue', () => {
     const stack = testStack();
     const queue = new KarinQueue(stack, 'Dead');
     expect(() => new KarinQueue(stack, 'Jobs', { deadLetterQueue: { queue, maxReceiveCount: 0 } })).toThrow(
-      'must be between 1 and 1,000 receives, but 0',
+      'must be a whole number between 1 and 1,000 receives, but 0',
     );
   });
 });

@@ -204,6 +204,23 @@ describe('a queue that is given the identity', () => {
     expect(Object.keys(resources(Template.fromStack(service), 'AWS::IAM::ManagedPolicy'))).toHaveLength(1);
   });
 
+  it('spreads the ARNs of a large stack over policies, of which IAM takes 6,144 characters each', () => {
+    const stack = testStack();
+    const runtime = KarinRuntimeIdentity.ecsTask(stack, 'Runtime', { tagged: false });
+    const arns = Array.from({ length: 100 }, (_, number) => fn(`${'f'.repeat(60)}${1_000 + number}:${'a'.repeat(20)}`));
+    for (const arn of arns) runtime.grantInvokeArn(stack, arn);
+    const template = Template.fromStack(stack);
+    const policies = Object.values(resources(template, 'AWS::IAM::ManagedPolicy'));
+    expect(policies).toHaveLength(4);
+    for (const { Properties } of policies) {
+      expect(JSON.stringify(Properties['PolicyDocument']).length).toBeLessThan(6_144);
+      expect(Properties['Roles']).toHaveLength(1);
+    }
+    const statements = deployedStatements(template, { account: ACCOUNT, region: REGION });
+    for (const resource of arns)
+      expect(isAllowed(statements, { action: 'lambda:InvokeFunction', resource })).toBe(true);
+  });
+
   it('can be granted by hand', () => {
     const { may } = define((stack, runtime) => {
       runtime.grantInvoke(lambda.Function.fromFunctionArn(stack, 'Imported', fn('imported')));
