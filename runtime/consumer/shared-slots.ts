@@ -2,8 +2,7 @@
  * MaximumConcurrency of one mapping, held by all instances together: slots in the store, taken before messages are leased.
  *
  * A refused taker does not ask again by itself. It waits for one of three things: the `slot` signal of the store (sent when a full set has room again), a `gap` in
- * the signals (one may have been lost), or the time after which every slot that is held now has either been given back or has run out because its holder died;
- * a slot that runs out is announced by nobody.
+ * the signals (one may have been lost), or the moment at which the first of the slots that are held now runs out, if its holder died: that is announced by nobody.
  *
  * Dirty rule, as for the head-watch: answers and signals have no order. A signal that arrives while a take is under way is remembered, and a refusal that it may have
  * overtaken does not make anyone wait.
@@ -73,7 +72,7 @@ export class SharedSlots {
   async take(holder: string, limit: number, holdMs: number): Promise<SharedSlot | undefined> {
     const signalsBefore = this.#signals;
     const taken = await this.#slots.take(this.#name, holder, limit, holdMs);
-    if (taken) {
+    if (taken === 'taken') {
       return {
         // To take again what is held is to hold it anew.
         renew: async (anewMs) => void (await this.#slots.take(this.#name, holder, limit, anewMs)),
@@ -82,7 +81,7 @@ export class SharedSlots {
     }
     if (this.#signals === signalsBefore) {
       this.#waiting?.();
-      this.#waiting = this.#time.after(holdMs, () => this.roomPossible());
+      this.#waiting = this.#time.after(taken, () => this.roomPossible());
     }
     return undefined;
   }

@@ -173,8 +173,11 @@ export interface Documents {
 
 /** Bounded sets of holders, shared by all instances: MaximumConcurrency of a mapping. */
 export interface Slots {
-  /** Takes a slot of `name` if fewer than `limit` are taken. It frees itself after `holdMs` if the holder dies. */
-  take(name: string, holder: string, limit: number, holdMs: number): Promise<boolean>;
+  /**
+   * Takes a slot of `name` if fewer than `limit` are taken. It frees itself after `holdMs` if the holder dies.
+   * Answers `taken`, or the milliseconds until the first of the slots that are taken now frees itself (1 or more), which nobody will announce.
+   */
+  take(name: string, holder: string, limit: number, holdMs: number): Promise<'taken' | number>;
   /** Gives it back; publishes a `slot` signal only if the set was full. Giving back what is not held does nothing. */
   free(name: string, holder: string, limit: number): Promise<void>;
 }

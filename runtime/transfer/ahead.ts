@@ -47,7 +47,7 @@ export async function moveAhead(options: AheadOptions, leaveOut: ReadonlyMap<str
   // SQS knows no delay of a single FIFO message.
   if (queue.definition.fifo) return NOTHING;
   const slot = `transfer-ahead:${queue.key}`;
-  if (!(await queue.store.slots.take(slot, holder, 1, HOLD_MS))) return NOTHING;
+  if ((await queue.store.slots.take(slot, holder, 1, HOLD_MS)) !== 'taken') return NOTHING;
   try {
     return await moveSome(options, leaveOut);
   } finally {

@@ -45,22 +45,31 @@ export function sharedStateContract(context: Context): void {
   describe('slots', () => {
     it('gives out no more than the limit, one to a holder, and takes back what is held', async () => {
       const { slots } = context.store;
-      expect(await slots.take('s1', 'a', 2, 1_000)).toBe(true);
-      expect(await slots.take('s1', 'b', 2, 1_000)).toBe(true);
-      expect(await slots.take('s1', 'a', 2, 1_000)).toBe(true);
-      expect(await slots.take('s1', 'c', 2, 1_000)).toBe(false);
+      expect(await slots.take('s1', 'a', 2, 1_000)).toBe('taken');
+      expect(await slots.take('s1', 'b', 2, 1_000)).toBe('taken');
+      expect(await slots.take('s1', 'a', 2, 1_000)).toBe('taken');
+      expect(await slots.take('s1', 'c', 2, 1_000)).toBe(1_000);
       await slots.free('s1', 'c', 2);
-      expect(await slots.take('s1', 'c', 2, 1_000)).toBe(false);
+      expect(await slots.take('s1', 'c', 2, 1_000)).toBe(1_000);
       await slots.free('s1', 'a', 2);
-      expect(await slots.take('s1', 'c', 2, 1_000)).toBe(true);
+      expect(await slots.take('s1', 'c', 2, 1_000)).toBe('taken');
     });
 
     it('frees the slot of a holder that died', async () => {
       await context.store.slots.take('s2', 'a', 1, 1_000);
       context.time.advance(999);
-      expect(await context.store.slots.take('s2', 'b', 1, 1_000)).toBe(false);
+      expect(await context.store.slots.take('s2', 'b', 1, 1_000)).toBe(1);
       context.time.advance(1);
-      expect(await context.store.slots.take('s2', 'b', 1, 1_000)).toBe(true);
+      expect(await context.store.slots.take('s2', 'b', 1, 1_000)).toBe('taken');
+    });
+
+    it('says when the first of the slots frees itself', async () => {
+      const { slots } = context.store;
+      await slots.take('s5', 'prolonged', 2, 1_000);
+      await slots.take('s5', 'first', 2, 2_000);
+      context.time.advance(500);
+      await slots.take('s5', 'prolonged', 2, 5_000);
+      expect(await slots.take('s5', 'c', 2, 60_000)).toBe(1_500);
     });
 
     it('signals only when the set was full', async () => {

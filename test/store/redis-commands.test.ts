@@ -316,6 +316,15 @@ const CASES: readonly Case[] = [
     commands: scripted('zremrangebyscore zscore zcard zadd'),
   },
   {
+    name: 'a slot: none is free',
+    before: async (queue) => {
+      await store.slots.take(queue.key, 'another', 1, 1_000);
+      return [];
+    },
+    act: (queue) => store.slots.take(queue.key, 'holder', 1, 1_000),
+    commands: scripted('zremrangebyscore zscore zcard zrange'),
+  },
+  {
     name: 'a slot: free a full set',
     before: async (queue) => {
       await store.slots.take(queue.key, 'holder', 1, 1_000);

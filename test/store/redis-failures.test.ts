@@ -300,7 +300,7 @@ describe('a full Redis', () => {
     ).toContain('done');
     expect((await store.release(queue, leased.slice(8))).outcomes).toEqual(['done', 'done']);
     expect((await store.delete(queue, leased.slice(0, 8))).outcomes).toEqual(Array.from({ length: 8 }, () => 'done'));
-    expect(await store.slots.take('slot', 'holder', 1, 1_000)).toBe(true);
+    expect(await store.slots.take('slot', 'holder', 1, 1_000)).toBe('taken');
     expect(await store.documents.put('mode', 'hold')).toBe(true);
     expect((await store.send(queue, [big()])).sent).toHaveLength(1);
     await store.purge(queue);

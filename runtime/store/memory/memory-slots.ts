@@ -12,11 +12,11 @@ export class MemorySlots implements Slots {
     this.#signal = signal;
   }
 
-  async take(name: string, holder: string, limit: number, holdMs: number): Promise<boolean> {
+  async take(name: string, holder: string, limit: number, holdMs: number): Promise<'taken' | number> {
     const holders = this.#holders(name);
-    if (!holders.has(holder) && holders.size >= limit) return false;
+    if (!holders.has(holder) && holders.size >= limit) return Math.min(...holders.values()) - this.#time.now();
     holders.set(holder, this.#time.now() + holdMs);
-    return true;
+    return 'taken';
   }
 
   async free(name: string, holder: string, limit: number): Promise<void> {

@@ -14,9 +14,10 @@ export class RedisSlots implements Slots {
     this.#channel = channel;
   }
 
-  async take(name: string, holder: string, limit: number, holdMs: number): Promise<boolean> {
+  async take(name: string, holder: string, limit: number, holdMs: number): Promise<'taken' | number> {
     const reply = await this.#calls.script(TAKE_SLOT, [slotsKey(name)], [holder, limit, wholeMs(holdMs)]);
-    return integerReply(reply) === 1;
+    const freeInMs = integerReply(reply);
+    return freeInMs === 0 ? 'taken' : freeInMs;
   }
 
   async free(name: string, holder: string, limit: number): Promise<void> {

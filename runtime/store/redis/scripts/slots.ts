@@ -10,8 +10,8 @@ import { CLOCK, script } from './script.ts';
  * Takes a slot, or prolongs it for a holder that has one, so that a repeated call takes no second one.
  *
  * ARGV: holder, most holders, ms to hold it, time
- * Returns: 1 if the holder has a slot now.
- * Commands: 6 (EVALSHA, TIME, ZREMRANGEBYSCORE, ZSCORE, ZCARD, ZADD); 5 if none was free or it was held already.
+ * Returns: 0 if the holder has a slot now, else the ms until the first slot frees itself.
+ * Commands: 6 (EVALSHA, TIME, ZREMRANGEBYSCORE, ZSCORE, ZCARD, and ZADD, or ZRANGE if none was free); 5 if it was held already.
  */
 export const TAKE_SLOT = script(
   'allow-oom',
@@ -19,9 +19,11 @@ export const TAKE_SLOT = script(
   `
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local held = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not held and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+if not held and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
+  return tonumber(redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]) - now
+end
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
-return 1`,
+return 0`,
 );
 
 /**
