@@ -43,6 +43,8 @@ export interface ConsumerParts extends DeliveryParts {
   readonly limits: ProcessLimits;
   readonly slots: Slots;
   readonly settings: ConsumerSettings;
+  /** Another instance seems to be gone, see `Store.doubt`. */
+  doubt(instance: string): void;
   /** A number that no other batch of this process has. */
   nextBatch(): number;
 }

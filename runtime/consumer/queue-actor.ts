@@ -6,7 +6,7 @@
  *   held         the queue is not in mode `consume`, or no mapping of it is served here. Nothing is leased.
  *   idle         nothing is due, as far as the head-watch knows. The watch wakes the actor.
  *   deferring    something is due, but another instance is preferred for this queue. It gets two seconds; if something is still due then, this instance helps
- *                until a receive comes back empty.
+ *                until a receive comes back empty, and if there was something indeed, it doubts that the other one is there.
  *   leasing      one receive is under way. Never two: the answer of each tells whether there is more.
  *   waiting      something is due, but no mapping can take it now: no free slot, no room in the process, a pause. Whatever frees up wakes the actor.
  *   backing-off  the store failed, or gave nothing although it said that something was due. A timer wakes the actor, or the store becoming reachable.
@@ -58,7 +58,8 @@ export class QueueActor {
   #drewLast: string | undefined;
   /** The receive loop, while it runs. */
   #loop: Promise<void> = Promise.resolve();
-  #helping = false;
+  /** `begun`: the first receive since the preferred instance had its two seconds is still to come. */
+  #helping: 'no' | 'begun' | 'on' = 'no';
   #deference: Cancel | undefined;
   #backOff: Cancel | undefined;
   #failures = 0;
@@ -205,7 +206,7 @@ export class QueueActor {
     if (!this.#serving) return this.#rest('held');
     if (this.#backOff !== undefined) return this.#rest('backing-off');
     if (!watch.isDue()) {
-      this.#helping = false;
+      this.#helping = 'no';
       this.#emptyInARow = 0;
       this.#endDeference();
       for (const worker of this.#workers.values()) worker.idle();
@@ -240,10 +241,10 @@ export class QueueActor {
   }
 
   #mayClaim(): boolean {
-    if (this.#helping || this.#rendezvous.prefers(this.queue.key)) return true;
+    if (this.#helping !== 'no' || this.#rendezvous.prefers(this.queue.key)) return true;
     this.#deference ??= this.#parts.time.after(DEFERENCE_MS, () => {
       this.#deference = undefined;
-      this.#helping = true;
+      this.#helping = 'begun';
       this.#advance();
     });
     return false;
@@ -254,9 +255,13 @@ export class QueueActor {
     if (end === 'refused') return;
     if (end === 'received') {
       this.#emptyInARow = 0;
+      if (this.#helping === 'begun') {
+        this.#helping = 'on';
+        this.#parts.doubt(this.#rendezvous.preferred(this.queue.key));
+      }
       return;
     }
-    this.#helping = false;
+    this.#helping = 'no';
     this.#emptyInARow += 1;
     if (this.#emptyInARow >= EMPTY_BEFORE_BACK_OFF) {
       this.#backOffFor(this.#emptyInARow - EMPTY_BEFORE_BACK_OFF, LONGEST_EMPTY_BACK_OFF_MS);

@@ -3,7 +3,8 @@
  *
  * Every wake reaches all instances; without a preference most of them would ask the store in vain. The instance with the highest hash of (instance, queue)
  * claims at once, the others wait two seconds and then look whether anything is left. No lease and no election: all instances compute the same order from the same
- * list, a wrong list costs a needless claim, a dead instance two seconds.
+ * list, a wrong list costs a needless claim, a dead instance two seconds. Who finds messages that the preferred instance left lying for those two seconds doubts it: the store asks it for
+ * a sign of life, so that a dead instance costs its two seconds only until then, and a busy one keeps its place.
  *
  * @module
  */
@@ -16,7 +17,7 @@ export const DEFERENCE_MS = 2_000;
 export class Rendezvous {
   readonly #self: string;
   #instances: readonly string[];
-  readonly #preferred = new Map<QueueKey, boolean>();
+  readonly #preferred = new Map<QueueKey, string>();
 
   /** @param self Id of this instance, as in the `instances` signal. Until the first signal it is alone. */
   constructor(self: string) {
@@ -32,9 +33,14 @@ export class Rendezvous {
 
   /** Whether this instance claims at once. */
   prefers(queue: QueueKey): boolean {
+    return this.preferred(queue) === this.#self;
+  }
+
+  /** The instance that claims at once. */
+  preferred(queue: QueueKey): string {
     let preferred = this.#preferred.get(queue);
     if (preferred === undefined) {
-      preferred = highest(this.#instances, queue) === this.#self;
+      preferred = highest(this.#instances, queue) ?? this.#self;
       this.#preferred.set(queue, preferred);
     }
     return preferred;

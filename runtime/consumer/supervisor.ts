@@ -30,7 +30,7 @@ import { queueNameChooser, readTuning, TuningError } from './tuning.ts';
 
 export interface SupervisorOptions {
   readonly directory: QueueDirectory;
-  readonly store: Pick<Store, 'slots' | 'subscribe'>;
+  readonly store: Pick<Store, 'slots' | 'subscribe' | 'doubt'>;
   readonly invoker: Invoker;
   readonly time: Time;
   readonly randomness: Randomness;
@@ -123,6 +123,7 @@ class ActorSupervisor implements Supervisor {
       settings: { ...DEFAULT_SETTINGS, ...options.settings },
       stopping: this.#stopping.signal,
       aborting: this.#aborting.signal,
+      doubt: (instance) => options.store.doubt(instance),
       nextBatch: () => {
         batches += 1;
         return batches;

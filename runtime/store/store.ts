@@ -236,6 +236,11 @@ export interface Store {
 
   /** Calls `listener` with every signal until the returned function is called. */
   subscribe(listener: (signal: Signal) => void): () => void;
+  /**
+   * An instance of the `instances` signal seems to be gone: it is asked for a sign of life, and leaves the list of all instances if there is none. Costs one command, the answer of
+   * a live instance another; repeated doubts cost nothing.
+   */
+  doubt(instance: string): void;
   health(): Promise<StoreHealth>;
   /** Lets calls under way finish, then closes the connections. */
   close(): Promise<void>;

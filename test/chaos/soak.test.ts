@@ -10,6 +10,7 @@ import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { mappingOf, message } from '../support/consumer-world.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { ScriptableLambda } from '../support/scriptable-lambda.ts';
+import { discoveryOf } from './discovery.ts';
 import { ServerProcess } from './server-process.ts';
 import { type Fate, SoakModel } from './soak-model.ts';
 
@@ -133,18 +134,13 @@ function discovery(): Discovery {
       { arn: arnOf(name) },
       { ...settings, uuid: `uuid-${name}`, functionArn: name, functionTimeoutSeconds: 1 },
     );
-  return {
+  return discoveryOf({
     mappings: Object.entries(KINDS).flatMap(([name, settings]) => [
       mapping(name, settings),
       mapping(`dead-${name}`, {}),
     ]),
-    broken: [],
-    foreign: [],
     queues: queues(),
-    waitingInSqs: {},
-    problems: [],
-    detailsReadAt: 0,
-  };
+  });
 }
 
 /** Sends the same number of messages to each queue, ten at a time. */

@@ -5,6 +5,7 @@ import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/queue-definition.ts';
 import { mappingOf } from '../support/consumer-world.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { ScriptableLambda } from '../support/scriptable-lambda.ts';
+import { discoveryOf } from './discovery.ts';
 import { ServerProcess } from './server-process.ts';
 
 const MESSAGES = process.env['KARIN_TEST_SIZE'] === 'full' ? 10_000 : 2_000;
@@ -72,19 +73,14 @@ describe('Two servers on one Redis', () => {
 /** All queues, each with a mapping. */
 function discovery(): Discovery {
   const arns = QUEUES.map((name) => ({ partition: 'aws', region: 'eu-west-1', account: ACCOUNT, name }));
-  return {
+  return discoveryOf({
     mappings: arns.map((arn) => mappingOf({ arn })),
-    broken: [],
-    foreign: [],
     queues: arns.map((arn) => ({
       arn,
       attributes: { ...DEFAULT_ATTRIBUTES, visibilityTimeoutSeconds: 600 },
       tags: {},
     })),
-    waitingInSqs: {},
-    problems: [],
-    detailsReadAt: 0,
-  };
+  });
 }
 
 function clientOf(endpoint: string): SQSClient {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { highest } from '../../runtime/consumer/rendezvous.ts';
 import type { Mapping } from '../../runtime/lambda/mapping.ts';
 import { forEachStore, mappingOf, message, type OpenWorld, type World } from '../support/consumer-world.ts';
@@ -170,8 +170,18 @@ describe('the preferred instance', () => {
       two.apply(mappingOf(queue));
       while (!heard(one) || !heard(two)) await new Promise((resolve) => setImmediate(resolve));
 
+      const doubt = vi.spyOn(other.store, 'doubt');
       await queue.send([message('for the preferred one')]);
       await preferred.events.next('deleted');
+      while (other.supervisor.snapshot().queues[0]?.state !== 'deferring') {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await other.pass(2_000);
+      // It found nothing, so there is nothing to hold against the preferred one.
+      while (other.supervisor.snapshot().queues[0]?.state !== 'idle') {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(doubt).not.toHaveBeenCalled();
       await preferred.supervisor.stop(0);
       await queue.send([message('for the other one')]);
       while (other.supervisor.snapshot().queues[0]?.state !== 'deferring') {
@@ -183,6 +193,7 @@ describe('the preferred instance', () => {
 
       await other.events.next('deleted');
       expect(one.lambda.calls).toHaveLength(2);
+      expect(doubt.mock.calls).toEqual([[preferred === one ? 'one' : 'two']]);
     });
 
     it('the other one helps with a backlog without waiting each time', async () => {

@@ -23,6 +23,7 @@ function partsOf(world: World) {
     settings: DEFAULT_SETTINGS,
     stopping: never,
     aborting: never,
+    doubt: () => {},
     nextBatch: () => 1,
   };
   return { parts, events: new RecordedEvents(bus) };

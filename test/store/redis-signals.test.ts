@@ -51,6 +51,13 @@ function next(store: Store, test: (signal: Signal) => boolean): Promise<Signal> 
   });
 }
 
+/** Resolves when `to` has heard everything that `from` has published so far. */
+async function afterwards(from: Store, to: Store): Promise<void> {
+  const heard = [from, to].map((store) => next(store, (signal) => signal.kind === 'document'));
+  await from.documents.put('afterwards', crypto.randomUUID());
+  await Promise.all(heard);
+}
+
 const instances =
   (...ids: string[]) =>
   (signal: Signal): boolean =>
@@ -190,6 +197,77 @@ describe('instances', () => {
     membership.close();
     expect(time.pending).toBe(0);
   });
+
+  it('drop out sooner when they were asked after and did not answer, however often they are asked', () => {
+    const time = new ManualTime();
+    const changes: (readonly string[])[] = [];
+    const membership = new Membership('self', time, 25_000, (ids) => changes.push(ids));
+    membership.heard('dead');
+    membership.heard('alive');
+    membership.doubted('dead', 10_000);
+    membership.doubted('alive', 10_000);
+    membership.doubted('nobody', 10_000);
+    time.advance(9_000);
+    membership.heard('alive');
+    membership.doubted('dead', 10_000);
+    time.advance(1_000);
+    expect(changes).toEqual([
+      ['dead', 'self'],
+      ['alive', 'dead', 'self'],
+      ['alive', 'self'],
+    ]);
+    time.advance(23_999);
+    expect(membership.ids).toEqual(['alive', 'self']);
+    membership.close();
+    expect(time.pending).toBe(0);
+  });
+
+  it('that died without a goodbye leave every list ten seconds after one of the others doubted them', async () => {
+    const proxy = await RedisProxy.start(server.port);
+    const [time, otherTime] = [new ManualTime(), new ManualTime()];
+    const [one, two] = [await open('d1', { time }), await open('d2', { time: otherTime })];
+    const known = [next(one, instances('d1', 'd2', 'dead')), next(two, instances('d1', 'd2', 'dead'))];
+    await open('dead', { urls: [proxy.url] });
+    await Promise.all(known);
+    await proxy.stop();
+    one.doubt('dead');
+    await afterwards(one, two);
+    const gone = [next(one, instances('d1', 'd2')), next(two, instances('d1', 'd2'))];
+    time.advance(10_000);
+    otherTime.advance(10_000);
+    await Promise.all(gone);
+  });
+
+  it('that are there answer a doubt, and stay; they are asked once per interval at most', async () => {
+    const listener = new Redis(server.url);
+    const questions: string[] = [];
+    listener.on('pmessage', (_pattern: string, _channel: string, text: string) => {
+      if (text.startsWith('q')) questions.push(text);
+    });
+    await listener.psubscribe('*');
+    const time = new ManualTime();
+    const one = await open('e1', { time });
+    const known = next(one, instances('e1', 'e2'));
+    const two = await open('e2');
+    await known;
+    const lists: Signal[] = [];
+    one.subscribe((signal) => {
+      if (signal.kind === 'instances') lists.push(signal);
+    });
+    for (const milliseconds of [10_000, 589_999, 1]) {
+      one.doubt('e2');
+      one.doubt('e2');
+      one.doubt('unknown');
+      await afterwards(one, two);
+      await afterwards(two, one);
+      time.advance(milliseconds);
+    }
+    one.doubt('e2');
+    await afterwards(one, two);
+    expect(questions).toEqual(['qe2', 'qe2']);
+    expect(lists).toEqual([{ kind: 'instances', ids: ['e1', 'e2'] }]);
+    listener.disconnect();
+  });
 });
 
 describe('a cluster', () => {
@@ -229,6 +307,7 @@ describe('the signal channel', () => {
     ['sname', { kind: 'slot', name: 'name' }],
     ['pnonce inst', { kind: 'ping', nonce: 'nonce', instance: 'inst' }],
     ['binst', { kind: 'goodbye', instance: 'inst' }],
+    ['qinst', { kind: 'question', instance: 'inst' }],
     ['wx r:1:q inst', undefined],
     ['w5', undefined],
     ['pnonce', undefined],

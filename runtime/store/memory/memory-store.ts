@@ -117,6 +117,9 @@ export class MemoryStore implements Store {
     };
   }
 
+  /** There are no others. */
+  doubt(): void {}
+
   async health(): Promise<StoreHealth> {
     return {
       reachable: !this.#closed,

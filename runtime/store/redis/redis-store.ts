@@ -200,6 +200,10 @@ export class RedisStore implements Store {
     };
   }
 
+  doubt(instance: string): void {
+    this.#wakeChannel.doubt(instance);
+  }
+
   async health(): Promise<StoreHealth> {
     return this.#reachability.health();
   }

@@ -7,6 +7,7 @@
  *   s<name>                a slot set that was full has room
  *   p<nonce> <instance>    ping: an instance is there; to itself, a proof that messages arrive
  *   b<instance>            goodbye: an instance stops
+ *   q<instance>            question: is that instance there? It answers with a ping; all who hear the question and no answer count it as gone
  *
  * @module
  */
@@ -17,7 +18,7 @@ export type ChannelMessage =
   | Extract<Signal, { kind: 'document' | 'slot' }>
   | (Extract<Signal, { kind: 'wake' }> & { readonly instance: string })
   | { readonly kind: 'ping'; readonly nonce: string; readonly instance: string }
-  | { readonly kind: 'goodbye'; readonly instance: string };
+  | { readonly kind: 'goodbye' | 'question'; readonly instance: string };
 
 /** What a script is told to publish a wake about. */
 export function wakeSubject(queue: QueueKey, instance: string): string {
@@ -30,6 +31,10 @@ export function pingText(nonce: string, instance: string): string {
 
 export function goodbyeText(instance: string): string {
   return `b${instance}`;
+}
+
+export function questionText(instance: string): string {
+  return `q${instance}`;
 }
 
 /** `undefined` for what this version does not know. */
@@ -53,6 +58,8 @@ export function parseChannelMessage(text: string): ChannelMessage | undefined {
     }
     case 'b':
       return { kind: 'goodbye', instance: content };
+    case 'q':
+      return { kind: 'question', instance: content };
     default:
       return undefined;
   }

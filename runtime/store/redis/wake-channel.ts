@@ -10,7 +10,8 @@
  *                or hours. The client is destroyed; after a pause that grows with each failure we are connecting again.
  *
  * The ping is also how instances know of each other: who hears a ping of an instance that it did not know answers with one of its own, so that a newcomer knows
- * everybody after one round.
+ * everybody after one round. An instance that dies without a goodbye is missed after two and a half intervals; sooner if somebody who has reason to doubt it asks:
+ * the question reaches all, and all count it as gone if it does not answer in 10 s.
  *
  * @module
  */
@@ -19,9 +20,9 @@ import type { Cancel, Randomness, Time } from '../../time.ts';
 import type { Signal } from '../store.ts';
 import { backoff } from './connection.ts';
 import { Membership } from './membership.ts';
-import { goodbyeText, parseChannelMessage, pingText } from './signals.ts';
+import { goodbyeText, parseChannelMessage, pingText, questionText } from './signals.ts';
 
-/** How long a ping may take to come back; no longer than half the canary interval. */
+/** How long a ping may take to come back, and the answer to a question; no longer than half the canary interval. */
 const PING_ANSWER_MS = 10_000;
 /** After this many canary intervals of silence an instance counts as gone: two of its pings were lost. */
 const SILENT_INTERVALS = 2.5;
@@ -48,6 +49,8 @@ export class WakeChannel {
   #subscribed = false;
   #failures = 0;
   #closed = false;
+  /** Instances that were asked after, until they may be again. */
+  readonly #asked = new Map<string, Cancel>();
   #expectedNonce: string | undefined;
   #cancelRetry: Cancel = () => {};
   #cancelCanary: Cancel = () => {};
@@ -80,6 +83,21 @@ export class WakeChannel {
     if (this.#client !== undefined && this.#subscribed) this.#canary(this.#client);
   }
 
+  /**
+   * Asks whether another instance is there. At most once per canary interval for each: one that is there but busy would otherwise be asked with every message that
+   * it leaves lying.
+   */
+  doubt(id: string): void {
+    const { time, canaryIntervalMs, publish } = this.#options;
+    if (this.#closed || this.#asked.has(id) || !this.#membership.trusts(id)) return;
+    this.#asked.set(
+      id,
+      time.after(canaryIntervalMs, () => this.#asked.delete(id)),
+    );
+    // If it is lost, the instance is missed when its pings are.
+    publish(questionText(id)).catch(() => undefined);
+  }
+
   /** Says goodbye and stops. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -87,6 +105,8 @@ export class WakeChannel {
     const client = this.#client;
     this.#forgetClient();
     this.#membership.close();
+    for (const cancel of this.#asked.values()) cancel();
+    this.#asked.clear();
     // The others find out by themselves if Redis cannot be reached now.
     await this.#options.publish(goodbyeText(this.#options.instanceId)).catch(() => undefined);
     client?.disconnect();
@@ -151,7 +171,7 @@ export class WakeChannel {
     this.#cancelCanary();
     this.#cancelCanary = time.after(canaryIntervalMs, () => this.#canary(client));
     this.#cancelAnswer();
-    this.#cancelAnswer = time.after(Math.min(PING_ANSWER_MS, canaryIntervalMs / 2), () => {
+    this.#cancelAnswer = time.after(this.#answerMs, () => {
       if (this.#expectedNonce !== nonce) return;
       client.stream.destroy();
       this.#lost(client, new Error('a ping did not come back'));
@@ -177,6 +197,10 @@ export class WakeChannel {
       case 'goodbye':
         this.#membership.left(message.instance);
         return;
+      case 'question':
+        if (message.instance === this.#options.instanceId) this.#greet();
+        else this.#membership.doubted(message.instance, this.#answerMs);
+        return;
       case 'wake': {
         // Its own calls have told this instance by their replies; the echo would only cost a receive that finds nothing.
         const { instance, ...wake } = message;
@@ -186,6 +210,10 @@ export class WakeChannel {
       default:
         this.#options.emit(message);
     }
+  }
+
+  get #answerMs(): number {
+    return Math.min(PING_ANSWER_MS, this.#options.canaryIntervalMs / 2);
   }
 
   #greet(): void {
