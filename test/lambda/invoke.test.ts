@@ -1,9 +1,10 @@
 import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createInvoker, type InvokerOptions, TIMEOUT_MARGIN_MS } from '../../runtime/lambda/invoke.ts';
-import type { InvokeRequest, Invoker } from '../../runtime/lambda/invoker.ts';
+import type { InvokeOutcome, InvokeRequest, Invoker } from '../../runtime/lambda/invoker.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { respond, type ScriptedLambda, type SeenInvoke, startScriptedLambda } from './scripted-lambda.ts';
@@ -141,6 +142,51 @@ describe('failures of the function', () => {
     const server = await lambda((seen) => respond(seen, 200, Buffer.alloc(6_291_556, 'x')));
     const outcome = await invoker({ endpoint: server.endpoint }).invoke(request());
     expect(outcome.kind === 'success' && outcome.response.byteLength).toBe(6_291_556);
+  });
+
+  it('reads two large responses at one time and leaves the others with their senders; one that is given up waits no longer', async () => {
+    const arrivals = new EventEmitter();
+    const server = await lambda((seen) => {
+      if (seen.body.toString() === '"small"') return respond(seen, 200, 'null');
+      seen.response.writeHead(200, { 'content-type': 'application/json' });
+      seen.response.write(Buffer.alloc(1_000_000, 'x'));
+      arrivals.emit(seen.body.toString(), seen.response);
+    });
+    const client = invoker({ endpoint: server.endpoint });
+    const settled: string[] = [];
+    const giveUp = new AbortController();
+    const call = async (name: string, signal?: AbortSignal): Promise<[ServerResponse, Promise<InvokeOutcome>]> => {
+      const arrived = once(arrivals, `"${name}"`);
+      const outcome = client.invoke(request({ payload: Buffer.from(`"${name}"`), ...(signal && { signal }) }));
+      void outcome.then(() => settled.push(name));
+      const [response] = await arrived;
+      return [response, outcome];
+    };
+    /** Enough round trips for everything that was written to have arrived, and small responses pass. */
+    const roundTrips = async (): Promise<void> => {
+      for (let count = 0; count < 20; count += 1) {
+        expect(await client.invoke(request({ payload: Buffer.from('"small"') }))).toMatchObject({ kind: 'success' });
+      }
+    };
+    const [first] = await call('first');
+    const [second, secondOutcome] = await call('second');
+    await roundTrips();
+    const [third, thirdOutcome] = await call('third');
+    const [, givenUp] = await call('given up', giveUp.signal);
+    const [fifth, fifthOutcome] = await call('fifth');
+    third.end();
+    fifth.end();
+    await roundTrips();
+    expect(settled).toEqual([]);
+
+    giveUp.abort();
+    expect(await givenUp).toMatchObject({ kind: 'connection-lost' });
+    expect(settled).toEqual(['given up']);
+    second.end();
+    expect(await secondOutcome).toMatchObject({ kind: 'success' });
+    expect(await thirdOutcome).toMatchObject({ kind: 'success' });
+    expect(await fifthOutcome).toMatchObject({ kind: 'success' });
+    first.end();
   });
 });
 

@@ -1,14 +1,21 @@
 /**
- * An HTTP handler for the AWS SDK that reads the whole response itself, up to a limit, so that no endpoint can fill this process's memory.
+ * An HTTP handler for the AWS SDK that reads the whole response itself, up to a limit, and few large ones at one time, so that no endpoint can fill this process's memory:
+ * fifty functions that answer with 6 MB each at one moment would need more than a small machine has.
  *
  * @module
  */
 import type { Readable } from 'node:stream';
 import type { NodeHttpHandler, NodeHttpHandlerOptions } from '@smithy/node-http-handler';
+import { LargeBodies } from './large-bodies.ts';
 
 type Request = Parameters<NodeHttpHandler['handle']>[0];
 type RequestOptions = Parameters<NodeHttpHandler['handle']>[1];
 type Response = Awaited<ReturnType<NodeHttpHandler['handle']>>;
+
+/** A response of more bytes is large. A report on ten messages has less than a hundredth of it. */
+const LARGE_BYTES = 65_536;
+/** Large responses that are read at one time. */
+const LARGE_AT_ONCE = 2;
 
 /** The response is longer than was allowed; it was not read to its end. */
 export class ResponseTooLargeError extends Error {
@@ -18,6 +25,7 @@ export class ResponseTooLargeError extends Error {
 export class CappedHandler {
   readonly #inner: NodeHttpHandler;
   readonly #maxBytes: number;
+  readonly #large = new LargeBodies(LARGE_AT_ONCE);
 
   /** `maxBytes`: of the body of one response. */
   constructor(inner: NodeHttpHandler, maxBytes: number) {
@@ -53,13 +61,20 @@ export class CappedHandler {
   async #read(body: Readable): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
     let bytes = 0;
-    // Leaving the loop early destroys the stream and with it the connection.
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
-      bytes += chunk.byteLength;
-      if (bytes > this.#maxBytes)
-        throw new ResponseTooLargeError(`the response is longer than ${this.#maxBytes} bytes`);
-      chunks.push(chunk);
+    let endTurn: (() => void) | undefined;
+    try {
+      // Leaving the loop early destroys the stream and with it the connection.
+      for await (const chunk of body as AsyncIterable<Uint8Array>) {
+        bytes += chunk.byteLength;
+        if (bytes > this.#maxBytes) {
+          throw new ResponseTooLargeError(`the response is longer than ${this.#maxBytes} bytes`);
+        }
+        chunks.push(chunk);
+        if (bytes > LARGE_BYTES) endTurn ??= await this.#large.turn(body);
+      }
+      return Buffer.concat(chunks, bytes);
+    } finally {
+      endTurn?.();
     }
-    return Buffer.concat(chunks, bytes);
   }
 }
