@@ -19,6 +19,14 @@ export interface DeliveryParts extends SettlementParts {
   readonly stopping: AbortSignal;
 }
 
+/** What is done between the attempts of one batch. */
+export interface Retrying {
+  /** An attempt was throttled or unavailable, and the next one follows in `inMs` milliseconds. */
+  pausing(inMs: number): void;
+  /** The pause is over; answers whether the next attempt may begin, at the latest at `until` (monotonic ms). */
+  resuming(until: number): Promise<boolean>;
+}
+
 export interface DeliveryEnd {
   /** `undefined`: the function was not shown the batch, so nothing is known about it. */
   readonly effect: ConcurrencyEffect | undefined;
@@ -30,14 +38,13 @@ export interface DeliveryEnd {
  * Delivers a batch with at least one record.
  *
  * @param leaseEndsAt Monotonic ms.
- * @param onRetry Called when an attempt was throttled or unavailable, and the next one follows in `inMs` milliseconds.
  */
 export async function deliver(
   batch: Batch,
   queue: Queue,
   leaseEndsAt: number,
   parts: DeliveryParts,
-  onRetry: (inMs: number) => void,
+  retrying: Retrying,
 ): Promise<DeliveryEnd> {
   const { time, events } = parts;
   const { mapping, messageIds } = batch;
@@ -69,10 +76,16 @@ export async function deliver(
     });
 
     if (decision.kind === 'retry') {
-      onRetry(decision.inMs);
-      if (await waitForAttempt(decision, attempt + 1, name, messageIds, parts)) continue;
-      await releaseMessages(queue, messages, name, 'the server stops before the function took the batch', parts);
-      return { effect: undefined };
+      retrying.pausing(decision.inMs);
+      const waited = await waitForAttempt(decision, attempt + 1, name, messageIds, parts);
+      if (waited && (await retrying.resuming(lastAttemptAt))) continue;
+      if (parts.stopping.aborted) {
+        await releaseMessages(queue, messages, name, 'the server stops before the function took the batch', parts);
+        return { effect: undefined };
+      }
+      const detail = `${decision.reason}; no Invoke of this server was free for another attempt`;
+      events.emit({ kind: 'failed', ...name, messageIds, reason: decision.pastLease, detail, durationMs: 0 });
+      return { effect: 'back-off' };
     }
 
     const durationMs = endedAt - startedAt;

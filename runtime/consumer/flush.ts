@@ -33,8 +33,8 @@ export async function readyToInvoke(
   return alignLeases(queue, messages, batch.leaseEndsAt, visibilityTimeoutMs, name, parts);
 }
 
-/** Waits for an Invoke of the process; `false`: not before `until` (monotonic ms), or the server stops. */
-function takeInvoke(until: number, { limits, time, stopping }: ConsumerParts): Promise<boolean> {
+/** Waits for an Invoke of the process, before all who hold no lease; `false`: not before `until` (monotonic ms), or the server stops. */
+export function takeInvoke(until: number, { limits, time, stopping }: ConsumerParts): Promise<boolean> {
   if (limits.tryTakeInvoke()) return Promise.resolve(true);
   if (stopping.aborted) return Promise.resolve(false);
   return new Promise((resolve) => {

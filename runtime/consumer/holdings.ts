@@ -28,6 +28,12 @@ export class Holdings {
     this.#invoke = true;
   }
 
+  /** Nothing of the batch is on its way for now. */
+  giveBackInvoke(): void {
+    if (this.#invoke) this.#limits.giveBackInvoke();
+    this.#invoke = false;
+  }
+
   tookShared(slot: SharedSlot): void {
     this.#shared = slot;
   }
@@ -55,8 +61,7 @@ export class Holdings {
   giveBackProcess(): void {
     this.#bytes?.free();
     this.#bytes = undefined;
-    if (this.#invoke) this.#limits.giveBackInvoke();
-    this.#invoke = false;
+    this.giveBackInvoke();
   }
 
   /** Gives back everything. Rejects if the store cannot be reached; the slot there then ends by its deadline. */

@@ -21,7 +21,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { Cancel } from '../time.ts';
 import { Batch, type BatchRecord } from './batch.ts';
 import { deliver } from './delivery.ts';
-import { readyToInvoke } from './flush.ts';
+import { readyToInvoke, takeInvoke } from './flush.ts';
 import type { Holdings } from './holdings.ts';
 import { Intake } from './intake.ts';
 import { MappingSlots } from './mapping-slots.ts';
@@ -314,10 +314,19 @@ export class MappingWorker {
       const leaseEndsAt = await readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts);
       if (leaseEndsAt === undefined) return;
       let throttled = false;
-      const end = await deliver(batch, this.#queue, leaseEndsAt, this.#parts, (inMs) => {
-        if (!throttled) this.#slots.throttled();
-        throttled = true;
-        this.#track(this.#slots.retrying(holdings, inMs));
+      const end = await deliver(batch, this.#queue, leaseEndsAt, this.#parts, {
+        pausing: (inMs) => {
+          if (!throttled) this.#slots.throttled();
+          throttled = true;
+          // A function that is throttled for long must not keep others from being invoked.
+          holdings.giveBackInvoke();
+          this.#track(this.#slots.retrying(holdings, inMs));
+        },
+        resuming: async (until) => {
+          const taken = await takeInvoke(until, this.#parts);
+          if (taken) holdings.tookInvoke();
+          return taken;
+        },
       });
       if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
       if (end.mayRunUntil !== undefined && holdings.hasShared) await this.#outlast(end.mayRunUntil, holdings);

@@ -29,8 +29,8 @@ export type ConcurrencyEffect = 'grow' | 'keep' | 'back-off' | 'pause';
 export type Decision =
   /** Delete every message of the batch but these. */
   | { readonly kind: 'handled'; readonly failed: ReadonlySet<string>; readonly effect: ConcurrencyEffect }
-  /** Invoke the same batch again, `inMs` milliseconds from now. */
-  | { readonly kind: 'retry'; readonly inMs: number; readonly reason: string }
+  /** Invoke the same batch again, `inMs` milliseconds from now; `pastLease`: what it failed of if that cannot be. */
+  | { readonly kind: 'retry'; readonly inMs: number; readonly reason: string; readonly pastLease: FailureReason }
   /** Delete nothing and let the lease run out. */
   | {
       readonly kind: 'failed';
@@ -121,7 +121,7 @@ function retryOrFail(
   const inMs = retryDelay(context, retryAfterMs ?? 0);
   return inMs === undefined
     ? { kind: 'failed', reason, detail: message, effect: 'back-off' }
-    : { kind: 'retry', inMs, reason: message };
+    : { kind: 'retry', inMs, reason: message, pastLease: reason };
 }
 
 /** The pause before the next attempt, never shorter than asked for by `Retry-After`; `undefined`: it would begin too late in the lease. */

@@ -5,7 +5,7 @@
  * unknown until it is there: its share of the bytes is reserved generously for the round trip, then shrunk to what came.
  *
  * Who finds no room waits in line. Whenever room is given back, those whose need is met are called in order, each once; a caller that still wants room and finds
- * none waits again, at the end. Batches that were collected through a window and only lack their Invoke stand before all others, because their leases are running.
+ * none waits again, at the end. Batches that only lack their Invoke, because they collected through a window or were throttled, stand before all others: their leases are running.
  *
  * A batch that collects through a long window holds bytes while nothing happens. Were they all held so, other queues would starve: whoever waits for bytes that are
  * really in memory, not only reserved for a round trip, makes the oldest collecting batch flush early; one at a time, until something is given back.

@@ -65,7 +65,12 @@ describe('attempts inside the lease', () => {
     [6, 32_000],
     [7, 32_000],
   ])('after attempt %d the next one follows in %d ms', (attempt, inMs) => {
-    expect(decide(THROTTLED, { ...CONTEXT, attempt })).toEqual({ kind: 'retry', inMs, reason: 'Rate Exceeded.' });
+    expect(decide(THROTTLED, { ...CONTEXT, attempt })).toEqual({
+      kind: 'retry',
+      inMs,
+      reason: 'Rate Exceeded.',
+      pastLease: 'throttled-past-lease',
+    });
   });
 
   it('jitter makes a pause longer by up to a quarter', () => {
@@ -73,7 +78,11 @@ describe('attempts inside the lease', () => {
   });
 
   it('unavailable is retried in the same way', () => {
-    expect(decide({ kind: 'unavailable', message: '500' }, CONTEXT)).toMatchObject({ kind: 'retry', inMs: 1_000 });
+    expect(decide({ kind: 'unavailable', message: '500' }, CONTEXT)).toMatchObject({
+      kind: 'retry',
+      inMs: 1_000,
+      pastLease: 'unavailable',
+    });
   });
 
   it('the last attempt uses the room that is left', () => {

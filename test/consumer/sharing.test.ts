@@ -97,6 +97,86 @@ forEachStore('What mappings share', (open) => {
   });
 });
 
+forEachStore('A throttled batch', (open) => {
+  const limits = { maxInvokes: 1, maxBytes: 64 * 1_048_576 };
+
+  it('holds no Invoke while it waits, and takes one before newcomers', async () => {
+    const world = await open({ supervisor: { limits } });
+    const [throttled, busy] = [await world.queue('throttled'), await world.queue('busy')];
+    const gate = new Gate();
+    world.lambda.behave(async ({ index, bodies }) => {
+      if (index === 0) return THROTTLED;
+      if (bodies.includes('second')) await gate.opened;
+      return SUCCESS;
+    });
+    world.apply(mappingOf(throttled), mappingOf(busy, { batchSize: 1 }));
+    await throttled.send([message('first')]);
+    await world.events.next('retrying');
+    await busy.send([message('second'), message('third')]);
+    for (const body of ['first', 'second']) expect((await world.lambda.next()).bodies).toEqual([body]);
+    await world.pass(1_000);
+    expect(world.supervisor.snapshot().invokes.running).toBe(1);
+    gate.open();
+
+    for (const body of ['first', 'third']) expect((await world.lambda.next()).bodies).toEqual([body]);
+    await world.events.until(() => world.events.of('deleted').length === 3);
+    await world.quiet();
+    expect(world.lambda.calls[2]?.records[0]?.attributes['ApproximateReceiveCount']).toBe('1');
+  });
+
+  it('that finds no Invoke before its lease ends has failed, and comes back one receive older', async () => {
+    const world = await open({ supervisor: { limits } });
+    const throttled = await world.queue('throttled', { visibilityTimeoutSeconds: 60 });
+    const busy = await world.queue('busy', { visibilityTimeoutSeconds: 3_600 });
+    const gate = new Gate();
+    world.lambda.behave(async ({ index }) => {
+      if (index === 0) return THROTTLED;
+      if (index === 1) await gate.opened;
+      return SUCCESS;
+    });
+    world.apply(mappingOf(throttled, { functionTimeoutSeconds: 10 }), mappingOf(busy, { functionTimeoutSeconds: 600 }));
+    await throttled.send([message('patient')]);
+    await world.events.next('retrying');
+    await busy.send([message('blocks')]);
+    await world.lambda.next();
+    await world.lambda.next();
+    await world.pass(1_000);
+    await world.pass(48_999);
+    expect(world.events.of('failed')).toEqual([]);
+    await world.pass(1);
+    expect(await world.events.next('failed')).toMatchObject({ reason: 'throttled-past-lease' });
+    gate.open();
+    await world.events.next('deleted');
+    await world.pass(10_000);
+
+    expect((await world.lambda.next()).records[0]?.attributes['ApproximateReceiveCount']).toBe('2');
+    await world.events.next('deleted');
+  });
+
+  it('that waits for an Invoke when the server stops is given back uncounted', async () => {
+    const world = await open({ supervisor: { limits } });
+    const [throttled, busy] = [await world.queue('throttled'), await world.queue('busy')];
+    const gate = new Gate();
+    world.lambda.behave(async ({ index }) => {
+      if (index === 0) return THROTTLED;
+      await gate.opened;
+      return SUCCESS;
+    });
+    world.apply(mappingOf(throttled), mappingOf(busy));
+    await throttled.send([message('kept')]);
+    await world.events.next('retrying');
+    await busy.send([message('blocks')]);
+    await world.lambda.next();
+    await world.lambda.next();
+    await world.pass(1_000);
+    const stopped = world.supervisor.stop(60_000);
+    expect((await world.events.next('released')).why).toBe('the server stops before the function took the batch');
+    gate.open();
+    await stopped;
+    expect(await throttled.depth()).toEqual({ visible: 1, delayed: 0, inFlight: 0 });
+  });
+});
+
 forEachStore('The concurrency of a mapping', (open) => {
   it('grows while a backlog waits, and is halved by failures', async () => {
     const world = await open();
