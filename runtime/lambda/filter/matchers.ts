@@ -8,6 +8,7 @@
  */
 import { compileAddress, compileCidr } from './address.ts';
 import { FilterError } from './filter-error.ts';
+import { compileIgnoringCase } from './ignoring-case.ts';
 import { compileWildcard, type StringTest } from './wildcard.ts';
 
 /** What a field of an event can hold at a leaf. */
@@ -108,10 +109,8 @@ function compileText(operator: string, operand: unknown, path: string): StringTe
   switch (operator) {
     case 'exactly':
       return (value) => value === operand;
-    case 'equals-ignore-case': {
-      const folded = operand.toLowerCase();
-      return (value) => value.toLowerCase() === folded;
-    }
+    case 'equals-ignore-case':
+      return compileIgnoringCase(operand, 'whole');
     case 'prefix':
       return (value) => value.startsWith(operand);
     case 'suffix':
@@ -132,8 +131,7 @@ function compileAffix(operator: 'prefix' | 'suffix', operand: unknown, path: str
   if (inner !== 'equals-ignore-case' || typeof text !== 'string') {
     throw new FilterError(`"${path}": ${operator} takes a string or {"equals-ignore-case": string}`);
   }
-  const test = compileText(operator, text.toLowerCase(), path);
-  return (value) => test(value.toLowerCase());
+  return compileIgnoringCase(text, operator);
 }
 
 /** `anything-but` holds for any value that is there and is not excluded: values of another type and null included. */

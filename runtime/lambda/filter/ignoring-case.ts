@@ -1,0 +1,23 @@
+/**
+ * The operators that ignore case, as EventBridge's own engine does: each character of the pattern stands for its lower-case and its upper-case form, which may be longer
+ * (`ß` is met by `ß` and by `SS`). To fold both sides instead would drop messages that AWS delivers, and a dropped message is deleted.
+ *
+ * @module
+ */
+import type { StringTest } from './wildcard.ts';
+
+/** Where the text must stand in the value. */
+export type Place = 'whole' | 'prefix' | 'suffix';
+
+export function compileIgnoringCase(text: string, place: Place): StringTest {
+  const source = [...text].map(anyCase).join('');
+  const expression = new RegExp(`${place === 'suffix' ? '' : '^'}(?:${source})${place === 'prefix' ? '' : '$'}`, 'u');
+  return (value) => expression.test(value);
+}
+
+/** A regular expression for one character in any case. */
+function anyCase(character: string): string {
+  const forms = new Set([character, character.toLowerCase(), character.toUpperCase()]);
+  const [only, ...others] = [...forms].map((form) => form.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
+  return others.length === 0 ? (only ?? '') : `(?:${[only, ...others].join('|')})`;
+}
