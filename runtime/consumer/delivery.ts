@@ -23,7 +23,7 @@ export interface DeliveryParts extends SettlementParts {
 export interface Retrying {
   /** An attempt was throttled or unavailable, and the next one follows in `inMs` milliseconds. */
   pausing(inMs: number): void;
-  /** The pause is over; answers whether the next attempt may begin, at the latest at `until` (monotonic ms). */
+  /** The pause is over; answers whether the next attempt may begin, at the latest at `until` (monotonic ms). Errors: `StoreUnavailableError`. */
   resuming(until: number): Promise<boolean>;
 }
 
@@ -83,7 +83,7 @@ export async function deliver(
         await releaseMessages(queue, messages, name, 'the server stops before the function took the batch', parts);
         return { effect: undefined };
       }
-      const detail = `${decision.reason}; no Invoke of this server was free for another attempt`;
+      const detail = `${decision.reason}; there was no room for another attempt`;
       events.emit({ kind: 'failed', ...name, messageIds, reason: decision.pastLease, detail, durationMs: 0 });
       return { effect: 'back-off' };
     }

@@ -26,7 +26,8 @@ export async function readyToInvoke(
   const visibilityTimeoutMs = queue.definition.attributes.visibilityTimeoutSeconds * 1_000;
   const marginMs = lastAttemptMargin(batch.mapping.functionTimeoutSeconds * 1_000, visibilityTimeoutMs);
   if (!(await takeInvoke(batch.leaseEndsAt - marginMs, parts))) {
-    await releaseMessages(queue, messages, name, 'no Invoke was free before its leases ended', parts);
+    const why = parts.stopping.aborted ? 'the server stops' : 'no Invoke was free before its leases ended';
+    await releaseMessages(queue, messages, name, why, parts);
     return undefined;
   }
   holdings.tookInvoke();

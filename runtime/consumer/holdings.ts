@@ -47,9 +47,9 @@ export class Holdings {
     return this.#shared !== undefined;
   }
 
-  /** Puts the deadline of the slot in the store off, if there is one. Errors: `StoreUnavailableError`. */
-  async renewShared(holdMs: number): Promise<void> {
-    await this.#shared?.renew(holdMs);
+  /** Puts the deadline of the slot in the store off, if there is one; `false`: it is lost. Errors: `StoreUnavailableError`. */
+  async renewShared(holdMs: number): Promise<boolean> {
+    return (await this.#shared?.renew(holdMs)) ?? true;
   }
 
   /** The slot in the store stays taken until its deadline. */

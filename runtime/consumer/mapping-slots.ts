@@ -132,9 +132,9 @@ export class MappingSlots {
     return slot !== undefined;
   }
 
-  /** The batch is invoked again, `inMs` milliseconds from now: its slot in the store must live that much longer. Errors: `StoreUnavailableError`. */
-  async retrying(holdings: Holdings, inMs: number): Promise<void> {
-    await holdings.renewShared(inMs + this.#invokeMs());
+  /** The batch is invoked again, `inMs` milliseconds from now: its slot in the store must live that much longer. `false`: it is lost. Errors: `StoreUnavailableError`. */
+  retrying(holdings: Holdings, inMs: number): Promise<boolean> {
+    return holdings.renewShared(inMs + this.#invokeMs());
   }
 
   /** A batch was throttled, and is kept. */

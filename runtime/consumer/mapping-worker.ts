@@ -320,19 +320,24 @@ export class MappingWorker {
           throttled = true;
           // A function that is throttled for long must not keep others from being invoked.
           holdings.giveBackInvoke();
-          this.#track(this.#slots.retrying(holdings, inMs));
+          this.#track(this.#slots.retrying(holdings, inMs).then(() => undefined));
         },
-        resuming: async (until) => {
-          const taken = await takeInvoke(until, this.#parts);
-          if (taken) holdings.tookInvoke();
-          return taken;
-        },
+        resuming: (until) => this.#resume(holdings, until),
       });
       if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
       if (end.mayRunUntil !== undefined && holdings.hasShared) await this.#outlast(end.mayRunUntil, holdings);
     } finally {
       await this.#giveBack(open);
     }
+  }
+
+  /** Takes an Invoke for another attempt of a batch, before `until` (monotonic ms); `false`: it cannot be made. */
+  async #resume(holdings: Holdings, until: number): Promise<boolean> {
+    const atOnce = this.#parts.limits.tryTakeInvoke();
+    if (!atOnce && !(await takeInvoke(until, this.#parts))) return false;
+    holdings.tookInvoke();
+    // Its slot in the store was prolonged for the pause, but not for a wait after it.
+    return atOnce || this.#slots.retrying(holdings, 0);
   }
 
   /**

@@ -14,8 +14,8 @@ import type { Cancel, Time } from '../time.ts';
 
 /** A slot that is held. */
 export interface SharedSlot {
-  /** Puts its deadline off, to `holdMs` from now. Errors: `StoreUnavailableError`. */
-  renew(holdMs: number): Promise<void>;
+  /** Puts its deadline off, to `holdMs` from now; `false`: it had run out, and others have taken every slot since. Errors: `StoreUnavailableError`. */
+  renew(holdMs: number): Promise<boolean>;
   /** Gives it back. Errors of the store are left to the deadline of the slot. */
   free(): Promise<void>;
 }
@@ -75,7 +75,7 @@ export class SharedSlots {
     if (taken === 'taken') {
       return {
         // To take again what is held is to hold it anew.
-        renew: async (anewMs) => void (await this.#slots.take(this.#name, holder, limit, anewMs)),
+        renew: async (anewMs) => (await this.#slots.take(this.#name, holder, limit, anewMs)) === 'taken',
         free: () => this.#slots.free(this.#name, holder, limit),
       };
     }

@@ -153,6 +153,32 @@ forEachStore('A throttled batch', (open) => {
     await world.events.next('deleted');
   });
 
+  it('whose slot in the store ran out while it waited for an Invoke, and was taken by others, is not invoked again', async () => {
+    const world = await open({ supervisor: { limits } });
+    const throttled = await world.queue('throttled', { visibilityTimeoutSeconds: 600 });
+    const busy = await world.queue('busy', { visibilityTimeoutSeconds: 3_600 });
+    const gate = new Gate();
+    world.lambda.behave(async ({ index }) => {
+      if (index === 0) return THROTTLED;
+      if (index === 1) await gate.opened;
+      return SUCCESS;
+    });
+    const mapping = mappingOf(throttled, { functionTimeoutSeconds: 1, maximumConcurrency: 1 });
+    world.apply(mapping, mappingOf(busy, { functionTimeoutSeconds: 600 }));
+    await throttled.send([message('patient')]);
+    await world.events.next('retrying');
+    await busy.send([message('blocks')]);
+    for (const body of ['patient', 'blocks']) expect((await world.lambda.next()).bodies).toEqual([body]);
+    await world.pass(1_000);
+    await world.pass(21_000);
+    expect(await world.store.slots.take(`mapping:${mapping.uuid}`, 'another instance', 1, 600_000)).toBe('taken');
+    gate.open();
+
+    expect(await world.events.next('failed')).toMatchObject({ reason: 'throttled-past-lease' });
+    await world.quiet();
+    expect(world.lambda.calls).toHaveLength(2);
+  });
+
   it('that waits for an Invoke when the server stops is given back uncounted', async () => {
     const world = await open({ supervisor: { limits } });
     const [throttled, busy] = [await world.queue('throttled'), await world.queue('busy')];
