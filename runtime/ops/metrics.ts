@@ -62,7 +62,8 @@ export function createMetrics(parts: MetricsParts): Metrics {
   const invokes = new Map<string, { count: number; seconds: number }>();
   const moved = { deadLettered: new Map<string, number>(), expired: new Map<string, number>() };
   parts.bus.subscribe((event) => {
-    if (event.kind === 'succeeded' || event.kind === 'failed') {
+    // A record too large for an event was never part of an Invoke.
+    if (event.kind === 'succeeded' || (event.kind === 'failed' && event.reason !== 'oversize-record')) {
       const sum = invokes.get(event.mapping) ?? { count: 0, seconds: 0 };
       invokes.set(event.mapping, { count: sum.count + 1, seconds: sum.seconds + event.durationMs / 1000 });
     }

@@ -50,6 +50,14 @@ describe('the metrics page', () => {
     }
   });
 
+  it('counts no Invoke for a record that is too large for one', async () => {
+    const { bus, metrics } = page();
+    bus.emit({ kind: 'failed', reason: 'oversize-record', detail: 'too large', durationMs: 0, ...OF });
+    const text = await metrics.page({ depth: false });
+    expect(text).not.toContain('karin_invocations_total{');
+    expect(text).not.toContain('karin_failed_invoke_event_count_total{');
+  });
+
   it('counts dead letters, expiry, responses and failed attempts', async () => {
     const { bus, traffic, metrics } = page();
     bus.emit({ kind: 'dead-lettered', queue: keyOf('a'), target: keyOf('d'), messageIds: ['1', '2'] });
