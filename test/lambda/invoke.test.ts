@@ -337,26 +337,32 @@ describe('a call without an answer', () => {
 
   // The kernel's own word on the socket; other systems have no such file.
   if (process.platform === 'linux') {
-    it('is held open by TCP keep-alive probes', async () => {
+    it('is held open by TCP keep-alive probes, long before a gateway drops it after 350 s', async () => {
       const arrivals = new EventEmitter<{ invoke: [SeenInvoke] }>();
       const arrived = once(arrivals, 'invoke');
       const server = await lambda((seen) => arrivals.emit('invoke', seen));
       const call = invoker({ endpoint: server.endpoint }).invoke(request());
       const [seen] = await arrived;
       const clientPort = seen.socket.remotePort ?? 0;
-      await vi.waitFor(() => expect(timerOfSocket(clientPort)).toBe('02'));
+      const timer = await vi.waitFor(() => {
+        const found = timerOfSocket(clientPort);
+        expect(found?.kind).toBe('02');
+        return found;
+      });
+      expect(timer?.dueInSeconds).toBeLessThan(120);
       respond(seen, 200, '');
       await call;
     });
   }
 });
 
-/** The active timer of the TCP socket with this local port (`02`: keep-alive). Source: Linux, Documentation/networking/proc_net_tcp.rst. */
-function timerOfSocket(localPort: number): string | undefined {
+/** The active timer of the TCP socket with this local port (`02`: keep-alive). Source: Linux, Documentation/networking/proc_net_tcp.rst; the time is in hundredths of a second. */
+function timerOfSocket(localPort: number): { readonly kind: string; readonly dueInSeconds: number } | undefined {
   const suffix = `:${localPort.toString(16).toUpperCase().padStart(4, '0')}`;
   const rows = readFileSync('/proc/net/tcp', 'utf8').trim().split('\n').slice(1);
   const row = rows.map((line) => line.trim().split(/\s+/)).find(([, local]) => local?.endsWith(suffix));
-  return row?.[5]?.slice(0, 2);
+  const [kind, due] = row?.[5]?.split(':') ?? [];
+  return kind === undefined || due === undefined ? undefined : { kind, dueInSeconds: Number.parseInt(due, 16) / 100 };
 }
 
 async function freePort(): Promise<number> {
