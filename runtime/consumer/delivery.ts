@@ -9,8 +9,8 @@
 import type { InvokeOutcome, Invoker } from '../lambda/invoker.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Batch } from './batch.ts';
-import { type ConcurrencyEffect, type Decision, decide, lastAttemptMargin } from './outcome.ts';
-import { pause } from './pause.ts';
+import type { AfterPause } from './next-attempt.ts';
+import { type ConcurrencyEffect, decide, lastAttemptMargin } from './outcome.ts';
 import { type BatchName, deleteMessages, releaseMessages, type SettlementParts } from './settlement.ts';
 
 export interface DeliveryParts extends SettlementParts {
@@ -21,15 +21,21 @@ export interface DeliveryParts extends SettlementParts {
 
 /** What is done between the attempts of one batch. */
 export interface Retrying {
-  /** An attempt was throttled or unavailable, and the next one follows in `inMs` milliseconds. */
-  pausing(inMs: number): void;
-  /** The pause is over; answers whether the next attempt may begin, at the latest at `until` (monotonic ms). Errors: `StoreUnavailableError`. */
-  resuming(until: number): Promise<boolean>;
+  /** An attempt was throttled or unavailable: waits `inMs` milliseconds and for what the next one needs, which must begin before `until` (monotonic ms). Errors: `StoreUnavailableError`. */
+  nextAttempt(inMs: number, until: number): Promise<AfterPause>;
 }
+
+/** Why messages are given back between two attempts. */
+const GIVEN_BACK: Readonly<Record<Exclude<AfterPause, 'invoke' | 'past-lease'>, string>> = {
+  stopping: 'the server stops before the function took the batch',
+  starving: 'other queues had no memory left while the batch waited for its next attempt',
+};
 
 export interface DeliveryEnd {
   /** `undefined`: the function was not shown the batch, so nothing is known about it. */
   readonly effect: ConcurrencyEffect | undefined;
+  /** Monotonic ms until which the mapping would have waited for its next attempt: so long its slot stays taken, or it would be throttled again at once. */
+  readonly restsUntil?: number;
   /** Monotonic ms until which the function may still be running, though the call is over. */
   readonly mayRunUntil?: number;
 }
@@ -76,16 +82,17 @@ export async function deliver(
     });
 
     if (decision.kind === 'retry') {
-      retrying.pausing(decision.inMs);
-      const waited = await waitForAttempt(decision, attempt + 1, name, messageIds, parts);
-      if (waited && (await retrying.resuming(lastAttemptAt))) continue;
-      if (parts.stopping.aborted) {
-        await releaseMessages(queue, messages, name, 'the server stops before the function took the batch', parts);
-        return { effect: undefined };
+      const { inMs, reason, pastLease } = decision;
+      events.emit({ kind: 'retrying', ...name, messageIds, attempt: attempt + 1, inMs, reason });
+      const then = await retrying.nextAttempt(inMs, lastAttemptAt);
+      if (then === 'invoke') continue;
+      if (then === 'past-lease') {
+        const detail = `${reason}; there was no room for another attempt`;
+        events.emit({ kind: 'failed', ...name, messageIds, reason: pastLease, detail, durationMs: 0 });
+        return { effect: 'back-off' };
       }
-      const detail = `${decision.reason}; there was no room for another attempt`;
-      events.emit({ kind: 'failed', ...name, messageIds, reason: decision.pastLease, detail, durationMs: 0 });
-      return { effect: 'back-off' };
+      await releaseMessages(queue, messages, name, GIVEN_BACK[then], parts);
+      return { effect: undefined, ...(then === 'starving' && { restsUntil: endedAt + inMs }) };
     }
 
     const durationMs = endedAt - startedAt;
@@ -123,23 +130,4 @@ async function invokeOnce(batch: Batch, payload: Uint8Array, parts: DeliveryPart
     // An invoker answers with outcomes; whatever it throws is unknown, and the unknown must not be invoked again.
     return { kind: 'connection-lost', message: error instanceof Error ? error.message : String(error) };
   }
-}
-
-/** Waits for the next attempt; `false`: the server is stopping, there will be none. */
-function waitForAttempt(
-  decision: Decision & { readonly kind: 'retry' },
-  attempt: number,
-  name: BatchName,
-  messageIds: readonly string[],
-  parts: DeliveryParts,
-): Promise<boolean> {
-  parts.events.emit({
-    kind: 'retrying',
-    ...name,
-    messageIds,
-    attempt,
-    inMs: decision.inMs,
-    reason: decision.reason,
-  });
-  return pause(parts.time, decision.inMs, parts.stopping);
 }

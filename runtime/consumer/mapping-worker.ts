@@ -21,10 +21,11 @@ import type { Queue } from '../queue/queue.ts';
 import type { Cancel } from '../time.ts';
 import { Batch, type BatchRecord } from './batch.ts';
 import { deliver } from './delivery.ts';
-import { readyToInvoke, takeInvoke } from './flush.ts';
+import { readyToInvoke } from './flush.ts';
 import type { Holdings } from './holdings.ts';
 import { Intake } from './intake.ts';
 import { MappingSlots } from './mapping-slots.ts';
+import { awaitNextAttempt } from './next-attempt.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
 import { pause } from './pause.ts';
 import type { ByteShare } from './process-limits.ts';
@@ -278,7 +279,7 @@ export class MappingWorker {
   #collect(open: OpenBatch, windowLeftMs: number): void {
     this.#open = open;
     open.cancelWindow ??= this.#parts.time.after(windowLeftMs, () => this.#flush(open));
-    open.endCollecting ??= this.#parts.limits.collecting(() => this.#flush(open));
+    open.endCollecting ??= this.#parts.limits.idling(() => this.#flush(open));
   }
 
   #flush(open: OpenBatch): void {
@@ -314,30 +315,27 @@ export class MappingWorker {
       const leaseEndsAt = await readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts);
       if (leaseEndsAt === undefined) return;
       let throttled = false;
+      const waiting = { holdings, slots: this.#slots, name: this.#name(batch), parts: this.#parts };
       const end = await deliver(batch, this.#queue, leaseEndsAt, this.#parts, {
-        pausing: (inMs) => {
+        nextAttempt: (inMs, until) => {
           if (!throttled) this.#slots.throttled();
           throttled = true;
-          // A function that is throttled for long must not keep others from being invoked.
-          holdings.giveBackInvoke();
-          this.#track(this.#slots.retrying(holdings, inMs).then(() => undefined));
+          return awaitNextAttempt(waiting, inMs, until);
         },
-        resuming: (until) => this.#resume(holdings, until),
       });
       if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
+      if (end.restsUntil !== undefined) await this.#rest(end.restsUntil, holdings);
       if (end.mayRunUntil !== undefined && holdings.hasShared) await this.#outlast(end.mayRunUntil, holdings);
     } finally {
       await this.#giveBack(open);
     }
   }
 
-  /** Takes an Invoke for another attempt of a batch, before `until` (monotonic ms); `false`: it cannot be made. */
-  async #resume(holdings: Holdings, until: number): Promise<boolean> {
-    const atOnce = this.#parts.limits.tryTakeInvoke();
-    if (!atOnce && !(await takeInvoke(until, this.#parts))) return false;
-    holdings.tookInvoke();
-    // Its slot in the store was prolonged for the pause, but not for a wait after it.
-    return atOnce || this.#slots.retrying(holdings, 0);
+  /** The slot of a batch that was given back stays taken. */
+  async #rest(until: number, holdings: Holdings): Promise<void> {
+    const { time, stopping } = this.#parts;
+    holdings.giveBackProcess();
+    await pause(time, until - time.monotonic(), stopping);
   }
 
   /**

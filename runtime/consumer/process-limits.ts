@@ -7,8 +7,8 @@
  * Who finds no room waits in line. Whenever room is given back, those whose need is met are called in order, each once; a caller that still wants room and finds
  * none waits again, at the end. Batches that only lack their Invoke, because they collected through a window or were throttled, stand before all others: their leases are running.
  *
- * A batch that collects through a long window holds bytes while nothing happens. Were they all held so, other queues would starve: whoever waits for bytes that are
- * really in memory, not only reserved for a round trip, makes the oldest collecting batch flush early; one at a time, until something is given back.
+ * A batch that collects through a long window, or waits to be invoked again, holds bytes while nothing happens. Were they all held so, other queues would starve: whoever waits for bytes
+ * that are really in memory, not only reserved for a round trip, makes the oldest such batch flush early, or be given back; one at a time, until something is given back.
  *
  * @module
  */
@@ -47,9 +47,9 @@ export class ProcessLimits {
   #bytesInMemory = 0;
   #waiters: Waiter[] = [];
   #calling = false;
-  /** Batches that collect, oldest first. */
-  readonly #collecting = new Set<() => void>();
-  /** A batch was flushed for those who starve, and nothing was given back since. */
+  /** What ends the wait of batches that hold bytes while nothing happens, oldest first. */
+  readonly #idling = new Set<() => void>();
+  /** The wait of a batch was ended for those who starve, and nothing was given back since. */
   #relieving = false;
 
   constructor(options: LimitOptions) {
@@ -99,11 +99,12 @@ export class ProcessLimits {
     };
   }
 
-  /** Announces a batch that collects; `flush` is called if others starve for its bytes. The returned function ends it. */
-  collecting(flush: () => void): () => void {
-    this.#collecting.add(flush);
+  /** Announces a batch that holds bytes while nothing happens; `relieve` is called once if others starve for them, perhaps at once. The returned function ends it. */
+  idling(relieve: () => void): () => void {
+    this.#idling.add(relieve);
+    this.#relieve();
     return () => {
-      this.#collecting.delete(flush);
+      this.#idling.delete(relieve);
     };
   }
 
@@ -141,10 +142,10 @@ export class ProcessLimits {
     if (this.#relieving || !this.#waiters.some(({ need, leastBytes }) => need !== 'invoke' && left < leastBytes)) {
       return;
     }
-    for (const flush of this.#collecting) {
-      this.#collecting.delete(flush);
+    for (const relieve of this.#idling) {
+      this.#idling.delete(relieve);
       this.#relieving = true;
-      flush();
+      relieve();
       return;
     }
   }

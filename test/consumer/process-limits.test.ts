@@ -89,9 +89,9 @@ describe('the limits of a process', () => {
     const limits = new ProcessLimits({ maxInvokes: 0, maxBytes: 2 * MEGABYTE });
     const flushed: string[] = [];
     const shares = [limits.take(MEGABYTE), limits.take(MEGABYTE)];
-    limits.collecting(() => flushed.push('gone'))();
-    limits.collecting(() => flushed.push('old'));
-    limits.collecting(() => flushed.push('young'));
+    limits.idling(() => flushed.push('gone'))();
+    limits.idling(() => flushed.push('old'));
+    limits.idling(() => flushed.push('young'));
     limits.wait('invoke', 0, () => {});
     expect(flushed).toEqual([]);
     limits.wait('bytes', 2 * MEGABYTE, () => {});
@@ -101,11 +101,20 @@ describe('the limits of a process', () => {
     expect(flushed).toEqual(['old', 'young']);
   });
 
+  it('flushes for those, too, who waited before the batch began to collect', () => {
+    const limits = new ProcessLimits({ maxInvokes: 0, maxBytes: 2 * MEGABYTE });
+    const flushed: string[] = [];
+    limits.take(2 * MEGABYTE);
+    limits.wait('bytes', MEGABYTE, () => {});
+    limits.idling(() => flushed.push('collecting'));
+    expect(flushed).toEqual(['collecting']);
+  });
+
   it('flushes none for bytes that are only reserved until an answer is there', () => {
     const limits = new ProcessLimits({ maxInvokes: 0, maxBytes: 2 * MEGABYTE });
     const flushed: string[] = [];
     const called: string[] = [];
-    limits.collecting(() => flushed.push('collecting'));
+    limits.idling(() => flushed.push('collecting'));
     const reserved = limits.tryReserve(MEGABYTE, 2 * MEGABYTE);
     limits.wait('bytes', MEGABYTE, () => called.push('waiter'));
     expect(flushed).toEqual([]);
@@ -116,7 +125,7 @@ describe('the limits of a process', () => {
   it('flushes as soon as what was reserved is really there', () => {
     const limits = new ProcessLimits({ maxInvokes: 0, maxBytes: 2 * MEGABYTE });
     const flushed: string[] = [];
-    limits.collecting(() => flushed.push('collecting'));
+    limits.idling(() => flushed.push('collecting'));
     const reserved = limits.tryReserve(MEGABYTE, 2 * MEGABYTE);
     limits.wait('bytes', MEGABYTE, () => {});
     reserved?.resize(2 * MEGABYTE);

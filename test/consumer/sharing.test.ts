@@ -179,6 +179,31 @@ forEachStore('A throttled batch', (open) => {
     expect(world.lambda.calls).toHaveLength(2);
   });
 
+  it('is given back uncounted when others have no memory left, and leaves them its room', async () => {
+    const world = await open({ supervisor: { limits: { maxInvokes: 10, maxBytes: 2_000_000 } } });
+    const [throttled, others] = [await world.queue('throttled'), await world.queue('others')];
+    world.lambda.behave(({ index }) => (index === 0 ? THROTTLED : SUCCESS));
+    world.apply(mappingOf(throttled, { tags: { 'karin:start-concurrency': '1' } }), mappingOf(others));
+    await throttled.send([message('x'.repeat(900_000))]);
+    await world.events.next('retrying');
+    await others.send([message('needs the room')]);
+
+    const given = await world.events.next('released');
+    expect(given).toMatchObject({ queue: throttled.key, why: expect.stringContaining('no memory left') });
+    await world.events.next('deleted');
+    await world.quiet();
+    // It is not throttled again before its pause is over.
+    await world.pass(999);
+    await world.quiet();
+    expect(world.lambda.calls).toHaveLength(2);
+    await world.pass(1);
+    await world.events.next('deleted');
+    expect(world.lambda.calls.map(({ bodies: [body] }) => body?.length)).toEqual([900_000, 14, 900_000]);
+    expect(world.lambda.calls[2]?.records[0]?.attributes['ApproximateReceiveCount']).toBe('1');
+    await world.quiet();
+    expect(world.supervisor.snapshot().bytesInMemory.used).toBe(0);
+  });
+
   it('that waits for an Invoke when the server stops is given back uncounted', async () => {
     const world = await open({ supervisor: { limits } });
     const [throttled, busy] = [await world.queue('throttled'), await world.queue('busy')];
