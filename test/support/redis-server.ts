@@ -141,6 +141,8 @@ export class RedisServer {
     return [
       ...['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory],
       ...['--save', '', '--appendonly', appendOnly === true ? 'yes' : 'no', '--loglevel', 'notice'],
+      // With the default (`everysec`) a write to the file waits while the disk is busy, and is lost with the process.
+      ...['--appendfsync', 'always'],
       ...['--maxmemory', maxMemory ?? '0', '--maxmemory-policy', evictionPolicy ?? 'noeviction'],
       ...(password === undefined ? [] : ['--requirepass', password]),
       ...(cluster === true ? ['--cluster-enabled', 'yes', '--cluster-port', String(this.busPort)] : []),
