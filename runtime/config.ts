@@ -66,16 +66,23 @@ export interface Config {
   readonly warnings: readonly string[];
 }
 
-/** Every problem of a configuration at once; each names the variable, its value (never a secret), the rule and the mend. */
+/**
+ * Every problem of a configuration at once; each names the variable, its value (never a secret), the rule and the mend. `hints`: what looked odd besides, because a
+ * misspelt variable is often why another one is missing.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly string[];
-  constructor(problems: readonly string[], options?: ErrorOptions) {
+  readonly hints: readonly string[];
+  constructor(problems: readonly string[], options: ErrorOptions & { readonly hints?: readonly string[] } = {}) {
+    const { hints = [], ...rest } = options;
+    const lines = [...problems.map((problem) => `  - ${problem}`), ...hints.map((hint) => `  note: ${hint}`)];
     super(
-      `the configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${problems.map((p) => `  - ${p}`).join('\n')}`,
-      options,
+      `the configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${lines.join('\n')}`,
+      rest,
     );
     this.problems = problems;
+    this.hints = hints;
   }
 }
 
@@ -87,8 +94,15 @@ const MIB = 1_048_576;
 /** Variables of the commands that talk to a server, not settings of the server. */
 const CLIENT_VARIABLES = ['KARIN_URL', 'KARIN_TOKEN'];
 
-/** Reads the configuration. Errors: `ConfigError` with every problem. */
-export function readConfig(environment: Environment, purpose: ConfigPurpose = 'start'): Config {
+/** Finds what is wrong with settings that other parts understand, such as credentials: one sentence each. */
+export type ConfigCheck = (config: Config) => readonly string[];
+
+/** Reads the configuration, and has it judged by `check` as well. Errors: `ConfigError` with every problem. */
+export function readConfig(
+  environment: Environment,
+  purpose: ConfigPurpose = 'start',
+  check: ConfigCheck = () => [],
+): Config {
   const env = new EnvironmentReader(environment);
   for (const name of CLIENT_VARIABLES) env.text(name);
   const optional = <K extends string, V>(name: K, value: V | undefined) =>
@@ -121,7 +135,8 @@ export function readConfig(environment: Environment, purpose: ConfigPurpose = 's
     stopLoops: env.flag('KARIN_STOP_LOOPS'),
     warnings: env.unread('KARIN_').map((name) => `${name} is not a setting of Karin; is it misspelt?`),
   };
-  if (env.problems.length > 0) throw new ConfigError(env.problems);
+  const problems = [...env.problems, ...check(config)];
+  if (problems.length > 0) throw new ConfigError(problems, { hints: config.warnings });
   return Object.freeze(config);
 }
 

@@ -6,7 +6,13 @@
 import type { Config } from '../config.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import { NO_ACCOUNT } from '../configured-parts.ts';
-import { isEmpty, isLoopback, openServerProblem, readCredentialBook } from '../http/auth/credential-book.ts';
+import {
+  credentialProblems,
+  isEmpty,
+  isLoopback,
+  openServerProblem,
+  readCredentialBook,
+} from '../http/auth/credential-book.ts';
 import { createAwsDiscovery } from '../lambda/discovery/aws.ts';
 import { type Discovery, DiscoveryError } from '../lambda/discovery/source.ts';
 import { formatQueueArn } from '../queue/arn.ts';
@@ -36,7 +42,7 @@ export async function doctor(options: DoctorOptions, context: CliContext): Promi
   };
   const config = checkConfig(context, say);
   if (config === undefined) return false;
-  for (const finding of checkCredentials(config)) say(finding);
+  say(checkCredentials(config));
   for (const finding of await checkStore(config)) say(finding);
   if (config.discovery.kind !== 'aws') return healthy;
   const discovery = await checkDiscovery(config, say);
@@ -47,31 +53,27 @@ export async function doctor(options: DoctorOptions, context: CliContext): Promi
 
 function checkConfig({ env }: CliContext, say: (finding: Finding) => void): Config | undefined {
   try {
-    const config = readConfig(env, 'start');
+    const config = readConfig(env, 'start', credentialProblems);
     say(['ok', 'the configuration can be read']);
     for (const warning of config.warnings) say(['warn', warning]);
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const problem of error.problems) say(['bad', problem]);
+    for (const hint of error.hints) say(['warn', hint]);
     return undefined;
   }
 }
 
-function checkCredentials(config: Config): readonly Finding[] {
-  try {
-    const book = readCredentialBook(config);
-    if (!isEmpty(book)) {
-      const admin = book.adminPassword === undefined ? 'no admin password' : 'an admin password';
-      return [['ok', `${book.keys.size} access keys, ${book.tokens.size} tokens of the environment, ${admin}`]];
-    }
-    return isLoopback(config.host)
-      ? [['warn', `HOST=${config.host}: without credentials every program of this machine is let in`]]
-      : [['bad', `${openServerProblem(config.host)}\n       (a token made with karin token create also counts)`]];
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return error.problems.map((problem): Finding => ['bad', problem]);
+function checkCredentials(config: Config): Finding {
+  const book = readCredentialBook(config);
+  if (!isEmpty(book)) {
+    const admin = book.adminPassword === undefined ? 'no admin password' : 'an admin password';
+    return ['ok', `${book.keys.size} access keys, ${book.tokens.size} tokens of the environment, ${admin}`];
   }
+  return isLoopback(config.host)
+    ? ['warn', `HOST=${config.host}: without credentials every program of this machine is let in`]
+    : ['bad', `${openServerProblem(config.host)}\n       (a token made with karin token create also counts)`];
 }
 
 async function checkStore(config: Config): Promise<readonly Finding[]> {

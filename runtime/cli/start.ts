@@ -4,6 +4,7 @@
  * @module
  */
 import { readConfig } from '../config.ts';
+import { credentialProblems } from '../http/auth/credential-book.ts';
 import { createLog } from '../log.ts';
 import { startKarin } from '../main.ts';
 import type { CliContext } from './context.ts';
@@ -11,7 +12,7 @@ import { onReloadSignal, onStopSignals } from './signals.ts';
 
 /** Starts the server. The process lives on as long as it does. Errors: those of `readConfig` and `startKarin`. */
 export async function start({ env }: CliContext): Promise<void> {
-  const config = readConfig(env, 'start');
+  const config = readConfig(env, 'start', credentialProblems);
   const log = createLog({ level: config.logLevel });
   const karin = await startKarin(config, { log });
   onStopSignals(karin);

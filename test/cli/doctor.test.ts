@@ -32,9 +32,10 @@ describe('karin doctor', () => {
   });
 
   it('lists all problems of the configuration', async () => {
-    const { out, status } = await runCli(['doctor'], { PORT: 'x' });
+    const { out, status } = await runCli(['doctor'], { PORT: 'x', KARIN_KEYS: 'x', KARIN_KEYZ: 'x' });
     expect(status).toBe(1);
-    expect(out.match(/^WRONG {2}/gm)).toHaveLength(3);
+    expect(out.match(/^WRONG {2}/gm)).toHaveLength(5);
+    expect(out).toContain('note   KARIN_KEYZ is not a setting of Karin; is it misspelt?');
   });
 
   it('finds a server that would be open, and a Redis that does not answer', async () => {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../runtime/cli/program.ts';
+import { runCli } from './run-cli.ts';
 
 const PAGES = [
   ...['README.md', 'CHANGELOG.md', 'constructs/README.md', 'runtime/README.md', 'examples/README.md'],
@@ -91,4 +92,17 @@ it('finds commands at all', () => {
   expect(complaint(['token', 'make'])).toBe('karin token has no make');
   expect(complaint(['token', 'create', '--scopes=send'])).toBe('karin create has no --scopes=send');
   expect(complaint(['iam', '--deployed'])).toBeUndefined();
+});
+
+it('tells of the same settings in `karin start --help` and in the README of the server, each once', async () => {
+  const { out } = await runCli(['start', '--help'], {});
+  const settings = (text: string): readonly string[] =>
+    text.match(/\b(?:KARIN_[A-Z_]+|REDIS_URL|AWS_REGION|HOST|PORT|LOG_LEVEL)\b/g)?.toSorted() ?? [];
+  const listed = settings(out.replaceAll(/\(or [^)]*\)/g, ''));
+  const table = readFileSync('runtime/README.md', 'utf8').matchAll(/^\| ((?:`[A-Z_]+`(?:, )?)+) \|/gm);
+  const documented = settings([...table].map(([, names = '']) => names).join(' ')).filter(
+    (name) => !name.endsWith('_FILE'),
+  );
+  expect(documented).toContain('KARIN_TOKENS');
+  expect(listed).toEqual(documented);
 });

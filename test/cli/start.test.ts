@@ -75,6 +75,23 @@ describe('karin start', () => {
     expect(err).not.toContain('    at ');
   });
 
+  it('lists what is wrong with settings and credentials at once, with the names that look misspelt', async () => {
+    const { status, err } = await run({
+      HOST: '0.0.0.0',
+      PORT: 'abc',
+      KARIN_KEYS: 'half-of-a-key',
+      KARIN_TOKENS: 'token-token-token-token:frobnicate',
+      KARIN_ADMIN_PASSWROD: 'never shown',
+    });
+    expect(status).toBe(1);
+    expect(err).toContain('the configuration has 5 problems:');
+    for (const name of ['PORT=abc', 'REDIS_URL', 'AWS_REGION', 'KARIN_KEYS', 'KARIN_TOKENS']) {
+      expect(err).toMatch(new RegExp(`^  - ${name}`, 'm'));
+    }
+    expect(err).toContain('  note: KARIN_ADMIN_PASSWROD is not a setting of Karin; is it misspelt?');
+    expect(err).not.toMatch(/half-of-a-key|token-token|never shown/);
+  });
+
   it('ends with a clear message on a port that is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => other.once('listening', resolve));

@@ -17,6 +17,17 @@ export interface CredentialBook {
 
 type Source = Pick<Config, 'keysText' | 'keysFile' | 'tokensText' | 'tokensFile' | 'adminPassword'>;
 
+/** What is wrong with the credentials; no sentence holds a secret. */
+export function credentialProblems(config: Source): readonly string[] {
+  try {
+    readCredentialBook(config);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems;
+  }
+}
+
 /** Errors: `ConfigError` with every problem; no message holds a secret. */
 export function readCredentialBook(config: Source): CredentialBook {
   const problems: string[] = [];
