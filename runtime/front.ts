@@ -19,7 +19,6 @@ import { transfersRoute } from './http/transfers-route.ts';
 import type { Log } from './log.ts';
 import type { ActivityLog } from './ops/activity.ts';
 import { createApiClient } from './ops/api-client.ts';
-import { logTransfers } from './ops/event-log.ts';
 import { EXPOSITION_TYPE } from './ops/exposition.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import type { Health } from './ops/health.ts';
@@ -31,6 +30,7 @@ import type { SqsApi } from './sqs/api.ts';
 import type { Store } from './store/store.ts';
 import type { Synchroniser } from './sync/synchroniser.ts';
 import type { Randomness, Time } from './time.ts';
+import type { OnTransfer } from './transfer/transfer-events.ts';
 import type { Transfers } from './transfers.ts';
 import { readVersion } from './version.ts';
 
@@ -52,6 +52,8 @@ export interface FrontParts {
   readonly bus: EventBus;
   readonly counts: MetricCounts;
   readonly activity: ActivityLog;
+  /** Told of every step of a transfer that is begun over HTTP. */
+  readonly onTransfer: OnTransfer;
   readonly time: Time;
   readonly randomness: Randomness;
   readonly log: Log;
@@ -83,7 +85,7 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     trustedProxies: config.trustedProxies,
     fallbackHost: () => `${reachableHost(host)}:${port}`,
   });
-  const onTransfer = logTransfers(log);
+  const { onTransfer } = parts;
   const transfers = parts.transfers === undefined ? {} : { transfers: parts.transfers };
   const pages = pagesRoute({
     edge,

@@ -38,7 +38,7 @@ import { type Randomness, systemRandomness, systemTime, type Time } from './time
 import { createForwarder } from './transfer/forwarder.ts';
 import { startForwarding } from './transfer/forwarding.ts';
 import type { RealQueues } from './transfer/real-queues.ts';
-import type { TransferEvent } from './transfer/transfer-events.ts';
+import type { OnTransfer } from './transfer/transfer-events.ts';
 import { createTransfers } from './transfers.ts';
 
 /** Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by `stop`. */
@@ -114,6 +114,12 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     logQueueWarning(log, event);
   };
 
+  const logTransfer = logTransfers(log);
+  const onTransfer: OnTransfer = (event) => {
+    logTransfer(event);
+    activity.transferred(event);
+  };
+
   const realQueues = overrides.realQueues ?? configuredRealQueues(config, releasers);
   const directory = await createDirectory({
     store,
@@ -125,10 +131,9 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
   releasers.add('the directory of queues', () => directory.close());
   const transfers = realQueues === undefined ? undefined : createTransfers({ directory, realQueues, time, randomness });
   if (realQueues !== undefined && transfers !== undefined) {
-    const logTransfer = logTransfers(log);
-    const onEvent = (event: TransferEvent): void => {
-      logTransfer(event);
-      transfers.forwarded(event);
+    const onEvent: OnTransfer = (event) => {
+      // A drain reports what helps it.
+      if (!transfers.forwarded(event)) onTransfer(event);
     };
     const forwarding = startForwarding({ directory, realQueues, time, randomness, onEvent });
     releasers.add('moving messages to SQS', () => forwarding.close());
@@ -216,6 +221,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     bus,
     counts,
     activity,
+    onTransfer,
     time,
     randomness,
     log,

@@ -21,11 +21,15 @@ export interface TransferRequest {
   readonly waitForDelayed?: boolean;
 }
 
+export type TransferKind = 'drain' | 'pull';
+
 export interface Transfers {
   /** The queue of this name, key or ARN. Errors: `TransferError` (none, or several of that name). */
   find(text: string): StoredQueue;
-  /** Takes what the forwarding of this server does by itself: it helps a drain, whose events and result contain it. */
-  forwarded(event: TransferEvent): void;
+  /** Takes what the forwarding of this server does by itself: it helps a drain, whose events and result contain it. Whether a drain of this server took it. */
+  forwarded(event: TransferEvent): boolean;
+  /** What this server does with the queue now. */
+  current(key: QueueKey): TransferKind | undefined;
   /** Moves what is held here to SQS, and all that is sent from now on. Errors: `TransferError`, `StoreUnavailableError`. */
   drain(queue: StoredQueue, request: TransferRequest): Promise<DrainResult>;
   /** Brings here what waits in SQS. Errors: `TransferError`, `StoreFullError`, `StoreUnavailableError`. */
@@ -44,10 +48,11 @@ export interface TransfersParts {
 export function createTransfers(parts: TransfersParts): Transfers {
   const { directory } = parts;
   const closing = new AbortController();
-  const running = new Map<QueueKey, Promise<unknown>>();
+  const running = new Map<QueueKey, { readonly kind: TransferKind; readonly result: Promise<unknown> }>();
   const drains = new Map<QueueKey, OnTransfer>();
 
   const exclusively = <T>(
+    kind: TransferKind,
     queue: StoredQueue,
     signal: AbortSignal | undefined,
     run: (signal: AbortSignal) => Promise<T>,
@@ -55,7 +60,7 @@ export function createTransfers(parts: TransfersParts): Transfers {
     if (running.has(queue.key)) throw new TransferError(`${queue.arn.name} is already being drained or pulled here`);
     const ended = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
     const result = run(ended).finally(() => running.delete(queue.key));
-    running.set(queue.key, result);
+    running.set(queue.key, { kind, result });
     return result;
   };
 
@@ -73,9 +78,14 @@ export function createTransfers(parts: TransfersParts): Transfers {
       }
       return queue;
     },
-    forwarded: (event) => drains.get(event.queue)?.(event),
+    forwarded: (event) => {
+      const drain = drains.get(event.queue);
+      drain?.(event);
+      return drain !== undefined;
+    },
+    current: (key) => running.get(key)?.kind,
     drain: async (queue, { signal, onEvent, waitForDelayed = false }) =>
-      exclusively(queue, signal, async (ended) => {
+      exclusively('drain', queue, signal, async (ended) => {
         let helped = 0;
         drains.set(queue.key, (event) => {
           if (event.kind === 'moved') helped += event.count;
@@ -89,10 +99,10 @@ export function createTransfers(parts: TransfersParts): Transfers {
         }
       }),
     pull: async (queue, { signal, onEvent }) =>
-      exclusively(queue, signal, (ended) => runPull({ ...parts, queue, signal: ended, onEvent })),
+      exclusively('pull', queue, signal, (ended) => runPull({ ...parts, queue, signal: ended, onEvent })),
     close: async () => {
       closing.abort();
-      await Promise.allSettled(running.values());
+      await Promise.allSettled([...running.values()].map(({ result }) => result));
     },
   };
 }

@@ -5,7 +5,9 @@
  */
 import type { EventBus } from '../consumer/event-bus.ts';
 import type { ConsumerEvent } from '../consumer/events.ts';
+import type { QueueKey } from '../queue/arn.ts';
 import type { QueueEvent } from '../queue/queue-events.ts';
+import type { TransferEvent } from '../transfer/transfer-events.ts';
 
 /** How many events are kept; at about 200 bytes each they weigh nothing. */
 const KEPT_EVENTS = 200;
@@ -14,7 +16,7 @@ const KEPT_WARNINGS = 100;
 export interface Activity {
   /** Wall clock, milliseconds since the epoch. */
   readonly at: number;
-  readonly kind: ConsumerEvent['kind'] | 'queue-warning';
+  readonly kind: ConsumerEvent['kind'] | TransferEvent['kind'] | 'queue-warning' | 'transfer-ended';
   /** `region:account:name`. */
   readonly queue: string;
   readonly mapping?: string;
@@ -30,12 +32,18 @@ export interface ActivityLog {
   warnings(): readonly Activity[];
   /** Takes what a queue warns of by itself, beside the events of the consumer. */
   queueWarned(event: QueueEvent & { readonly kind: 'queue-warning' }): void;
+  /** Takes a step of a transfer. Steps that only count on are one activity, or a long drain would push out all others. */
+  transferred(event: TransferEvent): void;
+  /** Takes how a transfer ended. */
+  transferEnded(queue: QueueKey, text: string, level: Activity['level']): void;
 }
 
 /** Listens to `bus` from now on. `now`: wall clock, milliseconds since the epoch. */
 export function createActivityLog(bus: EventBus, now: () => number): ActivityLog {
   const ring: Activity[] = [];
   const warnings = new Map<string, Activity>();
+  /** The last step of the transfer of a queue, and how many messages it stands for. */
+  const steps = new Map<string, { readonly activity: Activity; readonly count: number }>();
 
   const keep = (activity: Activity): void => {
     ring.push(activity);
@@ -74,7 +82,42 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
       keep(activity);
       warn(`${queue} ${what}`, activity);
     },
+    transferred: (event) => {
+      const before = steps.get(event.queue);
+      const counts = before?.activity.kind === event.kind ? before.count : 0;
+      const count = 'count' in event ? counts + event.count : 0;
+      const described = describeTransfer(event, count);
+      if (described === undefined) return;
+      const activity: Activity = { at: now(), kind: event.kind, queue: event.queue, ...described };
+      const place = before !== undefined && counts > 0 ? ring.indexOf(before.activity) : -1;
+      if (place >= 0) ring.splice(place, 1);
+      keep(activity);
+      steps.set(event.queue, { activity, count });
+    },
+    transferEnded: (queue, text, level) => {
+      steps.delete(queue);
+      keep({ at: now(), kind: 'transfer-ended', queue, text, level });
+    },
   };
+}
+
+/** `count`: messages of this step and of those before it that it continues. */
+function describeTransfer(event: TransferEvent, count: number): Pick<Activity, 'text' | 'level'> | undefined {
+  switch (event.kind) {
+    case 'mode-changed':
+      return { text: `mode ${event.from} became ${event.to}`, level: 'info' };
+    case 'moved':
+      return { text: `${counted(count)} moved to SQS`, level: 'good' };
+    case 'pulled':
+      return { text: `${counted(count)} brought here from SQS`, level: 'good' };
+    case 'retrying':
+      return { text: `${event.reason}; again in ${Math.round(event.inMs)} ms`, level: 'info' };
+    case 'refused':
+      return { text: `SQS refused message ${event.messageId}: ${event.reason}`, level: 'bad' };
+    // Said again every second, and the numbers of the page say it too.
+    case 'waiting':
+      return undefined;
+  }
 }
 
 function describe(event: ConsumerEvent): Pick<Activity, 'text' | 'level'> | undefined {
@@ -116,7 +159,11 @@ function describe(event: ConsumerEvent): Pick<Activity, 'text' | 'level'> | unde
 }
 
 function messages(ids: readonly string[]): string {
-  return ids.length === 1 ? '1 message' : `${ids.length} messages`;
+  return counted(ids.length);
+}
+
+function counted(count: number): string {
+  return count === 1 ? '1 message' : `${count} messages`;
 }
 
 /** The name of a function, with its alias or version if it has one. */

@@ -23,6 +23,10 @@ export interface QueueRow {
   /** Messages that still sit in the real queue. */
   readonly waitingInSqs: number;
   readonly held: boolean;
+  /** Whether a mapping takes messages from it, now or once it may. */
+  readonly consumed: boolean;
+  /** Names of the queues whose dead letters come here. */
+  readonly deadLettersOf: readonly string[];
 }
 
 export interface MappingRow {
@@ -77,7 +81,7 @@ export async function gatherOverview(parts: OverviewParts, search: string, page:
   const shown = found.slice((page - 1) * QUEUES_PER_PAGE, page * QUEUES_PER_PAGE);
   const [store, queues] = await Promise.all([
     parts.store.health(),
-    Promise.all(shown.map((queue) => queueRow(queue, sync))),
+    Promise.all(shown.map((queue) => queueRow(queue, parts.directory, sync))),
   ]);
   const consumer = parts.consumer();
   return {
@@ -101,7 +105,12 @@ export async function gatherOverview(parts: OverviewParts, search: string, page:
 }
 
 /** One queue with its depth. */
-export async function queueRow(queue: Queue, sync: SyncState | undefined): Promise<QueueRow> {
+export async function queueRow(
+  queue: Queue,
+  directory: Pick<QueueDirectory, 'all'>,
+  sync: SyncState | undefined,
+): Promise<QueueRow> {
+  const arn = formatQueueArn(queue.arn);
   const depth = await queue.depth().catch((error: unknown) => {
     if (error instanceof StoreUnavailableError) return undefined;
     throw error;
@@ -109,8 +118,13 @@ export async function queueRow(queue: Queue, sync: SyncState | undefined): Promi
   return {
     queue,
     ...(depth === undefined ? {} : { depth }),
-    waitingInSqs: sync?.discovery?.waitingInSqs[formatQueueArn(queue.arn)] ?? 0,
-    held: sync?.held.some((arn) => queueKey(arn) === queue.key) ?? false,
+    waitingInSqs: sync?.discovery?.waitingInSqs[arn] ?? 0,
+    held: sync?.held.some((held) => queueKey(held) === queue.key) ?? false,
+    consumed: sync?.discovery?.mappings.some((mapping) => queueKey(mapping.queueArn) === queue.key) ?? false,
+    deadLettersOf: directory
+      .all()
+      .filter((other) => other.definition.attributes.redrivePolicy?.deadLetterTargetArn === arn)
+      .map((other) => other.arn.name),
   };
 }
 

@@ -9,11 +9,15 @@ import { formatQueueArn } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { Queue } from '../queue/queue.ts';
 import { StoreUnavailableError } from '../store/store.ts';
+import type { DrainResult } from '../transfer/drain.ts';
+import type { PullResult } from '../transfer/pull.ts';
 import type { OnTransfer } from '../transfer/transfer-events.ts';
-import type { Transfers } from '../transfers.ts';
+import type { TransferKind, Transfers } from '../transfers.ts';
+import type { ActivityLog } from './activity.ts';
 import type { ApiClient, ApiOutcome } from './api-client.ts';
 
 export interface ActionParts {
+  readonly activity: ActivityLog;
   readonly api: ApiClient;
   readonly directory: QueueDirectory;
   readonly uuid: () => string;
@@ -26,30 +30,52 @@ export interface ActionParts {
 /** The fields of a form. */
 export type FormFields = Readonly<Record<string, unknown>>;
 
-export type QueueAction = (queue: Queue, parts: ActionParts, form: FormFields) => Promise<ApiOutcome>;
+export interface QueueAction {
+  /** To be answered with yes before it runs, because it cannot be undone. */
+  readonly question?: (name: string) => string;
+  run(queue: Queue, parts: ActionParts, form: FormFields): Promise<ApiOutcome>;
+}
+
+const ACTIONS = {
+  send: {
+    run: (queue, { api, uuid }, form) => {
+      const { fifo, attributes } = queue.definition;
+      const delay = field(form, 'delay');
+      return api.call('SendMessage', {
+        QueueUrl: urlOf(queue),
+        MessageBody: field(form, 'body') ?? '',
+        ...(delay === undefined || fifo ? {} : { DelaySeconds: Number(delay) }),
+        ...(fifo ? { MessageGroupId: field(form, 'group') ?? '' } : {}),
+        ...(fifo && !attributes.contentBasedDeduplication
+          ? { MessageDeduplicationId: field(form, 'deduplication') ?? uuid() }
+          : {}),
+      });
+    },
+  },
+  purge: {
+    question: (name) => `Delete every message of ${name}? They cannot be brought back.`,
+    run: (queue, { api }) => api.call('PurgeQueue', { QueueUrl: urlOf(queue) }),
+  },
+  redrive: {
+    question: (name) => `Move all messages of ${name} back to where they came from?`,
+    run: (queue, { api }) => api.call('StartMessageMoveTask', { SourceArn: formatQueueArn(queue.arn) }),
+  },
+  drain: {
+    question: (name) => `Move all messages of ${name} to SQS, and those that are sent to it from now on?`,
+    run: (queue, parts) => transfer('drain', queue, parts),
+  },
+  pull: {
+    question: (name) => `Bring the messages of ${name} that wait in SQS here?`,
+    run: (queue, parts) => transfer('pull', queue, parts),
+  },
+  hold: { run: (queue, { directory }) => setMode(queue, directory, 'hold') },
+  consume: { run: (queue, { directory }) => setMode(queue, directory, 'consume') },
+} satisfies Record<string, QueueAction>;
+
+export type ActionName = keyof typeof ACTIONS;
 
 /** By the last segment of the path. */
-export const QUEUE_ACTIONS: Readonly<Record<string, QueueAction>> = {
-  send: (queue, { api, uuid }, form) => {
-    const { fifo, attributes } = queue.definition;
-    const delay = field(form, 'delay');
-    return api.call('SendMessage', {
-      QueueUrl: urlOf(queue),
-      MessageBody: field(form, 'body') ?? '',
-      ...(delay === undefined || fifo ? {} : { DelaySeconds: Number(delay) }),
-      ...(fifo ? { MessageGroupId: field(form, 'group') ?? '' } : {}),
-      ...(fifo && !attributes.contentBasedDeduplication
-        ? { MessageDeduplicationId: field(form, 'deduplication') ?? uuid() }
-        : {}),
-    });
-  },
-  purge: (queue, { api }) => api.call('PurgeQueue', { QueueUrl: urlOf(queue) }),
-  redrive: (queue, { api }) => api.call('StartMessageMoveTask', { SourceArn: formatQueueArn(queue.arn) }),
-  drain: (queue, parts) => transfer('drain', queue, parts),
-  pull: (queue, parts) => transfer('pull', queue, parts),
-  hold: (queue, { directory }) => setMode(queue, directory, 'hold'),
-  consume: (queue, { directory }) => setMode(queue, directory, 'consume'),
-};
+export const QUEUE_ACTIONS: ReadonlyMap<string, QueueAction> = new Map(Object.entries(ACTIONS));
 
 async function setMode(queue: Queue, directory: QueueDirectory, mode: 'hold' | 'consume'): Promise<ApiOutcome> {
   try {
@@ -61,16 +87,34 @@ async function setMode(queue: Queue, directory: QueueDirectory, mode: 'hold' | '
   }
 }
 
-/** Begins a transfer; how it goes is in the log, what it does in the numbers of the page. */
-async function transfer(kind: 'drain' | 'pull', queue: Queue, parts: ActionParts): Promise<ApiOutcome> {
-  const { transfers, onTransfer, log } = parts;
+/** Begins a transfer. How it goes on is told by the activity of the queue, and by the log. */
+async function transfer(kind: TransferKind, queue: Queue, parts: ActionParts): Promise<ApiOutcome> {
+  const { transfers, onTransfer, activity, log } = parts;
   if (transfers === undefined) return { ok: false, message: 'This queue has no counterpart in AWS.' };
+  const current = transfers.current(queue.key);
+  if (current !== undefined) return { ok: false, message: `A ${current} of this queue is already under way.` };
   const begun = transfers[kind](transfers.find(queue.key), { onEvent: onTransfer });
   begun.then(
-    (result) => log.info({ queue: queue.key, kind, ...result }, 'a transfer has ended'),
-    (error: unknown) => log.error({ err: error, queue: queue.key, kind }, 'a transfer has failed'),
+    (result) => {
+      log.info({ queue: queue.key, kind, ...result }, 'a transfer has ended');
+      activity.transferEnded(queue.key, `the ${kind} is done: ${describeResult(result)}`, 'good');
+    },
+    (error: unknown) => {
+      log.error({ err: error, queue: queue.key, kind }, 'a transfer has failed');
+      activity.transferEnded(queue.key, `the ${kind} failed: ${error instanceof Error ? error.message : error}`, 'bad');
+    },
   );
   return { ok: true };
+}
+
+function describeResult(result: DrainResult | PullResult): string {
+  if ('pulled' in result) return `${result.pulled} brought here`;
+  const left = result.left === undefined ? 0 : result.left.visible + result.left.delayed + result.left.inFlight;
+  return [
+    `${result.moved} moved`,
+    ...(result.refused.size > 0 ? [`${result.refused.size} refused by SQS`] : []),
+    ...(left > 0 ? [`${left} still here`] : []),
+  ].join(', ');
 }
 
 /** The API looks at account and name of a QueueUrl only. */

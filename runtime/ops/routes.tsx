@@ -4,6 +4,7 @@
  * @module
  */
 import { type Context, Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import { secureHeaders } from 'hono/secure-headers';
 import type { Supervisor } from '../consumer/supervisor.ts';
 import { equalInConstantTime, type Sessions } from '../http/auth/admin.ts';
@@ -12,7 +13,6 @@ import type { Edge } from '../http/edge.ts';
 import { type AppEnv, endpoint } from '../http/management.ts';
 import { DiscoveryError } from '../lambda/discovery/source.ts';
 import type { Log } from '../log.ts';
-import { formatQueueArn } from '../queue/arn.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
 import type { Queue } from '../queue/queue.ts';
 import { StoreUnavailableError } from '../store/store.ts';
@@ -22,6 +22,8 @@ import type { Transfers } from '../transfers.ts';
 import type { ApiClient } from './api-client.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
 import { gatherOverview, mappingRows, type OverviewParts, queueRow } from './overview.ts';
+import { ConfirmPage } from './pages/confirm-page.tsx';
+import { ErrorPage } from './pages/error-page.tsx';
 import { FunctionsPage } from './pages/functions-page.tsx';
 import type { Notice, PageFrame } from './pages/layout.tsx';
 import { LoginPage } from './pages/login.tsx';
@@ -56,17 +58,17 @@ export interface PagesParts extends OverviewParts {
 }
 
 /** What a page says after a button was pressed; the address bar carries the word, so that a reload does not press it again. */
-const DONE: Readonly<Record<string, string>> = {
-  sync: 'Synced. What changed is in the log, what cannot be served is below.',
-  send: 'Sent.',
-  purge: 'Purged.',
-  redrive: 'The redrive has begun.',
-  hold: 'The queue is on hold.',
-  consume: 'The queue is consumed again.',
-  resume: 'The mapping is served again.',
-  drain: 'The drain has begun: what is held here moves to SQS. How it goes is in the log.',
-  pull: 'The pull has begun: what waits in SQS comes here. How it goes is in the log.',
-};
+const DONE: ReadonlyMap<string, string> = new Map([
+  ['sync', 'Synced. What changed is in the log, what cannot be served is below.'],
+  ['send', 'Sent.'],
+  ['purge', 'Purged.'],
+  ['redrive', 'The redrive has begun.'],
+  ['hold', 'The queue is on hold.'],
+  ['consume', 'The queue is consumed again.'],
+  ['resume', 'The mapping is served again.'],
+  ['drain', 'The drain has begun: what is held here moves to SQS.'],
+  ['pull', 'The pull has begun: what waits in SQS comes here.'],
+]);
 
 export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   const { edge, sessions, directory } = parts;
@@ -90,6 +92,10 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     // Whether the server is reached by HTTPS only is for its operator to say, and may not be true of other ports of the host.
     strictTransportSecurity: false,
   });
+  app.onError((error, c) => {
+    if (!(error instanceof HTTPException)) throw error;
+    return c.html(<ErrorPage frame={frame(c.get('session'))} message={error.message} />, error.status);
+  });
   app.use('/ops', secured);
   app.use('/ops/*', secured);
   app.use('/functions', secured);
@@ -102,7 +108,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     ...(session === undefined ? {} : { formToken: sessions.formToken(session) }),
   });
   const notice = (c: Context<AppEnv>): Notice | undefined => {
-    const text = DONE[c.req.query('done') ?? ''];
+    const text = DONE.get(c.req.query('done') ?? '');
     return text === undefined ? undefined : { text, kind: 'good' };
   };
 
@@ -160,35 +166,40 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
 
   const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {
     const sync = parts.syncState();
-    const arn = formatQueueArn(queue.arn);
-    const sources = directory
-      .all()
-      .filter((other) => other.definition.attributes.redrivePolicy?.deadLetterTargetArn === arn);
     const [row, moveTasks] = await Promise.all([
-      queueRow(queue, sync),
-      sources.length === 0 ? [] : parts.moveTasks.list(queue).catch(whileUnreachable),
+      queueRow(queue, directory, sync),
+      parts.moveTasks.list(queue).catch(whileUnreachable),
     ]);
+    const transfer = parts.transfers?.current(queue.key);
     const view = {
       row,
       url: `${endpoint(c, edge)}/${queue.arn.account}/${queue.arn.name}`,
       mappings: mappingRows(parts, parts.consumer(), sync).filter((mapping) => mapping.queueKey === queue.key),
-      sources: sources.map((source) => source.arn.name),
       moveTasks,
       recent: parts.activity.recent().filter((activity) => activity.queue === queue.key),
       maxDelaySeconds: parts.maxDelaySeconds,
       canMove: parts.transfers !== undefined && queue.definition.origin !== 'api',
+      ...(transfer === undefined ? {} : { transfer }),
     };
     return c.html(<QueuePage frame={frame(c.get('session'))} view={view} notice={said} />, status);
   };
   app.get('/ops/queues/:key', (c) => {
     const queue = directory.byKey(c.req.param('key'));
-    return queue === undefined ? c.notFound() : queuePage(c, queue, notice(c));
+    if (queue === undefined) throw NOTHING_HERE;
+    return queuePage(c, queue, notice(c));
   });
   app.post('/ops/queues/:key/:action', async (c) => {
     const queue = directory.byKey(c.req.param('key'));
-    const act = QUEUE_ACTIONS[c.req.param('action')];
-    if (queue === undefined || act === undefined) return c.notFound();
-    const outcome = await act(queue, parts, await c.req.parseBody());
+    const action = QUEUE_ACTIONS.get(c.req.param('action'));
+    if (queue === undefined || action === undefined) throw NOTHING_HERE;
+    const form = await c.req.parseBody();
+    const question = action.question?.(queue.arn.name);
+    if (question !== undefined && form['confirmed'] !== 'yes') {
+      const back = queueHref('', queue.key);
+      const page = { question, action: `${back}/${c.req.param('action')}`, back };
+      return c.html(<ConfirmPage frame={frame(c.get('session'))} {...page} />);
+    }
+    const outcome = await action.run(queue, parts, form);
     if (!outcome.ok) return queuePage(c, queue, { text: outcome.message, kind: 'bad' }, 400);
     parts.log.info({ queue: queue.key, action: c.req.param('action') }, 'ops page');
     return c.redirect(`${base}${queueHref('', queue.key)}?done=${c.req.param('action')}`, 303);
@@ -202,6 +213,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   return app;
 }
 
+const NOTHING_HERE = new HTTPException(404, { message: 'There is no such queue; it may have been deleted.' });
 const NO_PASSWORD: Notice = {
   text: 'This server has no admin password. Set KARIN_ADMIN_PASSWORD and start it again.',
   kind: 'bad',

@@ -60,7 +60,7 @@ export function requireFormToken(sessions: Sessions) {
     if (c.req.method === 'POST') {
       const { csrf } = await c.req.parseBody();
       if (!sessions.formTokenHolds(c.get('session'), typeof csrf === 'string' ? csrf : undefined)) {
-        throw new HTTPException(403, { message: 'the page was too old; go back, load it again and repeat' });
+        throw new HTTPException(403, { message: 'The page was too old. Go back, load it again and repeat.' });
       }
     }
     return next();

@@ -54,6 +54,40 @@ describe('recent activity', () => {
   });
 });
 
+describe('a transfer', () => {
+  it('is told while it goes on, in one line however many steps it takes', () => {
+    const { bus, activity } = open();
+    const of = { queue: OF.queue };
+    activity.transferred({ kind: 'mode-changed', from: 'hold', to: 'forward', ...of });
+    bus.emit({ kind: 'expired', count: 1, ...of });
+    for (let step = 1; step <= 300; step++) activity.transferred({ kind: 'moved', count: 10, total: step * 10, ...of });
+    activity.transferred({ kind: 'waiting', visible: 0, delayed: 1, inFlight: 0, ...of });
+    activity.transferred({ kind: 'pulled', count: 1, total: 1, queue: 'eu-west-1:111122223333:b' });
+    activity.transferred({ kind: 'moved', count: 1, total: 3001, ...of });
+    activity.transferEnded(OF.queue, 'the drain is done: 3001 moved', 'good');
+    activity.transferred({ kind: 'moved', count: 2, total: 2, ...of });
+    expect(activity.recent().map(({ text }) => text)).toEqual([
+      '2 messages moved to SQS',
+      'the drain is done: 3001 moved',
+      '3001 messages moved to SQS',
+      '1 message brought here from SQS',
+      '1 past the retention period, removed',
+      'mode hold became forward',
+    ]);
+  });
+
+  it('tells what goes wrong', () => {
+    const { activity } = open();
+    const of = { queue: OF.queue };
+    activity.transferred({ kind: 'retrying', inMs: 1000, reason: 'SQS does not answer', ...of });
+    activity.transferred({ kind: 'refused', messageId: 'm', reason: 'too large', ...of });
+    expect(activity.recent().map(({ text, level }) => [level, text])).toEqual([
+      ['bad', 'SQS refused message m: too large'],
+      ['info', 'SQS does not answer; again in 1000 ms'],
+    ]);
+  });
+});
+
 describe('warnings', () => {
   it('stand once for each cause, until their mapping is gone', () => {
     const { bus, activity } = open();

@@ -2,26 +2,43 @@ import type { Activity } from '../activity.ts';
 import { Time } from './layout.tsx';
 import { queueHref } from './queue-state.tsx';
 
-/** Events, newest first. */
-export function ActivityTable(props: { base: string; activities: readonly Activity[]; empty: string }) {
+/** Events, newest first. `ofOneQueue`: the page has said which. */
+export function ActivityTable(props: {
+  base: string;
+  activities: readonly Activity[];
+  empty: string;
+  ofOneQueue?: boolean;
+}) {
+  const { base, activities, ofOneQueue = false } = props;
   return (
     <div class="scroll">
-      <table>
+      <table class="activity">
+        <thead>
+          <tr>
+            <th scope="col">Time, UTC</th>
+            {ofOneQueue ? null : <th scope="col">Queue</th>}
+            <th scope="col">What happened</th>
+          </tr>
+        </thead>
         <tbody>
-          {props.activities.length === 0 ? (
+          {activities.length === 0 ? (
             <tr>
-              <td class="empty">{props.empty}</td>
+              <td class="empty" colspan={ofOneQueue ? 2 : 3}>
+                {props.empty}
+              </td>
             </tr>
           ) : (
-            props.activities.map((activity) => (
+            activities.map((activity) => (
               <tr>
                 <td class="quiet small">
                   <Time at={activity.at} />
                 </td>
-                <td>
-                  <a href={queueHref(props.base, activity.queue)}>{activity.queue.split(':').at(-1)}</a>
-                </td>
-                <td class={activity.level === 'info' ? '' : activity.level}>{activity.text}</td>
+                {ofOneQueue ? null : (
+                  <td>
+                    <a href={queueHref(base, activity.queue)}>{activity.queue.split(':').at(-1)}</a>
+                  </td>
+                )}
+                <td class={activity.level === 'info' ? 'what' : `what ${activity.level}`}>{activity.text}</td>
               </tr>
             ))
           )}

@@ -17,9 +17,9 @@ export function FunctionsPage(props: {
         <table id="functions">
           <thead>
             <tr>
-              <th>Function</th>
-              <th>Queues</th>
-              <th>Function URL</th>
+              <th scope="col">Function</th>
+              <th scope="col">Queues</th>
+              <th scope="col">Function URL</th>
             </tr>
           </thead>
           <tbody>
@@ -43,7 +43,7 @@ export function FunctionsPage(props: {
                     ))}
                   </td>
                   <td>
-                    {row.urls.length === 0 ? <span class="quiet">-</span> : null}
+                    {row.urls.length === 0 ? <span class="quiet wide">-</span> : null}
                     {row.urls.map((url) => (
                       <div>
                         <a href={url} rel="noreferrer">

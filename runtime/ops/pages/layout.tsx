@@ -1,3 +1,4 @@
+import { raw } from 'hono/html';
 import type { Child } from 'hono/jsx';
 
 /** What every page knows about the server it comes from. */
@@ -20,28 +21,31 @@ export interface Notice {
 export function Page(props: { frame: PageFrame; title: string; notice?: Notice | undefined; children?: Child }) {
   const { frame, title, notice } = props;
   return (
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="robots" content="noindex" />
-        <title>{title} - Karin</title>
-        <link rel="stylesheet" href={`${frame.base}/ops/style.css`} />
-        <script src={`${frame.base}/ops/ops.js`} defer />
-      </head>
-      <body>
-        {frame.formToken === undefined ? null : <Header frame={frame} />}
-        <main>
-          <p id="status" class="bad small" role="status" />
-          {notice === undefined ? null : (
-            <p class={`notice ${notice.kind}`} role={notice.kind === 'bad' ? 'alert' : 'status'}>
-              {notice.text}
-            </p>
-          )}
-          {props.children}
-        </main>
-      </body>
-    </html>
+    <>
+      {raw('<!DOCTYPE html>')}
+      <html lang="en">
+        <head>
+          <meta charset="utf-8" />
+          <meta name="viewport" content="width=device-width, initial-scale=1" />
+          <meta name="robots" content="noindex" />
+          <title>{title} - Karin</title>
+          <link rel="stylesheet" href={`${frame.base}/ops/style.css`} />
+          <script src={`${frame.base}/ops/ops.js`} defer />
+        </head>
+        <body>
+          {frame.formToken === undefined ? null : <Header frame={frame} />}
+          <main>
+            <p id="status" class="bad small" role="status" />
+            {notice === undefined ? null : (
+              <p class={`notice ${notice.kind}`} role={notice.kind === 'bad' ? 'alert' : 'status'}>
+                {notice.text}
+              </p>
+            )}
+            {props.children}
+          </main>
+        </body>
+      </html>
+    </>
   );
 }
 
@@ -69,7 +73,7 @@ function Header({ frame }: { frame: PageFrame }) {
   );
 }
 
-/** A form that another site cannot forge. `confirm`: a question to be answered first. */
+/** A form that another site cannot forge. `confirm`: a question that the script asks first; without the script the server does. */
 export function Form(props: {
   frame: PageFrame;
   action: string;
@@ -81,18 +85,32 @@ export function Form(props: {
   return (
     <form method="post" action={frame.base + action} class={props.class} data-confirm={confirm}>
       <input type="hidden" name="csrf" value={frame.formToken} />
+      {confirm === undefined ? null : <input type="hidden" name="confirmed" value="" />}
       {props.children}
     </form>
   );
 }
 
+/** Date and time of day, UTC: where a few messages come in a month, the time alone would say little. */
 export function Time({ at }: { at: number }) {
   const iso = new Date(at).toISOString();
   return (
-    <time datetime={iso} title={iso}>
-      {iso.slice(11, 19)}
+    <time datetime={iso} title={iso} class="time">
+      {iso.slice(0, 10)} {iso.slice(11, 19)}
     </time>
   );
+}
+
+/** Whole days, hours or minutes where it is that, else seconds. */
+export function duration(seconds: number): string {
+  for (const [unit, name] of [
+    [86_400, 'days'],
+    [3600, 'h'],
+    [60, 'min'],
+  ] as const) {
+    if (seconds >= unit && seconds % unit === 0) return `${seconds / unit} ${seconds === 86_400 ? 'day' : name}`;
+  }
+  return `${count(seconds)} s`;
 }
 
 /** Bytes for people. */

@@ -1,8 +1,8 @@
 import { type MappingRow, type Overview, QUEUES_PER_PAGE, type QueueRow } from '../overview.ts';
 import { ActivityTable } from './activity-table.tsx';
-import { bytes, count, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
+import { bytes, count, Form, type Notice, Page, type PageFrame } from './layout.tsx';
 import { Pause } from './pause.tsx';
-import { Mode, queueHref } from './queue-state.tsx';
+import { Mode, queueHref, Visible } from './queue-state.tsx';
 
 /** Events shown; the rest is on the pages of the queues. */
 const SHOWN_EVENTS = 25;
@@ -24,7 +24,7 @@ export function OverviewPage(props: { frame: PageFrame; overview: Overview; noti
         <Cards overview={overview} />
         <QueueTable frame={frame} overview={overview} />
         <MappingTable frame={frame} overview={overview} />
-        <h2>Recent activity, UTC</h2>
+        <h2>Recent activity</h2>
         <ActivityTable
           base={frame.base}
           activities={overview.recent.slice(0, SHOWN_EVENTS)}
@@ -89,10 +89,8 @@ function Cards({ overview }: { overview: Overview }) {
       )}
       {sync?.succeededAt === undefined ? null : (
         <div class="card quiet">
-          <b>
-            <Time at={sync.succeededAt} />
-          </b>
-          last sync, UTC
+          <b>{new Date(sync.succeededAt).toISOString().slice(11, 19)}</b>
+          synced {new Date(sync.succeededAt).toISOString().slice(0, 10)} UTC
         </div>
       )}
     </div>
@@ -121,12 +119,18 @@ function QueueTable({ frame, overview }: { frame: PageFrame; overview: Overview 
         <table id="queues">
           <thead>
             <tr>
-              <th>Queue</th>
-              <th>Mode</th>
-              <th class="number">Visible</th>
-              <th class="number">Delayed</th>
-              <th class="number">In flight</th>
-              <th>Dead letters go to</th>
+              <th scope="col">Queue</th>
+              <th scope="col">Mode</th>
+              <th scope="col" class="number">
+                Visible
+              </th>
+              <th scope="col" class="number">
+                Delayed
+              </th>
+              <th scope="col" class="number">
+                In flight
+              </th>
+              <th scope="col">Dead letters go to</th>
             </tr>
           </thead>
           <tbody>
@@ -159,14 +163,23 @@ function QueueLine({ frame, row }: { frame: PageFrame; row: QueueRow }) {
           {arn.account}
           {definition.origin === 'aws' ? '' : `, ${definition.origin === 'api' ? 'created here' : 'no longer in AWS'}`}
         </div>
+        {row.deadLettersOf.length === 0 ? null : (
+          <div class="quiet small">dead letters of {row.deadLettersOf.join(', ')}</div>
+        )}
       </td>
       <td>
         <Mode row={row} />
       </td>
-      <td class="number">{count(row.depth?.visible)}</td>
-      <td class="number">{count(row.depth?.delayed)}</td>
-      <td class="number">{count(row.depth?.inFlight)}</td>
-      <td>{target ?? <span class="quiet">-</span>}</td>
+      <td class="number" data-label="visible">
+        <Visible row={row} />
+      </td>
+      <td class="number" data-label="delayed">
+        {count(row.depth?.delayed)}
+      </td>
+      <td class="number" data-label="in flight">
+        {count(row.depth?.inFlight)}
+      </td>
+      {target === undefined ? <td class="quiet wide">-</td> : <td data-label="dead letters go to ">{target}</td>}
     </tr>
   );
 }
@@ -194,14 +207,24 @@ function MappingTable({ frame, overview }: { frame: PageFrame; overview: Overvie
         <table id="mappings">
           <thead>
             <tr>
-              <th>Queue</th>
-              <th>Function</th>
-              <th>Batches</th>
-              <th class="number">Running</th>
-              <th class="number">Polled</th>
-              <th class="number">Invoked</th>
-              <th class="number">Failed</th>
-              <th class="number">Deleted</th>
+              <th scope="col">Queue</th>
+              <th scope="col">Function</th>
+              <th scope="col">Batches</th>
+              <th scope="col" class="number" title="Invokes under way">
+                Running
+              </th>
+              <th scope="col" class="number" title="Messages since the server began">
+                Polled
+              </th>
+              <th scope="col" class="number" title="Messages since the server began">
+                Invoked
+              </th>
+              <th scope="col" class="number" title="Messages since the server began">
+                Failed
+              </th>
+              <th scope="col" class="number" title="Messages since the server began">
+                Deleted
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -233,13 +256,21 @@ function MappingLine({ frame, row }: { frame: PageFrame; row: MappingRow }) {
         <Pause frame={frame} row={row} />
       </td>
       <td class="small">{describeBatches(row)}</td>
-      <td class="number">{count(row.running)}</td>
-      <td class="number">{count(counts?.PolledEventCount ?? 0)}</td>
-      <td class="number">{count(counts?.InvokedEventCount ?? 0)}</td>
-      <td class={(counts?.FailedInvokeEventCount ?? 0) > 0 ? 'number bad' : 'number'}>
+      <td class="number" data-label="running">
+        {count(row.running)}
+      </td>
+      <td class="number" data-label="polled">
+        {count(counts?.PolledEventCount ?? 0)}
+      </td>
+      <td class="number" data-label="invoked">
+        {count(counts?.InvokedEventCount ?? 0)}
+      </td>
+      <td class={(counts?.FailedInvokeEventCount ?? 0) > 0 ? 'number bad' : 'number'} data-label="failed">
         {count(counts?.FailedInvokeEventCount ?? 0)}
       </td>
-      <td class="number">{count(counts?.DeletedEventCount ?? 0)}</td>
+      <td class="number" data-label="deleted">
+        {count(counts?.DeletedEventCount ?? 0)}
+      </td>
     </tr>
   );
 }

@@ -1,11 +1,14 @@
+import type { Child } from 'hono/jsx';
 import { formatQueueArn } from '../../queue/arn.ts';
 import type { MoveTask } from '../../queue/move-task.ts';
+import type { TransferKind } from '../../transfers.ts';
 import type { Activity } from '../activity.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
+import { type ActionName, QUEUE_ACTIONS } from '../queue-actions.ts';
 import { ActivityTable } from './activity-table.tsx';
-import { count, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
+import { count, duration, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
 import { Pause } from './pause.tsx';
-import { Mode, queueHref } from './queue-state.tsx';
+import { Mode, queueHref, Visible } from './queue-state.tsx';
 
 /** What the page of one queue shows. */
 export interface QueueView {
@@ -13,14 +16,14 @@ export interface QueueView {
   /** What callers use, without a capability. */
   readonly url: string;
   readonly mappings: readonly MappingRow[];
-  /** Names of the queues whose dead letters come here. */
-  readonly sources: readonly string[];
   readonly moveTasks: readonly MoveTask[];
   readonly recent: readonly Activity[];
   /** The longest delay of a message, seconds. */
   readonly maxDelaySeconds: number;
   /** Whether messages can move to and from a queue in AWS. */
   readonly canMove: boolean;
+  /** What moves messages to or from SQS now. */
+  readonly transfer?: TransferKind;
 }
 
 export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: Notice | undefined }) {
@@ -32,6 +35,9 @@ export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: N
       <div id="live" data-live>
         <Depth row={row} />
         <MoveTasks tasks={view.moveTasks} />
+        {view.transfer === undefined ? null : (
+          <p class="small">{TRANSFERS[view.transfer]}. How far it is stands under recent activity.</p>
+        )}
       </div>
       <h2>About</h2>
       <About frame={frame} view={view} />
@@ -40,12 +46,13 @@ export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: N
         <SendForm frame={frame} view={view} />
         <Interventions frame={frame} view={view} />
       </div>
-      <h2>Recent activity, UTC</h2>
+      <h2>Recent activity</h2>
       <div id="activity" data-live>
         <ActivityTable
           base={frame.base}
           activities={view.recent}
           empty="Nothing happened here since the server began."
+          ofOneQueue
         />
       </div>
     </Page>
@@ -56,7 +63,10 @@ function Depth({ row }: { row: QueueRow }) {
   return (
     <div class="cards">
       <div class="card quiet">
-        <b>{count(row.depth?.visible)}</b>visible
+        <b>
+          <Visible row={row} />
+        </b>
+        visible
       </div>
       <div class="card quiet">
         <b>{count(row.depth?.delayed)}</b>delayed
@@ -65,7 +75,9 @@ function Depth({ row }: { row: QueueRow }) {
         <b>{count(row.depth?.inFlight)}</b>in flight
       </div>
       <div class="card quiet">
-        <Mode row={row} />
+        <div class="state">
+          <Mode row={row} />
+        </div>
         mode
       </div>
     </div>
@@ -77,7 +89,7 @@ function MoveTasks({ tasks }: { tasks: readonly MoveTask[] }) {
     <>
       {tasks.map((task) => (
         <p class="small">
-          Redrive begun at <Time at={task.startedAt} />: {task.status.toLowerCase()}, {count(task.moved)} of{' '}
+          Redrive begun at <Time at={task.startedAt} /> UTC: {task.status.toLowerCase()}, {count(task.moved)} of{' '}
           {count(task.toMove)} moved
           {task.failure === undefined ? '' : ` (${task.failure})`}
         </p>
@@ -87,7 +99,7 @@ function MoveTasks({ tasks }: { tasks: readonly MoveTask[] }) {
 }
 
 function About({ frame, view }: { frame: PageFrame; view: QueueView }) {
-  const { queue } = view.row;
+  const { queue, deadLettersOf } = view.row;
   const { attributes, origin } = queue.definition;
   const policy = attributes.redrivePolicy;
   return (
@@ -104,11 +116,11 @@ function About({ frame, view }: { frame: PageFrame; view: QueueView }) {
         <dt>Belongs to</dt>
         <dd>{ORIGINS[origin]}</dd>
         <dt>Visibility timeout</dt>
-        <dd>{attributes.visibilityTimeoutSeconds} s</dd>
+        <dd>{duration(attributes.visibilityTimeoutSeconds)}</dd>
         <dt>Delay</dt>
-        <dd>{attributes.delaySeconds} s</dd>
+        <dd>{duration(attributes.delaySeconds)}</dd>
         <dt>Retention</dt>
-        <dd>{count(attributes.messageRetentionPeriodSeconds)} s</dd>
+        <dd>{duration(attributes.messageRetentionPeriodSeconds)}</dd>
         {policy === undefined ? null : (
           <>
             <dt>Dead letters</dt>
@@ -117,10 +129,10 @@ function About({ frame, view }: { frame: PageFrame; view: QueueView }) {
             </dd>
           </>
         )}
-        {view.sources.length === 0 ? null : (
+        {deadLettersOf.length === 0 ? null : (
           <>
             <dt>Dead letters of</dt>
-            <dd>{view.sources.join(', ')}</dd>
+            <dd>{deadLettersOf.join(', ')}</dd>
           </>
         )}
         <dt>Functions</dt>
@@ -137,6 +149,11 @@ function About({ frame, view }: { frame: PageFrame; view: QueueView }) {
     </div>
   );
 }
+
+const TRANSFERS: Readonly<Record<TransferKind, string>> = {
+  drain: 'A drain is under way: what is held here moves to SQS',
+  pull: 'A pull is under way: what waits in SQS comes here',
+};
 
 const ORIGINS = {
   aws: 'AWS: change its attributes there, then sync',
@@ -186,80 +203,67 @@ function SendForm({ frame, view }: { frame: PageFrame; view: QueueView }) {
 }
 
 function Interventions({ frame, view }: { frame: PageFrame; view: QueueView }) {
-  const { key, arn, definition } = view.row.queue;
-  const href = queueHref('', key);
+  const { row } = view;
+  const { mode } = row.queue.definition;
+  const hold = mode === 'consume' && row.consumed;
   return (
     <div class="card">
       <h2>Intervene</h2>
-      {view.sources.length === 0 ? null : (
-        <Form
-          frame={frame}
-          action={`${href}/redrive`}
-          confirm={`Move all messages of ${arn.name} back to where they came from?`}
-        >
-          <p>
-            <button type="submit">Redrive</button>{' '}
-            <span class="quiet small">moves what is here back to the queues it came from</span>
-          </p>
-        </Form>
+      {row.deadLettersOf.length === 0 ? null : (
+        <Intervention frame={frame} row={row} action="redrive" button="Redrive">
+          moves what is here back to the queues it came from
+        </Intervention>
       )}
-      {definition.mode === 'forward' || view.row.held ? null : (
-        <Form frame={frame} action={`${href}/${definition.mode === 'hold' ? 'consume' : 'hold'}`}>
-          <p>
-            <button type="submit">{definition.mode === 'hold' ? 'Go on' : 'Hold'}</button>{' '}
-            <span class="quiet small">
-              {definition.mode === 'hold' ? 'invokes functions again' : 'keeps messages, invokes no function'}
-            </span>
-          </p>
-        </Form>
-      )}
-      {view.canMove ? <TransferForms frame={frame} view={view} /> : null}
-      <Form
-        frame={frame}
-        action={`${href}/purge`}
-        confirm={`Delete every message of ${arn.name}? They cannot be brought back.`}
-      >
-        <p>
-          <button type="submit" class="danger">
-            Purge
-          </button>{' '}
-          <span class="quiet small">deletes every message, in flight ones included</span>
-        </p>
-      </Form>
+      {hold ? (
+        <Intervention frame={frame} row={row} action="hold" button="Hold">
+          keeps messages, invokes no function
+        </Intervention>
+      ) : null}
+      {mode === 'hold' && !row.held ? (
+        <Intervention frame={frame} row={row} action="consume" button="Go on">
+          invokes functions again
+        </Intervention>
+      ) : null}
+      {view.canMove && mode !== 'consume' ? (
+        <Intervention frame={frame} row={row} action="drain" button="Drain to SQS">
+          moves what is here to the real queue, and all that is sent from now on
+        </Intervention>
+      ) : null}
+      {view.canMove && (row.waitingInSqs > 0 || mode === 'forward') ? (
+        <Intervention frame={frame} row={row} action="pull" button="Pull from SQS">
+          brings here what waits in the real queue
+        </Intervention>
+      ) : null}
+      <Intervention frame={frame} row={row} action="purge" button="Purge" dangerous>
+        deletes every message, in flight ones included
+      </Intervention>
     </div>
   );
 }
 
-function TransferForms({ frame, view }: { frame: PageFrame; view: QueueView }) {
-  const { row } = view;
-  const { key, arn, definition } = row.queue;
-  const href = queueHref('', key);
+/** A button with what it does, and the question before it if there is one. */
+function Intervention(props: {
+  frame: PageFrame;
+  row: QueueRow;
+  action: ActionName;
+  button: string;
+  dangerous?: boolean;
+  children?: Child;
+}) {
+  const { frame, row, action, button, dangerous = false } = props;
+  const { key, arn } = row.queue;
   return (
-    <>
-      {definition.mode === 'consume' ? null : (
-        <Form
-          frame={frame}
-          action={`${href}/drain`}
-          confirm={`Move all messages of ${arn.name} to SQS, and those that are sent to it from now on?`}
-        >
-          <p>
-            <button type="submit">Drain to SQS</button>{' '}
-            <span class="quiet small">moves what is here to the real queue, and all that is sent from now on</span>
-          </p>
-        </Form>
-      )}
-      {row.waitingInSqs > 0 || definition.mode === 'forward' ? (
-        <Form
-          frame={frame}
-          action={`${href}/pull`}
-          confirm={`Bring the messages of ${arn.name} that wait in SQS here?`}
-        >
-          <p>
-            <button type="submit">Pull from SQS</button>{' '}
-            <span class="quiet small">brings here what waits in the real queue</span>
-          </p>
-        </Form>
-      ) : null}
-    </>
+    <Form
+      frame={frame}
+      action={`${queueHref('', key)}/${action}`}
+      confirm={QUEUE_ACTIONS.get(action)?.question?.(arn.name)}
+    >
+      <p class="action">
+        <button type="submit" class={dangerous ? 'danger' : undefined}>
+          {button}
+        </button>
+        <span class="quiet small">{props.children}</span>
+      </p>
+    </Form>
   );
 }

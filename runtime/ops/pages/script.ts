@@ -1,5 +1,5 @@
 /**
- * The one script of the pages. Everything works without it; with it the numbers stay fresh and dangerous buttons ask first.
+ * The one script of the pages. Everything works without it; with it the numbers stay fresh, and dangerous buttons ask without another page.
  *
  * @module
  */
@@ -9,7 +9,9 @@ const REFRESH_MS = 5000;
 
 document.addEventListener('submit', (event) => {
   const question = event.target.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
+  if (!question) return;
+  if (window.confirm(question)) event.target.elements.confirmed.value = 'yes';
+  else event.preventDefault();
 });
 
 // Asks the same page again and takes over the parts that live; forms stand outside of them, so nothing that was typed is lost.

@@ -42,7 +42,13 @@ td.empty { color: var(--quiet); padding: 20px 12px; }
 .badge { display: inline-block; font-size: 12px; padding: 0 8px; border-radius: 10px; border: 1px solid currentColor; white-space: nowrap; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
-.card > b { color: var(--ink); display: block; font-size: 22px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.card b { color: var(--ink); display: block; font-size: 22px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.state { min-height: 29px; display: flex; align-items: center; }
+.time { white-space: nowrap; }
+.action { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; }
+#status:empty { display: none; }
+td { overflow-wrap: anywhere; }
+td.what { min-width: 16em; }
 .notice { border: 1px solid currentColor; border-radius: 8px; padding: 10px 14px; margin: 0 0 14px; background: var(--card); }
 .notice ul { margin: 4px 0 0; padding-left: 18px; }
 .row { display: flex; gap: 12px; align-items: center; flex-wrap: wrap; }
@@ -65,5 +71,20 @@ code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 16px; align-items: start; }
 .panels .card h2 { margin-top: 0; }
 .login { max-width: 340px; margin: 12vh auto; }
-@media (max-width: 600px) { header > div, main { padding-left: 12px; padding-right: 12px; } dl { grid-template-columns: 1fr; } dt { margin-top: 6px; } }
+@media (max-width: 640px) {
+  header > div, main { padding-left: 12px; padding-right: 12px; }
+  header > div { gap: 4px 16px; padding-top: 8px; padding-bottom: 8px; }
+  dl { grid-template-columns: 1fr; }
+  dt { margin-top: 6px; }
+  /* A row of a table is a block, its numbers stand side by side under their names. */
+  table, tbody { display: block; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(56px, 1fr)); padding: 8px 12px; border-bottom: 1px solid var(--line); }
+  tr:last-child { border-bottom: 0; }
+  td { border-bottom: 0; padding: 1px 0; grid-column: 1 / -1; }
+  td.number { grid-column: auto; text-align: left; padding-top: 4px; }
+  td[data-label]::before { content: attr(data-label); color: var(--quiet); font-size: 12px; }
+  td.number[data-label]::before { display: block; }
+  .wide { display: none; }
+}
 `;
