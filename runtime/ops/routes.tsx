@@ -27,6 +27,7 @@ import { ErrorPage } from './pages/error-page.tsx';
 import { FunctionsPage } from './pages/functions-page.tsx';
 import type { Notice, PageFrame } from './pages/layout.tsx';
 import { LoginPage } from './pages/login.tsx';
+import { SHOWN_MESSAGES } from './pages/messages.tsx';
 import { OverviewPage } from './pages/overview-page.tsx';
 import { QueuePage } from './pages/queue-page.tsx';
 import { queueHref } from './pages/queue-state.tsx';
@@ -166,9 +167,11 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
 
   const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {
     const sync = parts.syncState();
-    const [row, moveTasks] = await Promise.all([
+    const looks = Math.max(0, Number.parseInt(c.req.query('messages') ?? '0', 10) || 0);
+    const [row, moveTasks, messages] = await Promise.all([
       queueRow(queue, directory, sync),
       parts.moveTasks.list(queue).catch(whileUnreachable),
+      looks === 0 ? undefined : queue.browse(SHOWN_MESSAGES).catch(whileUnreachable),
     ]);
     const transfer = parts.transfers?.current(queue.key);
     const view = {
@@ -179,6 +182,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       recent: parts.activity.recent().filter((activity) => activity.queue === queue.key),
       maxDelaySeconds: parts.maxDelaySeconds,
       canMove: parts.transfers !== undefined && queue.definition.origin !== 'api',
+      looks,
+      ...(messages === undefined ? {} : { messages }),
       ...(transfer === undefined ? {} : { transfer }),
     };
     return c.html(<QueuePage frame={frame(c.get('session'))} view={view} notice={said} />, status);

@@ -5,6 +5,7 @@
  * @module
  */
 import type { QueueArn, QueueKey } from './arn.ts';
+import type { BrowsedMessage } from './browse.ts';
 import type { HeadWatch } from './head-watch.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import type { QueueDefinition } from './queue-definition.ts';
@@ -79,4 +80,6 @@ export interface Queue {
   purge(): Promise<void>;
   /** Of what is held here, messages past their retention left out. Errors: `StoreUnavailableError`. */
   depth(): Promise<QueueDepth>;
+  /** Looks at the first messages held here, at most `limit` (1 to 500) and few megabytes, without receiving them. Errors: `StoreUnavailableError`. */
+  browse(limit: number): Promise<readonly BrowsedMessage[]>;
 }

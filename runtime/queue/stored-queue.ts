@@ -8,6 +8,7 @@
  */
 import type { LeaseOutcome, VisibilityChange } from '../store/store.ts';
 import { type QueueArn, type QueueKey, queueKey } from './arn.ts';
+import { type BrowsedMessage, browse } from './browse.ts';
 import { DeadLetters } from './dead-letter.ts';
 import { createHeadWatch, type HeadWatch } from './head-watch.ts';
 import { IN_FLIGHT_LIMIT } from './in-flight-limit.ts';
@@ -142,6 +143,10 @@ export class StoredQueue implements Queue {
 
   purge(): Promise<void> {
     return this.store.purge();
+  }
+
+  browse(limit: number): Promise<readonly BrowsedMessage[]> {
+    return browse(this.store, limit);
   }
 
   async depth(): Promise<QueueDepth> {

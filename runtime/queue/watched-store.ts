@@ -6,6 +6,8 @@
  * @module
  */
 import {
+  type BrowsedEntry,
+  type BrowseOptions,
   type DelayedEntry,
   type DelaySpan,
   type DeleteReply,
@@ -127,6 +129,11 @@ export class WatchedStore {
 
   depth(): Promise<Depth> {
     return this.#options.store.depth(this.#options.address);
+  }
+
+  /** See the store. Counts as no activity. Errors: `StoreUnavailableError`. */
+  browse(options: BrowseOptions): Promise<readonly BrowsedEntry[]> {
+    return this.#options.store.browse(this.#options.address, options);
   }
 
   trim(olderThanMs: number, limit: number): Promise<number> {

@@ -33,6 +33,11 @@ export function checkMaxMessages(maxMessages: number): void {
   if (!(maxMessages >= 1)) throw new RangeError(`receive takes 1 message or more, not ${maxMessages}`);
 }
 
+/** Throws unless `limit` is 1 to 500. */
+export function checkBrowse(limit: number): void {
+  if (!(limit >= 1 && limit <= STEP)) throw new RangeError(`1 to ${STEP} messages can be looked at, not ${limit}`);
+}
+
 /** Throws unless a call about running delays makes sense: only those of standard queues are looked at one by one. `count`: messages asked for or named. */
 export function checkDelayed(queue: StoredQueue, count: number, span?: DelaySpan): void {
   if (queue.fifo) throw new RangeError(`the delays of the FIFO queue ${queue.key} are not looked at one by one`);

@@ -133,6 +133,28 @@ export interface DelaySpan {
   readonly limit: number;
 }
 
+/** A message that was only looked at. */
+export interface BrowsedEntry {
+  readonly id: string;
+  readonly record: Uint8Array;
+  readonly sentAt: number;
+  readonly receiveCount: number;
+  /** 0 if it was never received. */
+  readonly firstReceivedAt: number;
+  readonly group?: string;
+  readonly sequenceNumber?: string;
+  readonly state: 'visible' | 'delayed' | 'in-flight';
+  /** Milliseconds until its delay or lease ends; 0: visible. */
+  readonly dueInMs: number;
+}
+
+export interface BrowseOptions {
+  /** 1 to 500 messages. */
+  readonly limit: number;
+  /** Stops before the records together exceed this; the first record is always given. Bytes. */
+  readonly maxBytes: number;
+}
+
 export interface Depth {
   /** May be received now. FIFO: messages whose own time has come, locked groups' waiting messages included. */
   readonly visible: number;
@@ -221,6 +243,11 @@ export interface Store {
   /** Milliseconds until the head is due (0: now); `undefined`: the queue is empty. One command on an empty queue. */
   peek(queue: StoredQueue): Promise<number | undefined>;
   depth(queue: StoredQueue): Promise<Depth>;
+  /**
+   * Looks at messages without receiving them, for people. Standard: by when they may be received, those already visible first. FIFO: by group, that which may be served
+   * first coming first, in order within it. A few commands for each message.
+   */
+  browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
   /** Removes every message. */
   purge(queue: StoredQueue): Promise<void>;
   /**

@@ -210,6 +210,33 @@ describe('the ops page', () => {
     expect((await karin.directory.byKey(keyOf('orders'))?.depth())?.visible).toBe(1);
   });
 
+  it('shows messages to look at, which are not received by it', async () => {
+    const { karin } = await scene();
+    const page = await openLoggedIn(karin);
+    const hostile = `<script>document.title='owned'</script>\u0000\u202e${'x'.repeat(20_000)}`;
+    await send(karin, 'dead', hostile, '{"order":17}');
+    await page.goto(`${karin.url}/ops/queues/${keyOf('dead')}`);
+    expect(await page.locator('#first-messages').count()).toBe(0);
+    await page.getByRole('link', { name: 'Look at the first 20' }).click();
+    const first = page.locator('#first-messages tbody tr');
+    const line = first.filter({ hasText: 'script' });
+    await line.getByText('<script>').first().click();
+    const body = await line.locator('pre').innerText();
+    expect(body).toContain(`<script>document.title='owned'</script>\\u{0}\\u{202e}xxx`);
+    await line.getByText('more characters are not shown').waitFor();
+    await line.getByText('Message id').waitFor();
+    expect(await first.filter({ hasText: '{"order":17}' }).locator('td').nth(2).innerText()).toBe('0');
+    expect(await page.title()).toBe('dead - Karin');
+
+    const queue = karin.directory.byKey(keyOf('dead'));
+    expect(await queue?.depth()).toEqual({ visible: 2, delayed: 0, inFlight: 0 });
+    const received = await queue?.receive({ maxMessages: 10 });
+    expect(received?.map(({ receiveCount }) => receiveCount)).toEqual([1, 1]);
+    await page.getByRole('link', { name: 'Look again' }).click();
+    await first.getByText('in flight').first().waitFor();
+    expect(complaints).toEqual([]);
+  });
+
   it('syncs, and shows what it found', async () => {
     const { karin, source } = await scene();
     const page = await openLoggedIn(karin);

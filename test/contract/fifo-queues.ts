@@ -12,6 +12,35 @@ export function fifoQueueContract(context: Context): void {
       await expect(context.store.deleteDelayed(queue, [randomUUID()])).rejects.toThrow(RangeError);
     });
 
+    it('shows its first messages by group and in order, and changes nothing', async () => {
+      const queue = newQueue(true);
+      await sendTexts(queue, 'a', ['a1', 'a2']);
+      await sendTexts(queue, 'b', ['b1']);
+      await context.store.send(queue, [entry({ text: 'c1', group: 'c', delayMs: 50 })]);
+      const { leased } = await context.receive(queue, { maxMessages: 1, leaseMs: 90 });
+      expect(texts(leased)).toEqual(['a1']);
+      const seen = await context.store.browse(queue, { limit: 10, maxBytes: 1_000 });
+      expect(
+        seen.map(({ record, group, state, dueInMs, receiveCount, sequenceNumber }) => [
+          Buffer.from(record).toString(),
+          group,
+          state,
+          dueInMs,
+          receiveCount,
+          Number(sequenceNumber),
+        ]),
+      ).toEqual([
+        ['b1', 'b', 'visible', 0, 0, 3],
+        ['c1', 'c', 'delayed', 50, 0, 4],
+        ['a1', 'a', 'in-flight', 90, 1, 1],
+        ['a2', 'a', 'visible', 0, 0, 2],
+      ]);
+      expect(texts(await context.store.browse(queue, { limit: 3, maxBytes: 1_000 }))).toEqual(['b1', 'c1', 'a1']);
+      expect(texts(await context.store.browse(queue, { limit: 10, maxBytes: 4 }))).toEqual(['b1', 'c1']);
+      expect((await context.store.delete(queue, leases(...leased))).outcomes).toEqual(['done']);
+      expect(texts((await context.receive(queue)).leased)).toEqual(['a2', 'b1']);
+    });
+
     it('locks a group until all its leased messages are settled, and hands the rest out in order', async () => {
       const queue = newQueue(true);
       await sendTexts(queue, 'a', ['a1', 'a2', 'a3']);

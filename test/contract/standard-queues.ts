@@ -42,6 +42,40 @@ export function standardQueueContract(context: Context): void {
       expect(await context.store.depth(queue)).toEqual({ visible: 3, delayed: 2, inFlight: 0 });
     });
 
+    it('shows its first messages, whatever their state, and changes nothing', async () => {
+      const queue = newQueue(false);
+      const sentAt = context.time.now();
+      await context.store.send(queue, [
+        entry({ text: 'received', group: 'g' }),
+        entry({ text: 'visible' }),
+        entry({ text: 'delayed', delayMs: 50, history: { sentAt: 7, receiveCount: 3, firstReceivedAt: 8 } }),
+      ]);
+      await context.receive(queue, { maxMessages: 1, leaseMs: 90 });
+      const before = await context.store.depth(queue);
+      const seen = await context.store.browse(queue, { limit: 10, maxBytes: 1_000 });
+      expect(seen.map(({ id: _, record, ...rest }) => ({ text: Buffer.from(record).toString(), ...rest }))).toEqual([
+        { text: 'visible', sentAt, receiveCount: 0, firstReceivedAt: 0, state: 'visible', dueInMs: 0 },
+        { text: 'delayed', sentAt: 7, receiveCount: 3, firstReceivedAt: 8, state: 'delayed', dueInMs: 50 },
+        {
+          text: 'received',
+          sentAt,
+          receiveCount: 1,
+          firstReceivedAt: sentAt,
+          state: 'in-flight',
+          dueInMs: 90,
+          group: 'g',
+        },
+      ]);
+      expect(await context.store.depth(queue)).toEqual(before);
+      expect(texts((await context.receive(queue)).leased)).toEqual(['visible']);
+      expect((await context.store.browse(queue, { limit: 2, maxBytes: 1_000 })).map(({ state }) => state)).toEqual([
+        'delayed',
+        'in-flight',
+      ]);
+      expect(texts(await context.store.browse(queue, { limit: 10, maxBytes: 0 }))).toEqual(['delayed']);
+      await expect(context.store.browse(queue, { limit: 0, maxBytes: 1 })).rejects.toThrow(RangeError);
+    });
+
     it('deletes messages whose delay still runs, and no others', async () => {
       const queue = newQueue(false);
       const crowd = Array.from({ length: 500 }, () => entry({ delayMs: 50, group: 'crowd' }));

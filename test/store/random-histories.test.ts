@@ -154,6 +154,14 @@ const calls: fc.Arbitrary<{ readonly name: string; readonly input: unknown; read
     }),
   },
   { weight: 2, arbitrary: step('depth', fc.constant(null), ({ store, queue }) => store.depth(queue)) },
+  {
+    weight: 2,
+    arbitrary: step(
+      'browse',
+      fc.record({ limit: fc.constantFrom(1, 3, 500), maxBytes: fc.constantFrom(0, 60, 100_000) }),
+      async ({ store, queue }, options) => (await store.browse(queue, options)).map(comparable),
+    ),
+  },
   { weight: 1, arbitrary: step('peek', fc.constant(null), ({ store, queue }) => store.peek(queue)) },
   {
     weight: 1,

@@ -133,6 +133,19 @@ const CASES: readonly Case[] = [
     act: (queue) => store.deleteDelayed(queue, [LATER.id, REPEATED.id]),
     commands: scripted('zscore zrange zscore hexists zrem hdel hdel zrem'),
   },
+  {
+    name: 'browse: one visible, one delayed',
+    before: (queue) => send(queue, [entry(), entry({ delayMs: 50 })]),
+    act: (queue) => store.browse(queue, { limit: 10, maxBytes: 1_000 }),
+    commands: scripted('zrange hget hget hget hget zscore'),
+  },
+  {
+    name: 'FIFO browse: two of one group, one of another',
+    fifo: true,
+    before: (queue) => send(queue, [...many(2, { group: 'a' }), ...many(1, { group: 'b' })]),
+    act: (queue) => store.browse(queue, { limit: 10, maxBytes: 1_000 }),
+    commands: scripted('zrange zrange hget zrange hget hget hget zscore hget hget zscore hget hget zscore'),
+  },
   { name: 'receive: nothing there', act: (queue) => receive(queue, 10), commands: scripted('zrange') },
   {
     name: 'receive: all that is there',

@@ -1,5 +1,6 @@
 import type { Child } from 'hono/jsx';
 import { formatQueueArn } from '../../queue/arn.ts';
+import type { BrowsedMessage } from '../../queue/browse.ts';
 import type { MoveTask } from '../../queue/move-task.ts';
 import type { TransferKind } from '../../transfers.ts';
 import type { Activity } from '../activity.ts';
@@ -7,6 +8,7 @@ import type { MappingRow, QueueRow } from '../overview.ts';
 import { type ActionName, QUEUE_ACTIONS } from '../queue-actions.ts';
 import { ActivityTable } from './activity-table.tsx';
 import { count, duration, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
+import { Messages } from './messages.tsx';
 import { Pause } from './pause.tsx';
 import { Mode, queueHref, Visible } from './queue-state.tsx';
 
@@ -22,6 +24,10 @@ export interface QueueView {
   readonly maxDelaySeconds: number;
   /** Whether messages can move to and from a queue in AWS. */
   readonly canMove: boolean;
+  /** Its first messages, if they were asked for. */
+  readonly messages?: readonly BrowsedMessage[];
+  /** How often they were asked for by whoever looks at the page. */
+  readonly looks: number;
   /** What moves messages to or from SQS now. */
   readonly transfer?: TransferKind;
 }
@@ -46,6 +52,7 @@ export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: N
         <SendForm frame={frame} view={view} />
         <Interventions frame={frame} view={view} />
       </div>
+      <Messages frame={frame} href={queueHref('', row.queue.key)} looks={view.looks} messages={view.messages} />
       <h2>Recent activity</h2>
       <div id="activity" data-live>
         <ActivityTable

@@ -48,6 +48,12 @@ td.empty { color: var(--quiet); padding: 20px 12px; }
 .action { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; }
 #status:empty { display: none; }
 td { overflow-wrap: anywhere; }
+details > summary { cursor: pointer; }
+summary code { word-break: break-all; }
+.state-of { white-space: nowrap; }
+.row.heading { align-items: baseline; }
+pre { font: 13px ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 24em; overflow: auto; background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 8px 10px; margin: 8px 0; }
+table.activity th:first-child, table.activity td:first-child { width: 1%; }
 td.what { min-width: 16em; }
 .notice { border: 1px solid currentColor; border-radius: 8px; padding: 10px 14px; margin: 0 0 14px; background: var(--card); }
 .notice ul { margin: 4px 0 0; padding-left: 18px; }

@@ -1,4 +1,5 @@
 import {
+  type BrowsedEntry,
   DEDUPLICATION_WINDOW_MS,
   type DeleteReply,
   type Depth,
@@ -13,6 +14,7 @@ import {
   type VisibilityChange,
 } from '../store.ts';
 import {
+  browsedEntry,
   compareText,
   countReceive,
   Delays,
@@ -125,6 +127,18 @@ export class FifoMemoryQueue implements MemoryQueue {
     for (const group of this.#groups.values()) inFlight += running(now, group).length;
     const delayed = this.#delays.running(now);
     return { visible: this.#messages.size - delayed - inFlight, delayed, inFlight };
+  }
+
+  browse(now: number, limit: number): BrowsedEntry[] {
+    const found: BrowsedEntry[] = [];
+    for (const group of this.#due) {
+      if (found.length === limit) break;
+      for (const message of group.messages.take(limit - found.length)) {
+        const entry = browsedEntry(now, message, group.leases.get(message.id));
+        found.push({ ...entry, sequenceNumber: sequenceNumber(message.sequence) });
+      }
+    }
+    return found;
   }
 
   purge(): void {

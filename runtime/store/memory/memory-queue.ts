@@ -7,6 +7,7 @@
  * @module
  */
 import type {
+  BrowsedEntry,
   DeleteReply,
   Depth,
   Lease,
@@ -28,6 +29,8 @@ export interface MemoryQueue {
   /** When the head is due; `undefined`: the queue is empty. */
   head(): number | undefined;
   depth(now: number): Depth;
+  /** The first messages, at most `limit`. */
+  browse(now: number, limit: number): BrowsedEntry[];
   purge(): void;
   trim(now: number, olderThanMs: number, limit: number): number;
 }
@@ -97,6 +100,27 @@ export function nextDue(now: number, dueAt: number | undefined): { nextDueInMs?:
 
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** A message that is looked at. `leasedUntil`: when its lease ends; in the past or `undefined`: it has none. */
+export function browsedEntry(now: number, message: StoredMessage, leasedUntil: number | undefined): BrowsedEntry {
+  const { id, record, sentAt, receiveCount, firstReceivedAt, group, delayedUntil } = message;
+  const lease = (leasedUntil ?? 0) - now;
+  const delay = (delayedUntil ?? 0) - now;
+  const state = lease > 0 ? 'in-flight' : delay > 0 ? 'delayed' : 'visible';
+  const dueInMs = state === 'in-flight' ? lease : Math.max(0, delay);
+  const what = { id, record, sentAt, receiveCount, firstReceivedAt, state, dueInMs } as const;
+  return group === undefined ? what : { ...what, group };
+}
+
+/** The entries before the one with which their records would exceed `maxBytes`; always the first. */
+export function withinBytes(entries: readonly BrowsedEntry[], maxBytes: number): BrowsedEntry[] {
+  let bytes = 0;
+  const past = entries.findIndex(({ record }, index) => {
+    bytes += record.length;
+    return index > 0 && bytes > maxBytes;
+  });
+  return past === -1 ? [...entries] : entries.slice(0, past);
 }
 
 /** The messages whose delay has not ended. */

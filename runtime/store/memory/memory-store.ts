@@ -5,9 +5,11 @@
  */
 import type { QueueKey } from '../../queue/arn.ts';
 import type { Time } from '../../time.ts';
-import { checkDelayed, checkEntries, checkMaxMessages, wholeMs } from '../checks.ts';
+import { checkBrowse, checkDelayed, checkEntries, checkMaxMessages, wholeMs } from '../checks.ts';
 import { receiveInSteps, settleInSteps } from '../steps.ts';
 import {
+  type BrowsedEntry,
+  type BrowseOptions,
   type DelayedEntry,
   type DelaySpan,
   type DeleteReply,
@@ -28,7 +30,7 @@ import {
 } from '../store.ts';
 import { FifoMemoryQueue } from './fifo-queue.ts';
 import { MemoryDocuments } from './memory-documents.ts';
-import type { MemoryQueue } from './memory-queue.ts';
+import { type MemoryQueue, withinBytes } from './memory-queue.ts';
 import { MemorySlots } from './memory-slots.ts';
 import { StandardMemoryQueue } from './standard-queue.ts';
 
@@ -90,6 +92,11 @@ export class MemoryStore implements Store {
 
   async depth(queue: StoredQueue): Promise<Depth> {
     return this.#queue(queue).depth(this.#time.now());
+  }
+
+  async browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]> {
+    checkBrowse(options.limit);
+    return withinBytes(this.#queue(queue).browse(this.#time.now(), options.limit), options.maxBytes);
   }
 
   async purge(queue: StoredQueue): Promise<void> {

@@ -1,5 +1,6 @@
 import { FAIR_LOOK_AHEAD } from '../checks.ts';
 import type {
+  BrowsedEntry,
   DelayedEntry,
   DelaySpan,
   DeleteReply,
@@ -14,6 +15,7 @@ import type {
   VisibilityChange,
 } from '../store.ts';
 import {
+  browsedEntry,
   compareText,
   countReceive,
   Delays,
@@ -108,6 +110,14 @@ export class StandardMemoryQueue implements MemoryQueue {
     const visible = this.#due.countWhile((message) => Math.floor(message.due) <= now);
     const delayed = this.#delays.running(now);
     return { visible, delayed, inFlight: this.#due.size - visible - delayed };
+  }
+
+  browse(now: number, limit: number): BrowsedEntry[] {
+    return this.#due.take(limit).map((message) => {
+      const due = Math.floor(message.due);
+      const delayed = (message.delayedUntil ?? 0) > now;
+      return browsedEntry(now, message, delayed ? undefined : due);
+    });
   }
 
   purge(): void {

@@ -1,5 +1,7 @@
 import type { QueueKey } from '../../queue/arn.ts';
 import {
+  type BrowsedEntry,
+  type BrowseOptions,
   DEDUPLICATION_WINDOW_MS,
   type DeleteReply,
   type Depth,
@@ -17,12 +19,14 @@ import { buffer, idBytes, idText, ReplyReader, sequenceText, storedValue } from 
 import { queueKeys } from './keys.ts';
 import {
   type QueueCommands,
+  readBrowsed,
   readDepth,
   readHeadLowered,
   readNextDue,
   readOutcomes,
   readTrimmed,
 } from './queue-commands.ts';
+import { FIFO_BROWSE } from './scripts/browse.ts';
 import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';
 import { FIFO_SEND } from './scripts/fifo-send.ts';
 import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
@@ -88,6 +92,21 @@ export class FifoCommands implements QueueCommands {
   async depth(queue: QueueKey): Promise<Depth> {
     const { order, delayed, flight } = queueKeys(queue);
     return readDepth(await this.#script(FIFO_DEPTH, [order, delayed, flight], []));
+  }
+
+  async browse(queue: QueueKey, { limit, maxBytes }: BrowseOptions): Promise<readonly BrowsedEntry[]> {
+    const reply = await this.#script(FIFO_BROWSE, groupKeys(queue), [limit, maxBytes]);
+    const found: BrowsedEntry[] = [];
+    while (!reply.done) {
+      const id = idText(reply.bytes());
+      found.push({
+        id,
+        ...readBrowsed(reply),
+        group: reply.text(),
+        sequenceNumber: sequenceText(reply.integer()),
+      });
+    }
+    return found;
   }
 
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {

@@ -1,5 +1,7 @@
 import type { QueueKey } from '../../queue/arn.ts';
 import type {
+  BrowsedEntry,
+  BrowseOptions,
   DeleteReply,
   Depth,
   HeadLowered,
@@ -11,7 +13,7 @@ import type {
   SendReply,
   VisibilityChange,
 } from '../store.ts';
-import type { ReplyReader } from './encoding.ts';
+import { type ReplyReader, storedValue } from './encoding.ts';
 
 /** What differs between the two kinds of queue: which scripts, which keys, which arguments. Each call is one script and at most `STEP` messages. */
 export interface QueueCommands {
@@ -21,6 +23,7 @@ export interface QueueCommands {
   changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply>;
   release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply>;
   depth(queue: QueueKey): Promise<Depth>;
+  browse(queue: QueueKey, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
   /** `more`: there may be more to do at once. */
   trim(
     queue: QueueKey,
@@ -48,6 +51,19 @@ export function readHeadLowered(reply: ReplyReader): HeadLowered {
 export function readNextDue(reply: ReplyReader): { readonly nextDueInMs?: number } {
   const nextDueInMs = reply.optionalMs();
   return nextDueInMs === undefined ? {} : { nextDueInMs };
+}
+
+const STATES: readonly BrowsedEntry['state'][] = ['visible', 'delayed', 'in-flight'];
+
+/** The part of a browsed message that both kinds of queue have, after its id. */
+export function readBrowsed(reply: ReplyReader): Omit<BrowsedEntry, 'id' | 'group' | 'sequenceNumber'> {
+  return {
+    ...storedValue(reply.bytes()),
+    receiveCount: reply.integer(),
+    firstReceivedAt: reply.integer(),
+    state: STATES[reply.integer()] ?? 'visible',
+    dueInMs: reply.integer(),
+  };
 }
 
 export function readDepth(reply: ReplyReader): Depth {

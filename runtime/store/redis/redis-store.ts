@@ -7,9 +7,11 @@
  * @module
  */
 import type { Randomness, Time } from '../../time.ts';
-import { checkDelayed, checkEntries, checkMaxMessages, STEP, wholeMs } from '../checks.ts';
+import { checkBrowse, checkDelayed, checkEntries, checkMaxMessages, STEP, wholeMs } from '../checks.ts';
 import { receiveInSteps, settleInSteps } from '../steps.ts';
 import {
+  type BrowsedEntry,
+  type BrowseOptions,
   type DelayedEntry,
   type DelaySpan,
   type DeleteReply,
@@ -158,6 +160,11 @@ export class RedisStore implements Store {
 
   async depth(queue: StoredQueue): Promise<Depth> {
     return this.#commands(queue).depth(queue.key);
+  }
+
+  async browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]> {
+    checkBrowse(options.limit);
+    return this.#commands(queue).browse(queue.key, options);
   }
 
   async purge({ key }: StoredQueue): Promise<void> {

@@ -1,6 +1,8 @@
 import type { QueueKey } from '../../queue/arn.ts';
 import { FAIR_LOOK_AHEAD } from '../checks.ts';
 import type {
+  BrowsedEntry,
+  BrowseOptions,
   DelayedEntry,
   DelaySpan,
   DeleteReply,
@@ -19,12 +21,14 @@ import { buffer, idText, ReplyReader, shortIdBytes, storedValue } from './encodi
 import { queueKeys } from './keys.ts';
 import {
   type QueueCommands,
+  readBrowsed,
   readDepth,
   readHeadLowered,
   readNextDue,
   readOutcomes,
   readTrimmed,
 } from './queue-commands.ts';
+import { BROWSE } from './scripts/browse.ts';
 import { DELAYED, DELETE_DELAYED } from './scripts/delayed.ts';
 import { DEPTH, TRIM } from './scripts/queue-upkeep.ts';
 import { RECEIVE } from './scripts/receive.ts';
@@ -91,6 +95,17 @@ export class StandardCommands implements QueueCommands {
   async depth(queue: QueueKey): Promise<Depth> {
     const { due, delayed } = queueKeys(queue);
     return readDepth(await this.#script(DEPTH, [due, delayed], []));
+  }
+
+  async browse(queue: QueueKey, { limit, maxBytes }: BrowseOptions): Promise<readonly BrowsedEntry[]> {
+    const reply = await this.#script(BROWSE, allKeys(queue), [limit, maxBytes]);
+    const found: BrowsedEntry[] = [];
+    while (!reply.done) {
+      const entry = { id: idText(reply.bytes()), ...readBrowsed(reply) };
+      const group = reply.text();
+      found.push(group === '' ? entry : { ...entry, group });
+    }
+    return found;
   }
 
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {

@@ -1,0 +1,137 @@
+import type { BrowsedMessage } from '../../queue/browse.ts';
+import type { MessageAttribute } from '../../queue/message.ts';
+import { bytes, count, type PageFrame, Time } from './layout.tsx';
+import { printable } from './printable.ts';
+
+/** Messages that a page shows. */
+export const SHOWN_MESSAGES = 20;
+/** Characters of a body in its line, and when it is opened. */
+const PREVIEW = 100;
+const OPENED = 16_384;
+
+const STATES: Readonly<Record<BrowsedMessage['state'], { readonly text: string; readonly until: string }>> = {
+  visible: { text: 'visible', until: '' },
+  delayed: { text: 'delayed', until: 'due in' },
+  'in-flight': { text: 'in flight', until: 'back in' },
+};
+
+/** The first messages of a queue. `messages` absent: nobody asked yet, for a look costs the store some commands and shows what others wrote. */
+export function Messages(props: {
+  frame: PageFrame;
+  /** Of the page of the queue, without the base path. */
+  href: string;
+  /** How often they were looked at before. */
+  looks: number;
+  messages?: readonly BrowsedMessage[] | undefined;
+}) {
+  const { frame, href, looks, messages } = props;
+  // Another address each time: a browser that is sent to the same place of the same page only scrolls.
+  const look = `${frame.base}${href}?messages=${looks + 1}#messages`;
+  return (
+    <>
+      <div class="row heading">
+        <h2 id="messages">Messages</h2>
+        <a href={look}>{messages === undefined ? `Look at the first ${SHOWN_MESSAGES}` : 'Look again'}</a>
+      </div>
+      {messages === undefined ? (
+        <p class="quiet small">A look receives nothing: no message is hidden from its consumer, and none is counted.</p>
+      ) : (
+        <div class="scroll">
+          <table id="first-messages">
+            <thead>
+              <tr>
+                <th scope="col">Sent, UTC</th>
+                <th scope="col">State</th>
+                <th scope="col" class="number">
+                  Receives
+                </th>
+                <th scope="col">Message</th>
+              </tr>
+            </thead>
+            <tbody>
+              {messages.length === 0 ? (
+                <tr>
+                  <td class="empty" colspan={4}>
+                    There is none.
+                  </td>
+                </tr>
+              ) : (
+                messages.map((message) => <Line message={message} />)
+              )}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </>
+  );
+}
+
+function Line({ message: seen }: { message: BrowsedMessage }) {
+  const { text, until } = STATES[seen.state];
+  return (
+    <tr>
+      <td class="quiet small">
+        <Time at={seen.sentAt} />
+      </td>
+      <td class="state-of">
+        {text}
+        {until === '' ? null : (
+          <div class="quiet small">
+            {until} {count(Math.ceil(seen.dueInMs / 1000))} s
+          </div>
+        )}
+      </td>
+      <td class="number" data-label="receives">
+        {count(seen.receiveCount)}
+      </td>
+      <td class="what">
+        {seen.message === undefined ? (
+          <span class="bad">stored by another version of Karin, which can read it</span>
+        ) : (
+          <Content seen={seen} message={seen.message} />
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function Content({ seen, message }: { seen: BrowsedMessage; message: NonNullable<BrowsedMessage['message']> }) {
+  const { body, attributes } = message;
+  const facts: readonly (readonly [string, string | undefined])[] = [
+    ['Message id', seen.id],
+    ['Size', `${bytes(Buffer.byteLength(body))} of body`],
+    ['Sender', message.senderId],
+    ['Message group', message.groupId],
+    ['Deduplication id', message.deduplicationId],
+    ['Sequence number', seen.sequenceNumber],
+    ['Dead letter of', message.deadLetterSourceArn?.split(':').at(-1)],
+    ['Trace header', message.traceHeader],
+    ...Object.entries(attributes).map(([name, attribute]) => [name, describe(attribute)] as const),
+  ];
+  return (
+    <details>
+      <summary>
+        <code>{printable(body.slice(0, PREVIEW + 1).replaceAll(/\s+/g, ' '), PREVIEW)}</code>
+      </summary>
+      <pre>{printable(body, OPENED)}</pre>
+      {body.length > OPENED ? (
+        <p class="quiet small">{count(body.length - OPENED)} more characters are not shown.</p>
+      ) : null}
+      <dl class="small">
+        {facts.map(([name, value]) =>
+          value === undefined ? null : (
+            <>
+              <dt>{printable(name, PREVIEW)}</dt>
+              <dd>{printable(value, PREVIEW * 2)}</dd>
+            </>
+          ),
+        )}
+      </dl>
+    </details>
+  );
+}
+
+function describe(attribute: MessageAttribute): string {
+  if ('stringValue' in attribute) return `${attribute.stringValue} (${attribute.dataType})`;
+  return `${bytes(attribute.binaryValue.length)}: ${Buffer.from(attribute.binaryValue).toString('base64')} (${attribute.dataType})`;
+}
