@@ -211,6 +211,10 @@ describe('a SAM template', () => {
     });
   });
 
+  it('finds code in its own folder', () => {
+    expect(functionNamed(application, 'Here').code).toEqual({ kind: 'folder', path: FOLDER.replace(/\/$/, '') });
+  });
+
   it('says which events are not served here', () => {
     expect(application.problems).toEqual([
       'function Sender: its event Web (HttpApi) is not served here; call the function by its URL instead',

@@ -39,7 +39,8 @@ function plain(node: unknown, document: Document.Parsed): unknown {
 
 function untagged(node: unknown, document: Document.Parsed): unknown {
   if (isSeq(node)) return node.items.map((item) => plain(item, document));
-  if (isScalar(node)) return node.value;
+  // A lone dot, which SAM templates write for their own folder (`CodeUri: .`), is taken for a number without digits by the parser, and for text by everybody else.
+  if (isScalar(node)) return Number.isNaN(node.value) ? node.source : node.value;
   if (!isMap(node)) return node;
   const result: Record<string, unknown> = {};
   for (const { key, value } of node.items) {
