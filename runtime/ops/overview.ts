@@ -41,6 +41,8 @@ export interface MappingRow {
   readonly filters: number;
   readonly maximumConcurrency?: number;
   readonly running: number;
+  /** Batches that it may have on their way now; absent: it is not served. */
+  readonly concurrency?: number;
   /** Why it takes nothing now. */
   readonly paused?: string;
   /** Paused until somebody resumes it. */
@@ -58,6 +60,8 @@ export interface Overview {
   readonly page: number;
   readonly search: string;
   readonly mappings: readonly MappingRow[];
+  /** What all mappings of this server share. */
+  readonly limits: Pick<ConsumerSnapshot, 'invokes' | 'bytesInMemory'>;
   readonly broken: readonly { readonly name: string; readonly queueName: string; readonly reason: string }[];
   readonly problems: readonly string[];
   readonly warnings: readonly Activity[];
@@ -93,6 +97,7 @@ export async function gatherOverview(parts: OverviewParts, search: string, page:
     page,
     search,
     mappings: mappingRows(parts, consumer, sync),
+    limits: consumer,
     broken: [...(sync?.discovery?.broken ?? []), ...consumer.broken].map((mapping) => ({
       name: nameOf(mapping.functionArn),
       queueName: mapping.queueArn.name,
@@ -156,6 +161,7 @@ export function mappingRows(
         filters: mapping.filterPatterns.length,
         ...(mapping.maximumConcurrency === undefined ? {} : { maximumConcurrency: mapping.maximumConcurrency }),
         running: worker?.running ?? 0,
+        ...(worker === undefined ? {} : { concurrency: worker.concurrency }),
         resumable: worker?.resumable === true,
         ...(paused === undefined ? {} : { paused }),
         ...(count === undefined ? {} : { counts: count }),

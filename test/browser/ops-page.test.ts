@@ -128,7 +128,7 @@ describe('the ops page', () => {
       'orders',
       'on-orders',
       'up to 10, 5 at a time, 1 filter',
-      '0',
+      '0 of 5',
       '0',
       '0',
       '0',

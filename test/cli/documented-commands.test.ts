@@ -106,3 +106,13 @@ it('tells of the same settings in `karin start --help` and in the README of the 
   expect(documented).toContain('KARIN_TOKENS');
   expect(listed).toEqual(documented);
 });
+
+it('shows in the README what `karin cost` says', async () => {
+  const rows = [
+    ...readFileSync('README.md', 'utf8').matchAll(/^\| (\d+) \| (\$[\d.]+) \| (\$[\d.]+) \| ~(\$[\d.]+) \|$/gm),
+  ];
+  expect(rows).toHaveLength(6);
+  const { out } = await runCli(['cost'], {});
+  for (const [, ...cells] of rows)
+    expect(out).toMatch(new RegExp(`^${cells.join('\\s+').replaceAll(/[$.]/g, '\\$&')}\\s*$`, 'm'));
+});

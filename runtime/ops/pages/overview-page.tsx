@@ -81,6 +81,14 @@ function Cards({ overview }: { overview: Overview }) {
       <Card label="delayed" value={count(total((row) => row.depth?.delayed))} />
       <Card label="in flight" value={count(total((row) => row.depth?.inFlight))} />
       <Card label="mappings served" value={count(overview.mappings.length)} />
+      <Card
+        label={`invokes, of ${count(overview.limits.invokes.limit)}`}
+        value={count(overview.limits.invokes.running)}
+      />
+      <Card
+        label={`in memory, of ${bytes(overview.limits.bytesInMemory.limit)}`}
+        value={bytes(overview.limits.bytesInMemory.used)}
+      />
       {store.usedBytes === undefined ? null : (
         <Card
           label={`${store.description}${store.maxBytes === undefined ? '' : `, of ${bytes(store.maxBytes)}`}`}
@@ -210,7 +218,7 @@ function MappingTable({ frame, overview }: { frame: PageFrame; overview: Overvie
               <th scope="col">Queue</th>
               <th scope="col">Function</th>
               <th scope="col">Batches</th>
-              <th scope="col" class="number" title="Invokes under way">
+              <th scope="col" class="number" title="Batches on their way, and how many may be now">
                 Running
               </th>
               <th scope="col" class="number" title="Messages since the server began">
@@ -258,6 +266,7 @@ function MappingLine({ frame, row }: { frame: PageFrame; row: MappingRow }) {
       <td class="small">{describeBatches(row)}</td>
       <td class="number" data-label="running">
         {count(row.running)}
+        {row.concurrency === undefined ? null : <span class="quiet"> of {count(row.concurrency)}</span>}
       </td>
       <td class="number" data-label="polled">
         {count(counts?.PolledEventCount ?? 0)}
