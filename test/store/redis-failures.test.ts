@@ -15,7 +15,7 @@ import {
   StoreFullError,
   StoreUnavailableError,
 } from '../../runtime/store/store.ts';
-import { systemRandomness, systemTime } from '../../runtime/time.ts';
+import { systemRandomness, systemTime, type Time } from '../../runtime/time.ts';
 import { entry, newQueue } from '../contract/store-under-test.ts';
 import { startRedisCluster } from '../support/redis-cluster.ts';
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
@@ -58,6 +58,21 @@ function reachable(store: Store, wanted: boolean): Promise<void> {
       resolve();
     });
   });
+}
+
+/** A fail-over, as its operator or a supervisor of masters does it: no connection is closed by it. */
+async function makeReplica(server: RedisServer, master: RedisServer): Promise<void> {
+  await ask(server, (client) => client.replicaof('127.0.0.1', master.port));
+}
+
+async function makeMaster(server: RedisServer): Promise<void> {
+  await ask(server, (client) => client.call('REPLICAOF', 'NO', 'ONE'));
+}
+
+async function ask(server: RedisServer, question: (client: Redis) => Promise<unknown>): Promise<void> {
+  const client = new Redis(server.url);
+  await question(client);
+  client.disconnect();
 }
 
 async function receiveAll(store: Store, queue: StoredQueue): Promise<LeasedEntry[]> {
@@ -138,6 +153,90 @@ describe('Redis away', () => {
     await node?.restart();
     await whole;
     expect((await trySends()).map(({ status }) => status)).toEqual(queues.map(() => 'fulfilled'));
+  });
+
+  it('that became a replica is left for the master to which its address leads after a fail-over', async () => {
+    // Stopped in reverse: a master waits for its replicas before it ends.
+    const [next, old] = [await startServer(), await startServer()];
+    const proxy = await startProxy(old);
+    const store = await open(proxy.url);
+    const queue = newQueue(false);
+    await store.send(queue, [entry()]);
+    const [gone, back] = [reachable(store, false), reachable(store, true)];
+    const signals: string[] = [];
+    store.subscribe(({ kind }) => signals.push(kind));
+    await makeReplica(old, next);
+    await expect(store.send(queue, [entry()])).rejects.toThrow('READONLY');
+    await gone;
+    await expect(store.send(queue, [entry()])).rejects.toThrow('it is a replica, which takes no writes');
+    expect((await store.health()).reachable).toBe(false);
+    proxy.leadTo(next.port);
+    await back;
+    await store.send(queue, [entry()]);
+    // What the old master had not passed on is lost, and nobody else tells of it.
+    expect(signals).toContain('gap');
+  });
+
+  it('that became a replica is used again once it is the master', async () => {
+    const [other, server] = [await startServer(), await startServer()];
+    const store = await open(server.url);
+    const queue = newQueue(false);
+    await store.send(queue, [entry()]);
+    const [gone, back] = [reachable(store, false), reachable(store, true)];
+    await makeReplica(server, other);
+    await expect(store.send(queue, [entry()])).rejects.toThrow('READONLY');
+    await gone;
+    await makeMaster(server);
+    await back;
+    await store.send(queue, [entry()]);
+  });
+
+  it.each([
+    'NOREPLICAS Not enough good replicas to write.',
+    'MISCONF Redis is configured to save RDB snapshots, but it cannot persist to disk.',
+    'LOADING Redis is loading the dataset in memory',
+    "READONLY You can't write against a read only replica.",
+  ])('is asked again when it answered %s', async (refusal) => {
+    const proxy = await startProxy(await startServer());
+    let refusals = 0;
+    proxy.answerInstead = (request) => {
+      if (!/\$4\r\neval\r\n/i.test(request) || refusals > 0) return undefined;
+      refusals += 1;
+      return `-${refusal}\r\n`;
+    };
+    const store = await open(proxy.url, { startUnreachable: true });
+    await reachable(store, true);
+    expect(refusals).toBe(1);
+    await store.send(newQueue(false), [entry()]);
+  });
+
+  it('that is unsuitable is examined again, because its operator can change that', async () => {
+    const proxy = await startProxy(await startServer());
+    let examineAgain = (_run: () => void): void => {};
+    const unsuitable = new Promise<() => void>((resolve) => {
+      examineAgain = resolve;
+    });
+    const time: Time = {
+      now: () => systemTime.now(),
+      monotonic: () => systemTime.monotonic(),
+      after: (ms, run) => {
+        if (ms !== 15_000) return systemTime.after(ms, run);
+        examineAgain(run);
+        return () => {};
+      },
+    };
+    const store = await open(proxy.url, { time });
+    const [gone, back] = [reachable(store, false), reachable(store, true)];
+    proxy.answerInstead = (request) =>
+      /\$4\r\neval\r\n/i.test(request) ? '-ERR syntax error script: 0, on @user_script:1.\r\n' : undefined;
+    proxy.dropConnections();
+    await gone;
+    const run = await unsuitable;
+    await expect(store.send(newQueue(false), [entry()])).rejects.toThrow('Karin needs Redis 7.0 or newer');
+    proxy.answerInstead = () => undefined;
+    run();
+    await back;
+    await store.send(newQueue(false), [entry()]);
   });
 
   it('stores a message once when the reply was lost and the driver sends it again, and still tells of the head', async () => {

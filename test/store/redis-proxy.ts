@@ -9,6 +9,7 @@ export class RedisProxy {
   /** Called with each piece that a client sends; what it returns is answered instead of passing the piece on. */
   answerInstead: (request: string) => string | undefined = () => undefined;
   readonly #server: Server;
+  #redisPort: number;
   readonly #clients = new Set<Socket>();
   readonly #subscribers = new Set<Socket>();
   #deaf = new WeakSet<Socket>();
@@ -16,7 +17,8 @@ export class RedisProxy {
   #lost: (() => void) | undefined;
 
   private constructor(redisPort: number) {
-    this.#server = createServer((client) => this.#join(client, redisPort));
+    this.#redisPort = redisPort;
+    this.#server = createServer((client) => this.#join(client, this.#redisPort));
   }
 
   static async start(redisPort: number): Promise<RedisProxy> {
@@ -28,6 +30,16 @@ export class RedisProxy {
   get url(): string {
     // A TCP server's address is an AddressInfo; the wider type is for pipes.
     return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** New connections lead to another server, as an address does after a fail-over. */
+  leadTo(redisPort: number): void {
+    this.#redisPort = redisPort;
+  }
+
+  /** Closes every connection that is open now. */
+  dropConnections(): void {
+    for (const client of this.#clients) client.destroy();
   }
 
   /** From now on the present subscribers receive nothing, though their connections stay open: half-open connections. */
@@ -44,7 +56,7 @@ export class RedisProxy {
   }
 
   async stop(): Promise<void> {
-    for (const client of this.#clients) client.destroy();
+    this.dropConnections();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 

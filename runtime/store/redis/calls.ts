@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { StoreUnavailableError } from '../store.ts';
 import type { RedisConnection } from './connection.ts';
-import { messageOf, storeError } from './errors.ts';
+import { isReadOnly, messageOf, storeError } from './errors.ts';
 import { type Script, scriptText } from './scripts/script.ts';
 
 export type Argument = string | number | Buffer;
@@ -14,16 +14,18 @@ export type Argument = string | number | Buffer;
 export class RedisCalls {
   readonly #connection: RedisConnection;
   readonly #clock: (() => number) | undefined;
+  readonly #onReadOnly: () => void;
   readonly #texts = new Map<Script, { readonly digest: string; readonly text: string }>();
   readonly #underWay = new Set<Promise<unknown>>();
   #shebang = true;
   #refusal: string | undefined = 'Redis has not been reached yet';
   #count = 0;
 
-  /** `clock`: milliseconds since the epoch to use instead of the server's time; for tests. */
-  constructor(connection: RedisConnection, clock: (() => number) | undefined) {
+  /** `clock`: milliseconds since the epoch to use instead of the server's time; for tests. `onReadOnly`: the server refused a call because it takes no writes. */
+  constructor(connection: RedisConnection, clock: (() => number) | undefined, onReadOnly: () => void) {
     this.#connection = connection;
     this.#clock = clock;
+    this.#onReadOnly = onReadOnly;
   }
 
   /** How many calls were made; tells whether anything happened since one last looked. */
@@ -82,6 +84,7 @@ export class RedisCalls {
     try {
       return await call;
     } catch (error) {
+      if (isReadOnly(messageOf(error))) this.#onReadOnly();
       throw storeError(error);
     } finally {
       this.#underWay.delete(call);

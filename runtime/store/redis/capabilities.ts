@@ -4,7 +4,7 @@
  * @module
  */
 import type { RedisConnection } from './connection.ts';
-import { isOutOfMemory, messageOf, UnsuitableRedisError } from './errors.ts';
+import { isOutOfMemory, isPassing, messageOf, UnsuitableRedisError } from './errors.ts';
 import { probeKey } from './keys.ts';
 import { PROBE } from './scripts/probe.ts';
 import { scriptText } from './scripts/script.ts';
@@ -78,11 +78,7 @@ async function probe({ client }: RedisConnection, instanceId: string): Promise<b
   return false;
 }
 
-/** Whether the server itself said so, rather than the driver about the connection. */
+/** Whether the server itself said so, of what it is and not of how it is just now, rather than the driver about the connection. */
 function isReply(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    error.name === 'ReplyError' &&
-    !/^(LOADING|CLUSTERDOWN|MASTERDOWN|BUSY)/.test(error.message)
-  );
+  return error instanceof Error && error.name === 'ReplyError' && !isPassing(error.message);
 }

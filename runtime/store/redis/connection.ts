@@ -56,6 +56,12 @@ export class RedisConnection {
     return this.client instanceof Cluster ? this.client.nodes('master') : [this.client];
   }
 
+  /** Gives the connection up, for this reason, and makes a new one, which may lead to another server. */
+  renew(fault: Error): void {
+    this.lastFault = fault;
+    this.client.disconnect(true);
+  }
+
   /**
    * Lets the commands that are sent from now to the end of this turn of the event loop leave in one write: under load a write to the socket costs more than all else
    * that is done for a command. A command alone leaves at the end of the turn, which has no wait in it. A cluster's nodes each have a socket of their own; there it does nothing.

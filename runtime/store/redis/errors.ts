@@ -31,6 +31,16 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Whether the server is a replica, and so takes no writes: after a fail-over its address may soon lead to the new master. */
+export function isReadOnly(message: string): boolean {
+  return /^(READONLY |ERR .*-READONLY )/.test(message);
+}
+
+/** Whether the server refuses for a state that passes without its being another server: it loads, was demoted, lacks replicas, cannot save. */
+export function isPassing(message: string): boolean {
+  return /^(LOADING|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN|NOREPLICAS|MISCONF) /.test(message) || isReadOnly(message);
+}
+
 /** With the text of a script before it, where the server adds that. */
 export function isOutOfMemory(message: string): boolean {
   return /^(-?OOM |ERR .*-OOM )/.test(message);

@@ -3,13 +3,17 @@ import { type StoreHealth, StoreUnavailableError } from '../store.ts';
 import type { RedisCalls } from './calls.ts';
 import { examine } from './capabilities.ts';
 import type { RedisConnection } from './connection.ts';
-import { bare, messageOf, UnsuitableRedisError } from './errors.ts';
+import { bare, isReadOnly, messageOf, UnsuitableRedisError } from './errors.ts';
 import { readServerInfo, type ServerInfo } from './server-info.ts';
 
 /** How long the first connection may take. */
 const START_TIMEOUT_MS = 10_000;
 /** A server that is connected but cannot be examined (it loads its data, its cluster is down) is asked again after this long. */
 const EXAMINE_AGAIN_MS = 1_000;
+/** An unsuitable server is asked again after this long: its operator may have changed a setting of it. */
+const RECONSIDER_MS = 15_000;
+/** Why a replica is not used. */
+const DEMOTED = 'it is a replica, which takes no writes; its address must lead to the master';
 /** What is known of the memory of an idle server is good for this long: readiness probes must not keep Redis busy. */
 const HEALTH_LASTS_MS = 600_000;
 
@@ -29,7 +33,10 @@ export interface ReachabilityOptions {
  *   unreachable   no connection. Calls fail at once. The driver goes on trying.
  *   examining     connected; the server is asked what it is. Calls still fail.
  *   reachable     calls are made.
- *   unsuitable    the server would lose messages or cannot run the scripts. Calls fail and say so, until another connection leads to a better one.
+ *   unsuitable    the server would lose messages or cannot run the scripts. Calls fail and say so. It is examined again, less often.
+ *
+ * A fail-over may turn the server into a replica without closing its connections. A replica takes no writes, so the connection is given up, whether a call
+ * or an examination shows it: only a new one finds out where the address leads now.
  */
 export class Reachability {
   readonly #options: ReachabilityOptions;
@@ -76,6 +83,13 @@ export class Reachability {
       // What goes wrong is reported as an error event, with its cause.
       connection.client.connect().catch(() => undefined);
     });
+  }
+
+  /** The server takes no writes: it became a replica. */
+  demoted(): void {
+    if (this.#closed || !this.#reachable) return;
+    this.#options.connection.renew(new Error(DEMOTED));
+    this.#lost();
   }
 
   /** From now on calls fail. Those under way are not touched. */
@@ -125,9 +139,14 @@ export class Reachability {
       },
       (error: Error) => {
         if (!current()) return;
-        this.#first?.reject(error);
+        this.#first?.reject(isReadOnly(messageOf(error)) ? new Error(DEMOTED) : error);
         if (error instanceof UnsuitableRedisError) {
           calls.refuse(error.message);
+          this.#cancelExamination = time.after(RECONSIDER_MS, () => this.#examine());
+        } else if (isReadOnly(messageOf(error))) {
+          const replica = new Error(DEMOTED);
+          calls.refuse(this.#unavailable(replica).message);
+          this.#cancelExamination = time.after(EXAMINE_AGAIN_MS, () => connection.renew(replica));
         } else {
           calls.refuse(this.#unavailable(error).message);
           this.#cancelExamination = time.after(EXAMINE_AGAIN_MS, () => this.#examine());

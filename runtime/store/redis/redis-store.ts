@@ -79,7 +79,7 @@ export class RedisStore implements Store {
     const { urls, instanceId, time, randomness } = options;
     const emit = (signal: Signal): void => this.#emit(signal);
     this.#connection = new RedisConnection(parseRedisUrls(urls), instanceId, randomness);
-    this.#calls = new RedisCalls(this.#connection, options.clock);
+    this.#calls = new RedisCalls(this.#connection, options.clock, () => this.#reachability.demoted());
     const channel = signalChannel(this.#connection.database);
     this.#standard = new StandardCommands(this.#calls, channel, instanceId);
     this.#fifo = new FifoCommands(this.#calls, channel, instanceId);

@@ -1,7 +1,8 @@
 /**
  * The connection that listens: everything that instances tell each other comes through one channel and one plain connection.
  *
- * Promise to whoever listens: every signal published while we are subscribed arrives, and after every interval in which we were not, a `gap` does.
+ * Promise to whoever listens: every signal published while we are subscribed arrives, and after every interval in which we were not, or in which the connection
+ * for commands was lost, a `gap` does.
  *
  *   connecting   a fresh client to one server (in a cluster the next node: a `Cluster` object would change nodes and subscribe again behind our back,
  *                and what was published meanwhile would be lost without a trace). When it is ready: subscribe, then emit `gap`, then ping.
@@ -78,9 +79,14 @@ export class WakeChannel {
     });
   }
 
-  /** Pings at once: another connection to Redis was found dead, and this one may be too. */
+  /**
+   * The other connection was made anew. This one may be dead without knowing it, so it pings at once; and if it is not, what is behind the address may still be another server
+   * after a fail-over, without the last writes of the one before: whoever listens must ask again.
+   */
   check(): void {
-    if (this.#client !== undefined && this.#subscribed) this.#canary(this.#client);
+    if (this.#client === undefined || !this.#subscribed) return;
+    this.#options.emit({ kind: 'gap' });
+    this.#canary(this.#client);
   }
 
   /**
