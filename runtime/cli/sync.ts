@@ -36,7 +36,7 @@ export function describeSync(report: SyncReport): string {
       (arn) => `! ${queueName(arn)} is on hold: AWS consumes it, because a mapping of it is not disabled`,
     ),
     ...waiting,
-    ...report.problems.map((problem) => `! ${problem}`),
+    ...[...report.problems, ...report.warnings].map((text) => `! ${text}`),
   ].join('\n');
 }
 

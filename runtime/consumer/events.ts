@@ -74,6 +74,7 @@ export type ConsumerEvent =
         | 'probable-loop'
         | 'several-mappings'
         | 'store-error'
+        | 'unknown-tag'
         | 'visibility-too-short';
       readonly detail: string;
     } & OfMapping);

@@ -7,6 +7,7 @@ import type { Mapping } from '../lambda/mapping.ts';
 import { queueKey } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { ConsumerEvent, EventSink } from './events.ts';
+import { unknownTags } from './tuning.ts';
 
 type Warning = ConsumerEvent & { readonly kind: 'warning' };
 
@@ -20,14 +21,18 @@ export class MappingWarnings {
     this.#events = events;
   }
 
-  /** Looks at all mappings that are served now. */
-  check(mappings: readonly Mapping[]): void {
-    const warnings = [...mappings.flatMap((mapping) => this.#shortVisibility(mapping)), ...competition(mappings)];
+  /** Looks at all mappings that are served now; answers every warning that holds for them, given before or not. */
+  check(mappings: readonly Mapping[]): readonly string[] {
+    const warnings = [
+      ...mappings.flatMap((mapping) => [...this.#shortVisibility(mapping), ...strangeTags(mapping)]),
+      ...competition(mappings),
+    ];
     const causes = new Map(
       warnings.map((warning) => [`${warning.what} ${warning.mapping} ${warning.detail}`, warning]),
     );
     for (const [cause, warning] of causes) if (!this.#given.has(cause)) this.#events.emit(warning);
     this.#given = new Set(causes.keys());
+    return [...causes.values()].map(({ mapping, detail }) => `mapping ${mapping}: ${detail}`);
   }
 
   /** Leases that end before the function may. AWS checks it when a mapping is made, but never again. */
@@ -47,6 +52,13 @@ export class MappingWarnings {
       },
     ];
   }
+}
+
+/** A tag whose name is misspelt would otherwise go unnoticed, and what it was to prevent would happen. */
+function strangeTags(mapping: Mapping): readonly Warning[] {
+  const detail = unknownTags(mapping);
+  if (detail === undefined) return [];
+  return [{ kind: 'warning', what: 'unknown-tag', mapping: mapping.uuid, queue: queueKey(mapping.queueArn), detail }];
 }
 
 /** Several mappings of one queue compete for its messages; that is easily taken for fan-out. */

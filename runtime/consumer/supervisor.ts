@@ -55,6 +55,8 @@ export interface ApplyDiff {
   /** Given, but not served by the operator's wish: a tag, or the name of its queue. */
   readonly leftAlone: readonly Mapping[];
   readonly unchanged: number;
+  /** Every warning that holds for the mappings that are served now, one sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** The state of the consumer, for the operator. */
@@ -172,8 +174,7 @@ class ActorSupervisor implements Supervisor {
       );
     }
     this.#broken = broken;
-    this.#checkMappings();
-    return { added, changed, removed, broken, leftAlone, unchanged };
+    return { added, changed, removed, broken, leftAlone, unchanged, warnings: this.#checkMappings() };
   }
 
   resume(uuid: string): void {
@@ -210,8 +211,8 @@ class ActorSupervisor implements Supervisor {
     cancelGrace();
   }
 
-  #checkMappings(): void {
-    this.#warnings.check([...this.#serving.values()].map(({ served }) => served.mapping));
+  #checkMappings(): readonly string[] {
+    return this.#warnings.check([...this.#serving.values()].map(({ served }) => served.mapping));
   }
 
   /** Makes a mapping ready to be served, or says why not. */

@@ -11,7 +11,8 @@
  * Beside the tags, queue-name globs (`KARIN_MODE_ONLY`) choose the queues that a server consumes at all: `*` stands for any characters, `?` for one, and a leading `!`
  * excludes. A queue is chosen if some glob without `!` matches (or there is none) and no glob with `!` does.
  *
- * A tag that cannot be understood stops its mapping: to guess could mean to consume what nobody wanted consumed.
+ * A value that cannot be understood stops its mapping: to guess could mean to consume what nobody wanted consumed. A name that means nothing does not, because a later or an earlier
+ * version may know it; it is warned of.
  *
  * @module
  */
@@ -40,6 +41,9 @@ export class TuningError extends Error {
 }
 
 const LARGEST_CONCURRENCY = 1_000;
+const KNOWN_TAGS = ['karin:consume', 'karin:maximum-concurrency', 'karin:start-concurrency', 'karin:stop-loops'];
+/** Tells Karin's resources from others, for permissions; it tunes nothing. */
+const MARK_TAG = 'karin:managed';
 
 /** Reads the tags of a mapping. Errors: `TuningError`, with every tag that is wrong. */
 export function readTuning(mapping: Mapping, defaults: TuningDefaults): Tuning {
@@ -74,6 +78,16 @@ export function readTuning(mapping: Mapping, defaults: TuningDefaults): Tuning {
     throw new TuningError(`${problems.join('; ')}; correct or remove the tag on the event source mapping, then sync`);
   }
   return tuning;
+}
+
+/** What to tell an operator of tags that look like Karin's and are none; `undefined`: there are none. */
+export function unknownTags({ tags }: Mapping): string | undefined {
+  const unknown = Object.keys(tags).filter(
+    (tag) => /^karin:/i.test(tag) && tag !== MARK_TAG && !KNOWN_TAGS.includes(tag),
+  );
+  if (unknown.length === 0) return undefined;
+  const what = unknown.length === 1 ? `the tag ${unknown[0]} has` : `the tags ${unknown.join(', ')} have`;
+  return `${what} no effect, perhaps for a misspelling; Karin knows ${KNOWN_TAGS.join(', ')}`;
 }
 
 /** Whether a queue name is chosen by globs, as the module comment describes them. */

@@ -35,6 +35,8 @@ export interface SyncReport {
   readonly waitingInSqs: Readonly<Record<string, number>>;
   /** Other things the operator should know. */
   readonly problems: readonly string[];
+  /** Of mappings that are served, though likely not as somebody meant it. */
+  readonly warnings: readonly string[];
 }
 
 /** `diff`: what the consumer made of the discovery; `held`: the queues that were put on hold. */
@@ -50,6 +52,7 @@ export function reportOf(source: string, discovery: Discovery, diff: ApplyDiff, 
     held: held.map(formatQueueArn),
     waitingInSqs: Object.fromEntries(Object.entries(discovery.waitingInSqs).filter(([, count]) => count > 0)),
     problems: (discovery.problems ?? []).map((problem) => problem.text),
+    warnings: diff.warnings,
   };
 }
 

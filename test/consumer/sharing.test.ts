@@ -318,6 +318,22 @@ forEachStore('Tags and names', (open) => {
     expect(diff.added).toHaveLength(1);
   });
 
+  it('a tag whose name means nothing is warned of, and the mapping is served', async () => {
+    const world = await open();
+    const mapping = mappingOf(await world.queue('jobs'), { tags: { 'karin:consum': 'false' } });
+    const diff = world.apply(mapping);
+
+    expect(diff.added).toHaveLength(1);
+    expect(world.events.of('warning')).toMatchObject([{ what: 'unknown-tag', mapping: mapping.uuid }]);
+    expect(diff.warnings).toEqual([
+      expect.stringMatching(`^mapping ${mapping.uuid}: the tag karin:consum has no effect.*karin:consume`),
+    ]);
+    // The event was given; the answer of every sync says it as long as it holds.
+    expect(world.apply(mapping).warnings).toEqual(diff.warnings);
+    expect(world.events.of('warning')).toHaveLength(1);
+    expect(world.apply(mappingOf({ arn: mapping.queueArn }, { uuid: mapping.uuid })).warnings).toEqual([]);
+  });
+
   it('a visibility timeout below the function timeout is warned of once, and again if it comes back', async () => {
     const world = await open();
     const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 5 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { queueNameChooser, readTuning, TuningError } from '../../runtime/consumer/tuning.ts';
+import { queueNameChooser, readTuning, TuningError, unknownTags } from '../../runtime/consumer/tuning.ts';
 import { mappingOf } from '../support/consumer-world.ts';
 
 const DEFAULTS = { startConcurrency: 5, stopLoops: false };
@@ -42,6 +42,23 @@ describe('tags of a mapping', () => {
           'tag karin:start-concurrency is "1e3", but must be a whole number from 1 to 1000; ' +
           'correct or remove the tag on the event source mapping, then sync',
       ),
+    );
+  });
+});
+
+describe('names of tags', () => {
+  it.each([
+    { 'karin:consume': 'true', 'karin:stop-loops': 'true', 'karin:managed': 'true' },
+    { team: 'karin', 'karins:consume': 'false', 'aws:cloudformation:stack-name': 'x' },
+  ])('that are known, or are not Karin’s, are not warned of: %j', (tags) => {
+    expect(unknownTags(mappingOf({ arn }, { tags }))).toBeUndefined();
+  });
+
+  it('that mean nothing are named, and so are those that mean something', () => {
+    const tags = { 'karin:consum': 'false', 'Karin:consume': 'false' };
+    expect(unknownTags(mappingOf({ arn }, { tags }))).toBe(
+      'the tags karin:consum, Karin:consume have no effect, perhaps for a misspelling; ' +
+        'Karin knows karin:consume, karin:maximum-concurrency, karin:start-concurrency, karin:stop-loops',
     );
   });
 });

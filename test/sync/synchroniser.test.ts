@@ -24,7 +24,15 @@ afterEach(() => {
   for (const directory of directories.splice(0)) directory.close();
 });
 
-const NO_CHANGE: ApplyDiff = { added: [], changed: [], removed: [], broken: [], leftAlone: [], unchanged: 0 };
+const NO_CHANGE: ApplyDiff = {
+  added: [],
+  changed: [],
+  removed: [],
+  broken: [],
+  leftAlone: [],
+  unchanged: 0,
+  warnings: ['the consumer has a doubt'],
+};
 
 /** A synchroniser on a store that others may share. */
 async function open(store = new MemoryStore({ time: new ManualTime() })) {
@@ -108,6 +116,7 @@ describe('a sync', () => {
       held: [],
       waitingInSqs: { 'arn:aws:sqs:eu-west-1:111122223333:a': 2 },
       problems: ['attributes of b may not be read'],
+      warnings: ['the consumer has a doubt'],
     });
   });
 

@@ -114,7 +114,15 @@ forEachStore('Mapping', (open) => {
     const { uuid, ...members } = mapping;
     const diff = world.apply({ ...members, lastModified: mapping.lastModified + 1, uuid });
 
-    expect(diff).toEqual({ added: [], changed: [], removed: [], broken: [], leftAlone: [], unchanged: 1 });
+    expect(diff).toEqual({
+      added: [],
+      changed: [],
+      removed: [],
+      broken: [],
+      leftAlone: [],
+      unchanged: 1,
+      warnings: [],
+    });
     expect(world.supervisor.snapshot().queues[0]?.mappings[0]?.collecting).toBe(1);
   });
 
