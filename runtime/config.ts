@@ -48,6 +48,8 @@ export interface Config {
   readonly tokensFile?: string;
   /** `KARIN_ADMIN_PASSWORD` (or the file `KARIN_ADMIN_PASSWORD_FILE`), at least 12 characters: the ops page, `/sync`, `/metrics`, tokens, and every SQS action. */
   readonly adminPassword?: string;
+  /** A loopback server without credentials lets everybody in even after a token was made; only `karin dev` does, whose functions have none. Not in the environment. */
+  readonly staysOpen: boolean;
   /** `KARIN_TRUSTED_PROXIES`, 0 to 10: how many proxies in front of the server write `X-Forwarded-For`; default 0: the header is ignored. */
   readonly trustedProxies: number;
   /** `KARIN_CONCURRENCY`: Invokes at one time in this process, 1 to 1,000; default 50. */
@@ -126,6 +128,7 @@ export function readConfig(
     tokensText: env.text('KARIN_TOKENS') ?? '',
     ...optional('tokensFile', env.text('KARIN_TOKENS_FILE')),
     ...optional('adminPassword', readAdminPassword(env)),
+    staysOpen: false,
     trustedProxies: env.integer('KARIN_TRUSTED_PROXIES', 0, 10, 0),
     maxConcurrency: env.integer('KARIN_CONCURRENCY', 1, 1000, 50),
     maxBytesInFlight: env.integer('KARIN_BYTES_IN_FLIGHT', MIB, 1024 * MIB, 24 * MIB, 'bytes'),

@@ -100,7 +100,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
   const store =
     overrides.store ?? (await openConfiguredStore(config, { time, randomness, log, instanceId }, releasers));
   for (const warning of (await store.health()).warnings) log.warn({ warning }, 'store');
-  const access = await createAccess(config, store.documents, time);
+  const access = await createAccess(config, store.documents, time, log);
 
   const bus = createEventBus((error, event) =>
     log.error({ err: error, kind: event.kind }, 'a listener of events failed'),

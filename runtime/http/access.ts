@@ -4,6 +4,7 @@
  * @module
  */
 import { type Config, ConfigError } from '../config.ts';
+import type { Log } from '../log.ts';
 import { sharedSecret } from '../queue/shared-secret.ts';
 import type { Documents } from '../store/store.ts';
 import type { Time } from '../time.ts';
@@ -33,16 +34,19 @@ export interface Access {
 }
 
 /**
- * A server that only this machine can reach, without any credential, is open to everybody on it.
+ * A server that only this machine can reach, without any credential, is open to everybody on it, until the first request after a credential was made. From then on it is
+ * closed, even if that one is revoked: what runs must not open by itself.
+ *
  * Errors: `ConfigError` (malformed credentials; none at all on an address that others can reach), `StoreUnavailableError`.
  */
-export async function createAccess(config: Config, documents: Documents, time: Time): Promise<Access> {
+export async function createAccess(config: Config, documents: Documents, time: Time, log: Log): Promise<Access> {
   let book: CredentialBook = readCredentialBook(config);
   const now = (): number => time.now();
   const tokens = createTokenStore(documents, now);
   await tokens.reload();
-  const hasNone = isEmpty(book) && tokens.list().length === 0;
-  if (hasNone && !isLoopback(config.host)) throw new ConfigError([openServerProblem(config.host)]);
+  const hasNone = (): boolean => isEmpty(book) && tokens.list().length === 0;
+  let open = hasNone();
+  if (open && !isLoopback(config.host)) throw new ConfigError([openServerProblem(config.host)]);
 
   const attempts = createAttemptLimit(() => time.monotonic());
   const secret = Buffer.from(await sharedSecret(documents, SESSION_SECRET)).toString('hex');
@@ -53,7 +57,13 @@ export async function createAccess(config: Config, documents: Documents, time: T
       verifier: new SignatureVerifier('sqs', now),
       attempts,
       now,
-      open: hasNone,
+      open: () => {
+        if (open && !config.staysOpen && !hasNone()) {
+          open = false;
+          log.warn('a credential was made: from now on every caller needs one, and the ops page KARIN_ADMIN_PASSWORD');
+        }
+        return open;
+      },
     }),
     tokens,
     attempts,

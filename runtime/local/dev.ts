@@ -157,7 +157,8 @@ class Development {
     };
     const config = readConfig(given, 'dev');
     try {
-      return { ...config, accountId: ACCOUNT, port: await availablePort(config.host, config.port) };
+      const port = await availablePort(config.host, config.port);
+      return { ...config, accountId: ACCOUNT, staysOpen: true, port };
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
       const why = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be listened on (${String(error)})`;

@@ -31,6 +31,7 @@ describe('a production configuration', () => {
       maxDelaySeconds: 900,
       keysText: '',
       tokensText: '',
+      staysOpen: false,
       trustedProxies: 0,
       maxConcurrency: 50,
       maxBytesInFlight: 25_165_824,

@@ -12,6 +12,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { describe, expect, it } from 'vitest';
+import { createTokenStore } from '../../runtime/http/auth/token-store.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { jsonOf, runKarin, sqsCall } from './running-karin.ts';
@@ -272,6 +273,23 @@ describe('a server without credentials', () => {
     const open = await runKarin({ HOST: '0.0.0.0' }, { store });
     expect((await sqsCall(open.url, 'ListQueues', {})).status).toBe(403);
     expect((await sqsCall(`${open.url}/k/${token}`, 'ListQueues', {})).status).toBe(200);
+  });
+
+  it('is closed as soon as there is a token, also one that another instance made, and stays so when it is revoked', async () => {
+    const store = new MemoryStore({ time: systemTime });
+    const [one, other] = [await runKarin({}, { store }), await runKarin({}, { store })];
+    const made = await fetch(`${one.url}/tokens`, { method: 'POST', body: '{"scopes":"all"}' });
+    const { token, id } = await jsonOf(made);
+    for (const { url } of [one, other]) {
+      expect((await sqsCall(url, 'ListQueues', {})).status).toBe(403);
+      expect((await fetch(`${url}/tokens`)).status).toBe(401);
+      expect((await sqsCall(`${url}/k/${token}`, 'ListQueues', {})).status).toBe(200);
+    }
+    await createTokenStore(store.documents, () => 0).revoke(id ?? '');
+    for (const { url, logged } of [one, other]) {
+      expect((await sqsCall(url, 'ListQueues', {})).status).toBe(403);
+      expect(logged.filter((line) => line.includes('a credential was made'))).toHaveLength(1);
+    }
   });
 
   it.each([

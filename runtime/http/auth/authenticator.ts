@@ -37,7 +37,7 @@ export interface AuthenticationRequest extends RequestParts {
 export interface Authenticator {
   /** Errors: `SqsError`. */
   authenticate(request: AuthenticationRequest): Credential;
-  /** Whether anybody may call: a loopback address, and no credential configured. */
+  /** Whether anybody may call: a loopback address, and no credential made yet. */
   readonly open: boolean;
 }
 
@@ -49,7 +49,7 @@ export interface AuthenticatorParts {
   readonly attempts: AttemptLimit;
   /** Wall clock, milliseconds since the epoch. */
   readonly now: () => number;
-  readonly open: boolean;
+  readonly open: () => boolean;
 }
 
 export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
@@ -91,9 +91,11 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   };
 
   return {
-    open: parts.open,
+    get open() {
+      return parts.open();
+    },
     authenticate: (request) => {
-      if (parts.open) return anyone(request);
+      if (parts.open()) return anyone(request);
       try {
         return prove(request);
       } catch (error) {
