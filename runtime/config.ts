@@ -4,6 +4,7 @@
  * @module
  */
 import { type Environment, EnvironmentReader } from './environment.ts';
+import { parseRedisUrls } from './store/redis/address.ts';
 
 /** Settings of `karin start`, all from the environment. */
 export interface Config {
@@ -145,7 +146,7 @@ export function readConfig(
 
 function readRedis(env: EnvironmentReader, purpose: ConfigPurpose): Config['redis'] {
   const embedded = env.flag('KARIN_EMBEDDED_REDIS');
-  const urls = env.secretList('REDIS_URL');
+  const urls = readRedisUrls(env);
   if (embedded && urls.length > 0) {
     env.problems.push('KARIN_EMBEDDED_REDIS=1 and REDIS_URL are both set: leave one of them out');
   }
@@ -156,14 +157,19 @@ function readRedis(env: EnvironmentReader, purpose: ConfigPurpose): Config['redi
       'REDIS_URL is not set: name the Redis that keeps the messages, for example redis://127.0.0.1:6379 (rediss:// for TLS; several nodes of a cluster separated by commas), or set KARIN_EMBEDDED_REDIS=1 to start a private one',
     );
   }
-  urls.forEach((text, index) => {
-    const protocol = URL.canParse(text) ? new URL(text).protocol : '';
-    if (protocol !== 'redis:' && protocol !== 'rediss:') {
-      // The value is not shown: a URL that cannot be parsed may still hold a password.
-      const which = urls.length === 1 ? 'REDIS_URL' : `REDIS_URL, number ${index + 1}`;
-      env.problems.push(`${which}: must be a URL that begins with redis:// or rediss://`);
-    }
-  });
+  return urls;
+}
+
+/** The addresses of Redis in `REDIS_URL` or the file `REDIS_URL_FILE`; what is wrong with them becomes a problem of `env`. */
+export function readRedisUrls(env: EnvironmentReader): readonly string[] {
+  const urls = env.secretList('REDIS_URL');
+  try {
+    if (urls.length > 0) parseRedisUrls(urls);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    // The message shows no value: a URL that cannot be parsed may still hold a password.
+    env.problems.push(`REDIS_URL: ${error.message}`);
+  }
   return urls;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { EnvironmentReader } from '../environment.ts';
 import { type CliContext, CliError } from './context.ts';
 
 export interface ServerOptions {
@@ -12,7 +13,8 @@ export interface ServerOptions {
 
 /** Where the server of these options is, without a slash at the end. Errors: `CliError`. */
 export function serverUrl(options: ServerOptions, { env }: CliContext): string {
-  const text = options.url ?? env['KARIN_URL'] ?? `http://127.0.0.1:${env['PORT'] ?? '4000'}`;
+  const reader = new EnvironmentReader(env);
+  const text = options.url ?? reader.text('KARIN_URL') ?? `http://127.0.0.1:${reader.text('PORT') ?? '4000'}`;
   if (!URL.canParse(text) || !/^https?:/.test(text)) {
     throw new CliError(`${text} is not the address of a server: use http:// or https://`);
   }
@@ -52,17 +54,27 @@ export async function requestServer(
     const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
     throw new CliError(`no server answers at ${url}${cause}; say where it is with --url or KARIN_URL`);
   }
-  if (response.ok) return response;
+  if (response.ok && isOfKarin(response)) return response;
+  if (response.ok) {
+    throw new CliError(`what answers at ${url} is not a Karin server; say where it is with --url or KARIN_URL`);
+  }
   const said = errorIn(await response.text()) ?? `it answered with status ${response.status}`;
   const hint = response.status === 401 ? '; set KARIN_ADMIN_PASSWORD to the password of the server' : '';
   throw new CliError(`the server at ${url} refused: ${said}${hint}`);
 }
 
-/** The password as `Basic`, which takes any character; tokens are made for `Bearer`. */
+/** Whether the answer is JSON, in one text or in lines, or has no body; pages of other servers are neither. */
+function isOfKarin({ status, headers }: Response): boolean {
+  return status === 204 || /^application\/(json|x-ndjson)/.test(headers.get('content-type') ?? '');
+}
+
+/** The password as `Basic`, which takes any character; tokens are made for `Bearer`. Errors: `CliError` (the file of the password cannot be read). */
 function authorizationOf({ env }: CliContext): string | undefined {
-  const password = env['KARIN_ADMIN_PASSWORD'];
+  const reader = new EnvironmentReader(env);
+  const password = reader.secret('KARIN_ADMIN_PASSWORD');
+  if (reader.problems.length > 0) throw new CliError(reader.problems.join('\n'));
   if (password !== undefined) return `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`;
-  const token = env['KARIN_TOKEN'];
+  const token = reader.text('KARIN_TOKEN');
   return token === undefined ? undefined : `Bearer ${token}`;
 }
 

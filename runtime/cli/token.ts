@@ -1,11 +1,13 @@
 /**
  * `karin token create|list|revoke`: capability tokens for callers.
  *
- * Two ways lead to the tokens: through a running server, with its admin password, or straight into its Redis (`REDIS_URL`), which is how the first token of a
+ * Two ways lead to the tokens: through a running server, with its admin password, or straight into its Redis (`REDIS_URL` or `REDIS_URL_FILE`), which is how the first token of a
  * server comes to be that does not start without one.
  *
  * @module
  */
+import { readRedisUrls } from '../config.ts';
+import { EnvironmentReader } from '../environment.ts';
 import {
   type CreatedToken,
   createRequested,
@@ -104,11 +106,13 @@ async function withTokens<T>(
   context: CliContext,
   use: (tokens: Tokens) => Promise<T>,
 ): Promise<T> {
-  const redis = context.env['REDIS_URL'];
-  const byServer = options.url !== undefined || context.env['KARIN_URL'] !== undefined || redis === undefined;
-  if (byServer) return use(tokensOfServer(options, context));
+  const env = new EnvironmentReader(context.env);
+  if (options.url !== undefined || env.text('KARIN_URL') !== undefined) return use(tokensOfServer(options, context));
+  const urls = readRedisUrls(env);
+  if (env.problems.length > 0) throw new CliError(env.problems.join('\n'));
+  if (urls.length === 0) return use(tokensOfServer(options, context));
   const store = await openStore({
-    urls: redis.split(/[\s,]+/).filter((url) => url !== ''),
+    urls,
     instanceId: systemRandomness.uuid(),
     time: systemTime,
     randomness: systemRandomness,

@@ -6,7 +6,7 @@
  */
 import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
-import { streamText } from 'hono/streaming';
+import { stream as streamed } from 'hono/streaming';
 import type { Log } from '../log.ts';
 import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Time } from '../time.ts';
@@ -54,7 +54,11 @@ async function transfer(c: Context<AppEnv>, kind: Kind, parts: TransfersRoutePar
     throw new HTTPException(403, { message: `this credential may not manage ${queue.arn.name}` });
   }
   const signal = edge.endOf(c.env.outgoing);
-  return streamText(c, async (stream) => {
+  // One JSON text on each line. Proxies must neither guess another type nor hold lines back.
+  c.header('Content-Type', 'application/x-ndjson');
+  c.header('X-Content-Type-Options', 'nosniff');
+  c.header('Transfer-Encoding', 'chunked');
+  return streamed(c, async (stream) => {
     const write = async (line: TransferLine): Promise<void> => {
       await stream.write(`${JSON.stringify(line, mapsAsObjects)}\n`);
     };

@@ -10,6 +10,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { type Config, readConfig } from '../config.ts';
 import type { Environment } from '../environment.ts';
+import { credentialProblems } from '../http/auth/credential-book.ts';
 import { type Discovery, DiscoveryError, type DiscoverySource } from '../lambda/discovery/source.ts';
 import { readApplication } from '../lambda/discovery/template/application.ts';
 import type { TemplateApplication, TemplateSettings } from '../lambda/discovery/template/model.ts';
@@ -155,7 +156,7 @@ class Development {
       ...(port === undefined ? {} : { PORT: String(port) }),
       ...(host === undefined ? {} : { HOST: host }),
     };
-    const config = readConfig(given, 'dev');
+    const config = readConfig(given, 'dev', credentialProblems);
     try {
       const port = await availablePort(config.host, config.port);
       return { ...config, accountId: ACCOUNT, staysOpen: true, port };

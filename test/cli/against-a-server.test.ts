@@ -1,4 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { CliError } from '../../runtime/cli/context.ts';
+import { listen } from '../../runtime/local/runtime-api.ts';
 import { createAwsRealQueues } from '../../runtime/transfer/aws-real-queues.ts';
 import type { RealQueues } from '../../runtime/transfer/real-queues.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
@@ -57,6 +63,36 @@ describe('karin sync', () => {
   });
 });
 
+describe('a command for a server', () => {
+  it.each([
+    ['sync', 'sync'],
+    ['token list', 'token', 'list'],
+    ['drain', 'drain', 'jobs'],
+  ])('says that it is not a Karin server that answers: %s', async (_what, ...args) => {
+    const other = createServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Welcome!</html>\n');
+    });
+    const port = await listen(other);
+    closers.push(() => other.close());
+    await expect(runCli([...args, '--url', `http://127.0.0.1:${port}`])).rejects.toThrow(
+      `what answers at http://127.0.0.1:${port} is not a Karin server`,
+    );
+  });
+
+  it('takes the password from a file, as the server does', async () => {
+    const karin = await runKarin(CLOSED);
+    const folder = mkdtempSync(join(tmpdir(), 'karin-cli-'));
+    closers.push(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'password');
+    writeFileSync(file, `${PASSWORD}\n`);
+    const args = ['token', 'list', '--url', karin.url];
+    expect((await runCli(args, { KARIN_ADMIN_PASSWORD_FILE: file })).out).toContain('There is no token.');
+    await expect(runCli(args, { KARIN_ADMIN_PASSWORD_FILE: `${file}s` })).rejects.toThrow(
+      `KARIN_ADMIN_PASSWORD_FILE=${file}s: cannot be read`,
+    );
+  });
+});
+
 describe('karin token', () => {
   it('makes, lists and revokes tokens of a running server', async () => {
     const karin = await runKarin(CLOSED);
@@ -105,6 +141,13 @@ describe('karin token', () => {
     };
     // As soon as the running server has heard of it.
     await refused();
+  });
+
+  it('says what is wrong with the Redis that it should go to', async () => {
+    const list = (env: Readonly<Record<string, string>>) => runCli(['token', 'list'], env);
+    await expect(list({ REDIS_URL: 'foo' })).rejects.toThrow(CliError);
+    await expect(list({ REDIS_URL: 'foo' })).rejects.toThrow('REDIS_URL: URL 1 of Redis is not of the form');
+    await expect(list({ REDIS_URL_FILE: '/nowhere' })).rejects.toThrow('REDIS_URL_FILE=/nowhere: cannot be read');
   });
 
   it('says what is wrong with a request', async () => {

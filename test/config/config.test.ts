@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ConfigError, readConfig } from '../../runtime/config.ts';
 import type { Environment } from '../../runtime/environment.ts';
+import { credentialProblems } from '../../runtime/http/auth/credential-book.ts';
 
 const MINIMUM = { REDIS_URL: 'redis://127.0.0.1:6379', AWS_REGION: 'eu-west-1' };
 
@@ -151,6 +152,26 @@ describe('a wrong configuration', () => {
     expect(first).toContain(problem);
   });
 
+  it.each([
+    ['redis://a/x', 'URL 1 of Redis is not of the form'],
+    ['redis://a/1, redis://b', 'a cluster has no database but 0'],
+    ['redis://:100%@a', 'a character such as / # @ % is written %2F %23 %40 %25'],
+  ])('says what is wrong with REDIS_URL=%s before anything is connected to', (REDIS_URL, problem) => {
+    expect(problemsOf({ ...MINIMUM, REDIS_URL })).toEqual([expect.stringContaining(problem)]);
+  });
+
+  it('names what another part finds wrong together with all else', () => {
+    const read = (): unknown =>
+      readConfig(
+        { ...MINIMUM, PORT: 'x', KARIN_TOKENS: 'short', KARIN_KEYS_FILE: '/nowhere' },
+        'start',
+        credentialProblems,
+      );
+    expect(read).toThrow(
+      /3 problems:\n.*PORT=x.*\n.*KARIN_KEYS_FILE=\/nowhere: cannot be read.*\n.*KARIN_TOKENS, entry 1/,
+    );
+  });
+
   it('never shows a secret', () => {
     const problems = problemsOf({
       ...MINIMUM,
@@ -159,7 +180,7 @@ describe('a wrong configuration', () => {
     });
     expect(problems).toHaveLength(2);
     expect(problems.join()).not.toContain('hunter2');
-    expect(problems[0]).toBe('REDIS_URL, number 1: must be a URL that begins with redis:// or rediss://');
+    expect(problems[0]).toContain('REDIS_URL: URL 1 of Redis is not of the form redis://[user:password@]host');
     expect(problems[1]).toContain('KARIN_ADMIN_PASSWORD has 7 characters: use at least 12');
   });
 });

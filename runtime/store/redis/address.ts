@@ -14,7 +14,8 @@ export interface RedisAddress {
   readonly database: number;
 }
 
-const FORM = 'redis://[user:password@]host[:port][/database], or rediss:// for TLS';
+const FORM =
+  'redis://[user:password@]host[:port][/database], or rediss:// for TLS; in user and password a character such as / # @ % is written %2F %23 %40 %25';
 
 /**
  * Reads `redis://` and `rediss://` URLs. Errors, all at once and never with a credential in them: `RangeError`.
@@ -48,12 +49,23 @@ function parse(text: string): RedisAddress | undefined {
   const url = new URL(text);
   if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') return undefined;
   if (url.hostname === '' || !/^\/?\d{0,3}$/.test(url.pathname)) return undefined;
+  const [username, password] = [decoded(url.username), decoded(url.password)];
+  if (username === undefined || password === undefined) return undefined;
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port === '' ? 6379 : Number(url.port),
     tls: url.protocol === 'rediss:',
-    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    ...(username === '' ? {} : { username }),
+    ...(password === '' ? {} : { password }),
     database: Number(url.pathname.slice(1)),
   };
+}
+
+/** `undefined`: a percent sign stands for itself, so nobody knows what the others stand for. */
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
 }
