@@ -30,8 +30,10 @@ type Verdict = 'ok' | 'warn' | 'bad';
 type Finding = readonly [verdict: Verdict, text: string];
 
 const MARKS: Readonly<Record<Verdict, string>> = { ok: 'ok   ', warn: 'note ', bad: 'WRONG' };
-/** Functions whose permission is tried; one call each. */
-const MOST_DRY_RUNS = 25;
+/** Functions whose permission is tried, one call each, and resources of one kind about which IAM is asked. */
+const MOST_TRIED = 25;
+const TAG = 'karin:managed';
+const TAG_KEY = `aws:ResourceTag/${TAG}`;
 
 /** Prints findings as they come. Answers whether nothing is wrong. */
 export async function doctor(options: DoctorOptions, context: CliContext): Promise<boolean> {
@@ -102,6 +104,8 @@ async function checkStore(config: Config): Promise<readonly Finding[]> {
 async function checkDiscovery(config: Config, say: (finding: Finding) => void): Promise<Discovery | undefined> {
   const source = createAwsDiscovery({ region: config.region, time: systemTime });
   try {
+    // Ten calls a second are the most that one may make, and each mapping takes some.
+    say(['ok', `reading ${source.description}; a hundred mappings take half a minute`]);
     const found = await source.discover(undefined, true);
     say(['ok', `${source.description}: ${found.mappings.length} disabled SQS mappings can be served`]);
     for (const { functionArn, queueArn, reason } of found.broken) {
@@ -124,18 +128,22 @@ async function checkDiscovery(config: Config, say: (finding: Finding) => void): 
 async function checkInvokes(config: Config, discovery: Discovery): Promise<readonly Finding[]> {
   const { InvokeCommand, LambdaClient } = await import('@aws-sdk/client-lambda');
   const lambda = new LambdaClient({ region: config.region });
-  const arns = [...new Set(discovery.mappings.map((mapping) => mapping.functionArn))].slice(0, MOST_DRY_RUNS);
+  const every = [...new Set(discovery.mappings.map((mapping) => mapping.functionArn))];
+  const arns = every.slice(0, MOST_TRIED);
   const findings: Finding[] = [];
   for (const arn of arns) {
     try {
       await lambda.send(new InvokeCommand({ FunctionName: arn, InvocationType: 'DryRun' }));
     } catch (error) {
-      findings.push(['bad', `${arn} cannot be invoked: ${error instanceof Error ? error.message : error}`]);
+      findings.push(['bad', `${arn} cannot be invoked: ${firstLine(error)}`]);
     }
   }
   lambda.destroy();
-  if (arns.length > 0 && findings.length === 0) return [['ok', `${arns.length} functions may be invoked`]];
-  return findings;
+  if (arns.length === 0 || findings.length > 0) return findings;
+  const others = every.length - arns.length;
+  return [
+    ['ok', `${arns.length} functions may be invoked${others === 0 ? '' : `; the other ${others} were not tried`}`],
+  ];
 }
 
 /** Asks IAM about every action of the policy that `karin iam` prints. */
@@ -151,48 +159,81 @@ async function checkPermissions(
     const principal =
       options.principal ?? context.env['AWS_ROLE_ARN'] ?? (await iam.send(new GetUserCommand({}))).User?.Arn;
     if (principal === undefined) return [['warn', 'permissions were not simulated: name the role with --principal']];
-    const simulations = simulatedCalls(config, discovery).map(async ({ actions, resources }) => {
+    const calls = simulatedCalls(config, discovery);
+    const simulations = calls.map(async ({ actions, resources, tagged }) => {
       const answer = await iam.send(
         new SimulatePrincipalPolicyCommand({
           PolicySourceArn: principal,
           ActionNames: actions,
           ResourceArns: resources,
+          // IAM does not look at the tags of resources here; without them every policy that asks for the tag would seem to deny.
+          ...(tagged && {
+            ContextEntries: [{ ContextKeyName: TAG_KEY, ContextKeyType: 'string', ContextKeyValues: ['true'] }],
+          }),
         }),
       );
       return (answer.EvaluationResults ?? []).filter((result) => result.EvalDecision !== 'allowed');
     });
     const denied = (await Promise.all(simulations)).flat();
-    if (denied.length === 0) return [['ok', `${principal} has every permission that the server needs`]];
-    return denied.map(
-      (result): Finding => [
-        'bad',
-        `${principal} lacks ${result.EvalActionName} on ${result.EvalResourceName}; karin iam prints a policy`,
-      ],
-    );
+    if (denied.length > 0) {
+      return denied.map(
+        (result): Finding => [
+          'bad',
+          `${principal} lacks ${result.EvalActionName} on ${result.EvalResourceName}; karin iam prints a policy`,
+        ],
+      );
+    }
+    const extent = calls.some(({ partial }) => partial) ? `, on the first ${MOST_TRIED} resources of each kind` : '';
+    return [['ok', `${principal} has every permission that the server needs${extent}`]];
   } catch (error) {
     // Simulating needs permissions that the server itself does without.
-    return [['warn', `permissions were not simulated: ${error instanceof Error ? error.message : error}`]];
+    return [['warn', `permissions were not simulated: ${firstLine(error)}`]];
   } finally {
     iam.destroy();
   }
 }
 
+interface SimulatedCall {
+  readonly actions: string[];
+  readonly resources: string[];
+  /** The resources carry the tag that the policy of `karin iam` may ask for. */
+  readonly tagged: boolean;
+  /** There are more resources than are tried. */
+  readonly partial: boolean;
+}
+
 /** The calls of the policy, on the resources that were found. */
-function simulatedCalls(config: Config, discovery: Discovery | undefined) {
+function simulatedCalls(config: Config, discovery: Discovery | undefined): readonly SimulatedCall[] {
   const account = config.accountId ?? discovery?.mappings[0]?.functionArn.split(':')[4] ?? NO_ACCOUNT;
-  const functions = [...new Set((discovery?.mappings ?? []).map((mapping) => mapping.functionArn))];
-  const queues = (discovery?.queues ?? []).map((queue) => formatQueueArn(queue.arn));
-  const mappings = (discovery?.mappings ?? []).map((mapping) => mapping.mappingArn);
-  const found: Readonly<Record<string, readonly string[]>> = {
-    ListMappings: ['*'],
-    ReadMappings: mappings,
-    UseFunctions: functions,
-    ReadQueues: queues,
+  const mappings = discovery?.mappings ?? [];
+  const isTagged = ({ tags }: { readonly tags: Readonly<Record<string, string>> }): boolean => tags[TAG] === 'true';
+  const arnsOf = (queues: Discovery['queues']): readonly string[] => queues.map(({ arn }) => formatQueueArn(arn));
+  const [tagged, untagged] = [true, false].map((wanted) =>
+    arnsOf((discovery?.queues ?? []).filter((queue) => isTagged(queue) === wanted)),
+  );
+  const found: Readonly<Record<string, readonly { readonly arns: readonly string[]; readonly tagged: boolean }[]>> = {
+    ListMappings: [{ arns: ['*'], tagged: false }],
+    ReadMappings: [{ arns: mappings.map(({ mappingArn }) => mappingArn), tagged: false }],
+    // The tags of functions are not read. Whether they are in order is what the dry runs show.
+    UseFunctions: [{ arns: [...new Set(mappings.map(({ functionArn }) => functionArn))], tagged: true }],
+    ReadQueues: [
+      { arns: tagged ?? [], tagged: true },
+      { arns: untagged ?? [], tagged: false },
+    ],
   };
-  return policy({ region: config.region, account, function: [], queue: [] })
-    .Statement.map(({ Sid, Action }) => ({
-      actions: [...Action],
-      resources: (found[Sid] ?? []).slice(0, MOST_DRY_RUNS),
-    }))
-    .filter(({ resources }) => resources.length > 0);
+  return policy({ region: config.region, account, function: [], queue: [] }).Statement.flatMap(({ Sid, Action }) =>
+    (found[Sid] ?? [])
+      .filter(({ arns }) => arns.length > 0)
+      .map((group) => ({
+        actions: [...Action],
+        resources: group.arns.slice(0, MOST_TRIED),
+        tagged: group.tagged,
+        partial: group.arns.length > MOST_TRIED,
+      })),
+  );
+}
+
+/** What went wrong, in one line: some errors of the SDK go on with advice to its programmers. */
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
 }

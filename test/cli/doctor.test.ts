@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DENIED, FUNCTION, QUEUE, ScriptedAws, wireMapping } from '../lambda/discovery/scripted-aws.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { runCli } from './run-cli.ts';
 
@@ -45,6 +46,70 @@ describe('karin doctor', () => {
     expect(out).toContain('WRONG  REDIS_URL: ');
   });
 
+  describe('asks AWS', () => {
+    const aws = new ScriptedAws();
+    const ROLE = 'arn:aws:iam::123456789012:role/karin';
+    beforeAll(() => aws.start());
+    afterAll(() => aws.stop());
+    beforeEach(() => {
+      aws.script.pages = [[wireMapping('one')]];
+      aws.script.functions = { [FUNCTION]: { Timeout: 30, State: 'Active' } };
+      aws.script.queues = { '123456789012/jobs': { tags: { 'karin:managed': 'true' } } };
+      aws.script.iam = simulation(() => true);
+      vi.stubEnv('AWS_ENDPOINT_URL', aws.url);
+      vi.stubEnv('AWS_ACCESS_KEY_ID', 'x');
+      vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'x');
+      vi.stubEnv('AWS_MAX_ATTEMPTS', '1');
+    });
+    afterEach(() => {
+      vi.unstubAllEnvs();
+    });
+    const ask = () => runCli(['doctor', '--principal', ROLE], env({ AWS_REGION: 'us-east-1', KARIN_DISCOVERY: 'aws' }));
+
+    it('and finds everything in order', async () => {
+      const { out, status } = await ask();
+      expect(out).toContain('ok     AWS (us-east-1): 1 disabled SQS mappings can be served');
+      expect(out).toContain('ok     1 functions may be invoked\n');
+      expect(out).toContain(`ok     ${ROLE} has every permission that the server needs\n`);
+      expect(status).toBe(0);
+    });
+
+    it('as a policy that asks for the tag would be judged for resources that have it, and for those that do not', async () => {
+      aws.script.pages = [[wireMapping('one'), wireMapping('two', { EventSourceArn: `${QUEUE}-2`, LastModified: 1 })]];
+      aws.script.queues = { ...aws.script.queues, '123456789012/jobs-2': {} };
+      // As the policy that `karin iam` prints.
+      aws.script.iam = simulation((action, tagged) => !/Queue|Function/.test(action) || tagged);
+      const { out, status } = await ask();
+      expect(out.match(/lacks .*/g)).toEqual([
+        `lacks sqs:GetQueueAttributes on ${QUEUE}-2; karin iam prints a policy`,
+        `lacks sqs:ListQueueTags on ${QUEUE}-2; karin iam prints a policy`,
+      ]);
+      expect(status).toBe(1);
+    });
+
+    it('and says what was not tried of very many', async () => {
+      const arns = Array.from({ length: 27 }, (_, index) => `${FUNCTION}-${index}`);
+      aws.script.pages = [arns.map((FunctionArn, index) => wireMapping(`mapping-${index}`, { FunctionArn }))];
+      aws.script.functions = Object.fromEntries(arns.map((arn) => [arn, { Timeout: 3, State: 'Active' }]));
+      const { out, status } = await ask();
+      expect(out).toContain('ok     25 functions may be invoked; the other 2 were not tried\n');
+      expect(out).toContain('every permission that the server needs, on the first 25 resources of each kind\n');
+      expect(status).toBe(0);
+    });
+
+    it('and names the function that may not be invoked, and the mapping whose function is gone', async () => {
+      aws.script.pages = [[wireMapping('one'), wireMapping('two', { FunctionArn: `${FUNCTION}-gone` })]];
+      const { out, status } = await ask();
+      expect(out).toMatch(/^WRONG {2}jobs -> .*worker-gone: the function .* does not exist/m);
+      expect(status).toBe(1);
+      aws.script.functions = { [FUNCTION]: DENIED };
+      const denied = await ask();
+      expect(denied.out).toMatch(/^note {3}the timeout of .* allow lambda:GetFunctionConfiguration on it/m);
+      expect(denied.out).toContain(`WRONG  ${FUNCTION} cannot be invoked: not authorized to perform this`);
+      expect(denied.status).toBe(1);
+    });
+  });
+
   it('says what AWS refused', async () => {
     vi.stubEnv('AWS_ENDPOINT_URL', 'http://127.0.0.1:1');
     vi.stubEnv('AWS_ACCESS_KEY_ID', 'x');
@@ -63,3 +128,19 @@ describe('karin doctor', () => {
     }
   });
 });
+
+/** SimulatePrincipalPolicy for a principal who may do what `allows`, of resources in whose context the tag of Karin stands or not. */
+function simulation(allows: (action: string, tagged: boolean) => boolean): (parameters: URLSearchParams) => string {
+  return (parameters) => {
+    const all = (prefix: string): readonly string[] =>
+      [...parameters].flatMap(([name, value]) => (name.startsWith(`${prefix}.member.`) ? [value] : []));
+    const tagged = parameters.get('ContextEntries.member.1.ContextKeyName') === 'aws:ResourceTag/karin:managed';
+    const results = all('ActionNames').flatMap((action) =>
+      all('ResourceArns').map((arn) => {
+        const decision = allows(action, tagged) ? 'allowed' : 'implicitDeny';
+        return `<member><EvalActionName>${action}</EvalActionName><EvalResourceName>${arn}</EvalResourceName><EvalDecision>${decision}</EvalDecision></member>`;
+      }),
+    );
+    return `<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><SimulatePrincipalPolicyResult><EvaluationResults>${results.join('')}</EvaluationResults><IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>`;
+  };
+}

@@ -36,6 +36,8 @@ export interface Script {
   tags: Record<string, Readonly<Record<string, string>> | Refusal>;
   /** By `account/name`. */
   queues: Record<string, ScriptedQueue>;
+  /** IAM: the answer, XML, to the parameters of a call. */
+  iam: (parameters: URLSearchParams) => string;
   /** Answers the next calls, whatever they are, before anything else does. */
   refuseFirst: Refusal[];
 }
@@ -97,6 +99,7 @@ export class ScriptedAws {
     whole: {},
     tags: {},
     queues: { '123456789012/jobs': {} },
+    iam: () => '',
     refuseFirst: [],
   };
   /** Every call since the start or the last `take`, as `Action subject`. */
@@ -107,6 +110,10 @@ export class ScriptedAws {
   constructor() {
     this.#server = createServer((request, response) => {
       void readBody(request).then((body) => {
+        if (request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
+          response.writeHead(200, { 'content-type': 'text/xml' }).end(this.script.iam(new URLSearchParams(body)));
+          return;
+        }
         const answer = this.#answer(request, body);
         const refused = isRefusal(answer);
         response.writeHead(refused ? answer.status : 200, {
@@ -129,10 +136,14 @@ export class ScriptedAws {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
   /** A source that asks this endpoint; `attempts` is the SDK's own number of tries. */
   source(attempts = 1): DiscoverySource {
     const client = {
-      endpoint: `http://127.0.0.1:${this.#port}`,
+      endpoint: this.url,
       credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
       maxAttempts: attempts,
     };
@@ -167,8 +178,9 @@ export class ScriptedAws {
       const tags = this.script.tags[tagged] ?? {};
       return isRefusal(tags) ? tags : { Tags: tags };
     }
-    const name = after('/2015-03-31/functions/')?.replace(/\/configuration$/, '');
-    if (name !== undefined) return this.#lookUp('GetFunctionConfiguration', name, this.script.functions);
+    const [, name, what] = /^\/2015-03-31\/functions\/(.+)\/(configuration|invocations)$/.exec(path) ?? [];
+    const action = what === 'invocations' ? 'Invoke' : 'GetFunctionConfiguration';
+    if (name !== undefined) return this.#lookUp(action, name, this.script.functions);
     return { status: 500, code: 'UnknownPath', message: path };
   }
 
