@@ -66,9 +66,10 @@ function synthesize(outdir: string, code: string, context: Record<string, unknow
 }
 
 describe.each([
-  ['as the CDK CLI leaves it', false],
-  ['with code where its author keeps it', true],
-])('a CDK assembly, %s', (_, unstaged) => {
+  ['as the CDK CLI leaves it', false, 'strong'],
+  ['with code where its author keeps it', true, 'strong'],
+  ['whose stacks read outputs of one another, as in apps that cdk init makes', true, 'weak'],
+])('a CDK assembly, %s', (_, unstaged, references) => {
   let folder: string;
   let application: TemplateApplication;
 
@@ -79,6 +80,7 @@ describe.each([
     writeFileSync(join(code, 'index.js'), 'exports.handler = async () => 1;');
     const context = {
       'aws:cdk:enable-path-metadata': true,
+      '@aws-cdk/core:defaultCrossStackReferences': references,
       ...(unstaged ? { 'aws:cdk:enable-asset-metadata': true, 'aws:cdk:disable-asset-staging': true } : {}),
     };
     synthesize(join(folder, 'cdk.out'), code, context);

@@ -73,6 +73,12 @@ class StackSet implements Surroundings {
     return exported();
   }
 
+  stackOutput(stackName: string, output: string): unknown {
+    const scope = this.all.find(({ source }) => source.name === stackName);
+    if (scope === undefined) throw new Unresolvable(`the stack ${stackName} is not among the files`);
+    return scope.output(output);
+  }
+
   nameOf(scope: StackScope, logicalId: string): string {
     return this.#names.of(scope, logicalId);
   }

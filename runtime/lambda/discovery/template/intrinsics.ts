@@ -16,6 +16,8 @@ export interface Lookups {
   ref(name: string): unknown;
   attribute(logicalId: string, attribute: string): unknown;
   importValue(exportName: string): unknown;
+  /** An output of another stack, exported or not. */
+  stackOutput(stackName: string, output: string): unknown;
   /** `undefined`: the map has no such key. */
   mapped(map: string, first: string, second: string): unknown;
   condition(name: string): boolean;
@@ -109,6 +111,14 @@ const INTRINSICS: ReadonlyMap<string, Intrinsic> = new Map(
     },
     'Fn::ImportValue': (argument, lookups) =>
       lookups.importValue(textOf(resolveValue(argument, lookups), 'Fn::ImportValue')),
+    'Fn::GetStackOutput': (argument, lookups) => {
+      // Stacks of other regions are here as well, so where it is deployed tells nothing.
+      const { StackName, OutputName }: JsonObject = isObject(argument) ? argument : {};
+      const [stackName, output] = [StackName, OutputName].map((part) =>
+        textOf(resolveValue(part, lookups), 'Fn::GetStackOutput'),
+      );
+      return lookups.stackOutput(stackName ?? '', output ?? '');
+    },
     'Fn::Base64': (argument, lookups) =>
       Buffer.from(textOf(resolveValue(argument, lookups), 'Fn::Base64')).toString('base64'),
     'Fn::GetAZs': (argument, lookups) => {

@@ -15,6 +15,7 @@ import { isObject, objectOr, textOr } from './values.ts';
 export interface Surroundings {
   readonly settings: TemplateSettings;
   importValue(exportName: string): unknown;
+  stackOutput(stackName: string, output: string): unknown;
   /** The physical name of a resource of `scope`. */
   nameOf(scope: StackScope, logicalId: string): string;
   /** The stack behind an `AWS::CloudFormation::Stack` of `scope`. */
@@ -97,6 +98,10 @@ export class StackScope implements Lookups {
 
   importValue(exportName: string): unknown {
     return this.#surroundings.importValue(exportName);
+  }
+
+  stackOutput(stackName: string, output: string): unknown {
+    return this.#surroundings.stackOutput(stackName, output);
   }
 
   mapped(map: string, first: string, second: string): unknown {
