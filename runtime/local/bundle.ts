@@ -21,8 +21,8 @@ const REQUIRE_FOR_MODULES = [
   'const require = __createRequire(import.meta.url);',
 ].join('\n');
 
-/** Bundles `entry` into `folder` and returns the file. Errors: `BundleError`. */
-export async function bundleHandler(entry: string, folder: string): Promise<string> {
+/** Bundles `entry` into `folder` and returns the file. `layers`: folders of the packages that layers bring. Errors: `BundleError`. */
+export async function bundleHandler(entry: string, folder: string, layers: readonly string[] = []): Promise<string> {
   // Loaded here, because only functions in TypeScript need it.
   const { build, formatMessages } = await import('esbuild');
   const isModule = isEcmaScriptModule(entry);
@@ -36,6 +36,7 @@ export async function bundleHandler(entry: string, folder: string): Promise<stri
     format: isModule ? 'esm' : 'cjs',
     mainFields: isModule ? ['module', 'main'] : ['main', 'module'],
     external: PROVIDED,
+    nodePaths: [...layers],
     sourcemap: 'linked',
     logLevel: 'silent',
     ...(isModule ? { banner: { js: REQUIRE_FOR_MODULES } } : {}),

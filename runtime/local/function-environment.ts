@@ -38,7 +38,7 @@ export function functionEnvironment(
     (entry): entry is [string, string] =>
       entry[1] !== undefined && (INHERITED.test(entry[0]) || ENDPOINT.test(entry[0])),
   );
-  const nodeModules = [...layers.map((layer) => join(layer, 'nodejs', 'node_modules')), ...shared.nodeModules];
+  const nodeModules = [...layers.map(nodePackages), ...shared.nodeModules];
   return {
     ...Object.fromEntries(inherited),
     TZ: ':UTC',
@@ -68,4 +68,9 @@ export function functionEnvironment(
     LAMBDA_RUNTIME_DIR: taskRoot,
     _HANDLER: fn.handler,
   };
+}
+
+/** Where a layer keeps packages for Node. */
+export function nodePackages(layer: string): string {
+  return join(layer, 'nodejs', 'node_modules');
 }

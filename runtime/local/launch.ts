@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CodeLocation, TemplateFunction } from '../lambda/discovery/template/model.ts';
 import { bundleHandler } from './bundle.ts';
-import { functionEnvironment, type SharedEnvironment } from './function-environment.ts';
+import { functionEnvironment, nodePackages, type SharedEnvironment } from './function-environment.ts';
 import { unzip } from './unzip.ts';
 import type { Launch } from './worker.ts';
 
@@ -55,7 +55,8 @@ export async function prepareLaunch(fn: TemplateFunction, shared: SharedEnvironm
   switch (familyOf(fn.runtime ?? '')) {
     case 'node': {
       const isSource = NODE_SOURCES.some((extension) => handler?.endsWith(extension));
-      const file = handler !== undefined && isSource ? await bundleHandler(handler, folder) : handler;
+      const file =
+        handler !== undefined && isSource ? await bundleHandler(handler, folder, layers.map(nodePackages)) : handler;
       return {
         ...launch,
         command: process.execPath,

@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ScratchLambda } from './scratch-lambda.ts';
 
@@ -71,6 +72,20 @@ describe('Node handlers', () => {
       );
       scratch.apply([scratch.define()]);
       expect((await scratch.invoke('fn')).value).toBe(42);
+    });
+
+    it.each([
+      ['index.js', "const { greet } = require('greeting'); exports.handler = async () => greet();"],
+      ['index.mjs', "import { greet } from 'greeting'; export const handler = async () => greet();"],
+      ['index.ts', "import { greet } from 'greeting'; export const handler = async (): Promise<string> => greet();"],
+    ])('with packages of a layer (%s)', async (file, code) => {
+      scratch.write('layer/nodejs/node_modules/greeting/index.js', 'exports.greet = () => "from the layer";');
+      scratch.write(`code/${file}`, code);
+      const layer = { kind: 'folder', path: join(scratch.folder, 'layer') } as const;
+      scratch.apply([
+        scratch.define({ code: { kind: 'folder', path: join(scratch.folder, 'code') }, layers: [layer] }),
+      ]);
+      expect((await scratch.invoke('fn')).value).toBe('from the layer');
     });
 
     it.each([
