@@ -44,6 +44,8 @@ import { createTransfers } from './transfers.ts';
 /** Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by `stop`. */
 export interface Overrides {
   readonly log?: Log;
+  /** For what syncs find; default: `log`. */
+  readonly syncLog?: Log;
   readonly time?: Time;
   readonly randomness?: Randomness;
   readonly store?: Store;
@@ -165,7 +167,14 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
   const synchroniser =
     source === undefined
       ? undefined
-      : createSynchroniser({ source, documents: store.documents, directory, serve, time, log });
+      : createSynchroniser({
+          source,
+          documents: store.documents,
+          directory,
+          serve,
+          time,
+          log: overrides.syncLog ?? log,
+        });
   const health = createHealth(synchroniser === undefined ? undefined : () => synchroniser.state());
 
   releasers.add(

@@ -7,7 +7,7 @@
  * @module
  */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 import { type Config, readConfig } from '../config.ts';
 import type { Environment } from '../environment.ts';
 import { credentialProblems } from '../http/auth/credential-book.ts';
@@ -134,7 +134,10 @@ class Development {
     };
     const karin = await this.#startServer(config, lambda, serving, project);
     const watcher = this.#options.watch === false ? undefined : this.#watch(project, lambda, karin);
-    if (watcher !== undefined) this.#releasers.add('watching the project', () => watcher.close());
+    if (watcher !== undefined) {
+      watcher.follow(this.#codeElsewhere());
+      this.#releasers.add('watching the project', () => watcher.close());
+    }
 
     const discovery = discoveryOf(this.#application, undefined, this.#time.now(), serving);
     const places: Places = { sqsOrigin, serverOrigin, account: ACCOUNT, region: config.region, functionUrl };
@@ -238,8 +241,11 @@ class Development {
         urls: callable(this.#application).map((fn) => ({ functionArn: fn.arn, url: lambda.functionUrl(fn.name) })),
       }),
     };
-    const log = createLog({ level: config.logLevel, write: readable(this.#write) });
-    const karin = await startKarin(config, { log, time: this.#time, source, invoker, functionUrls });
+    const write = readable(this.#write);
+    const log = createLog({ level: config.logLevel, write });
+    // What a sync finds is said by this command itself, and only as far as it is new.
+    const syncLog = createLog({ level: 'error', write });
+    const karin = await startKarin(config, { log, syncLog, time: this.#time, source, invoker, functionUrls });
     this.#releasers.add('the server', () => karin.stop());
     return karin;
   }
@@ -251,6 +257,7 @@ class Development {
       this.#say(`changed: ${names}${concerned ? '' : '; functions load their code again'}`);
       try {
         if (concerned) await this.#load(project, lambda);
+        watcher.follow(this.#codeElsewhere());
         lambda.reload();
         // A handler that was missing may be there now.
         this.#sayNews(changes(await karin.sync({ full: true })));
@@ -260,7 +267,7 @@ class Development {
         this.#say(`! ${text}\n! what was read before goes on running`);
       }
     };
-    return new ProjectWatcher({
+    const watcher = new ProjectWatcher({
       folder: this.#folder,
       time: this.#time,
       onChange: (paths) => {
@@ -268,6 +275,15 @@ class Development {
         this.#serving = this.#serving.then(() => react(paths));
       },
     });
+    return watcher;
+  }
+
+  /** Folders with code of functions and layers that lie outside the project, as in a repository of several packages. */
+  #codeElsewhere(): readonly string[] {
+    return this.#application.functions
+      .flatMap(({ code, layers }) => [code, ...layers])
+      .flatMap((code) => (code.kind === 'folder' && !code.path.startsWith(this.#folder + sep) ? [code.path] : []))
+      .filter((path) => path !== this.#folder && !path.includes(`${sep}node_modules${sep}`));
   }
 
   /** Says everything but the problems that were there the last time, too. */

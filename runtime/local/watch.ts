@@ -48,6 +48,11 @@ export class ProjectWatcher {
     this.#add(options.folder, false);
   }
 
+  /** Watches other folders, absolute, as well. */
+  follow(folders: readonly string[]): void {
+    for (const folder of folders) this.#add(folder, false);
+  }
+
   close(): void {
     this.#cancel();
     for (const watcher of this.#watchers.values()) watcher.close();

@@ -24,10 +24,10 @@ describe('watching a project', () => {
   const reports: (readonly string[])[] = [];
   let told: () => void;
 
-  const start = (): void => {
+  const start = (project = folder): void => {
     reports.length = 0;
     watcher = new ProjectWatcher({
-      folder,
+      folder: project,
       time: systemTime,
       onChange: (paths) => {
         reports.push(paths.map((path) => path.slice(folder.length + 1)));
@@ -63,6 +63,17 @@ describe('watching a project', () => {
     rmSync(join(folder, 'a.ts'));
     await next;
     expect(reports.at(-1)).toEqual(['a.ts']);
+  });
+
+  it('tells of what it was asked to follow outside', async () => {
+    put('project/a.ts', '1');
+    put('shared/b.ts', '1');
+    start(join(folder, 'project'));
+    watcher?.follow([join(folder, 'shared')]);
+    const next = report();
+    put('shared/b.ts', '2');
+    await next;
+    expect(reports).toEqual([['shared/b.ts']]);
   });
 
   it('does not tell of packages, output and hidden folders, nor of a file that is written as it was', async () => {
@@ -119,14 +130,11 @@ describe('karin dev in a CDK app', () => {
   const code = (word: string): string =>
     `exports.handler = async (event) => { for (const { body } of event.Records) console.log('${word}', body); };`;
 
-  it('synthesizes again when the app changes, and only loads code again when that does', async () => {
-    put('cdk.json', JSON.stringify({ app: 'node app.cjs' }));
-    put('app.cjs', app('one'));
-    put('code/index.js', code('first'));
+  const run = async (project: string) => {
     const { PATH = '', HOME = '' } = process.env;
     lines = [];
     dev = await startDev({
-      project: folder,
+      project,
       port: 0,
       environment: { PATH, HOME },
       write: (text) => {
@@ -142,6 +150,14 @@ describe('karin dev in a CDK app', () => {
     });
     const send = (queue: string, MessageBody: string): Promise<unknown> =>
       sqs.send(new SendMessageCommand({ QueueUrl: `${url}/000000000000/${queue}`, MessageBody }));
+    return { send, sqs };
+  };
+
+  it('synthesizes again when the app changes, and only loads code again when that does', async () => {
+    put('cdk.json', JSON.stringify({ app: 'node app.cjs' }));
+    put('app.cjs', app('one'));
+    put('code/index.js', code('first'));
+    const { send, sqs } = await run(folder);
     await send('one', 'a');
     await printed(/\[Fn\] first a/);
 
@@ -169,6 +185,55 @@ describe('karin dev in a CDK app', () => {
     await printed(/what was read before goes on running/);
     await send('two', 'd');
     await printed(/\[Fn\] third d/);
+    sqs.destroy();
+  });
+
+  it('makes bundles anew out of code that another function has as it is, and follows code outside the project', async () => {
+    const synthesis = `
+      const fs = require('node:fs');
+      const out = process.env.CDK_OUTDIR;
+      fs.cpSync('code', out + '/asset.bundle', { recursive: true });
+      const resources = {};
+      for (const [name, path] of Object.entries({ Bundled: out + '/asset.bundle', Plain: process.cwd() + '/code', Shared: process.cwd() + '/../shared' })) {
+        resources[name + 'Jobs'] = { Type: 'AWS::SQS::Queue', Properties: {} };
+        resources[name] = { Type: 'AWS::Lambda::Function', Properties: { Runtime: 'nodejs22.x', Handler: 'index.handler', Code: {} }, Metadata: { 'aws:asset:path': path } };
+        resources[name + 'Mapping'] = { Type: 'AWS::Lambda::EventSourceMapping', Properties: {
+          EventSourceArn: { 'Fn::GetAtt': [name + 'Jobs', 'Arn'] }, FunctionName: { Ref: name }, Enabled: false } };
+      }
+      fs.writeFileSync(out + '/T.json', JSON.stringify({ Resources: resources }));
+      fs.writeFileSync(out + '/manifest.json', JSON.stringify({ artifacts: { T: { type: 'aws:cloudformation:stack', properties: { templateFile: 'T.json' } } } }));`;
+    put('app/cdk.json', JSON.stringify({ app: 'node app.cjs' }));
+    put('app/app.cjs', synthesis);
+    put('app/code/index.js', code('first'));
+    put('shared/index.js', code('first'));
+    // Of an earlier deployment: older than what is running.
+    put('app/cdk.out/manifest.json', JSON.stringify({ artifacts: {} }));
+    const { send, sqs } = await run(join(folder, 'app'));
+    await send('BundledJobs', 'a');
+    await printed(/\[Bundled\] first a/);
+
+    lines = [];
+    put('app/code/index.js', code('second'));
+    await printed(/changed: code\/index\.js$/);
+    await printed(/^read in /);
+    await send('PlainJobs', 'b');
+    await printed(/\[Plain\] second b/);
+    await send('BundledJobs', 'b');
+    await printed(/\[Bundled\] second b/);
+
+    await send('SharedJobs', 'c');
+    await printed(/\[Shared\] first c/);
+    lines = [];
+    put('shared/index.js', code('second'));
+    await printed(/changed: \.\.\/shared\/index\.js/);
+    await printed(/^read in /);
+    await send('SharedJobs', 'd');
+    await printed(/\[Shared\] second d/);
+
+    put('app/app.cjs', 'console.error("a mistake"); process.exit(1);');
+    await printed(/what was read before goes on running/);
+    await send('BundledJobs', 'e');
+    await printed(/\[Bundled\] second e/);
     sqs.destroy();
   });
 });

@@ -1,6 +1,7 @@
 /**
  * CDK apps, synthesized as the CDK CLI does it: the `app` command of cdk.json runs with the context in its environment and writes a cloud
- * assembly. The assembly goes to a folder of its own, because one with local endpoints must never be deployed by mistake.
+ * assembly. The assembly goes to a folder of its own, because one with local endpoints must never be deployed by mistake. Each synthesis has a new one: bundles
+ * of the one before are running, and go on running if this one fails.
  *
  * @module
  */
@@ -23,30 +24,42 @@ export function cdkProject(parts: ProjectParts): Project {
   const settings = readJson(join(folder, 'cdk.json'));
   const app = textOr(settings['app'], undefined);
   const earlier = resolve(folder, textOr(settings['output'], 'cdk.out'));
-  let codeFolders: readonly string[] = [];
+  let code: Code = { folders: [], bundled: false };
+  /** Of successful readings. */
+  let generation = 0;
+  const assemblies = join(parts.workFolder, 'cdk.out');
+  const assembly = (number: number): string => join(assemblies, String(number));
 
   const load = async (): Promise<LoadedProject> => {
-    const { stacks, notes } = await synthesize(parts, settings, app, earlier);
-    codeFolders = unstagedCode(stacks, parts);
+    if (generation === 0) await rm(assemblies, { recursive: true, force: true });
+    const fallback = generation === 0 ? earlier : undefined;
+    const { stacks, notes } = await synthesize(parts, settings, app, assembly(generation + 1), fallback);
+    generation += 1;
+    // The last one may still be running what it had begun.
+    await rm(assembly(generation - 2), { recursive: true, force: true });
+    code = codeOf(stacks, parts);
     return { stacks, notes };
   };
   return {
     description: `the CDK app in ${folder}`,
     ...(app === undefined ? {} : { command: app }),
     load,
-    // Code that is not copied on synthesis is read where its author edits it.
-    concerns: (path) => SOURCE.test(path) && !codeFolders.some((code) => path.startsWith(code + sep)),
+    // Code that is not copied on synthesis is read where its author edits it; of which files synthesis makes bundles nobody says.
+    concerns: (path) =>
+      SOURCE.test(path) && (code.bundled || !code.folders.some((folder) => path.startsWith(folder + sep))),
   };
 }
 
+/** `output`: where the assembly goes. `earlier`: one to fall back on, if it is there; `undefined`: what was read before is better than that. */
 async function synthesize(
   parts: ProjectParts,
   settings: JsonObject,
   app: string | undefined,
-  earlier: string,
+  output: string,
+  earlier: string | undefined,
 ): Promise<LoadedProject> {
-  const { folder, workFolder, run } = parts;
-  const hasEarlier = existsSync(join(earlier, 'manifest.json'));
+  const { folder, run } = parts;
+  const hasEarlier = earlier !== undefined && existsSync(join(earlier, 'manifest.json'));
   if (app === undefined) {
     if (hasEarlier)
       return { stacks: findStacks(earlier), notes: [`cdk.json has no 'app'; ${earlier} is used as it is`] };
@@ -55,7 +68,6 @@ async function synthesize(
   const ready = resolve(folder, app);
   if (statSync(ready, { throwIfNoEntry: false })?.isDirectory()) return { stacks: findStacks(ready), notes: [] };
 
-  const output = join(workFolder, 'cdk.out');
   await rm(output, { recursive: true, force: true });
   await mkdir(output, { recursive: true });
   const environment = await synthesisEnvironment(parts, settings, output);
@@ -114,15 +126,23 @@ function missingContext(output: string): readonly string[] {
   ];
 }
 
-/** Folders of code that lie in the project itself, and not in what was made of it. */
-function unstagedCode(stacks: readonly StackSource[], { folder, workFolder }: ProjectParts): readonly string[] {
-  return stacks.flatMap(({ template }) =>
+/** Where the code of functions and layers comes from. */
+interface Code {
+  /** Those of the author, which are not copied. */
+  readonly folders: readonly string[];
+  /** Some of it was made by the synthesis, out of sources that may lie anywhere. */
+  readonly bundled: boolean;
+}
+
+function codeOf(stacks: readonly StackSource[], { workFolder }: ProjectParts): Code {
+  const paths = stacks.flatMap(({ template, folder }) =>
     Object.values(template.resources).flatMap(({ type, metadata }) => {
-      const path = textOr(metadata['aws:asset:path'], '');
-      const isOwn = path.startsWith(folder + sep) && !path.startsWith(workFolder + sep);
-      return isOwn && type.startsWith('AWS::Lambda::') ? [path] : [];
+      const path = textOr(metadata['aws:asset:path'], undefined);
+      return path === undefined || !type.startsWith('AWS::Lambda::') ? [] : [resolve(folder, path)];
     }),
   );
+  const folders = paths.filter((path) => !path.startsWith(workFolder + sep));
+  return { folders, bundled: folders.length < paths.length };
 }
 
 /** A JSON file; an empty object if there is none. Errors: `ProjectError` if it cannot be parsed. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { existsSync } from 'node:fs';
-import { basename, isAbsolute, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { CodeLocation, Resource } from './model.ts';
 import type { StackScope } from './stack-scope.ts';
 import { isObject, textOr } from './values.ts';
@@ -40,7 +40,7 @@ export function codeLocation(resource: Resource, property: 'Code' | 'Content', s
 function atPath(path: string, folder: string): CodeLocation {
   if (/^(s3|https?):\/\//.test(path))
     return { kind: 'absent', reason: `its code is ${path}, which is not on this machine` };
-  const absolute = isAbsolute(path) ? path : resolve(folder, path);
+  const absolute = resolve(folder, path);
   if (!existsSync(absolute)) return { kind: 'absent', reason: `its code should be at ${absolute}, where nothing is` };
   return { kind: /\.(zip|jar)$/.test(absolute) ? 'zip' : 'folder', path: absolute };
 }
