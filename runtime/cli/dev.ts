@@ -6,10 +6,17 @@
 import { type DevOptions, startDev } from '../local/dev.ts';
 import { onStopSignals } from './signals.ts';
 
+/** The last: its terminal was closed. */
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
 /** Starts it. The process lives on as long as it does. Errors: those of `startDev`. */
 export async function dev(options: DevOptions): Promise<void> {
   // The SDK warns of Node versions that its later releases will not support; the one that is used here supports this one.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+  // Before it is ready there is nothing to finish; but commands of the project end with this process only if it exits.
+  const leave = (): never => process.exit(1);
+  for (const signal of STOP_SIGNALS) process.on(signal, leave);
   const running = await startDev(options);
-  onStopSignals({ stop: () => running.stop(), log: running.karin.log });
+  for (const signal of STOP_SIGNALS) process.off(signal, leave);
+  onStopSignals({ stop: () => running.stop(), log: running.karin.log }, STOP_SIGNALS);
 }

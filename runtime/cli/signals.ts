@@ -7,8 +7,11 @@ import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Karin } from '../main.ts';
 
-/** SIGTERM and SIGINT stop gracefully and end the process with status 0; a second one ends it at once with status 1. */
-export function onStopSignals(running: { readonly stop: () => Promise<void>; readonly log: Log }): void {
+/** These signals, by default SIGTERM and SIGINT, stop gracefully and end the process with status 0; a second one ends it at once with status 1. */
+export function onStopSignals(
+  running: { readonly stop: () => Promise<void>; readonly log: Log },
+  signals: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'],
+): void {
   const { log } = running;
   let stopping = false;
   const stop = (signal: NodeJS.Signals): void => {
@@ -29,8 +32,7 @@ export function onStopSignals(running: { readonly stop: () => Promise<void>; rea
       },
     );
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  for (const signal of signals) process.on(signal, stop);
 }
 
 /** SIGHUP reads the files of keys and tokens again. */

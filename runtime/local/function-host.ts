@@ -128,6 +128,8 @@ export class FunctionHost {
         onEnd: () => this.#forget(worker),
       });
       this.#all.add(worker);
+      // It came to be while everything else was stopped.
+      if (this.#stopped) await worker.stop();
       return { worker, version, stopWhenIdle: () => {} };
     } catch (error) {
       this.#parts.budget.release();

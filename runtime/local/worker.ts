@@ -11,6 +11,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Cancel, Time } from '../time.ts';
 import { exited, type Invocation, type InvocationResult, sandboxError, timedOut } from './invocation.ts';
+import { killGroup } from './kill-group.ts';
 import { lineSplitter } from './output.ts';
 import { type RuntimeApi, type RuntimeApiListener, startRuntimeApi } from './runtime-api.ts';
 
@@ -183,14 +184,6 @@ export class Worker {
   }
 
   #kill(): void {
-    const { pid } = this.#child;
-    if (pid === undefined) return;
-    try {
-      process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL');
-    } catch (error) {
-      // Nothing is left to end (ESRCH), or nothing that is not ending already (EPERM, as macOS says it).
-      if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM')))
-        throw error;
-    }
+    killGroup(this.#child.pid);
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { spawn } from 'node:child_process';
+import { killGroup } from '../kill-group.ts';
 
 export interface CommandOptions {
   readonly cwd: string;
@@ -22,7 +23,7 @@ export type CommandRunner = (command: string, options: CommandOptions) => Promis
 /** What is kept of the output, characters: the end, where errors stand. */
 const KEPT_OUTPUT = 100_000;
 
-/** The runner of a process; `signal` ends what is under way. */
+/** The runner of a process. `signal`, and the end of this process, end what is under way, with everything that it started. */
 export function createCommandRunner(signal: AbortSignal): CommandRunner {
   return (command, { cwd, environment }) =>
     new Promise((resolve) => {
@@ -32,7 +33,8 @@ export function createCommandRunner(signal: AbortSignal): CommandRunner {
         env: { ...environment },
         shell: true,
         stdio: ['ignore', 'pipe', 'pipe'],
-        signal,
+        // A process group of its own: ending the shell alone would leave its programs behind.
+        detached: process.platform !== 'win32',
       });
       for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding('utf8');
@@ -40,7 +42,15 @@ export function createCommandRunner(signal: AbortSignal): CommandRunner {
           output = (output + text).slice(-KEPT_OUTPUT);
         });
       }
-      child.on('error', (error) => resolve({ succeeded: false, output: `${output}${error.message}` }));
-      child.on('close', (code) => resolve({ succeeded: code === 0, output }));
+      const end = (): void => killGroup(child.pid);
+      const finish = (result: CommandResult): void => {
+        signal.removeEventListener('abort', end);
+        process.off('exit', end);
+        resolve(result);
+      };
+      signal.addEventListener('abort', end);
+      process.once('exit', end);
+      child.on('error', (error) => finish({ succeeded: false, output: `${output}${error.message}` }));
+      child.on('close', (code) => finish({ succeeded: code === 0, output }));
     });
 }
