@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { withVariables } from '../../runtime/local/project/serverless-variables.ts';
+import { readServerlessFile } from '../../runtime/local/project/serverless-yml.ts';
 
 describe('the variables of a serverless.yml', () => {
   let folder: string;
@@ -39,6 +40,8 @@ describe('the variables of a serverless.yml', () => {
     ['${env:SET}', 'yes'],
     ['${env:NOT_SET, "no"}', 'no'],
     ['${opt:stage}', 'test'],
+    ["${opt:stage, 'another'}", 'another'],
+    ['${opt:stage, self:custom.gone}', 'test'],
     ["${opt:other, 'none'}", 'none'],
     ['${opt:other, 12}', 12],
     ['${opt:other, true}', true],
@@ -68,5 +71,27 @@ describe('the variables of a serverless.yml', () => {
     ['${self:custom.loop}', 'contains itself'],
   ])('says that %j cannot be had', (value, reason) => {
     expect(JSON.stringify(resolve(value))).toContain(reason);
+  });
+});
+
+describe('a serverless.yml', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'karin-serverless-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('has the stage that it states where no option does, and names that YAML of old took for truths', () => {
+    const file = join(folder, 'serverless.yml');
+    writeFileSync(
+      file,
+      `service: shop
+provider: { name: aws, stage: "\${opt:stage, 'qa'}" }
+functions:
+  on: { handler: a.handler, environment: { ANSWER: yes, STAGE: "\${sls:stage}" } }
+`,
+    );
+    const settings = { folder, region: 'eu-west-1', account: '000000000000', environment: {} };
+    expect(readServerlessFile(file, settings).template.resources['OnLambdaFunction']?.properties).toMatchObject({
+      FunctionName: 'shop-qa-on',
+      Environment: { Variables: { ANSWER: 'yes', STAGE: 'qa' } },
+    });
   });
 });

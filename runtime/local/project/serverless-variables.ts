@@ -68,13 +68,13 @@ class VariableResolver {
     );
   }
 
-  /** The first source that has a value. */
+  /** The first source that has a value. Nobody gave the option `--stage`; where nothing else is stated, it is the stage that holds. */
   #sources(list: string, depth: number): unknown {
     for (const source of list.match(/(?:'[^']*'|"[^"]*"|\([^)]*\)|[^,])+/g) ?? []) {
       const found = this.#source(source.trim(), depth);
       if (found !== NOTHING && found !== undefined && found !== null) return found;
     }
-    return NOTHING;
+    return /\bopt:stage\b/.test(list) ? this.#settings.stage : NOTHING;
   }
 
   #source(source: string, depth: number): unknown {
@@ -89,7 +89,7 @@ class VariableResolver {
       case 'env':
         return environment[address] ?? NOTHING;
       case 'opt':
-        return { stage, region }[address] ?? NOTHING;
+        return address === 'region' ? region : NOTHING;
       case 'param': {
         const ofStage = this.#at(this.#root, `params.${stage}.${address}`, depth);
         return ofStage === NOTHING ? this.#at(this.#root, `params.default.${address}`, depth) : ofStage;
@@ -109,7 +109,7 @@ class VariableResolver {
 
   #file(path: string, address: string, depth: number): unknown {
     if (!existsSync(path) || !/\.(ya?ml|json)$/.test(path)) return NOTHING;
-    const contents = parseTemplateText(readFileSync(path, 'utf8'), basename(path));
+    const contents = parseTemplateText(readFileSync(path, 'utf8'), basename(path), '1.2');
     return address === '' ? contents : this.#at(contents, address, depth);
   }
 

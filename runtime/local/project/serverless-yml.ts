@@ -20,7 +20,7 @@ const DEFAULT_MEMORY_MEGABYTES = 1024;
 
 /** Reads serverless.yml or serverless.json. Errors: `TemplateSyntaxError`. */
 export function readServerlessFile(file: string, settings: ServerlessSettings): StackSource {
-  const raw = objectOr(parseTemplateText(readFileSync(file, 'utf8'), file));
+  const raw = objectOr(parseTemplateText(readFileSync(file, 'utf8'), file, '1.2'));
   const provider = objectOr(raw['provider']);
   const withDefaults = { ...settings, stage: DEFAULT_STAGE };
   const { stage: stated } = withVariables(

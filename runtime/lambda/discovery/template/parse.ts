@@ -10,18 +10,20 @@ export class TemplateSyntaxError extends Error {
   override readonly name = 'TemplateSyntaxError';
 }
 
-/** YAML 1.1, as CloudFormation reads it (`yes` is true), but a date such as a policy's version stays the text it is. */
+/** A date such as a policy's version stays the text it is. */
 const YAML_OPTIONS = {
-  version: '1.1',
   merge: true,
   logLevel: 'silent',
   customTags: (tags: readonly unknown[]) => tags.filter((tag) => tag !== 'timestamp'),
 } as const;
 
+/** What a bare `yes`, `no`, `on` or `off` is: a truth in YAML 1.1, as CloudFormation reads it, and a text in 1.2, as the Serverless Framework does. */
+export type YamlVersion = '1.1' | '1.2';
+
 /** Parses `text`; `name` is its path, for the message of a `TemplateSyntaxError`. */
-export function parseTemplateText(text: string, name: string): unknown {
+export function parseTemplateText(text: string, name: string, version: YamlVersion = '1.1'): unknown {
   // The option's own type admits only tag objects and their names; what is filtered out of a list of those stays one.
-  const document = parseDocument(text, YAML_OPTIONS as Parameters<typeof parseDocument>[1]);
+  const document = parseDocument(text, { ...YAML_OPTIONS, version } as Parameters<typeof parseDocument>[1]);
   const [error] = document.errors;
   if (error !== undefined) throw new TemplateSyntaxError(`${name} cannot be read: ${error.message}`, { cause: error });
   return plain(document.contents, document);
