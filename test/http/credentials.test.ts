@@ -69,8 +69,17 @@ describe('capability tokens of the environment', () => {
     ['/000000000000/k', undefined],
     ['/k/', undefined],
     ['/ka/abc', undefined],
+    ['/k//k/abc', { before: '/k/', token: 'abc', rest: '/' }],
+    ['/k/a b/k/abc/1', { before: '/k/a b', token: 'abc', rest: '/1' }],
   ])('%s', (path, split) => {
     expect(splitCapability(path)).toEqual(split);
+  });
+
+  // With a pattern that can match one text in many ways each of these takes longer than a test may.
+  it('are looked for in a text of a stranger in one pass', () => {
+    expect(splitCapability(`${'/k'.repeat(50_000)}\n`)).toMatchObject({ token: 'k' });
+    expect(splitCapability(`${'/k/a!'.repeat(200_000)}\n`)).toBeUndefined();
+    expect(splitCapability(`/k/${'a'.repeat(1_000_000)}\n`)).toBeUndefined();
   });
 });
 
@@ -224,5 +233,10 @@ describe('the Authorization header', () => {
     [undefined, undefined],
   ])('%s', (value, secret) => {
     expect(authorizationSecret(value)).toBe(secret);
+  });
+
+  it('is read in one pass, however many spaces a stranger puts into it', () => {
+    const secret = `a${' '.repeat(500_000)}b`;
+    expect(authorizationSecret(`Bearer ${secret}  `)).toBe(secret);
   });
 });

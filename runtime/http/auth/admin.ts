@@ -18,7 +18,7 @@ export function equalInConstantTime(a: string, b: string): boolean {
 
 /** The secret of an Authorization header of the kinds `Bearer` and `Basic` (of which the user name is ignored). */
 export function authorizationSecret(authorization: string | undefined): string | undefined {
-  const [, kind, value = ''] = /^(bearer|basic) +(\S.*?) *$/i.exec(authorization ?? '') ?? [];
+  const [, kind, value = ''] = /^(bearer|basic) +(\S.*)$/i.exec((authorization ?? '').trimEnd()) ?? [];
   if (kind === undefined) return undefined;
   if (kind.toLowerCase() === 'bearer') return value;
   const text = Buffer.from(value, 'base64').toString('utf8');

@@ -67,12 +67,15 @@ export function parseTokens(text: string, source: string, problems: string[]): r
   });
 }
 
-const IN_PATH = /^(.*?)\/k\/([A-Za-z0-9_-]+)(\/.*)?$/;
+/** No part of it can match in two ways: strangers send this text, and its length must be all that it costs. */
+const IN_PATH = /\/k\/([A-Za-z0-9_-]+)(?=\/|$)/;
 
 /** Splits `/k/<token>` off a path: what stands before it, the token, and what follows (`/` at least). `undefined`: there is none. */
 export function splitCapability(
   path: string,
 ): { readonly before: string; readonly token: string; readonly rest: string } | undefined {
-  const [, before, token, rest] = IN_PATH.exec(path) ?? [];
-  return before === undefined || token === undefined ? undefined : { before, token, rest: rest ?? '/' };
+  const found = IN_PATH.exec(path);
+  const [whole = '', token] = found ?? [];
+  if (found === null || token === undefined) return undefined;
+  return { before: path.slice(0, found.index), token, rest: path.slice(found.index + whole.length) || '/' };
 }
