@@ -10,8 +10,8 @@ import type { QueueArn } from '../queue/arn.ts';
 import { echo, SqsError } from './errors.ts';
 import { QUEUE_NAME } from './limits.ts';
 import { isForm, isJson } from './protocol/content-type.ts';
-import { decodeUtf8 } from './protocol/decoded.ts';
 import { Form } from './protocol/form.ts';
+import { parseBody } from './protocol/json.ts';
 import type { Caller, SqsRequest } from './request.ts';
 
 const ACCOUNT = /^\d{12}$/;
@@ -50,7 +50,7 @@ export function findQueueUrl(request: Pick<SqsRequest, 'headers' | 'query' | 'bo
   try {
     if (isJson(request.headers('content-type'))) {
       if (!mentionsCapability(request.body)) return undefined;
-      const body: unknown = JSON.parse(decodeUtf8(request.body));
+      const body = parseBody(request.body);
       const url = typeof body === 'object' && body !== null && 'QueueUrl' in body ? body.QueueUrl : undefined;
       return typeof url === 'string' ? url : undefined;
     }

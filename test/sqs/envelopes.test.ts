@@ -231,6 +231,25 @@ describe('answers, byte by byte', () => {
       });
     });
 
+    it('more values than any request needs, before they are made', async () => {
+      const asManyAsMay = `{"QueueUrl":"jobs","AttributeNames":[${'"All",'.repeat(4_093)}"All"]}`;
+      expect((await json('ReceiveMessage', asManyAsMay)).status).toBe(200);
+      const { body } = await json('ReceiveMessage', asManyAsMay.replace('[', '["All",'));
+      expect(body).toContain('The request has more than 4096 values.');
+      for (const tooMany of ['[['.repeat(1_000_000), `[${'{},'.repeat(1_000_000)}`, `[${'5,'.repeat(1_000_000)}`]) {
+        expect((await json('ReceiveMessage', tooMany)).body).toContain('The request has more than 4096 values.');
+      }
+      // Within a text they are none, escaped quotes or not.
+      const MessageBody = JSON.stringify(`["${'[{,"'.repeat(5_000)}`);
+      const inText = JSON.stringify({ QueueUrl: 'jobs', MessageBody });
+      expect((await json('SendMessage', inText)).status).toBe(200);
+    });
+
+    it('a name of a parameter as long as a request may be', async () => {
+      const { status } = await form(`Action=SendMessage&a${'.'.repeat(4_000_000)}=x`);
+      expect(status).toBe(400);
+    });
+
     it('bytes that are no UTF-8, in either protocol', async () => {
       const bytes = (text: string) => Buffer.concat([Buffer.from(text), Buffer.from([0xff])]);
       const headers = { 'content-type': JSON_TYPE, 'x-amz-target': 'AmazonSQS.SendMessage' };
@@ -249,6 +268,10 @@ describe('answers, byte by byte', () => {
         'STRING_VALUE can not be converted to a Blob',
       ],
       [`Action=SendMessage${'&a'.repeat(4_096)}`, 'The request has more than 4096 parameters.'],
+      [
+        'Action=SendMessage&a.2.3.4.5.6.7.8.9.a.b=',
+        'The name of a parameter has more than 10 parts: a.2.3.4.5.6.7.8.9.a.b',
+      ],
     ])('the form %s', async (body, message) => {
       const answer = await form(body);
       expect(answer.status).toBe(400);

@@ -6,6 +6,12 @@
 import { missingParameter, SqsError } from '../errors.ts';
 import type { StructureShape, Value } from './shape.ts';
 
+/**
+ * The most values in a request, in either protocol. Far above what the largest valid one has: ten entries with ten attributes each are some five hundred. Without it
+ * a body of 4 MiB could become a hundred times as much in memory.
+ */
+export const MOST_VALUES = 4_096;
+
 /** A decoded value of any shape. Maps are `Map`s, so that a name like `__proto__` is a name. */
 export type Decoded =
   | string

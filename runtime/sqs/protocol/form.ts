@@ -6,12 +6,12 @@
  *
  * @module
  */
-import { SqsError } from '../errors.ts';
-import { type Decoded, type DecodedStructure, decodeBase64, decodeUtf8, typed } from './decoded.ts';
+import { echo, SqsError } from '../errors.ts';
+import { type Decoded, type DecodedStructure, decodeBase64, decodeUtf8, MOST_VALUES, typed } from './decoded.ts';
 import { type MapShape, type Shape, type StructureShape, type Value, wireName } from './shape.ts';
 
-/** Far above what the largest valid request has: ten entries with ten attributes each are some five hundred. */
-const MOST_PARAMETERS = 4_096;
+/** Parts of a parameter's name; the longest one that means something has seven (see above, with `StringListValue.1` at its end). */
+const MOST_STEPS = 10;
 
 interface Node {
   value?: string;
@@ -29,8 +29,8 @@ export class Form {
     for (const pair of text.split('&')) {
       if (pair === '') continue;
       this.#count += 1;
-      if (this.#count > MOST_PARAMETERS) {
-        throw new SqsError('MalformedInput', `The request has more than ${MOST_PARAMETERS} parameters.`);
+      if (this.#count > MOST_VALUES) {
+        throw new SqsError('MalformedInput', `The request has more than ${MOST_VALUES} parameters.`);
       }
       const equals = pair.indexOf('=');
       const name = equals === -1 ? pair : pair.slice(0, equals);
@@ -53,8 +53,12 @@ export class Form {
   }
 
   #put(name: string, value: string): void {
+    const steps = name.split('.', MOST_STEPS + 1);
+    if (steps.length > MOST_STEPS) {
+      throw new SqsError('MalformedInput', `The name of a parameter has more than ${MOST_STEPS} parts: ${echo(name)}`);
+    }
     let node = this.#root;
-    for (const step of name.split('.')) {
+    for (const step of steps) {
       let next = node.children.get(step);
       if (next === undefined) {
         next = { children: new Map() };

@@ -7,7 +7,7 @@
  */
 import { SqsError } from '../errors.ts';
 import type { SqsResponse } from '../request.ts';
-import { type Decoded, type DecodedStructure, decodeBase64, decodeUtf8, typed } from './decoded.ts';
+import { type Decoded, type DecodedStructure, decodeBase64, decodeUtf8, MOST_VALUES, typed } from './decoded.ts';
 import type { MapShape, Shape, StructureShape, Value } from './shape.ts';
 
 const CONTENT_TYPE = 'application/x-amz-json-1.0';
@@ -39,14 +39,33 @@ export function jsonError(requestId: string, error: SqsError): SqsResponse {
   };
 }
 
-function parseBody(body: Uint8Array): unknown {
+/** The JSON value in a body; an empty one is an empty structure. Errors: `MalformedInput`. */
+export function parseBody(body: Uint8Array): unknown {
   if (body.byteLength === 0) return {};
+  if (hasTooManyValues(body)) {
+    throw new SqsError('MalformedInput', `The request has more than ${MOST_VALUES} values.`);
+  }
   const text = decodeUtf8(body);
   try {
     return JSON.parse(text);
   } catch {
     throw new SqsError('MalformedInput', 'The request body is not valid JSON.');
   }
+}
+
+const [QUOTE, COMMA, LIST, BACKSLASH, STRUCTURE] = [0x22, 0x2c, 0x5b, 0x5c, 0x7b];
+
+/** Counts lists, structures and the commas in them, before anything is made of them. The characters of JSON's syntax are one byte each in UTF-8, and no part of others. */
+function hasTooManyValues(body: Uint8Array): boolean {
+  let values = 0;
+  let inString = false;
+  for (let at = 0; at < body.byteLength && values <= MOST_VALUES; at += 1) {
+    const byte = body[at];
+    if (inString && byte === BACKSLASH) at += 1;
+    else if (byte === QUOTE) inString = !inString;
+    else if (!inString && (byte === COMMA || byte === LIST || byte === STRUCTURE)) values += 1;
+  }
+  return values > MOST_VALUES;
 }
 
 function decode(shape: Shape, value: unknown): Decoded {
