@@ -50,8 +50,8 @@ const MAX_LABEL_LENGTH = 80;
 
 /** Errors: `InvalidAttributeValue` (not a policy, or too long), `OverLimit` (statements). */
 export function checkPolicy(text: string): void {
-  const document = parse(text);
-  if (document === undefined || Buffer.byteLength(text) > MAX_POLICY_BYTES) {
+  const document = Buffer.byteLength(text) > MAX_POLICY_BYTES ? undefined : parse(text);
+  if (document === undefined) {
     throw new SqsError('InvalidAttributeValue', 'Invalid value for the parameter Policy.');
   }
   const count = document.Statement.length;
@@ -89,7 +89,13 @@ export function addPermission(policy: string | undefined, queue: QueueArn, permi
       `${statements.length} Statements were found, maximum allowed is ${MAX_POLICY_STATEMENTS}.`,
     );
   }
-  return JSON.stringify({ ...document, Statement: statements });
+  const extended = JSON.stringify({ ...document, Statement: statements });
+  const bytes = Buffer.byteLength(extended);
+  if (bytes > MAX_POLICY_BYTES) {
+    const text = `The policy would have ${bytes} bytes, maximum allowed is ${MAX_POLICY_BYTES}. Remove a permission first.`;
+    throw new SqsError('OverLimit', text);
+  }
+  return extended;
 }
 
 /** The policy without the statement of this label; `undefined` if it was the last. Errors: `InvalidParameterValue`. */

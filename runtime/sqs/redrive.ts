@@ -8,7 +8,7 @@
 import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, queueKey } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { QueueAttributes, RedriveAllowPolicy, RedrivePolicy } from '../queue/queue-definition.ts';
-import { invalidParameter, SqsError } from './errors.ts';
+import { echo, invalidParameter, SqsError } from './errors.ts';
 import { MAX_ALLOWED_SOURCES, MAX_RECEIVE_COUNT } from './limits.ts';
 
 /** Errors: `InvalidAttributeValue`, `InvalidParameterValue`. */
@@ -31,7 +31,7 @@ export function readRedrivePolicy(text: string): RedrivePolicy {
   const count = integerOf(maxReceiveCount);
   if (count === undefined || count < 1 || count > MAX_RECEIVE_COUNT) {
     const range = `valid values are from 1 to ${MAX_RECEIVE_COUNT} both inclusive.`;
-    throw refuse(`Invalid value for maxReceiveCount: ${String(maxReceiveCount)}, ${range}`);
+    throw refuse(`Invalid value for maxReceiveCount: ${shown(maxReceiveCount)}, ${range}`);
   }
   if (typeof deadLetterTargetArn !== 'string' || !deadLetterTargetArn.startsWith('arn:')) {
     throw refuse('Invalid value for deadLetterTargetArn.');
@@ -118,7 +118,17 @@ function invalidValue(parameter: string, reason: string): SqsError {
   return new SqsError('InvalidAttributeValue', `Invalid value for the parameter ${parameter}. Reason: ${reason}`);
 }
 
+/** What JSON gave, for an error text. A list or map is only named: its text could be endless, or a map could say that it has none. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' && value !== null ? 'a map' : echo(String(value));
+}
+
+/** Several times the longest policy that makes sense: ten ARNs of source queues. */
+const LONGEST_POLICY = 8_192;
+
 function jsonObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  if (text.length > LONGEST_POLICY) return undefined;
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;

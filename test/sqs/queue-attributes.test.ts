@@ -284,6 +284,15 @@ describeApi('GetQueueAttributes and SetQueueAttributes', (api) => {
         `{"deadLetterTargetArn":"${dead}","maxReceiveCount":1001}`,
         'Invalid value for maxReceiveCount: 1001, valid values are from 1 to 1000 both inclusive.',
       ],
+      ...[
+        ['{"toString":1}', 'a map'],
+        ['[[1]]', 'a list'],
+        ['null', 'null'],
+        ['"5.5"', '5.5'],
+      ].map(([count, shown]): [string, string] => [
+        `{"deadLetterTargetArn":"${dead}","maxReceiveCount":${count}}`,
+        `Invalid value for maxReceiveCount: ${shown}, valid values are from 1 to 1000 both inclusive.`,
+      ]),
       [
         `{"deadLetterTargetArn":"${dead}","maxReceiveCount":5,"x":1}`,
         'Only following attributes are supported: [maxReceiveCount, deadLetterTargetArn].',
@@ -317,6 +326,13 @@ describeApi('GetQueueAttributes and SetQueueAttributes', (api) => {
         code: 'InvalidAttributeValue',
         message: 'Invalid value for the parameter RedrivePolicy. Reason: Redrive policy is not a valid JSON map.',
       });
+    });
+
+    it('a redrive policy without an end', async () => {
+      await create();
+      const count = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+      const RedrivePolicy = `{"deadLetterTargetArn":"${dead}","maxReceiveCount":${count}}`;
+      expect(await refused({ RedrivePolicy })).toMatchObject({ status: 400, code: 'InvalidAttributeValue' });
     });
 
     it.each([

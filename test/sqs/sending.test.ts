@@ -361,6 +361,13 @@ describeApi('SendMessage', (api) => {
         "Can't cast the value of message (user) attribute 'a' to a number.",
       ],
       [
+        'a number that is none, but only at its end',
+        attribute('a', { DataType: 'Number', StringValue: `${'1'.repeat(200_000)}x` }),
+        400,
+        'InvalidParameterValue',
+        "Can't cast the value of message (user) attribute 'a' to a number.",
+      ],
+      [
         'a number out of range',
         attribute('a', { DataType: 'Number', StringValue: '1e127' }),
         400,

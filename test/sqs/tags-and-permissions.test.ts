@@ -161,6 +161,16 @@ describeApi('AddPermission and RemovePermission', (api) => {
     });
   });
 
+  it('make no policy that is longer than one may be', async () => {
+    await create();
+    await add();
+    const accounts = Array.from({ length: 250 }, (_, index) => String(100_000_000_000 + index));
+    const refusal = await refused({ Label: 'wide', AWSAccountIds: accounts });
+    expect(refusal).toMatchObject({ status: 403, code: 'OverLimit' });
+    expect(refusal.message).toMatch(/^The policy would have \d+ bytes, maximum allowed is 8192\. /);
+    expect(await policy()).toMatchObject({ Statement: [statement('label')] });
+  });
+
   describe('refuse', () => {
     const eight = [
       'SendMessage',
