@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isIP } from 'node:net';
 import { splitCapability } from './auth/capability.ts';
 
 /** The parts of a request target. */
@@ -85,16 +86,23 @@ export function signerViews(
 
 /**
  * The address of the client. `X-Forwarded-For` grows on the right, one entry for each proxy, so with n trusted proxies the n-th entry from the right
- * is the first that no stranger could have written.
+ * is the first that no stranger could have written. Some proxies write the port as well, which changes with every connection and is left out. Where that entry is no
+ * address, or there are fewer (the request did not pass them all), the address is that of the connection.
  */
 export function clientAddress(
   remoteAddress: string | undefined,
   forwardedFor: string | undefined,
   trustedProxies: number,
 ): string {
-  const hops = trustedProxies > 0 ? (forwardedFor ?? '').split(',').map((hop) => hop.trim()) : [];
-  const hop = hops[Math.max(0, hops.length - trustedProxies)];
-  return hop !== undefined && hop !== '' ? hop : (remoteAddress ?? 'unknown');
+  const hop = trustedProxies > 0 ? (forwardedFor ?? '').split(',').at(-trustedProxies) : undefined;
+  return (hop === undefined ? undefined : addressOf(hop.trim())) ?? remoteAddress ?? 'unknown';
+}
+
+/** `192.0.2.1`, `192.0.2.1:4000`, `2001:db8::1`, `[2001:db8::1]:4000` -> the address alone; `undefined`: it is none. */
+function addressOf(hop: string): string | undefined {
+  const [, bracketed, plain = hop] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d{1,5})?$/.exec(hop) ?? [];
+  const address = bracketed ?? plain;
+  return isIP(address) === 0 ? undefined : address;
 }
 
 /** A host by which this machine reaches a server that listens on `host`, fit for a URL. */

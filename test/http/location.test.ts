@@ -18,6 +18,7 @@ describe('the target of a request', () => {
     ['http://proxy.example/k/tok/?a', '', { rawPath: '/k/tok/', path: '/', query: 'a', token: 'tok' }],
     ['http://proxy.example', '', { rawPath: '/', path: '/', query: '' }],
     ['*', '', undefined],
+    ['.', '', undefined],
     ['example.com:443', '', undefined],
   ])('%s below %j', (target, base, expected) => {
     expect(locate(target, base)).toEqual(expected);
@@ -67,8 +68,15 @@ describe('the address of a client', () => {
     [1, '6.6.6.6', '6.6.6.6'],
     [1, '1.1.1.1, 6.6.6.6', '6.6.6.6'],
     [2, '1.1.1.1, 6.6.6.6, 10.0.0.9', '6.6.6.6'],
-    [3, '6.6.6.6', '6.6.6.6'],
+    [3, '6.6.6.6', '10.0.0.1'],
     [1, undefined, '10.0.0.1'],
+    [1, '6.6.6.6:50123', '6.6.6.6'],
+    [1, '2001:db8::1', '2001:db8::1'],
+    [1, '[2001:db8::1]', '2001:db8::1'],
+    [1, '[2001:db8::1]:50123', '2001:db8::1'],
+    [1, 'unknown', '10.0.0.1'],
+    [1, '6.6.6.6, ', '10.0.0.1'],
+    [1, `1.1.1.1, ${'x'.repeat(30_000)}`, '10.0.0.1'],
   ])('behind %i proxies that say %s', (proxies, forwarded, expected) => {
     expect(clientAddress('10.0.0.1', forwarded, proxies)).toBe(expected);
   });
