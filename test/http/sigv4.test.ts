@@ -246,16 +246,16 @@ describe('the payload', () => {
 describe('errors in the words of AWS', () => {
   const signed = () => sign({ headers: JSON_HEADERS, body: '{}' });
 
-  it('five minutes are the limit, either way', async () => {
+  it('fifteen minutes are the limit, either way', async () => {
     const wire = await signed();
     const minutes = 60_000;
-    verify(wire, { now: NOW + 5 * minutes });
-    verify(wire, { now: NOW - 5 * minutes });
-    expect(refusal(() => verify(wire, { now: NOW + 5 * minutes + 1000 }))).toBe(
-      'SignatureDoesNotMatch: Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T124101Z - 5 min.)',
+    verify(wire, { now: NOW + 15 * minutes });
+    verify(wire, { now: NOW - 15 * minutes });
+    expect(refusal(() => verify(wire, { now: NOW + 15 * minutes + 1000 }))).toBe(
+      'SignatureDoesNotMatch: Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T125101Z - 15 min.)',
     );
-    expect(refusal(() => verify(wire, { now: NOW - 5 * minutes - 1000 }))).toBe(
-      'SignatureDoesNotMatch: Signature not yet current: 20150830T123600Z is still later than 20150830T123559Z (20150830T123059Z + 5 min.)',
+    expect(refusal(() => verify(wire, { now: NOW - 15 * minutes - 1000 }))).toBe(
+      'SignatureDoesNotMatch: Signature not yet current: 20150830T123600Z is still later than 20150830T123559Z (20150830T122059Z + 15 min.)',
     );
   });
 
@@ -397,6 +397,8 @@ function flip(wire: Wire, at: number, mask: number): Wire | undefined {
     const changed =
       text.slice(0, position) + String.fromCharCode(text.charCodeAt(position) ^ mask) + text.slice(position + 1);
     const flipped = set(changed);
+    // What is no path is refused before anybody looks at its signature: see `locate`.
+    if (!flipped.path.startsWith('/')) return undefined;
     return meaning(flipped) === meaning(wire) ? undefined : flipped;
   }
   return undefined;

@@ -16,8 +16,9 @@ import { canonicalRequest, type RequestParts } from './canonical.ts';
 import { ALGORITHM, type SignatureClaim, TERMINATOR } from './signature-claim.ts';
 
 const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
-/** How far the clock of a caller may be off, either way. */
-const SKEW_MS = 5 * 60_000;
+/** How far the clock of a caller may be off, either way: what SQS says when it refuses one (`(20160106T212834Z - 15 min.)`). */
+const SKEW_MINUTES = 15;
+const SKEW_MS = SKEW_MINUTES * 60_000;
 
 /** A request with the ways in which its signer may have seen it: as received, or by the public address of a proxy. */
 export interface SignedRequest extends RequestParts {
@@ -72,12 +73,12 @@ export class SignatureVerifier {
     if (signedAt > now + SKEW_MS) {
       throw new SqsError(
         'SignatureDoesNotMatch',
-        `Signature not yet current: ${claim.timestamp} is still later than ${formatBasicIso(now + SKEW_MS)} (${formatBasicIso(now)} + 5 min.)`,
+        `Signature not yet current: ${claim.timestamp} is still later than ${formatBasicIso(now + SKEW_MS)} (${formatBasicIso(now)} + ${SKEW_MINUTES} min.)`,
       );
     }
     const lifeMs = claim.expiresSeconds === undefined ? SKEW_MS : claim.expiresSeconds * 1000;
     if (signedAt < now - lifeMs) {
-      const life = claim.expiresSeconds === undefined ? '5 min.' : `${claim.expiresSeconds} sec.`;
+      const life = claim.expiresSeconds === undefined ? `${SKEW_MINUTES} min.` : `${claim.expiresSeconds} sec.`;
       throw new SqsError(
         'SignatureDoesNotMatch',
         `Signature expired: ${claim.timestamp} is now earlier than ${formatBasicIso(now - lifeMs)} (${formatBasicIso(now)} - ${life})`,
