@@ -15,7 +15,7 @@ const MIB = 1_048_576;
  */
 export const LARGEST_BODY = 4 * MIB + MIB / 4;
 
-/** Bytes of bodies that all requests together may hold. */
+/** Bytes of bodies that all requests together may hold, beyond what each may hold anyway. */
 export interface BodyBudget {
   /** Reserves `bytes` and answers whether there was room. */
   take(bytes: number): boolean;
@@ -24,6 +24,12 @@ export interface BodyBudget {
 
 /** 32 MiB: eight of the largest bodies at one time, a good part of what a 256 MB machine has left. */
 export const BODY_BUDGET = 32 * MIB;
+
+/**
+ * What every body may hold without a share of the budget, bytes: more than most messages are. Bodies are read before anybody is authorized (the capability may stand in
+ * them), so eight strangers who send the largest ones slowly can hold the whole budget; they must not be able to keep ordinary requests out. The number of connections bounds the sum.
+ */
+export const FREE_BYTES = 16_384;
 
 export function createBodyBudget(total = BODY_BUDGET): BodyBudget {
   let free = total;
@@ -66,9 +72,10 @@ export function readBody(request: IncomingMessage, budget: BodyBudget, limit = L
     const chunks: Buffer[] = [];
     // Reserved as it arrives, not as it is announced: an announcement costs an attacker nothing.
     let length = 0;
+    let taken = 0;
     const give = (): void => {
-      budget.give(length);
-      length = 0;
+      budget.give(taken);
+      taken = 0;
     };
     const fail = (error: Error): void => {
       request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
@@ -77,10 +84,12 @@ export function readBody(request: IncomingMessage, budget: BodyBudget, limit = L
       reject(error);
     };
     const onData = (chunk: Buffer): void => {
-      if (length + chunk.length > limit) fail(tooLarge(limit));
-      else if (!budget.take(chunk.length)) fail(tooBusy());
+      length += chunk.length;
+      const more = Math.max(0, length - FREE_BYTES) - taken;
+      if (length > limit) fail(tooLarge(limit));
+      else if (!budget.take(more)) fail(tooBusy());
       else {
-        length += chunk.length;
+        taken += more;
         chunks.push(chunk);
       }
     };

@@ -3,7 +3,7 @@ import { createConnection, type Socket } from 'node:net';
 import { Hono } from 'hono';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Authenticator } from '../../runtime/http/auth/authenticator.ts';
-import { createBodyBudget, LARGEST_BODY } from '../../runtime/http/body.ts';
+import { createBodyBudget, FREE_BYTES, LARGEST_BODY } from '../../runtime/http/body.ts';
 import { createEdge } from '../../runtime/http/edge.ts';
 import { publicAddress } from '../../runtime/http/location.ts';
 import type { AppEnv } from '../../runtime/http/management.ts';
@@ -114,32 +114,33 @@ describe('a body', () => {
   it('waits its turn when all bodies together are too much, and gives its room back', async () => {
     const { server, url } = await serve({ budget: 100_000 });
     const slow = connect(server.port);
-    slow.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n${'x'.repeat(79_999)}`);
+    slow.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(99_999)}`);
     // The room is taken as bytes arrive: ask until they have.
     const refused = async (): Promise<string> => {
       const answer = await (await post('y'.repeat(50_000), url)).text();
       return answer === '50000' ? refused() : answer;
     };
     expect(await refused()).toBe('ServiceUnavailable');
+    expect(await (await post('y'.repeat(FREE_BYTES), url)).text()).toBe(`${FREE_BYTES}`);
     slow.socket.write('x');
     const answered = async (): Promise<void> => {
-      if (!slow.received().includes('80000')) {
+      if (!slow.received().includes('100000')) {
         await once(slow.socket, 'data');
         return answered();
       }
     };
     await answered();
-    expect(await (await post('y'.repeat(90_000), url)).text()).toBe('90000');
+    expect(await (await post('y'.repeat(110_000), url)).text()).toBe('110000');
   });
 
   it('that never comes to its end costs nothing once the client is gone', async () => {
     const { server, url, logged } = await serve({ budget: 100_000 });
     const gone = connect(server.port);
-    gone.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n${'x'.repeat(70_000)}`);
+    gone.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(90_000)}`);
     gone.socket.end();
     await gone.closed;
     const whole = async (): Promise<void> => {
-      if ((await (await post('y'.repeat(90_000), url)).text()) !== '90000') return whole();
+      if ((await (await post('y'.repeat(110_000), url)).text()) !== '110000') return whole();
     };
     await whole();
     expect(logged.join('')).not.toContain('"level":"error"');
