@@ -29,6 +29,20 @@ export function readMessageAttributes(given: WireAttributes | undefined): Messag
   return attributes;
 }
 
+/**
+ * The attributes as they are stored: numbers without leading zeros, and without trailing ones behind the point ("Amazon SQS removes leading and trailing zeros", developer guide,
+ * "Message attribute data types"; a function was seen to be given `0012.3400` as `12.34`). The answer to the sender digests what was given, which is what SDKs compare; a receive
+ * digests what it returns. A number with an exponent stays as it is.
+ */
+export function withPlainNumbers(given: MessageAttributes): MessageAttributes {
+  const plain: Record<string, MessageAttribute> = Object.create(null);
+  for (const [name, attribute] of Object.entries(given)) {
+    const isNumber = 'stringValue' in attribute && /^Number(?:\.|$)/.test(attribute.dataType);
+    plain[name] = isNumber ? { ...attribute, stringValue: plainNumber(attribute.stringValue) } : attribute;
+  }
+  return plain;
+}
+
 /** Reads `AWSTraceHeader`, the only system attribute that a sender may give. Errors: `InvalidParameterValue`. */
 export function readTraceHeader(given: WireAttributes | undefined): string | undefined {
   let traceHeader: string | undefined;
@@ -127,6 +141,17 @@ function checkNumber(name: string, text: string, kind: string): void {
   if (magnitude > 1e126 || (magnitude < 1e-128 && !isZero)) {
     throw invalid(`Number attribute value ${echo(text)} should be in range (-10**128..10**126)`);
   }
+}
+
+/** `-0012.3400` -> `-12.34`. */
+function plainNumber(text: string): string {
+  const [, sign = '', whole = '', fraction = ''] = /^([+-]?)(\d*)(?:\.(\d*))?$/.exec(text) ?? [];
+  if (whole === '' && fraction === '') return text;
+  let end = fraction.length;
+  while (fraction[end - 1] === '0') end -= 1;
+  const digits = whole.replace(/^0+(?=\d)/, '');
+  if (end === 0) return `${sign}${digits === '' ? '0' : digits}`;
+  return `${sign}${digits}.${fraction.slice(0, end)}`;
 }
 
 function empty(name: string, dataType: string, kind: string): SqsError {

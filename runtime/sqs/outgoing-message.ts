@@ -10,7 +10,7 @@ import type { QueueDefinition } from '../queue/queue-definition.ts';
 import type { Call } from './actions/action.ts';
 import { invalidParameter, missingParameter, SqsError } from './errors.ts';
 import { FIFO_ID, FORBIDDEN_CHARACTER, MAX_DELAY_SECONDS } from './limits.ts';
-import { readMessageAttributes, readTraceHeader, sizeOfAttributes } from './message-attributes.ts';
+import { readMessageAttributes, readTraceHeader, sizeOfAttributes, withPlainNumbers } from './message-attributes.ts';
 import type { MessageInput, Output } from './protocol/model.ts';
 
 /** A message that passed every rule. */
@@ -55,7 +55,7 @@ export function acceptMessage(
   const message = {
     id: newMessageId(call.randomness),
     body,
-    attributes,
+    attributes: withPlainNumbers(attributes),
     senderId: call.caller.senderId,
     ...(traceHeader === undefined ? {} : { traceHeader }),
     ...(groupId === undefined ? {} : { groupId }),

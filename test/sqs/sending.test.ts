@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { md5OfAttributes } from '../../runtime/queue/digest.ts';
 import { describeApi } from './support/describe-api.ts';
 import { queueUrl } from './support/harness.ts';
 
@@ -48,6 +49,37 @@ describeApi('SendMessage', (api) => {
         MD5OfMessageAttributes: '797ab158d73dcb5242dedc4412c8e855',
       },
     ]);
+  });
+
+  it.each([
+    ['0012.3400', '12.34'],
+    ['-0012.3400', '-12.34'],
+    ['100', '100'],
+    ['1.0', '1'],
+    ['1.', '1'],
+    ['0.50', '0.5'],
+    ['.50', '.5'],
+    ['000', '0'],
+    ['.0', '0'],
+    ['+01', '+1'],
+    ['0120e03', '0120e03'],
+  ])('hands the number %s out as %s, with the digest of each to whom it concerns', async (given, plain) => {
+    await create();
+    const attribute = (StringValue: string) => ({ n: { DataType: 'Number.float', StringValue } });
+    const digest = (value: string) => md5OfAttributes({ n: { dataType: 'Number.float', stringValue: value } });
+    const sent = await api.ok('SendMessage', {
+      QueueUrl: URL,
+      MessageBody: 'x',
+      MessageAttributes: { ...attribute(given), s: { DataType: 'String', StringValue: '00' } },
+    });
+    expect(sent.MD5OfMessageAttributes).toBe(
+      md5OfAttributes({
+        n: { dataType: 'Number.float', stringValue: given },
+        s: { dataType: 'String', stringValue: '00' },
+      }),
+    );
+    const { Messages } = await api.ok('ReceiveMessage', { QueueUrl: URL, MessageAttributeNames: ['n'] });
+    expect(Messages).toMatchObject([{ MessageAttributes: attribute(plain), MD5OfMessageAttributes: digest(plain) }]);
   });
 
   it('keeps text of every plane, white space and binary attributes as they are', async () => {
