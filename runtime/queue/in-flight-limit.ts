@@ -12,26 +12,28 @@
 export const IN_FLIGHT_LIMIT = 120_000;
 
 export class InFlightLimit {
+  readonly #limit: number;
   readonly #readInFlight: () => Promise<number>;
   /** Messages that may be received before the exact number must be read. */
   #allowance = Number.POSITIVE_INFINITY;
 
-  /** `readInFlight`: asks the store how many messages are in flight now. */
-  constructor(readInFlight: () => Promise<number>) {
+  /** `limit`: messages in flight at most. `readInFlight`: asks the store how many are in flight now. */
+  constructor(limit: number, readInFlight: () => Promise<number>) {
+    this.#limit = limit;
     this.#readInFlight = readInFlight;
   }
 
   /** Whether a receive may go on. Asks the store only if the queue holds more messages than the limit and the allowance is used up. */
   async admits(): Promise<boolean> {
     if (this.#allowance > 0) return true;
-    const left = IN_FLIGHT_LIMIT - (await this.#readInFlight());
+    const left = this.#limit - (await this.#readInFlight());
     this.#allowance = Math.ceil(Math.max(0, left) / 2);
     return this.#allowance > 0;
   }
 
   /** A receive leased `count` messages of a queue that held `total`. */
   received(count: number, total: number): void {
-    if (total < IN_FLIGHT_LIMIT) this.#allowance = Number.POSITIVE_INFINITY;
+    if (total < this.#limit) this.#allowance = Number.POSITIVE_INFINITY;
     else if (this.#allowance === Number.POSITIVE_INFINITY) this.#allowance = 0;
     else this.#allowance -= count;
   }

@@ -26,6 +26,8 @@ export interface QueueContext {
   readonly clock: StoreClock;
   readonly notify: Notify;
   readonly forward?: Forward;
+  /** Messages of one queue that may be in flight. */
+  readonly inFlightLimit: number;
   /** The queue with this ARN, if it exists here and is of the same type. */
   readonly findDeadLetterQueue: (arn: string, fifo: boolean) => DeadLetterTarget | undefined;
 }

@@ -34,6 +34,7 @@ interface ReceivingOptions {
   readonly handles: ReceiptHandles;
   readonly notify: Notify;
   readonly deadLetters: DeadLetters;
+  readonly inFlightLimit: number;
 }
 
 export interface ReceiveOutcome {
@@ -48,7 +49,7 @@ export class Receiving {
 
   constructor(options: ReceivingOptions) {
     this.#options = options;
-    this.#limit = new InFlightLimit(async () => (await options.store.depth()).inFlight);
+    this.#limit = new InFlightLimit(options.inFlightLimit, async () => (await options.store.depth()).inFlight);
   }
 
   /** `at-limit`: as many messages are in flight as may be. Errors: `StoreUnavailableError`. */

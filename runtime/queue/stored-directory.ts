@@ -12,6 +12,7 @@ import type { Documents, Signal, Store } from '../store/store.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 import { isFifoName, parseQueueArn, type QueueArn, type QueueKey, queueKey } from './arn.ts';
 import type { DirectoryEvent, DiscoveredQueue, Next, QueueDirectory } from './directory.ts';
+import { IN_FLIGHT_LIMIT } from './in-flight-limit.ts';
 import type { Queue } from './queue.ts';
 import type { QueueAttributes, QueueDefinition, QueueMode } from './queue-definition.ts';
 import {
@@ -37,6 +38,8 @@ export interface DirectoryOptions {
   readonly notify: Notify;
   /** How sends reach the real queue in mode `forward`; without it they are kept here. */
   readonly forward?: Forward;
+  /** Messages of one queue that may be in flight; default 120,000, as in SQS. */
+  readonly inFlightLimit?: number;
 }
 
 const HANDLE_SECRET = 'secret:receipt-handles';
@@ -83,6 +86,7 @@ export class StoredDirectory implements QueueDirectory {
     this.#notify = options.notify;
     this.#context = {
       ...options,
+      inFlightLimit: options.inFlightLimit ?? IN_FLIGHT_LIMIT,
       handles,
       clock: createStoreClock(options.time),
       findDeadLetterQueue: (arn, fifo) => this.#findDeadLetterQueue(arn, fifo),

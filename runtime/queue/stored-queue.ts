@@ -11,7 +11,6 @@ import { type QueueArn, type QueueKey, queueKey } from './arn.ts';
 import { type BrowsedMessage, browse } from './browse.ts';
 import { DeadLetters } from './dead-letter.ts';
 import { createHeadWatch, type HeadWatch } from './head-watch.ts';
-import { IN_FLIGHT_LIMIT } from './in-flight-limit.ts';
 import { LongPoll } from './long-poll.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import {
@@ -68,7 +67,9 @@ export class StoredQueue implements Queue {
     const findDeadLetterQueue = (arn: string) => context.findDeadLetterQueue(arn, definition.fifo);
     const deadLetters = new DeadLetters({ queue: this, store: watched, clock, notify, findDeadLetterQueue });
     this.#deadLetters = deadLetters;
-    this.#receiving = new Receiving({ queue: this, store: watched, time, clock, handles, notify, deadLetters });
+    const { inFlightLimit } = context;
+    const receiving = { queue: this, store: watched, time, clock, handles, notify, deadLetters, inFlightLimit };
+    this.#receiving = new Receiving(receiving);
     this.#longPoll = new LongPoll({
       time,
       watch,
@@ -198,7 +199,7 @@ export class StoredQueue implements Queue {
     if (waitMs > 0) return this.#longPoll.wait(request, waitMs);
     if (this.#definition.fifo) return Promise.resolve([]);
     throw new InFlightLimitError(
-      `queue ${this.#definition.arn.name} has ${IN_FLIGHT_LIMIT} messages in flight; delete some of them before receiving more`,
+      `queue ${this.#definition.arn.name} has ${this.#context.inFlightLimit} messages in flight; delete some of them before receiving more`,
     );
   }
 

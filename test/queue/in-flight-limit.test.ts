@@ -2,12 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { IN_FLIGHT_LIMIT, InFlightLimit } from '../../runtime/queue/in-flight-limit.ts';
 import type { ReceivedMessage } from '../../runtime/queue/message.ts';
 import { InFlightLimitError, type Queue } from '../../runtime/queue/queue.ts';
-import { forStores, message, turn } from './queue-world.ts';
+import type { Store } from '../../runtime/store/store.ts';
+import { forEachStore, message, turn } from './queue-world.ts';
+
+/** In full the real limit, which takes Redis half a minute to reach; else a small one. */
+const LIMIT = process.env['KARIN_TEST_SIZE'] === 'full' ? IN_FLIGHT_LIMIT : 3_000;
+const TIMEOUT_MS = 60_000 + LIMIT * 2;
 
 /** Sends as many messages as may be in flight, and some more, and receives all that may be. */
 async function fill(queue: Queue, fifo: boolean): Promise<readonly ReceivedMessage[]> {
-  const count = IN_FLIGHT_LIMIT + 1_000;
-  for (let sent = 0; sent < count; sent += 500) {
+  for (let sent = 0; sent < LIMIT + 1_000; sent += 500) {
     await queue.send(
       Array.from({ length: 500 }, (_, at) => {
         const name = String(sent + at);
@@ -16,39 +20,65 @@ async function fill(queue: Queue, fifo: boolean): Promise<readonly ReceivedMessa
     );
   }
   const received: ReceivedMessage[] = [];
-  for (let rest = IN_FLIGHT_LIMIT; rest > 0; rest -= 10_000) {
-    received.push(...(await queue.receive({ maxMessages: Math.min(rest, 10_000) })));
+  for (let rest = LIMIT; rest > 0; rest -= 1_000) {
+    received.push(...(await queue.receive({ maxMessages: Math.min(rest, 1_000) })));
   }
-  expect(received).toHaveLength(IN_FLIGHT_LIMIT);
+  expect(received).toHaveLength(LIMIT);
   return received;
 }
 
-// Redis takes a while for so many messages, and what is tested here is above the store.
-forStores(['memory'], 'the in-flight limit', (open) => {
-  it('refuses a short poll of a standard queue, and lets a long poll wait', async () => {
-    const world = await open();
-    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 43_200 });
-    const received = await fill(queue, false);
-    await expect(queue.receive({ maxMessages: 1 })).rejects.toThrow(InFlightLimitError);
-    const waiting = queue.receive({ maxMessages: 1, waitMs: 20_000 });
-    await turn();
-    await queue.delete(received.slice(0, 10).map(({ receiptHandle }) => receiptHandle));
-    await world.time.advanceAsync(1_000);
-    expect(await waiting).toHaveLength(1);
+/** Resolves when the store has answered once more how many messages are in flight. */
+function nextDepth(store: Store): Promise<void> {
+  const depth = store.depth.bind(store);
+  return new Promise((resolve) => {
+    store.depth = async (queue) => {
+      store.depth = depth;
+      const reply = await depth(queue);
+      resolve();
+      return reply;
+    };
   });
+}
 
-  it('gives nothing more on a FIFO queue', async () => {
-    const world = await open();
-    const queue = await world.queue('jobs.fifo', { visibilityTimeoutSeconds: 43_200 });
-    await fill(queue, true);
-    expect(await queue.receive({ maxMessages: 1 })).toEqual([]);
-  });
+forEachStore('the in-flight limit', (open) => {
+  it(
+    'refuses a short poll of a standard queue, and lets a long poll wait',
+    async () => {
+      const world = await open({ inFlightLimit: LIMIT });
+      const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 43_200 });
+      const received = await fill(queue, false);
+      await expect(queue.receive({ maxMessages: 1 })).rejects.toThrow(InFlightLimitError);
+      expect(await queue.depth()).toEqual({ visible: 1_000, delayed: 0, inFlight: LIMIT });
+      const counted = nextDepth(world.store);
+      const waiting = queue.receive({ maxMessages: 1, waitMs: 20_000 });
+      await counted;
+      await turn();
+      await queue.delete(received.slice(0, 10).map(({ receiptHandle }) => receiptHandle));
+      world.time.advance(1_000);
+      expect(await waiting).toHaveLength(1);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'gives nothing more on a FIFO queue, until something was deleted',
+    async () => {
+      const world = await open({ inFlightLimit: LIMIT });
+      const queue = await world.queue('jobs.fifo', { visibilityTimeoutSeconds: 43_200 });
+      const received = await fill(queue, true);
+      expect(await queue.receive({ maxMessages: 1 })).toEqual([]);
+      await queue.delete(received.slice(0, 1).map(({ receiptHandle }) => receiptHandle));
+      expect(await queue.receive({ maxMessages: 1 })).toHaveLength(1);
+      expect(await queue.receive({ maxMessages: 1 })).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe('the allowance below the in-flight limit', () => {
   it('asks the store nothing while the queue is smaller than the limit', async () => {
     let asked = 0;
-    const limit = new InFlightLimit(async () => {
+    const limit = new InFlightLimit(IN_FLIGHT_LIMIT, async () => {
       asked += 1;
       return 0;
     });
@@ -61,7 +91,7 @@ describe('the allowance below the in-flight limit', () => {
 
   it('asks once for half of what is left, beyond', async () => {
     let asked = 0;
-    const limit = new InFlightLimit(async () => {
+    const limit = new InFlightLimit(IN_FLIGHT_LIMIT, async () => {
       asked += 1;
       return 20_000;
     });
@@ -76,7 +106,7 @@ describe('the allowance below the in-flight limit', () => {
   });
 
   it('forgets about it when the queue has become small', async () => {
-    const limit = new InFlightLimit(async () => IN_FLIGHT_LIMIT);
+    const limit = new InFlightLimit(IN_FLIGHT_LIMIT, async () => IN_FLIGHT_LIMIT);
     limit.received(10, 1_000_000);
     expect(await limit.admits()).toBe(false);
     limit.received(0, 10);

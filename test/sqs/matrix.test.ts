@@ -24,6 +24,8 @@ type Row<N extends ActionName> = {
   readonly errors: { readonly [Code in SqsErrorCode]?: Input<N> };
 };
 
+/** Of the servers of this suite. */
+const IN_FLIGHT_LIMIT = 5;
 const URL = queueUrl('jobs');
 const OWNED = queueUrl('owned');
 const DEAD = queueArnText('dead');
@@ -151,7 +153,14 @@ const MATRIX: { readonly [N in ActionName]: Row<N> } = {
   },
   ReceiveMessage: {
     success: () => ({ QueueUrl: URL, MaxNumberOfMessages: 10 }),
-    errors: { InvalidParameterValue: () => ({ QueueUrl: URL, MaxNumberOfMessages: 11 }) },
+    errors: {
+      InvalidParameterValue: () => ({ QueueUrl: URL, MaxNumberOfMessages: 11 }),
+      OverLimit: async ({ api }) => {
+        await api.ok('SendMessageBatch', { QueueUrl: URL, Entries: entries(10, { MessageBody: 'x' }) });
+        await api.ok('ReceiveMessage', { QueueUrl: URL, MaxNumberOfMessages: IN_FLIGHT_LIMIT });
+        return { QueueUrl: URL };
+      },
+    },
   },
   RemovePermission: {
     success: async ({ api }) => {
@@ -238,67 +247,71 @@ describe('the matrix', () => {
   });
 });
 
-describeApi('the matrix', (api) => {
-  /** `jobs` sends its dead letters to `dead`, `owned` belongs to AWS. */
-  const makeWorld = async (): Promise<World> => {
-    await api.harness.directory.applyDiscovery([discovered('owned')]);
-    await api.ok('CreateQueue', { QueueName: 'dead' });
-    const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: DEAD, maxReceiveCount: 1 });
-    await api.ok('CreateQueue', { QueueName: 'jobs', Attributes: { RedrivePolicy } });
-    await api.ok('CreateQueue', { QueueName: 'jobs.fifo', Attributes: { FifoQueue: 'true' } });
-    return {
-      api,
-      handle: async () => {
-        await api.ok('SendMessage', { QueueUrl: URL, MessageBody: 'x' });
-        const { Messages: [message] = [] } = await api.ok('ReceiveMessage', { QueueUrl: URL });
-        return message?.ReceiptHandle ?? '';
-      },
-      task: async () => {
-        await api.ok('SendMessageBatch', { QueueUrl: queueUrl('dead'), Entries: entries(3, { MessageBody: 'x' }) });
-        const task = { SourceArn: DEAD, DestinationArn: queueArnText('owned'), MaxNumberOfMessagesPerSecond: 1 };
-        const { TaskHandle } = await api.ok('StartMessageMoveTask', task);
-        return TaskHandle ?? '';
-      },
+describeApi(
+  'the matrix',
+  (api) => {
+    /** `jobs` sends its dead letters to `dead`, `owned` belongs to AWS. */
+    const makeWorld = async (): Promise<World> => {
+      await api.harness.directory.applyDiscovery([discovered('owned')]);
+      await api.ok('CreateQueue', { QueueName: 'dead' });
+      const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: DEAD, maxReceiveCount: 1 });
+      await api.ok('CreateQueue', { QueueName: 'jobs', Attributes: { RedrivePolicy } });
+      await api.ok('CreateQueue', { QueueName: 'jobs.fifo', Attributes: { FifoQueue: 'true' } });
+      return {
+        api,
+        handle: async () => {
+          await api.ok('SendMessage', { QueueUrl: URL, MessageBody: 'x' });
+          const { Messages: [message] = [] } = await api.ok('ReceiveMessage', { QueueUrl: URL });
+          return message?.ReceiptHandle ?? '';
+        },
+        task: async () => {
+          await api.ok('SendMessageBatch', { QueueUrl: queueUrl('dead'), Entries: entries(3, { MessageBody: 'x' }) });
+          const task = { SourceArn: DEAD, DestinationArn: queueArnText('owned'), MaxNumberOfMessagesPerSecond: 1 };
+          const { TaskHandle } = await api.ok('StartMessageMoveTask', task);
+          return TaskHandle ?? '';
+        },
+      };
     };
-  };
-  const refusedAs = async (
-    action: ActionName,
-    code: SqsErrorCode,
-    input: object,
-    options: RequestOptions = {},
-  ): Promise<void> => {
-    const { status, code: queryCode } = refusalOf(await api.harness.call(api.protocol, action, input, options));
-    const error = new SqsError(code);
-    expect({ status, code: queryCode }).toEqual({ status: error.status, code: error.queryCode });
-  };
-  const takesQueueUrl = (action: ActionName): boolean => 'QueueUrl' in MODEL[action].input.members;
+    const refusedAs = async (
+      action: ActionName,
+      code: SqsErrorCode,
+      input: object,
+      options: RequestOptions = {},
+    ): Promise<void> => {
+      const { status, code: queryCode } = refusalOf(await api.harness.call(api.protocol, action, input, options));
+      const error = new SqsError(code);
+      expect({ status, code: queryCode }).toEqual({ status: error.status, code: error.queryCode });
+    };
+    const takesQueueUrl = (action: ActionName): boolean => 'QueueUrl' in MODEL[action].input.members;
 
-  it.each(ACTIONS)('%s', async (action) => {
-    const input = await MATRIX[action].success(await makeWorld());
-    const { status, body } = await api.harness.call(api.protocol, action, input);
-    expect(status, body).toBe(200);
-  });
-
-  it.each(ACTIONS.filter(takesQueueUrl))('%s: QueueDoesNotExist and InvalidAddress', async (action) => {
-    const input = await MATRIX[action].success(await makeWorld());
-    await refusedAs(action, 'QueueDoesNotExist', { ...input, QueueUrl: queueUrl('nope') });
-    await refusedAs(action, 'InvalidAddress', { ...input, QueueUrl: 'https://host/one' });
-  });
-
-  it.each(ACTIONS.filter((action) => !OPEN_TO_ALL.has(action)))('%s: AccessDenied', async (action) => {
-    const input = await MATRIX[action].success(await makeWorld());
-    await refusedAs(action, 'AccessDenied', input, { caller: callerWith([]) });
-  });
-
-  describe.each(ACTIONS.filter((action) => Object.keys(MATRIX[action].errors).length > 0))('%s', (action) => {
-    // The keys of a row's errors are codes, by its type.
-    it.each(Object.keys(MATRIX[action].errors) as SqsErrorCode[])('%s', async (code) => {
-      const make = MATRIX[action].errors[code];
-      if (make === undefined) throw new Error(`${action} has no way to ${code}`);
-      await refusedAs(action, code, await make(await makeWorld()));
+    it.each(ACTIONS)('%s', async (action) => {
+      const input = await MATRIX[action].success(await makeWorld());
+      const { status, body } = await api.harness.call(api.protocol, action, input);
+      expect(status, body).toBe(200);
     });
-  });
-});
+
+    it.each(ACTIONS.filter(takesQueueUrl))('%s: QueueDoesNotExist and InvalidAddress', async (action) => {
+      const input = await MATRIX[action].success(await makeWorld());
+      await refusedAs(action, 'QueueDoesNotExist', { ...input, QueueUrl: queueUrl('nope') });
+      await refusedAs(action, 'InvalidAddress', { ...input, QueueUrl: 'https://host/one' });
+    });
+
+    it.each(ACTIONS.filter((action) => !OPEN_TO_ALL.has(action)))('%s: AccessDenied', async (action) => {
+      const input = await MATRIX[action].success(await makeWorld());
+      await refusedAs(action, 'AccessDenied', input, { caller: callerWith([]) });
+    });
+
+    describe.each(ACTIONS.filter((action) => Object.keys(MATRIX[action].errors).length > 0))('%s', (action) => {
+      // The keys of a row's errors are codes, by its type.
+      it.each(Object.keys(MATRIX[action].errors) as SqsErrorCode[])('%s', async (code) => {
+        const make = MATRIX[action].errors[code];
+        if (make === undefined) throw new Error(`${action} has no way to ${code}`);
+        await refusedAs(action, code, await make(await makeWorld()));
+      });
+    });
+  },
+  { inFlightLimit: IN_FLIGHT_LIMIT },
+);
 
 /** A well-formed handle of a task that never was. */
 function taskHandle(): string {

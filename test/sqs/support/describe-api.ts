@@ -6,7 +6,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
 import type { ActionName } from '../../../runtime/sqs/protocol/model.ts';
 import { ManualTime } from '../../support/manual-time.ts';
-import { Harness, PROTOCOLS, type Protocol, type Refusal, type RequestOptions } from './harness.ts';
+import {
+  Harness,
+  type HarnessOptions,
+  PROTOCOLS,
+  type Protocol,
+  type Refusal,
+  type RequestOptions,
+} from './harness.ts';
 import { storeFactories } from './stores.ts';
 import type { PlainInput, PlainOutput } from './wire.ts';
 
@@ -25,7 +32,7 @@ export interface Api {
 export function describeApi(
   name: string,
   define: (api: Api) => void,
-  options: { maxDelaySeconds?: number } = {},
+  options: Pick<HarnessOptions, 'maxDelaySeconds' | 'inFlightLimit'> = {},
 ): void {
   describe.each(storeFactories())(`${name}, $name store`, (factory) => {
     beforeAll(() => factory.start());

@@ -35,6 +35,8 @@ export interface HarnessOptions {
   readonly store: Store;
   readonly time: ManualTime;
   readonly maxDelaySeconds?: number;
+  /** Default: that of SQS. */
+  readonly inFlightLimit?: number;
 }
 
 export interface RequestOptions {
@@ -87,9 +89,9 @@ export class Harness {
   }
 
   static async open(options: HarnessOptions): Promise<Harness> {
-    const { store, time } = options;
+    const { store, time, inFlightLimit } = options;
     const parts = { store, time, randomness: systemRandomness, notify: () => {} };
-    const directory = await createDirectory(parts);
+    const directory = await createDirectory({ ...parts, ...(inFlightLimit === undefined ? {} : { inFlightLimit }) });
     const moveTasks = await createMoveTasks({ ...parts, directory });
     const reported: unknown[] = [];
     const api = createSqsApi({
