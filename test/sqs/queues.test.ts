@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { StoreUnavailableError } from '../../runtime/store/store.ts';
 import { describeApi } from './support/describe-api.ts';
 import { ACCOUNT, discovered, ENDPOINT, queueArnText, queueUrl } from './support/harness.ts';
 
@@ -320,6 +321,18 @@ describeApi('PurgeQueue', (api) => {
     await api.pass(1_001);
     await api.ok('PurgeQueue', { QueueUrl: URL });
     expect(await receive()).toEqual([]);
+  });
+
+  it('may be tried again at once when it failed', async () => {
+    await api.ok('CreateQueue', { QueueName: 'jobs' });
+    await api.ok('SendMessage', { QueueUrl: URL, MessageBody: 'x' });
+    const { store } = api.harness;
+    const purge = store.purge.bind(store);
+    store.purge = () => Promise.reject(new StoreUnavailableError('the connection is gone'));
+    expect(await api.refused('PurgeQueue', { QueueUrl: URL })).toMatchObject({ status: 503 });
+    store.purge = purge;
+    await api.ok('PurgeQueue', { QueueUrl: URL });
+    expect((await api.ok('ReceiveMessage', { QueueUrl: URL })).Messages ?? []).toEqual([]);
   });
 
   it('forgets a queue that was deleted', async () => {
