@@ -16,6 +16,11 @@ export const MAX_RECEIVED_MESSAGES = 10;
 export const MAX_MESSAGE_ATTRIBUTES = 10;
 /** Characters of the name of a message attribute, and of its data type. */
 export const MAX_ATTRIBUTE_NAME_LENGTH = 256;
+/**
+ * `AWSTraceHeader`, characters. It does not count towards the size of a message, and SQS documents no bound; without one each message could be four times as large as
+ * it may be. Many times the longest that X-Ray writes.
+ */
+export const MAX_TRACE_HEADER_LENGTH = 8_192;
 /** `DelaySeconds` of SQS, seconds. */
 export const MAX_DELAY_SECONDS = 900;
 /** `VisibilityTimeout`, seconds: twelve hours. */

@@ -7,7 +7,12 @@
  */
 import type { MessageAttribute, MessageAttributes } from '../queue/message.ts';
 import { echo, SqsError } from './errors.ts';
-import { FORBIDDEN_CHARACTER, MAX_ATTRIBUTE_NAME_LENGTH, MAX_MESSAGE_ATTRIBUTES } from './limits.ts';
+import {
+  FORBIDDEN_CHARACTER,
+  MAX_ATTRIBUTE_NAME_LENGTH,
+  MAX_MESSAGE_ATTRIBUTES,
+  MAX_TRACE_HEADER_LENGTH,
+} from './limits.ts';
 import type { AttributeValue } from './protocol/model.ts';
 
 type WireAttributes = ReadonlyMap<string, AttributeValue>;
@@ -51,6 +56,9 @@ export function readTraceHeader(given: WireAttributes | undefined): string | und
     const attribute = readValue(name, value, 'system ');
     if (attribute.dataType !== 'String' || !('stringValue' in attribute)) {
       throw invalid("Message system attribute 'AWSTraceHeader' must be of type 'String'.");
+    }
+    if (attribute.stringValue.length > MAX_TRACE_HEADER_LENGTH) {
+      throw invalid(`Message system attribute 'AWSTraceHeader' must be shorter than ${MAX_TRACE_HEADER_LENGTH} bytes.`);
     }
     traceHeader = attribute.stringValue;
   }

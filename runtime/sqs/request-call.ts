@@ -4,7 +4,7 @@
  * @module
  */
 import type { Call, Services } from './actions/action.ts';
-import { FORBIDDEN_CHARACTER } from './limits.ts';
+import { FORBIDDEN_CHARACTER, MAX_TRACE_HEADER_LENGTH } from './limits.ts';
 import type { Caller, SqsRequest } from './request.ts';
 
 /** What most actions never ask for (the signal, the trace header) is looked up only when one does: a send should not pay for it. */
@@ -36,6 +36,7 @@ export class RequestCall implements Call {
   /** Set by X-Ray and by API Gateway; anything that could not be given back as text is not one. */
   get traceHeader(): string | undefined {
     const header = this.#request.headers('x-amzn-trace-id');
-    return header === undefined || header === '' || FORBIDDEN_CHARACTER.test(header) ? undefined : header;
+    if (header === undefined || header === '' || header.length > MAX_TRACE_HEADER_LENGTH) return undefined;
+    return FORBIDDEN_CHARACTER.test(header) ? undefined : header;
   }
 }

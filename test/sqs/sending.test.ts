@@ -112,6 +112,11 @@ describeApi('SendMessage', (api) => {
     await api.ok('SendMessage', { QueueUrl: URL, MessageBody: 'b', MessageSystemAttributes: own }, { headers });
     const traces = (await receiveAll()).map((message) => message.Attributes?.['AWSTraceHeader']);
     expect(traces.sort()).toEqual(['Root=1-2-3', 'Root=9']);
+    const endless = { headers: { 'X-Amzn-Trace-Id': 'x'.repeat(8_193) } };
+    await api.ok('SendMessage', { QueueUrl: URL, MessageBody: 'c' }, endless);
+    await api.pass(31_000);
+    const all = (await receiveAll()).map((message) => message.Attributes?.['AWSTraceHeader'] ?? 'none');
+    expect(all.sort()).toEqual(['Root=1-2-3', 'Root=9', 'none']);
   });
 
   it('delays by the message, else by the queue', async () => {
@@ -419,6 +424,13 @@ describeApi('SendMessage', (api) => {
         400,
         'InvalidParameterValue',
         "Message system attribute name 'Hello' is invalid.",
+      ],
+      [
+        'a trace header beyond all measure',
+        { ...standard, MessageSystemAttributes: { AWSTraceHeader: { ...text, StringValue: 'x'.repeat(8_193) } } },
+        400,
+        'InvalidParameterValue',
+        "Message system attribute 'AWSTraceHeader' must be shorter than 8192 bytes.",
       ],
       [
         'a trace header that is not a string',
