@@ -2,8 +2,8 @@
  * `ReceiveRequestAttemptId` of FIFO queues: a receive that is repeated within five minutes (its answer was lost) gets the same messages and handles, with fresh leases, unless
  * one of them was deleted, given back or received again since. Source: ReceiveMessage, "ReceiveRequestAttemptId".
  *
- * An attempt is remembered by the instance that served it. A repeat that reaches another instance receives as if it were new; the locked groups and the leases make
- * that safe, only slower.
+ * An attempt is remembered by the instance that served it, with its messages, until one of them is deleted. A repeat that reaches another instance receives as if it were new; the locked
+ * groups and the leases make that safe, only slower. The same holds for attempts that are forgotten early because what is remembered became too large.
  *
  * @module
  */
@@ -14,10 +14,16 @@ import type { ReceivedMessage } from './message.ts';
 const REMEMBERED_MS = 300_000;
 /** Attempts remembered per queue; the oldest goes first. */
 const MOST_REMEMBERED = 1_000;
+/** Bodies and attributes remembered per queue, characters and bytes: some of the largest receives, thousands of ordinary ones. */
+export const MOST_REMEMBERED_SIZE = 8 * 1_048_576;
 
 interface Attempt {
+  readonly id: string;
   readonly begunAt: number;
   readonly messages: Promise<readonly ReceivedMessage[]>;
+  /** Once its messages are there. */
+  receiptHandles: readonly string[];
+  size: number;
 }
 
 interface ReceiveAttemptsOptions {
@@ -31,7 +37,10 @@ interface ReceiveAttemptsOptions {
 
 export class ReceiveAttempts {
   readonly #options: ReceiveAttemptsOptions;
+  /** By id, oldest first. */
   readonly #attempts = new Map<string, Attempt>();
+  readonly #byHandle = new Map<string, Attempt>();
+  #size = 0;
 
   constructor(options: ReceiveAttemptsOptions) {
     this.#options = options;
@@ -49,37 +58,66 @@ export class ReceiveAttempts {
       const messages = await known.messages;
       const renewed = messages.length === 0 ? undefined : await this.#options.renew(messages, timeoutMs);
       if (renewed !== undefined) return renewed;
-      this.#attempts.delete(attemptId);
+      this.#forget(known);
     }
     return this.#begin(attemptId, receive);
   }
 
-  async #begin(
-    attemptId: string,
-    receive: () => Promise<readonly ReceivedMessage[]>,
-  ): Promise<readonly ReceivedMessage[]> {
-    const attempt: Attempt = { begunAt: this.#options.time.monotonic(), messages: receive() };
-    this.#attempts.set(attemptId, attempt);
+  /** These messages were deleted, so an attempt that one of them belongs to cannot be repeated. */
+  settled(receiptHandles: readonly string[]): void {
+    for (const handle of receiptHandles) {
+      const attempt = this.#byHandle.get(handle);
+      if (attempt !== undefined) this.#forget(attempt);
+    }
+  }
+
+  async #begin(id: string, receive: () => Promise<readonly ReceivedMessage[]>): Promise<readonly ReceivedMessage[]> {
+    const begunAt = this.#options.time.monotonic();
+    const attempt: Attempt = { id, begunAt, messages: receive(), receiptHandles: [], size: 0 };
+    this.#attempts.set(id, attempt);
     try {
       const messages = await attempt.messages;
       // Nothing to give again: the next attempt of this id is a new one.
-      if (messages.length === 0) this.#forget(attemptId, attempt);
+      if (messages.length === 0) this.#forget(attempt);
+      else this.#remember(attempt, messages);
       return messages;
     } catch (error) {
-      this.#forget(attemptId, attempt);
+      this.#forget(attempt);
       throw error;
     }
   }
 
-  #forget(attemptId: string, attempt: Attempt): void {
-    if (this.#attempts.get(attemptId) === attempt) this.#attempts.delete(attemptId);
+  #remember(attempt: Attempt, messages: readonly ReceivedMessage[]): void {
+    if (this.#attempts.get(attempt.id) !== attempt) return;
+    attempt.receiptHandles = messages.map(({ receiptHandle }) => receiptHandle);
+    attempt.size = messages.reduce((sum, message) => sum + sizeOf(message), 0);
+    this.#size += attempt.size;
+    for (const handle of attempt.receiptHandles) this.#byHandle.set(handle, attempt);
+    for (const oldest of this.#attempts.values()) {
+      if (this.#size <= MOST_REMEMBERED_SIZE) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(attempt: Attempt): void {
+    if (this.#attempts.get(attempt.id) !== attempt) return;
+    this.#attempts.delete(attempt.id);
+    this.#size -= attempt.size;
+    for (const handle of attempt.receiptHandles) this.#byHandle.delete(handle);
   }
 
   #forgetOld(): void {
     const oldest = this.#options.time.monotonic() - REMEMBERED_MS;
-    for (const [id, attempt] of this.#attempts) {
+    for (const attempt of this.#attempts.values()) {
       if (attempt.begunAt > oldest && this.#attempts.size < MOST_REMEMBERED) break;
-      this.#attempts.delete(id);
+      this.#forget(attempt);
     }
   }
+}
+
+function sizeOf({ body, attributes }: ReceivedMessage): number {
+  const values = Object.values(attributes).map((attribute) =>
+    'stringValue' in attribute ? attribute.stringValue.length : attribute.binaryValue.byteLength,
+  );
+  return values.reduce((sum, length) => sum + length, body.length);
 }

@@ -107,6 +107,7 @@ export class StoredQueue implements Queue {
   }
 
   delete(receiptHandles: readonly string[]): Promise<readonly HandleOutcome[]> {
+    this.#attempts.settled(receiptHandles);
     const verdicts = receiptHandles.map((handle) => this.#read(handle) ?? 'invalid');
     return complete<Receipt, 'invalid'>(verdicts, (receipts) => this.store.delete(receipts));
   }

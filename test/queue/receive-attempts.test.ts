@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Queue } from '../../runtime/queue/queue.ts';
+import { MOST_REMEMBERED_SIZE } from '../../runtime/queue/receive-attempts.ts';
 import { forEachStore, message } from './queue-world.ts';
 
 forEachStore('receive attempts', (open) => {
@@ -71,6 +72,27 @@ forEachStore('receive attempts', (open) => {
     expect(await attempt(queue, 'x')).toEqual([]);
     await queue.send([message('a', { groupId: 'g', deduplicationId: 'a' })]);
     expect(await attempt(queue, 'x')).toHaveLength(1);
+  });
+
+  it('are forgotten before they fill the memory, the oldest first; what they leased stays leased', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs.fifo', { visibilityTimeoutSeconds: 30 });
+    const body = 'x'.repeat(1_000_000);
+    const most = Math.floor(MOST_REMEMBERED_SIZE / body.length);
+    const handles: string[] = [];
+    const attempts = async (from: number, to: number): Promise<void> => {
+      for (let at = from; at < to; at += 1) {
+        await queue.send([message(body, { groupId: `g${at}`, deduplicationId: `d${at}` })]);
+        handles.push((await attempt(queue, `a${at}`))[0]?.receiptHandle ?? '');
+      }
+    };
+    await attempts(0, most + 1);
+    expect(await attempt(queue, 'a0')).toEqual([]);
+    expect((await attempt(queue, 'a1'))[0]?.receiptHandle).toBe(handles[1]);
+    // What was deleted makes room: the one that is now the oldest is still remembered after as many more.
+    await queue.delete(handles.slice(2));
+    await attempts(most + 1, 2 * most);
+    expect((await attempt(queue, 'a1'))[0]?.receiptHandle).toBe(handles[1]);
   });
 
   it('mean nothing on a standard queue', async () => {
