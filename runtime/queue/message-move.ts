@@ -19,6 +19,8 @@ const STEP_MAX_BYTES = 16 * 1_048_576;
 
 export interface MoveStep {
   readonly moved: number;
+  /** Messages past the retention period of the source, which were deleted: moved, they would begin a new life. */
+  readonly expired: number;
   /** Nothing could be received. */
   readonly exhausted: boolean;
   /** Messages that have nowhere to go; they were given back to the source. */
@@ -47,10 +49,12 @@ export async function moveStep(options: MoveStepOptions): Promise<MoveStep> {
     maxBytes: STEP_MAX_BYTES,
     leaseMs: STEP_LEASE_MS,
   });
+  const old = leased.filter(({ sentAt }) => source.isPastRetention(sentAt));
   const planned: Planned[] = [];
   const stranded: LeasedEntry[] = [];
   let failure: MoveTaskFailure | undefined;
   for (const lease of leased) {
+    if (old.includes(lease)) continue;
     const plan = planMove(lease, options);
     if (plan === 'unreadable') continue;
     if (typeof plan === 'object') {
@@ -65,8 +69,14 @@ export async function moveStep(options: MoveStepOptions): Promise<MoveStep> {
     await target.store.send(plans.map(({ entry }) => entry));
     await source.store.delete(plans.map(({ lease }) => lease));
   }
+  if (old.length > 0) await source.store.delete(old);
   if (stranded.length > 0) await source.store.release(stranded);
-  return { moved: planned.length, exhausted: leased.length === 0, ...(failure === undefined ? {} : { failure }) };
+  return {
+    moved: planned.length,
+    expired: old.length,
+    exhausted: leased.length === 0,
+    ...(failure === undefined ? {} : { failure }),
+  };
 }
 
 /** An unreadable message stays under its lease, and so is not met again by this task. */

@@ -248,13 +248,14 @@ export class StoredMoveTasks implements MoveTasks {
     if (queue === undefined) return failed(task, 'AWS.SimpleQueueService.NonExistentQueue');
     const left = task.toMove - task.moved;
     if (left <= 0) return { ...task, status: 'COMPLETED' };
-    const { moved, exhausted, failure } = await moveStep({
+    const { moved, expired, exhausted, failure } = await moveStep({
       taskId: task.id,
       source: queue,
       destinationArn: task.destinationArn,
       maxMessages: Math.min(left, stepMessages(task)),
       byKey: (key): StoredQueue | undefined => this.#options.directory.byKey(key),
     });
+    if (expired > 0) this.#options.notify({ kind: 'expired', queue: source, count: expired });
     const next = { ...task, moved: task.moved + moved };
     if (failure !== undefined) return failed(next, failure);
     return exhausted || next.moved >= task.toMove ? { ...next, status: 'COMPLETED' } : next;

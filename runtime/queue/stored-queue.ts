@@ -26,6 +26,7 @@ import type { QueueDefinition } from './queue-definition.ts';
 import type { Receipt } from './receipt-handle.ts';
 import { ReceiveAttempts } from './receive-attempts.ts';
 import { Receiving } from './receiving.ts';
+import { isPastRetention } from './retention.ts';
 import { Sending } from './sending.ts';
 import { Upkeep } from './upkeep.ts';
 import { WatchedStore } from './watched-store.ts';
@@ -141,6 +142,11 @@ export class StoredQueue implements Queue {
       return lease === undefined ? [] : [{ message, lease }];
     });
     if (target !== undefined && moves.length > 0) await this.#deadLetters.move(moves, target);
+  }
+
+  /** Whether a message that was sent at `sentAt`, epoch ms by the store's clock, is too old to be handed out. */
+  isPastRetention(sentAt: number): boolean {
+    return isPastRetention(sentAt, this.#definition.attributes, this.#context.clock);
   }
 
   purge(): Promise<void> {

@@ -177,6 +177,21 @@ forEachStore('message move tasks', (open) => {
     await tasks.close();
   });
 
+  it('leave behind what is past the retention period, however long ago that was looked for', async () => {
+    const { world, source, jobs, tasks } = await scene(0);
+    await world.directory.setAttributes(source, (each) => ({ ...each, messageRetentionPeriodSeconds: 3_600 }));
+    await fail(world, jobs, 2, false);
+    world.time.advance(3_585_000);
+    expect(await source.depth()).toMatchObject({ visible: 2 });
+    await fail(world, jobs, 1, false);
+    world.time.advance(10_000);
+    await tasks.start(source);
+    expect((await task(world, tasks, source, completed)).moved).toBe(1);
+    expect(await bodies(jobs)).toEqual(['0']);
+    expect(await source.depth()).toEqual({ visible: 0, delayed: 0, inFlight: 0 });
+    await tasks.close();
+  });
+
   it('fail when the queue to go back to is gone', async () => {
     const { world, source, jobs, tasks } = await scene(2);
     await world.queueWithDeadLetters('another', source, 1);
