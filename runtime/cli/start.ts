@@ -5,8 +5,10 @@
  */
 import { readConfig } from '../config.ts';
 import { credentialProblems } from '../http/auth/credential-book.ts';
+import { createIdleMemory, giveMemoryBack } from '../idle-memory.ts';
 import { createLog } from '../log.ts';
 import { startKarin } from '../main.ts';
+import { systemTime } from '../time.ts';
 import type { CliContext } from './context.ts';
 import { onReloadSignal, onStopSignals } from './signals.ts';
 
@@ -17,6 +19,7 @@ export async function start({ env }: CliContext): Promise<void> {
   const karin = await startKarin(config, { log });
   onStopSignals(karin);
   onReloadSignal(karin);
+  karin.events.subscribe(createIdleMemory(systemTime, giveMemoryBack).happened);
   // The address stands in the text: scripts wait for these words, whatever the format of the log.
   log.info({ region: config.region }, `karin ready ${karin.url}`);
 }

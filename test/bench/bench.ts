@@ -1,7 +1,7 @@
 /** What every figure shares: processes that end with the bench, sizes, and a plain SQS call. */
 import { RedisServer } from '../support/redis-server.ts';
 import type { ServerProcess } from './server-process.ts';
-import { startServer } from './server-process.ts';
+import { imageFlags, startServer } from './server-process.ts';
 
 const BARE = ['--import', 'tsx', 'test/bench/bare-server.ts'];
 
@@ -27,6 +27,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** The built command, `cli.js`. */
   readonly command: string;
+  /** The Node that runs the servers. */
+  readonly node: string;
 }
 
 /** Runs `measure` with a bench of its own and ends everything it started, in reverse. */
@@ -37,7 +39,7 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
     return thing;
   };
   const start = async (script: readonly string[], env: Readonly<Record<string, string>>): Promise<ServerProcess> => {
-    const server = await startServer(script, env);
+    const server = await startServer(options.node, script, env);
     return ending(server, () => server.stop());
   };
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -47,7 +49,7 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
       const redis = await RedisServer.start();
       return ending(redis, () => redis.stop());
     },
-    server: (env) => start([options.command, 'start'], env),
+    server: (env) => start([...imageFlags(), options.command, 'start'], env),
     bareServer: (env) => start(BARE, env),
     keep: async (promise) => {
       const thing = await promise;

@@ -6,6 +6,7 @@
  *   npm run bench -- --quick            small sizes, to see that it works
  *   npm run bench -- --json             the figures as JSON on stdout
  *   npm run bench -- --command <path>   another build of the command, to compare two
+ *   npm run bench -- --node <path>      another Node for the servers; the image has 24, the packages run on 20.19 and later
  */
 import { parseArgs } from 'node:util';
 import { type Bench, withBench } from './bench.ts';
@@ -34,6 +35,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean' },
     json: { type: 'boolean' },
     command: { type: 'string', default: 'runtime/dist/cli.js' },
+    node: { type: 'string', default: process.execPath },
     only: { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
   },
@@ -43,7 +45,7 @@ const unknown = names.filter((name) => GROUPS[name] === undefined);
 if (options.help || unknown.length > 0) {
   if (unknown.length > 0) console.error(`unknown group ${unknown.join(', ')}`);
   console.log(
-    `npm run bench -- [--check] [--quick] [--json] [--command <path>] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
+    `npm run bench -- [--check] [--quick] [--json] [--command <path>] [--node <path>] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
   );
   process.exit(unknown.length > 0 ? 2 : 0);
 }
@@ -53,7 +55,9 @@ for (const name of names) {
   console.error(`measuring ${name} ...`);
   const measure = GROUPS[name];
   if (measure !== undefined)
-    figures.push(...(await withBench({ quick: options.quick ?? false, command: options.command }, measure)));
+    figures.push(
+      ...(await withBench({ quick: options.quick ?? false, command: options.command, node: options.node }, measure)),
+    );
 }
 console.log(options.json ? JSON.stringify(figures, undefined, 2) : table(figures));
 

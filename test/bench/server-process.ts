@@ -24,13 +24,21 @@ function imageEnvironment(): Record<string, string> {
   return Object.fromEntries(found.map(([, name = '', quoted, plain = '']) => [name, quoted ?? plain]));
 }
 
-/** Starts `karin start` (or another script) with `env` and waits for its line `karin ready <url>`. */
+/** The flags with which the image runs Node. */
+export function imageFlags(): readonly string[] {
+  const flags = /^exec node (.*)\/app\/dist\/cli\.js/m.exec(readFileSync('runtime/karin.sh', 'utf8'))?.[1];
+  if (flags === undefined) throw new Error('runtime/karin.sh does not run node');
+  return flags.split(' ').filter((flag) => flag !== '');
+}
+
+/** Starts `karin start` (or another script) on `node` with `env` and waits for its line `karin ready <url>`. */
 export async function startServer(
+  node: string,
   script: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<ServerProcess> {
   const before = performance.now();
-  const child = spawn(process.execPath, [...script], {
+  const child = spawn(node, [...script], {
     env: {
       PATH: process.env['PATH'] ?? '',
       ...imageEnvironment(),
