@@ -50,10 +50,13 @@ export class RedisCalls {
     this.#refusal = reason;
   }
 
-  /** Runs a script, together with others of the same turn of the event loop. Strings in the reply are Buffers. */
+  /**
+   * Runs a script, together with others of the same turn of the event loop; at once if no call is under way, because then nothing is gained by waiting for others.
+   * Strings in the reply are Buffers.
+   */
   script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     return this.#track(async () => {
-      this.#connection.gather();
+      if (this.#underWay.size > 0) this.#connection.gather();
       const { digest, text } = this.#textOf(script);
       const rest = [keys.length, ...keys, ...args, this.#clock?.() ?? ''];
       try {
