@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MESSAGE_ID_HEAD_BYTES, messageIdTail, newMessageId } from '../../runtime/queue/message-id.ts';
+import { isOwnMessageId, messageIdOf, newMessageId } from '../../runtime/queue/message-id.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 
 describe('the id of a new message', () => {
@@ -12,8 +12,15 @@ describe('the id of a new message', () => {
 
   it('ends in what follows from its beginning', () => {
     for (const id of ids) {
-      const head = Buffer.from(id.replaceAll('-', ''), 'hex').subarray(0, MESSAGE_ID_HEAD_BYTES);
-      expect(Number.parseInt(id.slice(-8), 16)).toBe(messageIdTail(head));
+      expect(isOwnMessageId(id)).toBe(true);
+      expect(messageIdOf(id.slice(0, 28))).toBe(id);
+    }
+  });
+
+  it('can be told from one that does not', () => {
+    for (const id of ids) {
+      const last = id.endsWith('0') ? '1' : '0';
+      expect(isOwnMessageId(id.slice(0, -1) + last)).toBe(false);
     }
   });
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MESSAGE_ID_HEAD_BYTES, messageIdTail, messageIdTailText } from '../../queue/message-id.ts';
+import { isOwnMessageId, MESSAGE_ID_HEAD_BYTES, messageIdOf } from '../../queue/message-id.ts';
 import { StoreUnavailableError } from '../store.ts';
 
 const TIME_BYTES = 6;
@@ -19,14 +19,14 @@ export function idBytes(id: string): Buffer {
  */
 export function shortIdBytes(id: string): Buffer {
   const bytes = idBytes(id);
-  const head = bytes.subarray(0, MESSAGE_ID_HEAD_BYTES);
-  return bytes.readUInt32BE(MESSAGE_ID_HEAD_BYTES) === messageIdTail(head) ? head : bytes;
+  return isOwnMessageId(id) ? bytes.subarray(0, MESSAGE_ID_HEAD_BYTES) : bytes;
 }
 
 /** The UUID of its 16 bytes, or of those of `shortIdBytes`. */
 export function idText(bytes: Buffer): string {
-  const hex = bytes.toString('hex') + (bytes.length === MESSAGE_ID_HEAD_BYTES ? messageIdTailText(bytes) : '');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const hex = bytes.toString('hex');
+  const text = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  return bytes.length === MESSAGE_ID_HEAD_BYTES ? messageIdOf(text) : text;
 }
 
 /** Splits a stored value into the time it was sent and the record. */
