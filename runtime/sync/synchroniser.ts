@@ -111,8 +111,14 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     if (text === undefined) return false;
     const digest = digestOf(text);
     if (digest === storedDigest) return true;
-    // Written by `discover`, of this version or a near one.
-    const discovery = JSON.parse(text) as Discovery;
+    let discovery: Discovery;
+    try {
+      // Written by `discover`, of this version or a near one.
+      discovery = JSON.parse(text) as Discovery;
+    } catch (error) {
+      log.warn({ err: error }, 'the stored result of an earlier discovery cannot be read; the source is asked anew');
+      return false;
+    }
     storedDigest = digest;
     const report = await apply(discovery);
     log.info({ ...counts(report) }, 'mappings taken from the store');

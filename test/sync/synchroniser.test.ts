@@ -218,6 +218,17 @@ describe('the last good discovery', () => {
     expect(served).toEqual([]);
   });
 
+  it('is asked for anew if it cannot be read', async () => {
+    const { store, synchroniser, source, logged, served } = await open();
+    await store.documents.put('discovery', '{"mappings": [');
+    expect(await synchroniser.restore()).toBe(false);
+    expect(logged.join()).toContain('cannot be read');
+    source.found = discoveryOf(['a']);
+    await synchroniser.sync();
+    expect(served.at(-1)).toMatchObject([{ uuid: 'uuid-a' }]);
+    expect(await (await open(store)).synchroniser.restore()).toBe(true);
+  });
+
   it('reaches the other instances without a call to the source', async () => {
     const one = await open();
     const other = await open(one.store);

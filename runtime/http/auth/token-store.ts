@@ -87,9 +87,14 @@ export function createTokenStore(documents: Documents, now: () => number): Token
 
 /** A document that this version cannot read counts as no token: refused, never let in. */
 function readCapability(text: string): Capability | undefined {
-  // What was written by `create`, or by another version of it; the members that matter are checked below.
-  const value = JSON.parse(text) as Partial<Capability>;
-  const { id, hash, grant, createdAt } = value;
+  let value: Partial<Capability> | null;
+  try {
+    // What was written by `create`, or by another version of it; the members that matter are checked below.
+    value = JSON.parse(text) as Partial<Capability> | null;
+  } catch {
+    return undefined;
+  }
+  const { id, hash, grant, createdAt } = value ?? {};
   if (typeof id !== 'string' || typeof hash !== 'string' || typeof createdAt !== 'number') return undefined;
   return Array.isArray(grant?.scopes) && Array.isArray(grant.queues) ? (value as Capability) : undefined;
 }

@@ -17,6 +17,8 @@ const NOT_FOUND = new Set([
   'AWS.SimpleQueueService.NonExistentQueue',
   'NonExistentQueue',
 ]);
+/** Temporary credentials that ran out during a discovery: by the next sync the SDK has fetched others. */
+const EXPIRED = new Set(['ExpiredToken', 'ExpiredTokenException', 'RequestExpired']);
 const THROTTLED = new Set(['TooManyRequestsException', 'ThrottlingException', 'Throttling', 'RequestThrottled']);
 
 /** Sorts what an AWS SDK call rejected with. */
@@ -24,7 +26,7 @@ export function awsFailure(error: unknown): AwsFailure {
   if (!isServiceError(error)) return 'transient';
   if (NOT_FOUND.has(error.name)) return 'not-found';
   const status = error.$metadata?.httpStatusCode;
-  if (isThrottled(error) || status === undefined || status >= 500) return 'transient';
+  if (isThrottled(error) || EXPIRED.has(error.name) || status === undefined || status >= 500) return 'transient';
   return status === 404 ? 'not-found' : 'refused';
 }
 
