@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -141,11 +142,21 @@ export class LocalLambda {
   #host(fn: TemplateFunction): FunctionHost {
     const { time, output, region, sqsOrigin, nodeModules, environment, workFolder } = this.#options;
     const shared = { region, sqsOrigin, nodeModules, inherited: environment, lambdaOrigin: this.origin };
+    const home = join(workFolder, fn.name);
+    let versions = 0;
     return new FunctionHost(fn, {
       time,
       budget: this.#budget,
       print: (name, line) => output.line(name, line),
-      prepare: (definition) => prepareLaunch(definition, shared, join(workFolder, definition.name)),
+      prepare: async (definition) => {
+        versions += 1;
+        const version = versions;
+        // Processes of the version before may still be starting, or load files late; those of the one before that have been told to end long since. The first version clears
+        // what an earlier run left.
+        const old = version === 1 ? home : join(home, String(version - 2));
+        await rm(old, { recursive: true, force: true });
+        return prepareLaunch(definition, shared, join(home, String(version)));
+      },
     });
   }
 

@@ -165,6 +165,31 @@ describe('execution environments', () => {
     expect((await scratch.invoke('fn')).value).toBe('new');
   });
 
+  it('still find the rest of their own code when that of another version was unpacked', async () => {
+    await scratch.start();
+    const url = await gate.open();
+    const path = join(scratch.folder, 'code.zip');
+    const pack = (version: string, waits: string): void => {
+      const handler = `exports.handler = async () => { ${waits} return require('./version.js'); };`;
+      writeFileSync(
+        path,
+        zip([
+          { name: 'index.js', text: handler },
+          { name: 'version.js', text: `module.exports = '${version}';` },
+        ]),
+      );
+    };
+    pack('old', `await fetch('${url}');`);
+    scratch.apply([scratch.define({ code: { kind: 'zip', path } })]);
+    const running = scratch.invoke('fn');
+    await gate.arrived(1);
+    pack('new', '');
+    scratch.lambda.reload();
+    expect((await scratch.invoke('fn')).value).toBe('new');
+    gate.release();
+    expect((await running).value).toBe('old');
+  });
+
   it('are not shown functions that the template does not have any more', async () => {
     await scratch.start();
     scratch.write('index.js', COUNTING);
@@ -296,7 +321,7 @@ describe('execution environments', () => {
     scratch.write('src/index.ts', 'export const handler = async () => 1;');
     scratch.apply([scratch.define({ handler: 'src/index.handler' })]);
     await scratch.invoke('fn');
-    expect(existsSync(join(scratch.folder, '.karin', 'fn', 'handler.cjs'))).toBe(true);
+    expect(existsSync(join(scratch.folder, '.karin', 'fn', '1', 'handler.cjs'))).toBe(true);
     expect(existsSync(join(scratch.folder, 'src', 'index.js'))).toBe(false);
   });
 });
