@@ -26,7 +26,7 @@ export function summary(application: TemplateApplication, discovery: Discovery):
   );
   const width = Math.max(0, ...served.map(([queue]) => queue.length));
   const lines = served.map(([queue, fn]) => `  ${queue.padEnd(width)}  ->  ${fn}`);
-  if (lines.length === 0) {
+  if (lines.length === 0 && discovery.broken.length === 0) {
     lines.push(
       discovery.foreign.length > 0
         ? '  no disabled mapping of a queue; to run those that are enabled as well: karin dev --all'
