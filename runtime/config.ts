@@ -61,7 +61,7 @@ export interface Config {
   readonly stopGraceSeconds: number;
   /** `LOG_LEVEL`: trace, debug, info, warn, error, silent; default info. */
   readonly logLevel: string;
-  /** `KARIN_MODE_ONLY`: queue-name globs of the queues to consume, a leading `!` excludes; default: all. */
+  /** `KARIN_CONSUME`: queue-name globs of the queues to consume, a leading `!` excludes; default: all. */
   readonly queueNames: readonly string[];
   /** `KARIN_STOP_LOOPS=1`: messages of a probable loop go to the dead-letter queue (without one the mapping is paused); default: a warning only. A tag of a mapping holds before it. */
   readonly stopLoops: boolean;
@@ -135,7 +135,7 @@ export function readConfig(
     maxBytesInFlight: env.integer('KARIN_BYTES_IN_FLIGHT', MIB, 1024 * MIB, 24 * MIB, 'bytes'),
     stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),
     logLevel: env.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
-    queueNames: env.list('KARIN_MODE_ONLY'),
+    queueNames: env.list('KARIN_CONSUME'),
     stopLoops: env.flag('KARIN_STOP_LOOPS'),
     warnings: env.unread('KARIN_').map((name) => `${name} is not a setting of Karin; is it misspelt?`),
   };

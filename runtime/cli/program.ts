@@ -192,7 +192,7 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_DISCOVERY          aws, template:<path> or none (aws)
   KARIN_SYNC_INTERVAL      seconds between syncs, 0 for none (3600)
   KARIN_ACCOUNT_ID         account of queues named without one (that of the functions)
-  KARIN_MODE_ONLY          names of the queues to consume, * and ? as wildcards, ! excludes (all)
+  KARIN_CONSUME          names of the queues to consume, * and ? as wildcards, ! excludes (all)
   KARIN_MAX_DELAY_SECONDS  longest delay of a message, up to 1209600 (900)
   KARIN_CONCURRENCY        invokes at one time (50)
   KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (25165824)

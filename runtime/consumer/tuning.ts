@@ -8,7 +8,7 @@
  * | `karin:start-concurrency`   | 1 to 1000       | 5                                | Invokes at one time with which a backlog is begun, before growth           |
  * | `karin:stop-loops`          | `true`, `false` | the server's setting (`false`)   | `true`: messages of a probable loop go to the dead-letter queue; without one the mapping is paused |
  *
- * Beside the tags, queue-name globs (`KARIN_MODE_ONLY`) choose the queues that a server consumes at all: `*` stands for any characters, `?` for one, and a leading `!`
+ * Beside the tags, queue-name globs (`KARIN_CONSUME`) choose the queues that a server consumes at all: `*` stands for any characters, `?` for one, and a leading `!`
  * excludes. A queue is chosen if some glob without `!` matches (or there is none) and no glob with `!` does.
  *
  * A value that cannot be understood stops its mapping: to guess could mean to consume what nobody wanted consumed. A name that means nothing does not, because a later or an earlier

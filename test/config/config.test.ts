@@ -59,7 +59,7 @@ describe('a production configuration', () => {
       KARIN_DISCOVERY: 'template:cdk.out',
       KARIN_SYNC_INTERVAL: '0',
       KARIN_MAX_DELAY_SECONDS: '1209600',
-      KARIN_MODE_ONLY: 'app-* !app-old',
+      KARIN_CONSUME: 'app-* !app-old',
       KARIN_TRUSTED_PROXIES: '1',
       KARIN_ADMIN_PASSWORD: 'a long password',
       LOG_LEVEL: 'debug',
