@@ -15,7 +15,7 @@ import { command } from './support/command.ts';
 let moto: MotoServer;
 
 beforeAll(async () => {
-  moto = await MotoServer.start({ runsFunctions: true });
+  moto = await MotoServer.start({ mended: true });
 });
 afterAll(() => moto.stop());
 

@@ -37,7 +37,7 @@ let redis: RedisServer;
 let karin: RunningServer;
 
 beforeAll(async () => {
-  moto = await MotoServer.start({ runsFunctions: true, generatedSecret: ADMIN_PASSWORD });
+  moto = await MotoServer.start({ mended: true, generatedSecret: ADMIN_PASSWORD });
   if (!existsSync(OSLS)) await command('npm', ['ci'], { cwd: 'examples/broadcast', env: {} });
 });
 afterEach(async () => {

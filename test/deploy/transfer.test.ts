@@ -28,7 +28,7 @@ let directory: StoredDirectory;
 let client: SQSClient;
 
 beforeAll(async () => {
-  [moto, redis] = await Promise.all([MotoServer.start(), RedisServer.start()]);
+  [moto, redis] = await Promise.all([MotoServer.start({ mended: true }), RedisServer.start()]);
   const common = { time: systemTime, randomness: systemRandomness };
   store = await RedisStore.open({ ...common, urls: [redis.url], instanceId: 'deploy-test' });
   directory = await createDirectory({ ...common, store, notify: () => {} });

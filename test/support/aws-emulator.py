@@ -6,10 +6,13 @@ moto_server, and what it lacks that a deployment of Karin's example needs:
 - CloudFormation creates AWS::SecretsManager::Secret and AWS::Lambda::Url.
 - Tags of a mapping made by CloudFormation can be listed, and so can the URLs of a function.
 - A custom resource that answers FAILED fails the creation of its stack, which is rolled back: its resources are deleted again.
+- A FIFO queue keeps its order when a call that received several messages of a group lets them run out, and when two calls receive at once (one may be the long poll
+  of a process that was killed). Otherwise the last message of the group comes first.
 
 Usage: python3 aws-emulator.py <port>
 """
 
+import collections
 import hashlib
 import io
 import json
@@ -18,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from urllib.parse import unquote
 
@@ -28,6 +32,7 @@ from moto.cloudformation.models import Event
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.common_models import CloudFormationModel
 from moto.secretsmanager import secretsmanager_backends
+from moto.sqs.models import SQSBackend
 
 PORT = sys.argv[1]
 FOLDER = tempfile.mkdtemp(prefix="karin-emulator-")
@@ -204,6 +209,31 @@ LambdaResponse.list_function_url_configs = list_function_url_configs
 lambda_urls.url_paths[r"{0}/(?P<api_version>[^/]+)/functions/(?P<function_name>[\w_:%-]+)/urls/?$"] = LambdaResponse.dispatch
 
 process_cfn_response = CloudFormationResponse.process_cfn_response
+
+
+RECEIVING = collections.defaultdict(threading.Lock)
+receive_at_once = SQSBackend.receive_message
+
+
+def receive_in_turn(self, queue_name, count, wait_seconds_timeout, visibility_timeout, message_attribute_names=None):
+    queue = self.get_queue(queue_name)
+    end = time.monotonic() + wait_seconds_timeout
+    while True:
+        with RECEIVING[queue.queue_arn]:
+            # One at a time they would free their group while others of it, earlier ones, still count as taken.
+            queue.pending_messages.difference_update([message for message in queue.pending_messages if message.visible])
+            received = receive_at_once(self, queue_name, count, 0, visibility_timeout, message_attribute_names)
+            # What was taken together runs out together.
+            ids = {message.id for message in received}
+            taken = [message for message in queue.pending_messages if message.id in ids]
+            for message in taken:
+                message.visible_at = max(other.visible_at for other in taken)
+        if received or time.monotonic() >= end:
+            return received
+        time.sleep(0.05)
+
+
+SQSBackend.receive_message = receive_in_turn
 
 
 def fail_or_process(self):

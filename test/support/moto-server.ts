@@ -20,9 +20,9 @@ export interface Invocation {
 }
 
 export interface MotoOptions {
-  /** Runs deployed Node functions and knows a few more resources, see `aws-emulator.py`. Default: plain moto. */
-  readonly runsFunctions?: boolean;
-  /** With `runsFunctions`: the value of every secret that CloudFormation generates. Default: random. */
+  /** Mends what `aws-emulator.py` lists: deployed functions run, and a queue keeps the order of FIFO groups. Default: plain moto. */
+  readonly mended?: boolean;
+  /** With `mended`: the value of every secret that CloudFormation generates. Default: random. */
   readonly generatedSecret?: string;
 }
 
@@ -40,7 +40,7 @@ export class MotoServer {
   /** Starts an emulator and waits until it listens. Throws, with how to install it, where there is none. */
   static async start(options: MotoOptions = {}): Promise<MotoServer> {
     const port = await freePort();
-    const [command, args] = options.runsFunctions
+    const [command, args] = options.mended
       ? ['python3', ['test/support/aws-emulator.py', String(port)]]
       : ['moto_server', ['-H', '127.0.0.1', '-p', String(port)]];
     const child = spawn(command, args, {
