@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { readGrant, splitEntries } from './entries.ts';
 import type { Grant } from './grant.ts';
 
@@ -37,7 +37,7 @@ export function newToken(): string {
 }
 
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
+  return hash('sha256', token, 'hex');
 }
 
 export function capabilityId(hash: string): string {

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 import { SqsError } from '../../sqs/errors.ts';
 import { formatBasicIso, parseBasicIso } from './basic-iso.ts';
 import { canonicalRequest, type RequestParts } from './canonical.ts';
@@ -54,8 +54,8 @@ export class SignatureVerifier {
     const given = Buffer.from(claim.signature, 'latin1');
     const fits = request.views.some(({ path, host }) => {
       const canonical = canonicalRequest({ ...request, path }, claim.signedHeaders, payloadHash, host);
-      const hash = createHash('sha256').update(canonical, 'latin1').digest('hex');
-      const stringToSign = `${ALGORITHM}\n${claim.timestamp}\n${claim.scope}\n${hash}`;
+      const digest = hash('sha256', Buffer.from(canonical, 'latin1'), 'hex');
+      const stringToSign = `${ALGORITHM}\n${claim.timestamp}\n${claim.scope}\n${digest}`;
       const expected = Buffer.from(createHmac('sha256', key).update(stringToSign, 'latin1').digest('hex'), 'latin1');
       return given.length === expected.length && timingSafeEqual(given, expected);
     });
@@ -89,7 +89,7 @@ export class SignatureVerifier {
   /** The hash that the signer put into the canonical request: that of the body, unless the signer says, under the signature, that it left the body out. */
   #payloadHash(claim: SignatureClaim, body: Uint8Array): string {
     if (claim.contentHash === UNSIGNED_PAYLOAD) return UNSIGNED_PAYLOAD;
-    return createHash('sha256').update(body).digest('hex');
+    return hash('sha256', body, 'hex');
   }
 
   #signingKey(claim: SignatureClaim, secret: string): Buffer {
