@@ -69,16 +69,20 @@ export interface ReceiveOptions {
   readonly singleGroup?: boolean;
 }
 
-/** A message under a lease. `id` and `receiveCount` together are the fence: a later receive changes the count, and the old pair no longer matches. */
-export interface LeasedEntry {
+/** What the store tells of a message that it hands out or shows. */
+interface StoredEntry {
   readonly id: string;
   readonly record: Uint8Array;
   readonly sentAt: number;
+  readonly group?: string;
+  readonly sequenceNumber?: string;
+}
+
+/** A message under a lease. `id` and `receiveCount` together are the fence: a later receive changes the count, and the old pair no longer matches. */
+export interface LeasedEntry extends StoredEntry {
   /** This receive included. */
   readonly receiveCount: number;
   readonly firstReceivedAt: number;
-  readonly group?: string;
-  readonly sequenceNumber?: string;
 }
 
 export interface ReceiveReply {
@@ -134,15 +138,10 @@ export interface DelaySpan {
 }
 
 /** A message that was only looked at. */
-export interface BrowsedEntry {
-  readonly id: string;
-  readonly record: Uint8Array;
-  readonly sentAt: number;
+export interface BrowsedEntry extends StoredEntry {
   readonly receiveCount: number;
   /** 0 if it was never received. */
   readonly firstReceivedAt: number;
-  readonly group?: string;
-  readonly sequenceNumber?: string;
   readonly state: 'visible' | 'delayed' | 'in-flight';
   /** Milliseconds until its delay or lease ends; 0: visible. */
   readonly dueInMs: number;
