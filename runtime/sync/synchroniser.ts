@@ -11,7 +11,12 @@
  */
 import { createHash } from 'node:crypto';
 import type { ApplyDiff } from '../consumer/supervisor.ts';
-import { type Discovery, DiscoveryError, type DiscoverySource } from '../lambda/discovery/source.ts';
+import {
+  type Discovery,
+  DiscoveryError,
+  type DiscoveryProgress,
+  type DiscoverySource,
+} from '../lambda/discovery/source.ts';
 import type { Mapping } from '../lambda/mapping.ts';
 import type { Log } from '../log.ts';
 import type { QueueArn } from '../queue/arn.ts';
@@ -26,6 +31,8 @@ import { reportOf, type SyncReport } from './report.ts';
 const DOCUMENT = 'discovery';
 /** Details of mappings that did not change are read once a day all the same: the timeout of a function changes without its mapping. */
 const DETAILS_MS = 86_400_000;
+/** Between two lines of the log about one discovery. */
+const PROGRESS_MS = 5_000;
 
 export interface SynchroniserParts {
   readonly source: DiscoverySource;
@@ -47,6 +54,8 @@ export interface SyncState {
   /** Why the last sync failed; absent: it did not. */
   readonly failure?: { readonly message: string; readonly at: number };
   readonly held: readonly QueueArn[];
+  /** How far the discovery is that is under way; absent: none is. */
+  readonly progress?: DiscoveryProgress;
 }
 
 export interface Synchroniser {
@@ -67,6 +76,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   let held: readonly QueueArn[] = [];
   let succeededAt: number | undefined;
   let failure: SyncState['failure'];
+  let progress: DiscoveryProgress | undefined;
 
   let working: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -87,7 +97,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   const discover = async (full: boolean): Promise<SyncReport> => {
     const overdue = found !== undefined && time.now() - found.detailsReadAt >= DETAILS_MS;
     try {
-      const discovery = keepForeign(found, await source.discover(found, full || overdue));
+      const discovery = keepForeign(found, await source.discover(found, full || overdue, progressLog()));
       const report = await apply(discovery);
       const text = stableJson(discovery);
       const digest = digestOf(text);
@@ -103,7 +113,20 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       failure = { message: messageOf(error), at: time.now() };
       log.error({ err: error, source: source.description }, 'sync failed; what was found last is served on');
       throw error;
+    } finally {
+      progress = undefined;
     }
+  };
+
+  /** Keeps the progress of one discovery, and says it now and then: a long one must not look like a server that hangs. */
+  const progressLog = (): ((now: DiscoveryProgress) => void) => {
+    let saidAt = time.monotonic();
+    return (now) => {
+      progress = now;
+      if (time.monotonic() - saidAt < PROGRESS_MS) return;
+      saidAt = time.monotonic();
+      log.info({ source: source.description, ...now }, 'discovery is under way');
+    };
   };
 
   const load = async (): Promise<boolean> => {
@@ -152,6 +175,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       ...(found === undefined ? {} : { discovery: found }),
       ...(succeededAt === undefined ? {} : { succeededAt }),
       ...(failure === undefined ? {} : { failure }),
+      ...(progress === undefined ? {} : { progress }),
     }),
   };
 }

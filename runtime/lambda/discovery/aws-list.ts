@@ -33,10 +33,11 @@ export async function listSqsMappings(
   lambda: LambdaClient,
   pacer: Pacer,
   region: string,
+  onListed: (mappings: number) => void,
 ): Promise<{ readonly mappings: readonly ListedMapping[]; readonly problems: readonly DiscoveryProblem[] }> {
   const mappings: ListedMapping[] = [];
   const problems: DiscoveryProblem[] = [];
-  for (const configuration of await everyPage(lambda, pacer, region)) {
+  for (const configuration of await everyPage(lambda, pacer, region, onListed)) {
     if (!configuration.EventSourceArn?.includes(':sqs:')) continue;
     const mapping = sqsMapping(configuration);
     if ('uuid' in mapping) mappings.push(mapping);
@@ -49,6 +50,7 @@ async function everyPage(
   lambda: LambdaClient,
   pacer: Pacer,
   region: string,
+  onListed: (mappings: number) => void,
 ): Promise<readonly EventSourceMappingConfiguration[]> {
   const all: EventSourceMappingConfiguration[] = [];
   const markers = new Set<string>();
@@ -65,6 +67,7 @@ async function everyPage(
       );
     }
     all.push(...(page.EventSourceMappings ?? []));
+    onListed(all.length);
     // A page may be empty and still have a successor; only a missing marker ends the list.
     marker = page.NextMarker === '' ? undefined : page.NextMarker;
     if (marker !== undefined && markers.has(marker)) {

@@ -45,13 +45,21 @@ export function createAwsDiscovery(options: AwsDiscoveryOptions): DiscoverySourc
   const queuePacer = createPacer({ time, ...SQS_PACE });
   return {
     description: `AWS (${region})`,
-    async discover(previous, full) {
+    async discover(previous, full, onProgress = () => {}) {
       const lambda = new LambdaClient({ region, requestHandler: CALL_LIMITS, ...options.lambda });
       try {
-        const listed = await listSqsMappings(lambda, pacer, region);
+        const listed = await listSqsMappings(lambda, pacer, region, (done) => onProgress({ step: 'lists', done }));
         const details = new MappingDetails(lambda, pacer, previous, full);
         const disabled = listed.mappings.filter(({ configuration }) => configuration.State === 'Disabled');
-        const read = await Promise.all(disabled.map((mapping) => details.read(mapping)));
+        let done = 0;
+        const read = await Promise.all(
+          disabled.map(async (mapping) => {
+            const found = await details.read(mapping);
+            done += 1;
+            onProgress({ step: 'details', done, total: disabled.length });
+            return found;
+          }),
+        );
         const servable = read.flatMap((found) => ('mapping' in found ? [found] : []));
         // What is sent to the queue of a broken mapping is kept until it is mended, as SQS would.
         const queues = await readQueues(

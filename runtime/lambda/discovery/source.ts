@@ -44,14 +44,29 @@ export interface Discovery {
   readonly detailsReadAt: number;
 }
 
+/** How far a discovery is, for `/readyz` and the log. */
+export interface DiscoveryProgress {
+  /** What is being read: the lists of mappings and functions, then what each mapping needs beyond them. */
+  readonly step: 'lists' | 'details';
+  /** Mappings that are done in this step; in the lists: mappings found so far. */
+  readonly done: number;
+  /** Mappings in all; absent while the lists are read. */
+  readonly total?: number;
+}
+
 export interface DiscoverySource {
   /** For logs and `/readyz`, for example `AWS (us-east-1)` or `template cdk.out`. */
   readonly description: string;
   /**
    * Finds what is there now. `previous` lets it leave out details of mappings that did not change; `full` reads them all the same.
+   * `onProgress` is called as often as something was read; it must be cheap and must not throw.
    * Errors: `DiscoveryError` if the list itself cannot be had; single broken mappings are reported in the result.
    */
-  discover(previous: Discovery | undefined, full: boolean): Promise<Discovery>;
+  discover(
+    previous: Discovery | undefined,
+    full: boolean,
+    onProgress?: (progress: DiscoveryProgress) => void,
+  ): Promise<Discovery>;
 }
 
 /** The source could not be read; the message names it, what was asked, and what would mend it. */
