@@ -70,6 +70,7 @@ export type ConsumerEvent =
   | ({
       readonly kind: 'warning';
       readonly what:
+        | 'execution-too-long'
         | 'filters-drop-everything'
         | 'probable-loop'
         | 'several-mappings'

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Mapping } from '../lambda/mapping.ts';
+import { expectedRunSeconds, longestInvokeSeconds, type Mapping } from '../lambda/mapping.ts';
 import { queueKey } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { ConsumerEvent, EventSink } from './events.ts';
@@ -24,7 +24,11 @@ export class MappingWarnings {
   /** Looks at all mappings that are served now; answers every warning that holds for them, given before or not. */
   check(mappings: readonly Mapping[]): readonly string[] {
     const warnings = [
-      ...mappings.flatMap((mapping) => [...this.#shortVisibility(mapping), ...strangeTags(mapping)]),
+      ...mappings.flatMap((mapping) => [
+        ...this.#shortVisibility(mapping),
+        ...longExecution(mapping),
+        ...strangeTags(mapping),
+      ]),
       ...competition(mappings),
     ];
     const causes = new Map(
@@ -39,7 +43,9 @@ export class MappingWarnings {
   #shortVisibility(mapping: Mapping): readonly Warning[] {
     const queue = queueKey(mapping.queueArn);
     const visibility = this.#directory.byKey(queue)?.definition.attributes.visibilityTimeoutSeconds;
-    if (visibility === undefined || visibility >= mapping.functionTimeoutSeconds) return [];
+    const runSeconds = expectedRunSeconds(mapping);
+    if (visibility === undefined || visibility >= runSeconds) return [];
+    const limit = mapping.durableExecutionTimeoutSeconds === undefined ? 'timeout' : 'execution timeout';
     return [
       {
         kind: 'warning',
@@ -47,11 +53,30 @@ export class MappingWarnings {
         mapping: mapping.uuid,
         queue,
         detail:
-          `the visibility timeout of the queue is ${visibility} s, the timeout of ${mapping.functionArn} is ${mapping.functionTimeoutSeconds} s: ` +
-          'messages may be delivered again while the function still works on them; AWS advises six times the timeout of the function',
+          `the visibility timeout of the queue is ${visibility} s, the ${limit} of ${mapping.functionArn} is ${runSeconds} s: ` +
+          `messages may be delivered again while the function still works on them; AWS advises six times the ${limit} of the function`,
       },
     ];
   }
+}
+
+/** A durable execution that may outlast any Invoke: AWS ends the Invoke, while the execution goes on and its messages come back. */
+function longExecution(mapping: Mapping): readonly Warning[] {
+  const execution = mapping.durableExecutionTimeoutSeconds;
+  const longest = longestInvokeSeconds(mapping);
+  if (execution === undefined || execution <= longest) return [];
+  return [
+    {
+      kind: 'warning',
+      what: 'execution-too-long',
+      mapping: mapping.uuid,
+      queue: queueKey(mapping.queueArn),
+      detail:
+        `the execution timeout of ${mapping.functionArn} is ${execution} s, but AWS lets an Invoke last ${longest} s: ` +
+        'a longer execution goes on while its messages are delivered again; ' +
+        `set its ExecutionTimeout to ${longest} s or less`,
+    },
+  ];
 }
 
 /** A tag whose name is misspelt would otherwise go unnoticed, and what it was to prevent would happen. */

@@ -5,7 +5,7 @@
  * |-----------------------------|-----------------|----------------------------------|----------------------------------------------------------------------------|
  * | `karin:consume`             | `true`, `false` | `true`                           | `false`: Karin leaves this mapping alone, however long it is disabled      |
  * | `karin:maximum-concurrency` | 1 to 1000       | the mapping's MaximumConcurrency | Invokes at one time, over all instances; 1, which AWS does not offer, makes processing strictly serial |
- * | `karin:start-concurrency`   | 1 to 1000       | 5                                | Invokes at one time with which a backlog is begun, before growth           |
+ * | `karin:start-concurrency`   | 1 to 1000       | ten per MinimumPollers, else 5   | Invokes at one time with which a backlog is begun, before growth           |
  * | `karin:stop-loops`          | `true`, `false` | the server's setting (`false`)   | `true`: messages of a probable loop go to the dead-letter queue; without one the mapping is paused |
  *
  * Beside the tags, queue-name globs (`KARIN_CONSUME`) choose the queues that a server consumes at all: `*` stands for any characters, `?` for one, and a leading `!`
@@ -24,7 +24,7 @@ export interface Tuning {
   readonly consume: boolean;
   /** Over all instances, 1 to 1,000; absent: no limit of its own. */
   readonly maximumConcurrency?: number;
-  /** 1 to 1,000. */
+  /** 1 or more. */
   readonly startConcurrency: number;
   readonly stopLoops: boolean;
 }
@@ -71,7 +71,7 @@ export function readTuning(mapping: Mapping, defaults: TuningDefaults): Tuning {
   const tuning: Tuning = {
     consume: flag('karin:consume', true),
     ...(maximumConcurrency !== undefined && { maximumConcurrency }),
-    startConcurrency: count('karin:start-concurrency') ?? defaults.startConcurrency,
+    startConcurrency: count('karin:start-concurrency') ?? mapping.startConcurrency ?? defaults.startConcurrency,
     stopLoops: flag('karin:stop-loops', defaults.stopLoops),
   };
   if (problems.length > 0) {

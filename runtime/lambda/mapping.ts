@@ -23,11 +23,33 @@ export interface Mapping {
   readonly reportBatchItemFailures: boolean;
   /** `ScalingConfig.MaximumConcurrency` (AWS: 2 to 1,000; a tag may set 1), or ten per `MaximumPollers`; absent: no limit of its own. */
   readonly maximumConcurrency?: number;
-  /** `Timeout` of the function, 1 to 900 s. */
+  /** Invokes at one time with which a backlog begins: ten per `MinimumPollers` of provisioned mode; absent: as the server is set. */
+  readonly startConcurrency?: number;
+  /** `Timeout` of the function, 1 to 900 s, as last read: a deployment may have changed it since. */
   readonly functionTimeoutSeconds: number;
+  /** `DurableConfig.ExecutionTimeout` of the function, s: an Invoke lasts as long as the durable execution; absent: not durable. */
+  readonly durableExecutionTimeoutSeconds?: number;
+  /** The function runs on Lambda Managed Instances (`CapacityProviderConfig`), where an Invoke may last longer. */
+  readonly managedInstances?: true;
   /** Epoch milliseconds of `LastModified`; a change means that details must be read again. */
   readonly lastModified: number;
   readonly tags: Readonly<Record<string, string>>;
+}
+
+/** The longest that AWS lets a synchronous Invoke last, s; source: "Using event source mappings with durable functions", Lambda quotas. */
+const LONGEST_INVOKE_SECONDS = 900;
+/** The same on Lambda Managed Instances, s. */
+const LONGEST_INVOKE_ON_MANAGED_INSTANCES_SECONDS = 5_400;
+
+/** The longest that an Invoke of this mapping can last, s, whatever the timeout of its function is by now. */
+export function longestInvokeSeconds(mapping: Mapping): number {
+  return mapping.managedInstances === true ? LONGEST_INVOKE_ON_MANAGED_INSTANCES_SECONDS : LONGEST_INVOKE_SECONDS;
+}
+
+/** How long one invocation is expected to last at most, s, by what was last read of the function: for leases and slots, never to give up an Invoke. */
+export function expectedRunSeconds(mapping: Mapping): number {
+  const { durableExecutionTimeoutSeconds: durable, functionTimeoutSeconds: timeout } = mapping;
+  return Math.min(durable === undefined ? timeout : Math.max(durable, timeout), longestInvokeSeconds(mapping));
 }
 
 /** A mapping that Karin must not serve, and why; the others are unharmed. */

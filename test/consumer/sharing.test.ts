@@ -346,4 +346,21 @@ forEachStore('Tags and names', (open) => {
 
     expect(world.events.of('warning')).toHaveLength(2);
   });
+
+  it('a durable execution that may outlast the visibility timeout, or every Invoke, is warned of', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 600 });
+    const durable = { functionTimeoutSeconds: 3, durableExecutionTimeoutSeconds: 3_600 };
+    expect(world.apply(mappingOf(queue, durable)).warnings).toEqual([
+      expect.stringContaining('the visibility timeout of the queue is 600 s, the execution timeout of'),
+      expect.stringMatching(/execution timeout of .* is 3600 s, but AWS lets an Invoke last 900 s/),
+    ]);
+
+    const managed = mappingOf(queue, { ...durable, managedInstances: true });
+    expect(world.apply(managed).warnings).toEqual([
+      expect.stringContaining('the visibility timeout of the queue is 600 s, the execution timeout of'),
+    ]);
+    const short = mappingOf(queue, { ...durable, durableExecutionTimeoutSeconds: 600 });
+    expect(world.apply(short).warnings).toEqual([]);
+  });
 });

@@ -29,6 +29,13 @@ describe('tags of a mapping', () => {
     });
   });
 
+  it('a backlog begins with as many Invokes as the minimum of provisioned pollers makes, unless a tag says otherwise', () => {
+    const provisioned = { startConcurrency: 40 };
+    const tags = { 'karin:start-concurrency': '3' };
+    expect(readTuning(mappingOf({ arn }, provisioned), DEFAULTS).startConcurrency).toBe(40);
+    expect(readTuning(mappingOf({ arn }, { ...provisioned, tags }), DEFAULTS).startConcurrency).toBe(3);
+  });
+
   it('an empty value is as good as none', () => {
     expect(readTuning(mappingOf({ arn }, { tags: { 'karin:consume': '' } }), DEFAULTS).consume).toBe(true);
   });

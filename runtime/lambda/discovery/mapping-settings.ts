@@ -24,18 +24,25 @@ export interface MappingSettings {
 /** The part of a `Mapping` that its settings decide. */
 export type ServedSettings = Pick<
   Mapping,
-  'batchSize' | 'batchWindowSeconds' | 'filterPatterns' | 'reportBatchItemFailures' | 'maximumConcurrency'
+  | 'batchSize'
+  | 'batchWindowSeconds'
+  | 'filterPatterns'
+  | 'reportBatchItemFailures'
+  | 'maximumConcurrency'
+  | 'startConcurrency'
 >;
 
 /** `BatchSize` of an SQS mapping that names none. */
 const DEFAULT_BATCH_SIZE = 10;
 /** `MaximumPollers` of provisioned mode that names none. */
 const DEFAULT_MAXIMUM_POLLERS = 200;
+/** `MinimumPollers` of provisioned mode that names none. */
+const DEFAULT_MINIMUM_POLLERS = 2;
 /** Invokes that one poller of provisioned mode drives at a time. */
 const INVOKES_PER_POLLER = 10;
 /** Reads the settings, with AWS's defaults for those not given. */
 export function servedSettings(settings: MappingSettings): ServedSettings {
-  const maximumConcurrency = concurrencyOf(settings);
+  const concurrency = concurrencyOf(settings);
   return {
     batchSize: settings.BatchSize ?? DEFAULT_BATCH_SIZE,
     batchWindowSeconds: settings.MaximumBatchingWindowInSeconds ?? 0,
@@ -43,14 +50,18 @@ export function servedSettings(settings: MappingSettings): ServedSettings {
       filter.Pattern === undefined ? [] : [filter.Pattern],
     ),
     reportBatchItemFailures: settings.FunctionResponseTypes?.includes('ReportBatchItemFailures') ?? false,
-    ...(maximumConcurrency === undefined ? {} : { maximumConcurrency }),
+    ...concurrency,
   };
 }
 
-function concurrencyOf(settings: MappingSettings): number | undefined {
+function concurrencyOf(settings: MappingSettings): Pick<Mapping, 'maximumConcurrency' | 'startConcurrency'> {
   const pollers = settings.ProvisionedPollerConfig;
   if (pollers !== undefined && pollers !== null && Object.values(pollers).some((value) => value !== undefined)) {
-    return INVOKES_PER_POLLER * (pollers.MaximumPollers ?? DEFAULT_MAXIMUM_POLLERS);
+    return {
+      maximumConcurrency: INVOKES_PER_POLLER * (pollers.MaximumPollers ?? DEFAULT_MAXIMUM_POLLERS),
+      startConcurrency: INVOKES_PER_POLLER * (pollers.MinimumPollers ?? DEFAULT_MINIMUM_POLLERS),
+    };
   }
-  return settings.ScalingConfig?.MaximumConcurrency ?? undefined;
+  const maximumConcurrency = settings.ScalingConfig?.MaximumConcurrency;
+  return maximumConcurrency === undefined ? {} : { maximumConcurrency };
 }

@@ -168,8 +168,8 @@ describe('discovery from AWS', () => {
       lastModified: 1_789_481_238_763,
       tags: { 'karin:managed': 'true' },
     });
-    expect(b?.maximumConcurrency).toBe(50);
-    expect(c?.maximumConcurrency).toBe(2000);
+    expect(b).toMatchObject({ startConcurrency: 20, maximumConcurrency: 50 });
+    expect(c).toMatchObject({ startConcurrency: 20, maximumConcurrency: 2000 });
   });
 
   describe('queues', () => {
