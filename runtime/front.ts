@@ -10,7 +10,6 @@ import type { MetricCounts } from './consumer/metric-counts.ts';
 import type { Supervisor } from './consumer/supervisor.ts';
 import type { Access } from './http/access.ts';
 import { createApp } from './http/app.ts';
-import { createBodyBudget } from './http/body.ts';
 import { createEdge } from './http/edge.ts';
 import { publicAddress, reachableHost } from './http/location.ts';
 import { listen } from './http/server.ts';
@@ -136,7 +135,7 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     now: () => time.now(),
     log,
   });
-  const sqs = createSqsEndpoint({ api, edge, budget: createBodyBudget(), account, region, uuid, log });
+  const sqs = createSqsEndpoint({ api, edge, account, region, uuid, log });
   const server = await listen({ edge, sqs, app, answered: traffic.answered, time, log }, host, port);
   port = server.port;
   return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };

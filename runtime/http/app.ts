@@ -12,7 +12,7 @@ import type { Edge } from './edge.ts';
 import { type AppEnv, answerErrors, requireManage } from './management.ts';
 import { tokensRoute } from './tokens-route.ts';
 
-/** Nothing that these routes read is larger, bytes: a form with a message of 1 MiB, and a quarter of that for its encoding. */
+/** Nothing that these routes read is larger, bytes: a form with a message of 1 MiB, and a quarter of that for its encoding. Each has a smaller bound of its own. */
 const LARGEST_BODY = 1_310_720;
 
 export interface AppParts {

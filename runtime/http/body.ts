@@ -1,5 +1,16 @@
 /**
- * Reads request bodies within bounds.
+ * Reads request bodies, and counts what memory they and the answers really take.
+ *
+ * The rule that this and `edge.ts` keep: what a stranger sends costs little memory, and strangers make room for each other, never callers for strangers.
+ *
+ * Memory is handed out in three shares. `strangers`: bodies whose sender nobody knows yet. `callers`: bodies of senders who are known, or who
+ * named a key that this server has. `answers`: what was answered and not yet taken by its reader. Each holder of a share may keep a little that is not
+ * counted, so that ordinary requests pass even where a share is used up; the number of connections bounds the sum of that. Where more is wanted than
+ * a share has left, the oldest holder that may be ended is ended: a stranger's unfinished body, a body whose signature is not proven yet, an answer
+ * that is not read. An honest one is done within milliseconds, so the oldest is the one that holds on purpose. Where none may be ended, the newcomer is refused.
+ *
+ * A body is kept in one buffer that grows by doubling, and what is counted is that buffer. Bytes come in chunks of the sender's choosing: kept as they
+ * come, a chunk of one byte takes some three hundred. Handling a chunk takes time as well, so the bound of a body counts each as `CHUNK_COST` bytes at least.
  *
  * @module
  */
@@ -7,6 +18,7 @@ import type { IncomingMessage } from 'node:http';
 import { SqsError } from '../sqs/errors.ts';
 
 const MIB = 1_048_576;
+const KIB = 1_024;
 
 /**
  * The largest body that is read, bytes. A batch holds at most 1 MiB of message bodies and attributes (SQS quotas, "Message size"), but travels encoded. The worst
@@ -15,33 +27,110 @@ const MIB = 1_048_576;
  */
 export const LARGEST_BODY = 4 * MIB + MIB / 4;
 
-/** Bytes of bodies that all requests together may hold, beyond what each may hold anyway. */
-export interface BodyBudget {
-  /** Reserves `bytes` and answers whether there was room. */
-  take(bytes: number): boolean;
-  give(bytes: number): void;
+/**
+ * The first bytes of a stranger's body, in which a capability should stand. SDKs write members in the order in which the program names them, and
+ * most programs begin with the QueueUrl.
+ */
+export const PREFIX_BYTES = 2 * KIB;
+
+/** The most of a body that is read while its sender is unknown, bytes: a message of the full size before the QueueUrl, not inflated. */
+export const LARGEST_UNPROVEN_BODY = MIB + 64 * KIB;
+
+/** What a chunk counts at least, bytes; a thousand small ones are not counted, because the network may cut a body as it likes. */
+export const CHUNK_COST = 64;
+const FREE_COST = 1_000 * CHUNK_COST;
+
+const EMPTY: Buffer = Buffer.alloc(0);
+
+/** What one holder keeps of a share. */
+export interface Holding {
+  /** Says that the holder keeps `bytes` in all; `false`: there is no room, and it keeps what it had. */
+  resize(bytes: number): boolean;
+  /** From now on it is not ended to make room. */
+  keep(): void;
+  /** Gives everything back. To be called at least once. */
+  release(): void;
 }
 
-/** 32 MiB: eight of the largest bodies at one time, a good part of what a 256 MB machine has left. */
-export const BODY_BUDGET = 32 * MIB;
+/** A part of the memory, for holders of one kind. */
+export interface Share {
+  /** A new holder, of nothing yet. `end`: what ends it when it has to make room; it must call `release`. Absent: it is never ended. */
+  hold(end?: () => void): Holding;
+  /** Bytes that are counted now. */
+  readonly used: number;
+}
 
-/**
- * What every body may hold without a share of the budget, bytes: more than most messages are. Bodies are read before anybody is authorized (the capability may stand in
- * them), so eight strangers who send the largest ones slowly can hold the whole budget; they must not be able to keep ordinary requests out. The number of connections bounds the sum.
- */
-export const FREE_BYTES = 16_384;
+/** `total`: bytes of all holders together. `freeBytes`: what each may keep besides, uncounted. */
+export function createShare(total: number, freeBytes: number): Share {
+  let used = 0;
+  /** Holders that may be ended and have something counted, oldest first. */
+  const endable = new Map<object, () => void>();
 
-export function createBodyBudget(total = BODY_BUDGET): BodyBudget {
-  let free = total;
+  const makeRoom = (wanted: number, asking: object): boolean => {
+    for (const [holder, end] of endable) {
+      if (used + wanted <= total) break;
+      if (holder !== asking) end();
+    }
+    return used + wanted <= total;
+  };
+
   return {
-    take: (bytes) => {
-      if (bytes > free) return false;
-      free -= bytes;
-      return true;
+    get used() {
+      return used;
     },
-    give: (bytes) => {
-      free += bytes;
+    hold: (end) => {
+      let counted = 0;
+      let endIt = end;
+      const holding: Holding = {
+        resize: (bytes) => {
+          const more = Math.max(0, bytes - freeBytes) - counted;
+          if (more === 0) return true;
+          if (more > 0 && used + more > total && !makeRoom(more, holding)) return false;
+          used += more;
+          counted += more;
+          if (endIt !== undefined && !endable.has(holding)) endable.set(holding, endIt);
+          return true;
+        },
+        keep: () => {
+          endIt = undefined;
+          endable.delete(holding);
+        },
+        release: () => {
+          endable.delete(holding);
+          used -= counted;
+          counted = 0;
+        },
+      };
+      return holding;
     },
+  };
+}
+
+export interface Memory {
+  readonly strangers: Share;
+  readonly callers: Share;
+  readonly answers: Share;
+}
+
+/** What each share may hold, bytes. Together they are a good part of what a 256 MB machine has left beside the server and its Redis. */
+export interface MemoryBudget {
+  readonly strangers: number;
+  readonly callers: number;
+  readonly answers: number;
+}
+
+/** Seven of the largest unproven bodies; seven of the largest bodies; four answers of ten messages of 400 KB. */
+export const MEMORY_BUDGET: MemoryBudget = { strangers: 8 * MIB, callers: 32 * MIB, answers: 16 * MIB };
+
+/** What a known sender's body and each answer may hold uncounted, bytes: more than most messages are. */
+export const FREE_BYTES = 16 * KIB;
+
+export function createMemory(budget: Partial<MemoryBudget> = {}): Memory {
+  const { strangers, callers, answers } = { ...MEMORY_BUDGET, ...budget };
+  return {
+    strangers: createShare(strangers, PREFIX_BYTES),
+    callers: createShare(callers, FREE_BYTES),
+    answers: createShare(answers, FREE_BYTES),
   };
 }
 
@@ -52,51 +141,63 @@ export class ClientGoneError extends Error {
 
 export interface ReadBody {
   readonly bytes: Uint8Array;
+  /** The whole body proved its sender: it is a caller's from now on. Errors: `SqsError` ServiceUnavailable. */
+  proven(): void;
   /** To be called once the request is answered. */
   release(): void;
 }
 
-const NOTHING: ReadBody = { bytes: new Uint8Array(0), release: () => {} };
+/** Who sends, as far as it is known before the body: `proven`; `claimed`: the body will prove it; else a stranger, with the way in which the beginning of a body may prove it. */
+export type Sender =
+  | 'proven'
+  | 'claimed'
+  | {
+      /** Looks at a beginning of the body of up to `PREFIX_BYTES`, once: whether it proves the sender. Errors: those to refuse the request with. */
+      readonly proves: (beginning: Uint8Array) => boolean;
+    };
+
+const NOTHING: ReadBody = { bytes: new Uint8Array(0), proven: () => {}, release: () => {} };
 
 /**
- * Reads the whole body. Errors: `SqsError` RequestEntityTooLarge as soon as it is known to be larger than `limit`, ServiceUnavailable if all bodies
- * together would be too much; `ClientGoneError`. After an `SqsError` the connection must be closed: what is left of the body was not read.
+ * Reads the whole body. Errors: `SqsError` RequestEntityTooLarge as soon as it is known to be larger than `limit`, ServiceUnavailable if there is
+ * no room or it had to make room; those of `proves`; `ClientGoneError`. After another error than that the connection must be closed: what is left of
+ * the body was not read.
  */
-export function readBody(request: IncomingMessage, budget: BodyBudget, limit = LARGEST_BODY): Promise<ReadBody> {
+export function readBody(
+  request: IncomingMessage,
+  memory: Memory,
+  sender: Sender,
+  limit = LARGEST_BODY,
+): Promise<ReadBody> {
   const announced = request.headers['content-length'];
   if (announced === undefined && request.headers['transfer-encoding'] === undefined) return Promise.resolve(NOTHING);
   if (announced === '0') return Promise.resolve(NOTHING);
-  if (announced !== undefined && Number(announced) > limit) return Promise.reject(tooLarge(limit));
+  const length = announced === undefined ? undefined : Number(announced);
+  if (length !== undefined && length > limit) return Promise.reject(tooLarge(limit));
 
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    // Reserved as it arrives, not as it is announced: an announcement costs an attacker nothing.
-    let length = 0;
-    let taken = 0;
-    const give = (): void => {
-      budget.give(taken);
-      taken = 0;
+    const reading = new Reading(memory, sender, limit, length, (error) => fail(error));
+    const stop = (): void => {
+      request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
     };
     const fail = (error: Error): void => {
-      request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
-      request.pause();
-      give();
+      stop();
+      reading.release();
+      // What still comes until the connection is closed is thrown away; paused, it would be kept, chunk by chunk.
+      request.on('error', () => {});
+      request.resume();
       reject(error);
     };
     const onData = (chunk: Buffer): void => {
-      length += chunk.length;
-      const more = Math.max(0, length - FREE_BYTES) - taken;
-      if (length > limit) fail(tooLarge(limit));
-      else if (!budget.take(more)) fail(tooBusy());
-      else {
-        taken += more;
-        chunks.push(chunk);
+      try {
+        reading.add(chunk);
+      } catch (error) {
+        fail(error instanceof Error ? error : new Error(String(error)));
       }
     };
     const onEnd = (): void => {
-      request.off('close', onClose);
-      const [only] = chunks;
-      resolve({ bytes: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks), release: give });
+      stop();
+      resolve(reading.whole());
     };
     const onClose = (): void =>
       fail(new ClientGoneError('the client closed the connection before its request was complete'));
@@ -104,10 +205,118 @@ export function readBody(request: IncomingMessage, budget: BodyBudget, limit = L
   });
 }
 
+/** One body on its way. */
+class Reading {
+  readonly #memory: Memory;
+  readonly #limit: number;
+  /** Bytes that were announced. */
+  readonly #announced: number | undefined;
+  readonly #fail: (error: Error) => void;
+  #holding: Holding;
+  /** Absent: the sender is known, or its body was looked at. */
+  #proves: ((beginning: Uint8Array) => boolean) | undefined;
+  #largest: number;
+  #bytes: Buffer = EMPTY;
+  #length = 0;
+  #cost = 0;
+
+  constructor(
+    memory: Memory,
+    sender: Sender,
+    limit: number,
+    announced: number | undefined,
+    fail: (error: Error) => void,
+  ) {
+    this.#memory = memory;
+    this.#limit = limit;
+    this.#announced = announced;
+    this.#fail = fail;
+    const known = typeof sender === 'string';
+    this.#proves = known ? undefined : sender.proves;
+    this.#largest = known ? limit : Math.min(limit, LARGEST_UNPROVEN_BODY);
+    const share = known ? memory.callers : memory.strangers;
+    this.#holding = share.hold(sender === 'proven' ? undefined : () => this.#makeRoom());
+  }
+
+  /** Errors: as of `readBody`. */
+  add(chunk: Buffer): void {
+    this.#cost += Math.max(chunk.length, CHUNK_COST);
+    const length = this.#length + chunk.length;
+    if (this.#length === 0 && chunk.length === this.#announced) {
+      // It came in one piece, as most do.
+      this.#hold(length);
+      this.#bytes = chunk;
+    } else {
+      this.#append(chunk, length);
+    }
+    this.#length = length;
+    if (this.#proves !== undefined && (length >= PREFIX_BYTES || length === this.#announced)) this.#lookAtBeginning();
+    if (length > this.#largest || this.#cost > this.#largest + FREE_COST) {
+      throw this.#largest < this.#limit ? unproven() : tooLarge(this.#limit);
+    }
+  }
+
+  whole(): ReadBody {
+    this.#holding.keep();
+    return {
+      bytes: this.#length === this.#bytes.length ? this.#bytes : this.#bytes.subarray(0, this.#length),
+      proven: () => this.#moveToCallers(),
+      release: () => this.#holding.release(),
+    };
+  }
+
+  release(): void {
+    this.#holding.release();
+  }
+
+  #append(chunk: Buffer, length: number): void {
+    if (length > this.#bytes.length) {
+      const most = Math.min(this.#announced ?? this.#limit, this.#limit);
+      const capacity = Math.max(length, Math.min(most, Math.max(KIB, this.#bytes.length * 2)));
+      this.#hold(capacity);
+      // Not from the pool of small buffers, a piece of which keeps all of it.
+      const grown = Buffer.allocUnsafeSlow(capacity);
+      this.#bytes.copy(grown, 0, 0, this.#length);
+      this.#bytes = grown;
+    }
+    chunk.copy(this.#bytes, this.#length);
+  }
+
+  #lookAtBeginning(): void {
+    const proves = this.#proves;
+    this.#proves = undefined;
+    if (proves?.(this.#bytes.subarray(0, Math.min(this.#length, PREFIX_BYTES))) !== true) return;
+    this.#largest = this.#limit;
+    this.#moveToCallers();
+  }
+
+  #moveToCallers(): void {
+    this.#holding.release();
+    this.#holding = this.#memory.callers.hold();
+    this.#hold(this.#bytes.length);
+  }
+
+  #hold(bytes: number): void {
+    if (!this.#holding.resize(bytes)) throw tooBusy();
+  }
+
+  #makeRoom(): void {
+    this.#bytes = EMPTY;
+    this.#fail(tooBusy());
+  }
+}
+
 function tooLarge(limit: number): SqsError {
   return new SqsError(
     'RequestEntityTooLarge',
     `The request is larger than ${limit} bytes, more than any valid request needs.`,
+  );
+}
+
+function unproven(): SqsError {
+  return new SqsError(
+    'RequestEntityTooLarge',
+    `The first ${PREFIX_BYTES} bytes of the request do not tell who sends it, so no more than ${LARGEST_UNPROVEN_BODY} are read. Put the capability into the endpoint, or the QueueUrl before the message.`,
   );
 }
 

@@ -1,15 +1,30 @@
 /**
- * What every request shares, whichever part of the server answers it: who may call, where it came from, when it ends.
+ * What every request shares, whichever part of the server answers it: who may call, where it came from, what memory it may take, when it ends.
+ *
+ * Every request takes the same way in, and each step is bounded before it begins, so that nothing that a stranger sends blocks the event loop or
+ * fills the memory, and nothing that a caller sends costs more than its length:
+ *
+ *   1. The connection (`server.ts`): their number is bounded.
+ *   2. The head (`server.ts`): bounded in bytes, headers and time by node:http.
+ *   3. The credential, by the head alone (`fromHead`): a capability in the path or the query, a password, a token, the name of a known key. Where
+ *      the head proves nothing and the body could not, the request is refused, and its body is never read.
+ *   4. The body (`body.ts`), in the share of memory of those who are known, or in the small share of strangers, within bounds. A stranger's body is looked at
+ *      twice, byte by byte, for a capability in its QueueUrl: the first 2 KiB when they are there, and the whole at its end. Nothing is decoded before.
+ *
+ * Routes beside the SQS API take the same way (`management.ts`), and read forms and JSON with bounds of their own.
  *
  * @module
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Authenticator } from './auth/authenticator.ts';
+import { createMemory, type Memory } from './body.ts';
 import { clientAddress, type PublicAddress } from './location.ts';
 
 export interface Edge {
   readonly authenticator: Authenticator;
   readonly address: PublicAddress;
+  /** What bodies and answers may take, all requests together. */
+  readonly memory: Memory;
   /** Host and port for answers to requests without a usable Host header. */
   fallbackHost(): string;
   clientAddress(request: IncomingMessage): string;
@@ -28,16 +43,19 @@ export interface EdgeParts {
   readonly address: PublicAddress;
   readonly trustedProxies: number;
   readonly fallbackHost: () => string;
+  /** Default: `MEMORY_BUDGET`. */
+  readonly memory?: Memory;
 }
 
 export function createEdge(parts: EdgeParts): Edge {
-  const { authenticator, address, trustedProxies, fallbackHost } = parts;
+  const { authenticator, address, trustedProxies, fallbackHost, memory = createMemory() } = parts;
   const open = new Set<AbortController>();
   let ended = false;
 
   return {
     authenticator,
     address,
+    memory,
     fallbackHost,
     clientAddress: (request) =>
       clientAddress(request.socket.remoteAddress, single(request.headers['x-forwarded-for']), trustedProxies),

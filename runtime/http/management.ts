@@ -9,8 +9,11 @@ import { HTTPException } from 'hono/http-exception';
 import { DiscoveryError } from '../lambda/discovery/source.ts';
 import type { Log } from '../log.ts';
 import { SqsError } from '../sqs/errors.ts';
+import { isForm } from '../sqs/protocol/content-type.ts';
 import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
+import type { AuthenticationHead } from './auth/authenticator.ts';
 import type { Credential } from './auth/credential.ts';
+import { ClientGoneError, readBody } from './body.ts';
 import type { Edge } from './edge.ts';
 import { endpointOf, type Location, signerViews } from './location.ts';
 
@@ -21,24 +24,99 @@ export interface AppEnv {
     credential: Credential;
     /** Cookie of the session, set by `requireSession`. */
     session: string;
+    /** What was read of the body. */
+    body: Uint8Array;
   };
 }
 
-/** Proves who calls; for requests of programs, not of browsers. Errors: `SqsError`. */
+/** The most that the body of a request of these routes may have, bytes: their JSON is a few names and numbers. */
+const LARGEST_JSON = 65_536;
+
+/** Proves who calls; for requests of programs, not of browsers. Reads no body unless a signature that may hold covers it. Errors: `SqsError`. */
 export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Credential> {
   const { incoming, location } = c.env;
-  return edge.authenticator.authenticate({
+  const head: AuthenticationHead = {
     method: incoming.method ?? 'GET',
     path: location.rawPath,
     query: location.query,
     rawHeaders: incoming.rawHeaders,
-    body: new Uint8Array(await c.req.arrayBuffer()),
     views: signerViews(edge.address, location),
     ...(location.token === undefined ? {} : { token: location.token }),
     ...(incoming.headers.authorization === undefined ? {} : { authorization: incoming.headers.authorization }),
     address: edge.clientAddress(incoming),
     resource: `${endpoint(c, edge)}${location.path}`,
+  };
+  const verdict = edge.authenticator.fromHead(head);
+  if (typeof verdict === 'object') return verdict;
+  const body = verdict === 'unknown' ? new Uint8Array(0) : await bodyOf(c, edge, 'claimed', LARGEST_JSON);
+  return edge.authenticator.authenticate({ ...head, body });
+}
+
+/** The body of a request, read once, within the shared memory; kept until it is answered. Errors: those of `readBody`. */
+async function bodyOf(
+  c: Context<AppEnv>,
+  edge: Edge,
+  sender: 'proven' | 'claimed' | 'stranger',
+  limit: number,
+): Promise<Uint8Array> {
+  const read = c.get('body');
+  if (read !== undefined) return read;
+  const { incoming, outgoing } = c.env;
+  const body = await readBody(
+    incoming,
+    edge.memory,
+    sender === 'stranger' ? { proves: () => false } : sender,
+    limit,
+  ).catch((error: unknown) => {
+    // The rest of the body was not read.
+    c.header('Connection', 'close');
+    throw error;
   });
+  outgoing.once('close', body.release);
+  c.set('body', body.bytes);
+  return body.bytes;
+}
+
+/** The JSON body of a proven caller; `undefined`: it is none. Errors: those of `readBody`. */
+export async function readJson(c: Context<AppEnv>, edge: Edge): Promise<unknown> {
+  const body = await bodyOf(c, edge, 'proven', LARGEST_JSON);
+  try {
+    return JSON.parse(Buffer.from(body).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Bounds of a form: who sends it, its bytes, and how many fields it has at most. */
+export interface FormBounds {
+  readonly sender: 'proven' | 'stranger';
+  readonly bytes: number;
+  readonly fields: number;
+}
+
+const AMPERSAND = 0x26;
+
+/**
+ * The fields of a form as browsers send them by default; parts of several types have no use here. Counted before anything is made of them. Errors: those of
+ * `readBody`; `HTTPException` 413 (too many fields), 415 (another content type).
+ */
+export async function readForm(
+  c: Context<AppEnv>,
+  edge: Edge,
+  bounds: FormBounds,
+): Promise<ReadonlyMap<string, string>> {
+  if (!isForm(c.env.incoming.headers['content-type'])) {
+    c.header('Connection', 'close');
+    throw new HTTPException(415, { message: 'send the form as application/x-www-form-urlencoded' });
+  }
+  const body = await bodyOf(c, edge, bounds.sender, bounds.bytes);
+  let fields = 1;
+  for (let at = body.indexOf(AMPERSAND); at !== -1 && fields <= bounds.fields; at = body.indexOf(AMPERSAND, at + 1)) {
+    fields += 1;
+  }
+  if (fields > bounds.fields)
+    throw new HTTPException(413, { message: `the form has more than ${bounds.fields} fields` });
+  return new Map(new URLSearchParams(Buffer.from(body).toString('utf8')));
 }
 
 /** Origin and base path under which the caller reaches the server. */
@@ -90,6 +168,7 @@ export function answerErrors(log: Log): ErrorHandler<AppEnv> {
       return c.json({ error: 'the store of messages cannot be reached or is full; try again' }, 503);
     }
     if (error instanceof DiscoveryError) return c.json({ error: error.message }, 502);
+    if (error instanceof ClientGoneError) return c.json({ error: 'the request ended before all of it had come' }, 400);
     const { destroyed, complete } = c.env.incoming;
     if (destroyed && !complete) return c.json({ error: 'the request ended before all of it had come' }, 400);
     log.error({ err: error, path: c.env.location.path }, 'a request failed unexpectedly');

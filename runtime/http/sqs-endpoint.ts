@@ -10,18 +10,19 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../log.ts';
 import type { SqsApi } from '../sqs/api.ts';
 import { SqsError } from '../sqs/errors.ts';
+import { isForm, isJson } from '../sqs/protocol/content-type.ts';
 import { findQueueUrl } from '../sqs/queue-url.ts';
 import type { Caller, SqsRequest, SqsRequestHead, SqsResponse } from '../sqs/request.ts';
+import type { AuthenticationHead, AuthenticationRequest } from './auth/authenticator.ts';
 import { splitCapability } from './auth/capability.ts';
 import type { Credential } from './auth/credential.ts';
-import { type BodyBudget, ClientGoneError, readBody } from './body.ts';
+import { ClientGoneError, readBody, type Sender } from './body.ts';
 import type { Edge } from './edge.ts';
 import { endpointOf, type Location, signerViews } from './location.ts';
 
 export interface SqsEndpointParts {
   readonly api: SqsApi;
   readonly edge: Edge;
-  readonly budget: BodyBudget;
   /** The account of callers, twelve digits; may become known only by a discovery. */
   readonly account: () => string;
   readonly region: string;
@@ -45,29 +46,51 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
     let bodyIsRead = false;
     let release = (): void => {};
     try {
-      const body = await readBody(incoming, parts.budget);
-      release = body.release;
-      bodyIsRead = true;
-      const queueUrl = location.token === undefined ? findQueueUrl({ ...head, body: body.bytes }) : undefined;
-      const token = location.token ?? (queueUrl === undefined ? undefined : splitCapability(queueUrl)?.token);
       const origin = endpointOf(
         edge.address,
         incoming.headers.host,
         edge.forwardedProto(incoming),
         edge.fallbackHost(),
       );
-      const credential = edge.authenticator.authenticate({
+      const token = location.token ?? (location.query === '' ? undefined : tokenIn(head, NO_BODY));
+      const claim: AuthenticationHead = {
         method: head.method,
         path: location.rawPath,
         query: location.query,
         rawHeaders: incoming.rawHeaders,
-        body: body.bytes,
         views: signerViews(edge.address, location),
         ...(token === undefined ? {} : { token }),
         ...(incoming.headers.authorization === undefined ? {} : { authorization: incoming.headers.authorization }),
         address: edge.clientAddress(incoming),
         resource: `${origin}${location.path}`,
-      });
+      };
+      const verdict = edge.authenticator.fromHead(claim);
+      let credential = typeof verdict === 'object' ? verdict : undefined;
+      if (verdict === 'unknown' && !mayHoldQueueUrl(head)) {
+        credential = edge.authenticator.authenticate(withToken(claim, NO_BODY, undefined));
+      }
+      const sender: Sender =
+        verdict === 'unknown'
+          ? {
+              proves: (beginning) => {
+                const url = findQueueUrl({ ...head, body: beginning }, false);
+                // It may stand further on.
+                if (url === undefined) return false;
+                credential = edge.authenticator.authenticate(withToken(claim, NO_BODY, splitCapability(url)?.token));
+                return true;
+              },
+            }
+          : credential === undefined
+            ? 'claimed'
+            : 'proven';
+      const body = await readBody(incoming, edge.memory, sender);
+      release = body.release;
+      bodyIsRead = true;
+      if (credential === undefined) {
+        const found = token ?? tokenIn(head, body.bytes);
+        credential = edge.authenticator.authenticate(withToken(claim, body.bytes, found));
+        body.proven();
+      }
       const request = new Request(head, body.bytes, endpointWith(origin, credential), callerOf(credential, parts), () =>
         edge.endOf(outgoing),
       );
@@ -79,6 +102,24 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
       release();
     }
   };
+}
+
+const NO_BODY = new Uint8Array(0);
+
+/** The capability in a QueueUrl of the query string or of a body. */
+function tokenIn(head: SqsRequestHead, body: Uint8Array): string | undefined {
+  const url = findQueueUrl({ headers: head.headers, query: head.query, body });
+  return url === undefined ? undefined : splitCapability(url)?.token;
+}
+
+/** Whether a capability may stand in the body. */
+function mayHoldQueueUrl(head: SqsRequestHead): boolean {
+  const contentType = head.headers('content-type');
+  return head.method === 'POST' && (isJson(contentType) || isForm(contentType));
+}
+
+function withToken(claim: AuthenticationHead, body: Uint8Array, token: string | undefined): AuthenticationRequest {
+  return token === undefined ? { ...claim, body } : { ...claim, body, token };
 }
 
 /** The signal of a request is made only if somebody asks for it: long polls do, most requests do not. */

@@ -8,7 +8,7 @@ import { HTTPException } from 'hono/http-exception';
 import { createRequested, readTokenRequest, showToken } from './auth/token-requests.ts';
 import type { TokenStore } from './auth/token-store.ts';
 import type { Edge } from './edge.ts';
-import { type AppEnv, endpoint, requireAdmin } from './management.ts';
+import { type AppEnv, endpoint, readJson, requireAdmin } from './management.ts';
 
 /** `now`: wall clock, milliseconds since the epoch. */
 export function tokensRoute(edge: Edge, tokens: TokenStore, now: () => number): Hono<AppEnv> {
@@ -18,7 +18,7 @@ export function tokensRoute(edge: Edge, tokens: TokenStore, now: () => number): 
   app.get('/', (c) => c.json({ tokens: tokens.list().map((capability) => showToken(capability, now())) }));
 
   app.post('/', async (c) => {
-    const request = readTokenRequest(await c.req.json().catch(() => undefined));
+    const request = readTokenRequest(await readJson(c, edge));
     if ('problem' in request) throw new HTTPException(400, { message: request.problem });
     return c.json(await createRequested(tokens, request, endpoint(c, edge), now()), 201);
   });

@@ -14,7 +14,7 @@ import { TransferError } from '../transfer/transfer-error.ts';
 import type { TransferEvent } from '../transfer/transfer-events.ts';
 import type { Transfers } from '../transfers.ts';
 import type { Edge } from './edge.ts';
-import { type AppEnv, requireManage } from './management.ts';
+import { type AppEnv, readJson, requireManage } from './management.ts';
 
 /** One line of the answer; `result` or `failed` is the last. */
 export type TransferLine =
@@ -48,7 +48,7 @@ async function transfer(c: Context<AppEnv>, kind: Kind, parts: TransfersRoutePar
   if (transfers === undefined) {
     throw new HTTPException(409, { message: 'the queues of this server have no counterpart in AWS (KARIN_DISCOVERY)' });
   }
-  const { queueText, waitForDelayed } = readRequest(await c.req.json().catch(() => undefined));
+  const { queueText, waitForDelayed } = readRequest(await readJson(c, edge));
   const queue = find(transfers, queueText);
   if (!c.get('credential').allows('manage', queue.arn.name)) {
     throw new HTTPException(403, { message: `this credential may not manage ${queue.arn.name}` });

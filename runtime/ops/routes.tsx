@@ -10,7 +10,7 @@ import type { Supervisor } from '../consumer/supervisor.ts';
 import { equalInConstantTime, type Sessions } from '../http/auth/admin.ts';
 import type { AttemptLimit } from '../http/auth/attempt-limit.ts';
 import type { Edge } from '../http/edge.ts';
-import { type AppEnv, endpoint } from '../http/management.ts';
+import { type AppEnv, endpoint, readForm } from '../http/management.ts';
 import { DiscoveryError } from '../lambda/discovery/source.ts';
 import type { Log } from '../log.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
@@ -34,7 +34,7 @@ import { queueHref } from './pages/queue-state.tsx';
 import { SCRIPT } from './pages/script.ts';
 import { STYLE } from './pages/style.ts';
 import { QUEUE_ACTIONS } from './queue-actions.ts';
-import { createPageSessions, requireFormToken, requireSession } from './session.ts';
+import { createPageSessions, LOGIN_FORM, PAGE_FORM, requireFormToken, requireSession } from './session.ts';
 
 export interface PagesParts extends OverviewParts {
   readonly edge: Edge;
@@ -122,11 +122,11 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   });
   app.post('/ops/login', async (c) => {
     const address = edge.clientAddress(c.env.incoming);
-    const { password } = await c.req.parseBody();
+    const password = (await readForm(c, edge, LOGIN_FORM)).get('password');
     const expected = parts.adminPassword();
     if (expected === undefined) return c.html(<LoginPage frame={frame()} notice={NO_PASSWORD} />, 403);
     if (parts.attempts.exhausted(address)) return c.html(<LoginPage frame={frame()} notice={TOO_MANY} />, 429);
-    if (typeof password !== 'string' || !equalInConstantTime(password, expected)) {
+    if (password === undefined || !equalInConstantTime(password, expected)) {
       parts.attempts.failed(address);
       return c.html(<LoginPage frame={frame()} notice={WRONG} />, 403);
     }
@@ -135,7 +135,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   });
 
   const guard = requireSession(edge, pages);
-  const formGuard = requireFormToken(sessions);
+  const formGuard = requireFormToken(edge, sessions);
   for (const path of ['/ops', '/ops/sync', '/ops/logout', '/ops/queues/*', '/ops/mappings/*', '/functions']) {
     app.use(path, guard, formGuard);
   }
@@ -197,7 +197,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     const queue = directory.byKey(c.req.param('key'));
     const action = QUEUE_ACTIONS.get(c.req.param('action'));
     if (queue === undefined || action === undefined) throw NOTHING_HERE;
-    const form = await c.req.parseBody();
+    const form = Object.fromEntries(await readForm(c, edge, PAGE_FORM));
     const question = action.question?.(queue.arn.name);
     if (question !== undefined && form['confirmed'] !== 'yes') {
       const back = queueHref('', queue.key);

@@ -9,9 +9,14 @@ import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import type { Sessions } from '../http/auth/admin.ts';
 import type { Edge } from '../http/edge.ts';
-import { type AppEnv, endpoint } from '../http/management.ts';
+import { type AppEnv, endpoint, type FormBounds, readForm } from '../http/management.ts';
 
 const COOKIE = 'karin_session';
+
+/** The forms of the pages: one with a message of 1 MiB and a quarter of that for its encoding is the largest; none has more than seven fields. */
+export const PAGE_FORM: FormBounds = { sender: 'proven', bytes: 1_310_720, fields: 16 };
+/** A password, and no more. */
+export const LOGIN_FORM: FormBounds = { sender: 'stranger', bytes: 4_096, fields: 1 };
 
 export interface PageSessions {
   /** Begins a session in the answer; gives its cookie. */
@@ -55,11 +60,11 @@ export function requireSession(edge: Edge, pages: PageSessions) {
 }
 
 /** Refuses a form that was not made by a page of this session. */
-export function requireFormToken(sessions: Sessions) {
+export function requireFormToken(edge: Edge, sessions: Sessions) {
   return createMiddleware<AppEnv>(async (c, next) => {
     if (c.req.method === 'POST') {
-      const { csrf } = await c.req.parseBody();
-      if (!sessions.formTokenHolds(c.get('session'), typeof csrf === 'string' ? csrf : undefined)) {
+      const form = await readForm(c, edge, PAGE_FORM);
+      if (!sessions.formTokenHolds(c.get('session'), form.get('csrf'))) {
         throw new HTTPException(403, { message: 'The page was too old. Go back, load it again and repeat.' });
       }
     }

@@ -10,8 +10,7 @@ import type { QueueArn } from '../queue/arn.ts';
 import { echo, SqsError } from './errors.ts';
 import { QUEUE_NAME } from './limits.ts';
 import { isForm, isJson } from './protocol/content-type.ts';
-import { Form } from './protocol/form.ts';
-import { parseBody } from './protocol/json.ts';
+import { AMPERSAND, decodeFormText, endOfPair } from './protocol/form.ts';
 import type { Caller, SqsRequest } from './request.ts';
 
 const ACCOUNT = /^\d{12}$/;
@@ -42,24 +41,35 @@ export function formatQueueUrl(endpoint: string, arn: QueueArn): string {
   return `${endpoint}/${arn.account}/${arn.name}`;
 }
 
+/** The longest QueueUrl that is looked at for a capability, bytes as sent. An account, a queue name, a token and a long host take 400. */
+const LONGEST_QUEUE_URL = 2_048;
+
 /**
- * The QueueUrl in a request's body or query string, if that URL may carry a capability (`/k/<token>`); otherwise `undefined`. For the caller of the API, who needs the
- * token before the request is authorized: cheap for requests without one, and never an error, because decoding proper follows.
+ * The QueueUrl in a request's body or query string, for the caller of the API, who needs the capability that it may carry (`/k/<token>`) before
+ * the request is authorized. So it costs a stranger's request nothing but one look at each byte: nothing is decoded but the URL itself. Never an
+ * error, because decoding proper follows.
+ *
+ * `whole`: the body is complete; then a URL without a capability is not looked for. Otherwise it is a beginning, in which the URL may not have
+ * come yet, or not all of it.
  */
-export function findQueueUrl(request: Pick<SqsRequest, 'headers' | 'query' | 'body'>): string | undefined {
+export function findQueueUrl(
+  request: Pick<SqsRequest, 'headers' | 'query' | 'body'>,
+  whole = true,
+): string | undefined {
+  const { query, headers } = request;
+  // A view, not a copy.
+  const body = Buffer.from(request.body.buffer, request.body.byteOffset, request.body.byteLength);
   try {
-    if (isJson(request.headers('content-type'))) {
-      if (!mentionsCapability(request.body)) return undefined;
-      const body = parseBody(request.body);
-      const url = typeof body === 'object' && body !== null && 'QueueUrl' in body ? body.QueueUrl : undefined;
-      return typeof url === 'string' ? url : undefined;
+    if (isJson(headers('content-type'))) {
+      return whole && !mentionsCapability(body) ? undefined : queueUrlOfJson(body);
     }
-    const query = Buffer.from(request.query);
-    if (!mentionsCapability(query) && !mentionsCapability(request.body)) return undefined;
-    const form = new Form();
-    form.add(request.query);
-    if (isForm(request.headers('content-type'))) form.addBody(request.body);
-    return form.get('QueueUrl');
+    if (isForm(headers('content-type')) && !(whole && !mentionsCapability(body))) {
+      const found = queueUrlOfForm(body, whole);
+      if (found !== undefined) return found;
+    }
+    if (query === '') return undefined;
+    const parameters = Buffer.from(query);
+    return mentionsCapability(parameters) ? queueUrlOfForm(parameters, true) : undefined;
   } catch {
     // Whatever is wrong with the request is reported by decoding it, to a caller who was authorized by other means or not at all.
     return undefined;
@@ -69,9 +79,76 @@ export function findQueueUrl(request: Pick<SqsRequest, 'headers' | 'query' | 'bo
 /** `/k/` as it may be written: plain, with escaped slashes (JSON), percent-encoded (form). */
 const CAPABILITY_MARKS = ['/k/', '\\/k\\/', '%2Fk%2F', '%2fk%2f'].map((mark) => Buffer.from(mark));
 
-function mentionsCapability(bytes: Uint8Array): boolean {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return CAPABILITY_MARKS.some((mark) => buffer.includes(mark));
+function mentionsCapability(bytes: Buffer): boolean {
+  return CAPABILITY_MARKS.some((mark) => bytes.includes(mark));
+}
+
+const [QUOTE, BACKSLASH, COMMA, COLON, OPEN_LIST, CLOSE_LIST, OPEN_STRUCTURE, CLOSE_STRUCTURE] = [
+  0x22, 0x5c, 0x2c, 0x3a, 0x5b, 0x5d, 0x7b, 0x7d,
+];
+const MEMBER = Buffer.from('QueueUrl');
+
+/** The text of the member `QueueUrl` of a JSON structure, or of the beginning of one: one walk over the bytes that skips texts and knows its depth. */
+function queueUrlOfJson(body: Buffer): string | undefined {
+  let depth = 0;
+  let atName = false;
+  let isQueueUrl = false;
+  for (let at = 0; at < body.length; at += 1) {
+    switch (body[at]) {
+      case QUOTE: {
+        const end = endOfText(body, at + 1);
+        if (end === -1) return undefined;
+        if (depth === 1 && atName) isQueueUrl = MEMBER.equals(body.subarray(at + 1, end));
+        else if (depth === 1 && isQueueUrl) return end - at > LONGEST_QUEUE_URL ? undefined : textOf(body, at, end);
+        at = end;
+        break;
+      }
+      case OPEN_STRUCTURE:
+      case OPEN_LIST:
+        depth += 1;
+        atName = depth === 1 && body[at] === OPEN_STRUCTURE;
+        break;
+      case CLOSE_STRUCTURE:
+      case CLOSE_LIST:
+        depth -= 1;
+        break;
+      case COMMA:
+        if (depth === 1) [atName, isQueueUrl] = [true, false];
+        break;
+      case COLON:
+        atName = false;
+        break;
+      default:
+    }
+  }
+  return undefined;
+}
+
+/** Where the JSON text that begins at `from` has its closing quote; -1: not in these bytes. */
+function endOfText(body: Buffer, from: number): number {
+  for (let at = from; at < body.length; at += 1) {
+    if (body[at] === BACKSLASH) at += 1;
+    else if (body[at] === QUOTE) return at;
+  }
+  return -1;
+}
+
+function textOf(body: Buffer, open: number, close: number): string | undefined {
+  const text: unknown = JSON.parse(body.toString('utf8', open, close + 1));
+  return typeof text === 'string' ? text : undefined;
+}
+
+const PARAMETER = Buffer.from('QueueUrl=');
+
+function queueUrlOfForm(body: Buffer, whole: boolean): string | undefined {
+  for (let at = body.indexOf(PARAMETER); at !== -1; at = body.indexOf(PARAMETER, at + 1)) {
+    if (at > 0 && body[at - 1] !== AMPERSAND) continue;
+    const from = at + PARAMETER.length;
+    const end = endOfPair(body, from);
+    const isComplete = whole || end < body.length;
+    return isComplete && end - from <= LONGEST_QUEUE_URL ? decodeFormText(body, from, end) : undefined;
+  }
+  return undefined;
 }
 
 /** The path of a URL, without query and fragment; a path stays as it is. */

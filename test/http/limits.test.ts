@@ -3,7 +3,8 @@ import { createConnection, type Socket } from 'node:net';
 import { Hono } from 'hono';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Authenticator } from '../../runtime/http/auth/authenticator.ts';
-import { createBodyBudget, FREE_BYTES, LARGEST_BODY } from '../../runtime/http/body.ts';
+import type { Credential } from '../../runtime/http/auth/credential.ts';
+import { createMemory, FREE_BYTES, LARGEST_BODY, type MemoryBudget } from '../../runtime/http/body.ts';
 import { createEdge } from '../../runtime/http/edge.ts';
 import { publicAddress } from '../../runtime/http/location.ts';
 import type { AppEnv } from '../../runtime/http/management.ts';
@@ -13,10 +14,8 @@ import { createLog } from '../../runtime/log.ts';
 import type { SqsRequest } from '../../runtime/sqs/request.ts';
 import { systemTime } from '../../runtime/time.ts';
 
-const anyone: Authenticator = {
-  open: false,
-  authenticate: () => ({ kind: 'admin', senderId: 'admin', allows: () => true }),
-};
+const ADMIN: Credential = { kind: 'admin', senderId: 'admin', allows: () => true };
+const anyone: Authenticator = { open: false, fromHead: () => ADMIN, authenticate: () => ADMIN };
 const servers: HttpServer[] = [];
 const sockets: Socket[] = [];
 
@@ -27,7 +26,7 @@ afterEach(async () => {
 
 interface Options {
   readonly limits?: Partial<ServerLimits>;
-  readonly budget?: number;
+  readonly memory?: Partial<MemoryBudget>;
   readonly handle?: (request: SqsRequest) => Promise<string>;
 }
 
@@ -40,6 +39,7 @@ async function serve(options: Options = {}) {
     address: publicAddress(undefined),
     trustedProxies: 0,
     fallbackHost: () => '127.0.0.1',
+    memory: createMemory(options.memory),
   });
   const sqs = createSqsEndpoint({
     api: {
@@ -51,7 +51,6 @@ async function serve(options: Options = {}) {
       refuse: async (_head, error) => ({ status: error.status, headers: {}, body: error.code }),
     },
     edge,
-    budget: createBodyBudget(options.budget),
     account: () => '000000000000',
     region: 'us-east-1',
     uuid: () => crypto.randomUUID(),
@@ -112,7 +111,7 @@ describe('a body', () => {
   });
 
   it('waits its turn when all bodies together are too much, and gives its room back', async () => {
-    const { server, url } = await serve({ budget: 100_000 });
+    const { server, url } = await serve({ memory: { callers: 100_000 } });
     const slow = connect(server.port);
     slow.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(99_999)}`);
     // The room is taken as bytes arrive: ask until they have.
@@ -134,7 +133,7 @@ describe('a body', () => {
   });
 
   it('that never comes to its end costs nothing once the client is gone', async () => {
-    const { server, url, logged } = await serve({ budget: 100_000 });
+    const { server, url, logged } = await serve({ memory: { callers: 100_000 } });
     const gone = connect(server.port);
     gone.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(90_000)}`);
     gone.socket.end();

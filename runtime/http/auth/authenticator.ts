@@ -21,8 +21,8 @@ import { readClaim } from './signature-claim.ts';
 import type { SignatureVerifier } from './sigv4.ts';
 import type { TokenStore } from './token-store.ts';
 
-export interface AuthenticationRequest extends RequestParts {
-  readonly body: Uint8Array;
+/** A request without its body. */
+export interface AuthenticationHead extends RequestParts {
   /** How the signer may have seen the address; see `SignedRequest`. */
   readonly views: readonly { readonly path: string; readonly host?: string }[];
   /** The capability token in the path or in the QueueUrl. */
@@ -34,7 +34,19 @@ export interface AuthenticationRequest extends RequestParts {
   readonly resource: string;
 }
 
+export interface AuthenticationRequest extends AuthenticationHead {
+  readonly body: Uint8Array;
+}
+
+/**
+ * What the head of a request tells of its sender. A credential: it is proven. `body-decides`: the signature names a key that this server has, or
+ * everybody may call. `unknown`: a stranger, unless a capability stands in the body.
+ */
+export type HeadVerdict = Credential | 'body-decides' | 'unknown';
+
 export interface Authenticator {
+  /** Looks at the head alone, before anything of the body is kept. Errors: `SqsError` if the head holds a token or a password that is wrong. */
+  fromHead(head: AuthenticationHead): HeadVerdict;
   /** Errors: `SqsError`. */
   authenticate(request: AuthenticationRequest): Credential;
   /** Whether anybody may call: a loopback address, and no credential made yet. */
@@ -77,10 +89,15 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     return credential;
   };
 
+  const proveByHead = (head: AuthenticationHead): Credential | undefined => {
+    if (head.token !== undefined) return byToken(head.token);
+    const secret = authorizationSecret(head.authorization);
+    return secret === undefined ? undefined : bySecret(secret, head.address);
+  };
+
   const prove = (request: AuthenticationRequest): Credential => {
-    if (request.token !== undefined) return byToken(request.token);
-    const secret = authorizationSecret(request.authorization);
-    if (secret !== undefined) return bySecret(secret, request.address);
+    const proven = proveByHead(request);
+    if (proven !== undefined) return proven;
     const claim = readClaim(request);
     if (claim === undefined)
       throw new SqsError('AccessDenied', `Access to the resource ${request.resource} is denied.`);
@@ -90,24 +107,36 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     return withGrant({ kind: 'access-key', senderId: key.id }, key.grant);
   };
 
+  /** What `act` throws, counted if it may have been a guess. */
+  const counted = <T>(address: string, act: () => T): T => {
+    try {
+      return act();
+    } catch (error) {
+      if (!(error instanceof SqsError) || !GUESSES.has(error.code)) throw error;
+      const exhausted = attempts.exhausted(address);
+      attempts.failed(address);
+      if (!exhausted) throw error;
+      throw new SqsError('RequestThrottled', 'Too many failed attempts from this address. Try again in a minute.');
+    }
+  };
+
   return {
     get open() {
       return parts.open();
     },
-    authenticate: (request) => {
-      if (parts.open()) return anyone(request);
-      try {
-        return prove(request);
-      } catch (error) {
-        if (!(error instanceof SqsError) || !GUESSES.has(error.code)) throw error;
-        const exhausted = attempts.exhausted(request.address);
-        attempts.failed(request.address);
-        if (!exhausted) throw error;
-        throw new SqsError('RequestThrottled', 'Too many failed attempts from this address. Try again in a minute.');
-      }
+    fromHead: (head) => {
+      if (parts.open()) return 'body-decides';
+      const proven = counted(head.address, () => proveByHead(head));
+      if (proven !== undefined) return proven;
+      const id = CLAIMED_KEY.exec(head.authorization ?? head.query)?.[1];
+      return id !== undefined && book().keys.has(id) ? 'body-decides' : 'unknown';
     },
+    authenticate: (request) => (parts.open() ? anyone(request) : counted(request.address, () => prove(request))),
   };
 }
+
+/** The access key that a signature names, in a header or the query of a presigned URL: a look, not yet a reading of the claim. */
+const CLAIMED_KEY = /Credential=([^/%,&\s]{1,128})(?:\/|%2F)/i;
 
 /** Refusals that may be an attempt at guessing. */
 const GUESSES: ReadonlySet<SqsErrorCode> = new Set<SqsErrorCode>(['InvalidClientTokenId', 'SignatureDoesNotMatch']);

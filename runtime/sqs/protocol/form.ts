@@ -23,23 +23,29 @@ export class Form {
   readonly #root: Node = { children: new Map() };
   #count = 0;
 
-  /** Adds the parameters of a query string or of a form body; a later one of the same name wins. Errors: `MalformedInput`. */
+  /** Adds the parameters of a query string; a later one of the same name wins. Errors: `MalformedInput`. */
   add(text: string): void {
-    if (text === '') return;
-    for (const pair of text.split('&')) {
-      if (pair === '') continue;
+    if (text !== '') this.addBody(Buffer.from(text));
+  }
+
+  /**
+   * Adds the parameters of a form body; a later one of the same name wins. Each is cut out of the bytes and decoded by itself, so that the
+   * memory this takes is that of the body, whatever it is made of. Errors: `MalformedInput`.
+   */
+  addBody(body: Uint8Array): void {
+    for (let at = 0; at < body.length; ) {
+      const end = endOfPair(body, at);
       this.#count += 1;
       if (this.#count > MOST_VALUES) {
         throw new SqsError('MalformedInput', `The request has more than ${MOST_VALUES} parameters.`);
       }
-      const equals = pair.indexOf('=');
-      const name = equals === -1 ? pair : pair.slice(0, equals);
-      this.#put(percentDecode(name), equals === -1 ? '' : percentDecode(pair.slice(equals + 1)));
+      if (end > at) {
+        const equals = body.subarray(at, end).indexOf(EQUALS);
+        const nameEnd = equals === -1 ? end : at + equals;
+        this.#put(decodeFormText(body, at, nameEnd), decodeFormText(body, Math.min(end, nameEnd + 1), end));
+      }
+      at = end + 1;
     }
-  }
-
-  addBody(body: Uint8Array): void {
-    this.add(decodeUtf8(body));
   }
 
   /** A parameter without a path, such as `Action`. */
@@ -70,12 +76,52 @@ export class Form {
   }
 }
 
-function percentDecode(text: string): string {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
-  } catch {
-    throw new SqsError('MalformedInput', 'A parameter of the request is not valid percent-encoded UTF-8.');
+/** What stands between two parameters. */
+export const AMPERSAND = 0x26;
+const [PERCENT, PLUS, EQUALS, SPACE] = [0x25, 0x2b, 0x3d, 0x20];
+
+/** Where the parameter that begins at `from` ends: at the next ampersand, or with the body. */
+export function endOfPair(body: Uint8Array, from: number): number {
+  const ampersand = body.indexOf(AMPERSAND, from);
+  return ampersand === -1 ? body.length : ampersand;
+}
+
+/**
+ * Decodes a piece of a form: `+` is a space, `%` and two hex digits are a byte, and the bytes are UTF-8. One pass, into a buffer no longer
+ * than the piece: a text built piece by piece would take many times the memory. Errors: `MalformedInput`.
+ */
+export function decodeFormText(body: Uint8Array, from: number, to: number): string {
+  const piece = body.subarray(from, to);
+  if (!piece.includes(PERCENT) && !piece.includes(PLUS)) return decodeUtf8(piece);
+  const decoded = Buffer.allocUnsafe(piece.length);
+  let length = 0;
+  for (let at = 0; at < piece.length; at += 1) {
+    let byte = piece[at] ?? 0;
+    if (byte === PLUS) byte = SPACE;
+    else if (byte === PERCENT) {
+      byte = hexDigit(piece[at + 1]) * 16 + hexDigit(piece[at + 2]);
+      at += 2;
+    }
+    decoded[length] = byte;
+    length += 1;
   }
+  try {
+    return decodeUtf8(decoded.subarray(0, length));
+  } catch {
+    throw notPercentEncoded();
+  }
+}
+
+/** Errors: `MalformedInput`. */
+function hexDigit(byte = 0): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  if (letter >= 0x61 && letter <= 0x66) return letter - 0x57;
+  throw notPercentEncoded();
+}
+
+function notPercentEncoded(): SqsError {
+  return new SqsError('MalformedInput', 'A parameter of the request is not valid percent-encoded UTF-8.');
 }
 
 function structureOf(shape: StructureShape, node: Node): DecodedStructure {

@@ -1,0 +1,107 @@
+/**
+ * A server as it runs in the image, with the image's small heap, and what strangers can send it: it answers or closes each, and goes on.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { chunksOfOneByte, holdOpen, post, sendRaw } from '../support/attacks.ts';
+import { type RunningServer, startServerProcess } from '../support/karin-process.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+const PASSWORD = 'correct horse battery';
+const TOKEN = 'sender-token-sender-token';
+const MIB = 1_048_576;
+const IS_FULL = process.env['KARIN_TEST_SIZE'] === 'full';
+
+let redis: RedisServer;
+let server: RunningServer;
+let port: number;
+
+beforeAll(async () => {
+  redis = await RedisServer.start();
+  server = await startServerProcess({
+    NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=4',
+    MALLOC_ARENA_MAX: '1',
+    REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+    AWS_REGION: 'eu-west-1',
+    KARIN_DISCOVERY: 'none',
+    KARIN_ADMIN_PASSWORD: PASSWORD,
+    KARIN_TOKENS: `${TOKEN}:send`,
+  });
+  port = Number(new URL(server.url).port);
+  expect((await call('CreateQueue', { QueueName: 'jobs' })).status).toBe(200);
+});
+
+afterAll(async () => {
+  await server?.stop();
+  await redis?.stop();
+});
+
+function call(action: string, input: object): Promise<Response> {
+  return fetch(`${server.url}/`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/x-amz-json-1.0',
+      'x-amz-target': `AmazonSQS.${action}`,
+      authorization: `Bearer ${PASSWORD}`,
+    },
+    body: JSON.stringify(input),
+  });
+}
+
+/** The server is the same process, and serves. */
+async function goesOn(): Promise<void> {
+  expect((await call('SendMessage', { QueueUrl: 'jobs', MessageBody: 'x' })).status).toBe(200);
+}
+
+describe('a stranger', () => {
+  it.each([
+    ['plus signs', '+'],
+    ['ampersands', '&'],
+    ['percent signs', '%41'],
+    ['fields', 'a&'],
+    ['QueueUrls', '&QueueUrl='],
+  ])('who sends the largest form of nothing but %s is refused, and the server goes on', async (_, piece) => {
+    const start = 'q=/k/&QueueUrl=';
+    const body = start + piece.repeat(Math.floor((4.2 * MIB) / piece.length));
+    expect(await sendRaw(port, post('/', body))).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
+    await goesOn();
+  });
+
+  it.each(['/', '/ops/login', '/sync', `/k/${TOKEN}/`])(
+    'who sends a body of one-byte chunks to %s is refused, and the server goes on',
+    async (path) => {
+      expect(await sendRaw(port, chunksOfOneByte(path, 800_000))).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
+      await goesOn();
+    },
+    120_000,
+  );
+
+  it('who logs in with hundreds of thousands of fields is refused by its size', async () => {
+    const body = 'a&'.repeat(655_000);
+    const answers = await Promise.all(
+      [post('/ops/login', body), post('/ops/login', body)].map((it) => sendRaw(port, it)),
+    );
+    for (const answer of answers) expect(answer).toMatch(/^(HTTP\/1\.1 413 |$)/);
+    await goesOn();
+  }, 120_000);
+
+  it.each(['/sync', '/drain', '/pull', '/tokens', '/', '/000000000000/jobs'])(
+    'is refused at %s before the end of the body has come',
+    async (path) => {
+      const withheld = post(path, 'x'.repeat(1_200_000), { withheld: 1, type: 'application/json' });
+      // The server waits for nothing: what is withheld never comes.
+      expect(await sendRaw(port, withheld)).toMatch(/^HTTP\/1\.1 (401|403) /);
+    },
+  );
+
+  it('cannot keep bodies in memory: hundreds of them that never end leave room for callers', async () => {
+    const count = IS_FULL ? 250 : 60;
+    const attacks = await Promise.all([
+      holdOpen(port, count, post('/', `q=${'x'.repeat(1_000_000)}`, { withheld: 1 })),
+      holdOpen(port, count, post('/ops/login', 'x'.repeat(4_000), { withheld: 1 })),
+    ]);
+    await goesOn();
+    const large = await call('SendMessage', { QueueUrl: 'jobs', MessageBody: 'y'.repeat(900_000) });
+    expect(large.status).toBe(200);
+    for (const attack of attacks) attack.end();
+  }, 120_000);
+});
