@@ -7,6 +7,8 @@
  * @module
  */
 
+import { ALLOWED_CHARACTERS, FORBIDDEN_CHARACTER } from './limits.ts';
+
 /** Whose fault it is; SDKs retry what is the receiver's. */
 export type Fault = 'Sender' | 'Receiver';
 
@@ -92,7 +94,7 @@ const FORMS = {
   InvalidMessageContents: modelled(
     'InvalidMessageContents',
     400,
-    'Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF',
+    'The message contains characters outside the allowed set.',
     'InvalidMessageContents',
   ),
   BatchEntryIdsNotDistinct: modelled(
@@ -256,6 +258,17 @@ export function invalidParameter(parameter: string, value: string | number, reas
     'InvalidParameterValue',
     `Value ${echo(value)} for parameter ${parameter} is invalid. Reason: ${reason}`,
   );
+}
+
+/**
+ * `Invalid binary character '#x7' was found in the W, the set of allowed characters is ...`, with the first character of `text` that no message may hold;
+ * `undefined`: it holds none. `where`: for example `message body`.
+ */
+export function forbiddenCharacter(text: string, where: string): string | undefined {
+  const codePoint = FORBIDDEN_CHARACTER.exec(text)?.[0].codePointAt(0);
+  if (codePoint === undefined) return undefined;
+  const found = `#x${codePoint.toString(16).toUpperCase()}`;
+  return `Invalid binary character '${found}' was found in the ${where}, the set of allowed characters is ${ALLOWED_CHARACTERS}.`;
 }
 
 /** `The request must contain the parameter P.` */

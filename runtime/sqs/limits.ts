@@ -62,5 +62,7 @@ export const QUEUE_NAME = /^(?:[A-Za-z0-9_-]{1,75}\.fifo|[A-Za-z0-9_-]{1,80})$/;
 export const BATCH_ENTRY_ID = /^[A-Za-z0-9_-]{1,80}$/;
 /** `MessageGroupId`, `MessageDeduplicationId` and `ReceiveRequestAttemptId`: letters, digits and punctuation of ASCII. */
 export const FIFO_ID = /^[!-~]{1,128}$/;
-/** A character that no message may hold: all but #x9, #xA, #xD, #x20 to #xD7FF, #xE000 to #xFFFD and #x10000 to #x10FFFF. */
+/** The characters that a message may hold, as SQS writes them. */
+export const ALLOWED_CHARACTERS = '#x9 | #xA | #xD | [#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF]';
+/** A character that no message may hold: all but `ALLOWED_CHARACTERS`. */
 export const FORBIDDEN_CHARACTER = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;

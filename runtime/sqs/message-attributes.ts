@@ -6,13 +6,8 @@
  * @module
  */
 import type { MessageAttribute, MessageAttributes } from '../queue/message.ts';
-import { echo, SqsError } from './errors.ts';
-import {
-  FORBIDDEN_CHARACTER,
-  MAX_ATTRIBUTE_NAME_LENGTH,
-  MAX_MESSAGE_ATTRIBUTES,
-  MAX_TRACE_HEADER_LENGTH,
-} from './limits.ts';
+import { echo, forbiddenCharacter, SqsError } from './errors.ts';
+import { MAX_ATTRIBUTE_NAME_LENGTH, MAX_MESSAGE_ATTRIBUTES, MAX_TRACE_HEADER_LENGTH } from './limits.ts';
 import type { AttributeValue } from './protocol/model.ts';
 
 type WireAttributes = ReadonlyMap<string, AttributeValue>;
@@ -120,7 +115,9 @@ function readValue(name: string, value: AttributeValue, kind: '(user) ' | 'syste
     return { dataType: DataType, binaryValue: BinaryValue };
   }
   if (StringValue === undefined || StringValue === '') throw empty(name, DataType, kind);
-  if (FORBIDDEN_CHARACTER.test(StringValue)) throw new SqsError('InvalidMessageContents');
+  // Not InvalidMessageContents as in a body: recorded from SQS.
+  const problem = forbiddenCharacter(StringValue, `message ${kind}attribute '${name}'`);
+  if (problem !== undefined) throw invalid(problem);
   if (type === 'Number') checkNumber(name, StringValue, kind);
   return { dataType: DataType, stringValue: StringValue };
 }

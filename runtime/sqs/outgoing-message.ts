@@ -8,8 +8,8 @@ import type { OutgoingMessage, SentMessage } from '../queue/message.ts';
 import { newMessageId } from '../queue/message-id.ts';
 import type { QueueDefinition } from '../queue/queue-definition.ts';
 import type { Call } from './actions/action.ts';
-import { invalidParameter, missingParameter, SqsError } from './errors.ts';
-import { FIFO_ID, FORBIDDEN_CHARACTER, MAX_DELAY_SECONDS } from './limits.ts';
+import { forbiddenCharacter, invalidParameter, missingParameter, SqsError } from './errors.ts';
+import { FIFO_ID, MAX_DELAY_SECONDS } from './limits.ts';
 import { readMessageAttributes, readTraceHeader, sizeOfAttributes, withPlainNumbers } from './message-attributes.ts';
 import type { MessageInput, Output } from './protocol/model.ts';
 
@@ -76,7 +76,8 @@ export function acceptMessage(
 
 function readBody(body: string | undefined, wording: Wording): string {
   if (body === undefined || body === '') throw missingParameter(wording.body);
-  if (FORBIDDEN_CHARACTER.test(body)) throw new SqsError('InvalidMessageContents');
+  const problem = forbiddenCharacter(body, 'message body');
+  if (problem !== undefined) throw new SqsError('InvalidMessageContents', problem);
   return body;
 }
 

@@ -53,8 +53,15 @@ function integerAttribute(
 }
 
 function booleanOf(name: string, text: string): boolean {
-  if (text !== 'true' && text !== 'false') throw invalidValue(name);
-  return text === 'true';
+  const value = readBoolean(text);
+  if (value === undefined) throw invalidValue(name);
+  return value;
+}
+
+/** SQS reads the words of a truth in any case (`True`, as Python writes it) and returns them in lower case; `undefined`: neither. */
+export function readBoolean(text: string | undefined): boolean | undefined {
+  const word = text?.toLowerCase();
+  return word === 'true' || word === 'false' ? word === 'true' : undefined;
 }
 
 /** Every attribute that a caller may set, in the order in which SQS lists them. `FifoQueue` is not among them: the name decides. */
@@ -213,7 +220,7 @@ function withoutUnset(attributes: Change & Omit<QueueAttributes, Unsettable>): Q
 
 function checkFifoQueue(text: string, fifo: boolean): void {
   if (!fifo) throw unknownAttribute('FifoQueue');
-  if (text !== 'true') {
+  if (readBoolean(text) !== true) {
     throw new SqsError(
       'InvalidAttributeValue',
       'Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.',
@@ -224,7 +231,7 @@ function checkFifoQueue(text: string, fifo: boolean): void {
 /** A queue has one kind of encryption: a KMS key turns SQS's own off, and the reverse. */
 function encryptionChange(given: ReadonlyMap<string, string>): Change {
   const wantsKms = (given.get('KmsMasterKeyId') ?? '') !== '';
-  const wantsManaged = given.get('SqsManagedSseEnabled') === 'true';
+  const wantsManaged = readBoolean(given.get('SqsManagedSseEnabled')) === true;
   if (wantsKms && wantsManaged) {
     throw new SqsError(
       'InvalidAttributeName',

@@ -55,8 +55,10 @@ export function readRedriveAllowPolicy(text: string): RedriveAllowPolicy {
       'RedriveAllowPolicy',
       "Amazon SQS can't create the redrive allow policy, as it’s in an unsupported format.",
     );
-  const { redrivePermission, sourceQueueArns, ...others } = jsonObject(text) ?? {};
+  const { redrivePermission, sourceQueueArns: given, ...others } = jsonObject(text) ?? {};
   if (Object.keys(others).length > 0) throw malformed();
+  // Serializers write an absent list as null; SQS takes it, and returns the policy without it.
+  const sourceQueueArns = given ?? undefined;
   const arns = sourceQueueArns === undefined ? [] : strings(sourceQueueArns);
   if (arns === undefined) throw malformed();
   const refuse = (reason: string): SqsError =>

@@ -140,6 +140,8 @@ describeApi('GetQueueAttributes and SetQueueAttributes', (api) => {
       RedrivePolicy: `{"deadLetterTargetArn":"${arn}","maxReceiveCount":5}`,
       RedriveAllowPolicy: `{"redrivePermission":"byQueue","sourceQueueArns":["${arn}"]}`,
     });
+    await set({ RedriveAllowPolicy: '{"redrivePermission": "allowAll", "sourceQueueArns": null}' });
+    expect(await get(['RedriveAllowPolicy'])).toEqual({ RedriveAllowPolicy: '{"redrivePermission":"allowAll"}' });
     await set({ RedrivePolicy: '', RedriveAllowPolicy: '' });
     expect(await get(['RedrivePolicy', 'RedriveAllowPolicy'])).toEqual({});
   });
@@ -211,7 +213,7 @@ describeApi('GetQueueAttributes and SetQueueAttributes', (api) => {
       ['ReceiveMessageWaitTimeSeconds', ['-1', '21']],
       ['VisibilityTimeout', ['-1', '43201', '99999999999999999999']],
       ['KmsDataKeyReusePeriodSeconds', ['59', '86401']],
-      ['SqsManagedSseEnabled', ['yes', 'TRUE', '']],
+      ['SqsManagedSseEnabled', ['yes', '1', '']],
       ['Policy', ['x', '[]', '"x"', '{"Statement": 5}', ` {"a":"${'x'.repeat(8_192)}"}`]],
       ['KmsMasterKeyId', ['k'.repeat(2_049)]],
     ])('bad values of %s', async (name, values) => {
@@ -360,6 +362,10 @@ describeApi('GetQueueAttributes and SetQueueAttributes', (api) => {
       ],
       [
         { redrivePermission: 'byQueue', sourceQueueArns: [] },
+        'When you specify the byQueue permission type, you must also specify one or more sourceQueueArns values.',
+      ],
+      [
+        { redrivePermission: 'byQueue', sourceQueueArns: null },
         'When you specify the byQueue permission type, you must also specify one or more sourceQueueArns values.',
       ],
       [

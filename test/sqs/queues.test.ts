@@ -28,6 +28,19 @@ describeApi('CreateQueue, DeleteQueue, GetQueueUrl', (api) => {
     });
   });
 
+  it.each(['True', 'TRUE'])('takes %s for a truth, as Python writes it, and returns it in lower case', async (word) => {
+    await create('jobs.fifo', { FifoQueue: word, ContentBasedDeduplication: word, SqsManagedSseEnabled: word });
+    const AttributeNames = ['FifoQueue', 'ContentBasedDeduplication', 'SqsManagedSseEnabled'];
+    const get = () => api.ok('GetQueueAttributes', { QueueUrl: queueUrl('jobs.fifo'), AttributeNames });
+    const Attributes = { FifoQueue: 'true', ContentBasedDeduplication: 'true', SqsManagedSseEnabled: 'true' };
+    expect(await get()).toEqual({ Attributes });
+    // The same queue, however its truths are written.
+    expect(await create('jobs.fifo', Attributes)).toEqual({ QueueUrl: queueUrl('jobs.fifo') });
+    const change = { FifoQueue: word, ContentBasedDeduplication: 'False' };
+    await api.ok('SetQueueAttributes', { QueueUrl: queueUrl('jobs.fifo'), Attributes: change });
+    expect(await get()).toEqual({ Attributes: { ...Attributes, ContentBasedDeduplication: 'false' } });
+  });
+
   it('finds a queue that AWS names', async () => {
     await api.harness.directory.applyDiscovery([discovered('jobs', { delaySeconds: 3 })]);
     expect(await create('jobs', { DelaySeconds: '3' })).toEqual({ QueueUrl: URL });
@@ -233,9 +246,9 @@ describeApi('ListQueues and ListDeadLetterSourceQueues', (api) => {
     api.ok('CreateQueue', { QueueName, Attributes });
 
   it('answer nothing where there is nothing', async () => {
-    expect((await api.ok('ListQueues', {})).QueueUrls ?? []).toEqual([]);
+    expect(await api.ok('ListQueues', {})).toEqual({});
     await create('dead');
-    expect(await api.ok('ListDeadLetterSourceQueues', { QueueUrl: queueUrl('dead') })).toEqual({ queueUrls: [] });
+    expect(await api.ok('ListDeadLetterSourceQueues', { QueueUrl: queueUrl('dead') })).toEqual({});
   });
 
   it('list by name, by prefix and in pages', async () => {

@@ -60,6 +60,8 @@ describeApi('ReceiveMessage', (api) => {
   it.each<[readonly string[], readonly string[], string | undefined]>([
     [['All'], ['General', 'Hello', 'Help.Me'], '4c360f3fdafd970e05fae2f149d997f5'],
     [['.*'], ['General', 'Hello', 'Help.Me'], '4c360f3fdafd970e05fae2f149d997f5'],
+    [['*'], ['General', 'Hello', 'Help.Me'], '4c360f3fdafd970e05fae2f149d997f5'],
+    [['Hel*'], [], undefined],
     [['Hello', 'General'], ['General', 'Hello'], 'fca026605781cb4126a1e9044df24232'],
     [['Hello', 'Nope'], ['Hello'], 'a311262e065454b75da111d535b8dacd'],
     [['Hel.*'], ['Hello', 'Help.Me'], '83fee93c1bcd8b9a5a923ffacdc636c7'],
@@ -411,9 +413,10 @@ describeApi('DeleteMessage and ChangeMessageVisibility', (api) => {
         QueueUrl: FIFO_URL,
         Entries: [{ Id: 'a', ReceiptHandle }],
       });
-      expect(answer).toMatchObject({
-        Successful: [],
-        Failed: [{ Id: 'a', Code: 'InvalidParameterValue', Message: expired(ReceiptHandle).message }],
+      expect(answer).toEqual({
+        Failed: [
+          { Id: 'a', SenderFault: true, Code: 'InvalidParameterValue', Message: expired(ReceiptHandle).message },
+        ],
       });
     });
 

@@ -3,7 +3,7 @@ import type { Queue } from '../../queue/queue.ts';
 import { DEFAULT_ATTRIBUTES } from '../../queue/queue-definition.ts';
 import { SqsError } from '../errors.ts';
 import { QUEUE_NAME } from '../limits.ts';
-import { applyAttributes, firstDifference } from '../queue-attributes.ts';
+import { applyAttributes, firstDifference, readBoolean } from '../queue-attributes.ts';
 import { formatQueueUrl, queueArn } from '../queue-url.ts';
 import { checkRedriveTarget } from '../redrive.ts';
 import { mergeTags } from '../tags.ts';
@@ -40,7 +40,7 @@ function checkName(name: string | undefined, given: ReadonlyMap<string, string>)
     throw invalidName('Value for parameter QueueName is invalid. Reason: Must specify a queue name.');
   }
   if (name === '') throw invalidName('Queue name cannot be empty');
-  const wantsFifo = given.get('FifoQueue') === 'true';
+  const wantsFifo = readBoolean(given.get('FifoQueue')) === true;
   if (wantsFifo && !(QUEUE_NAME.test(name) && isFifoName(name))) {
     throw invalidName(
       'The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length',

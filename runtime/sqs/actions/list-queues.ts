@@ -12,7 +12,6 @@ export const listQueues: Action<'ListQueues'> = {
       return arn.account === account && arn.region === region && arn.name.startsWith(prefix) && mayRead(call, arn.name);
     });
     const { queues, nextToken } = pageOf(reachable, input);
-    if (queues.length === 0) return {};
     return { QueueUrls: queues.map(({ arn }) => formatQueueUrl(call.endpoint, arn)), NextToken: nextToken };
   },
 };

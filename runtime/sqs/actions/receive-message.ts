@@ -7,11 +7,12 @@ import { checkFifoId } from '../outgoing-message.ts';
 import type { AttributeValue, Input, ReceivedEntry } from '../protocol/model.ts';
 import { queueAction } from './action.ts';
 
+const EVERY_ATTRIBUTE: ReadonlySet<string> = new Set(['All', '*', '.*']);
+
 export const receiveMessage = queueAction('ReceiveMessage', 'consume', async (queue, input, call) => {
   const { definition } = queue;
   const request = readRequest(input, definition);
   const messages = await queue.receive({ ...request, signal: call.signal });
-  if (messages.length === 0) return {};
   const systemNames = new Set([...(input.AttributeNames ?? []), ...(input.MessageSystemAttributeNames ?? [])]);
   const selects = attributeFilter(input.MessageAttributeNames ?? []);
   return { Messages: messages.map((message) => answer(message, systemNames, selects)) };
@@ -46,9 +47,12 @@ function readRequest(input: Input<'ReceiveMessage'>, queue: QueueDefinition) {
   };
 }
 
-/** Which message attributes are returned: names, `prefix.*` (all that begin with the text before `.*`), `All` and `.*`. Unknown names select nothing. */
+/**
+ * Which message attributes are returned: names, `prefix.*` (all that begin with the text before `.*`), and `All`, `*` and `.*` for every one. Unknown names select
+ * nothing. Source: SQS API reference, ReceiveMessage; `*` as recorded from SQS.
+ */
 function attributeFilter(names: readonly string[]): (name: string) => boolean {
-  if (names.includes('All') || names.includes('.*')) return () => true;
+  if (names.some((name) => EVERY_ATTRIBUTE.has(name))) return () => true;
   const exact = new Set(names);
   const prefixes = names.filter((name) => name.endsWith('.*')).map((name) => name.slice(0, -2));
   return (name) => exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
@@ -66,10 +70,10 @@ function answer(
     ReceiptHandle: message.receiptHandle,
     MD5OfBody: md5OfBody(message.body),
     Body: message.body,
-    Attributes: system.length === 0 ? undefined : new Map(system),
+    Attributes: new Map(system),
     // Over the returned attributes alone: that is what clients can check.
     MD5OfMessageAttributes: md5OfAttributes(Object.fromEntries(attributes)),
-    MessageAttributes: attributes.length === 0 ? undefined : wireAttributes(attributes),
+    MessageAttributes: wireAttributes(attributes),
   };
 }
 

@@ -1,10 +1,10 @@
 /**
- * What both decoders share: values as they come off the wire, before the model gives them a type.
+ * What both protocols share: values as they come off the wire, before the model gives them a type, and which members of an answer are written at all.
  *
  * @module
  */
 import { missingParameter, SqsError } from '../errors.ts';
-import type { StructureShape, Value } from './shape.ts';
+import type { Shape, StructureShape, Value } from './shape.ts';
 
 /**
  * The most values in a request, in either protocol. Far above what the largest valid one has: ten entries with ten attributes each are some five hundred. Without it
@@ -38,6 +38,32 @@ export function typed<S extends StructureShape>(shape: S, structure: DecodedStru
 function isEmpty(value: Decoded | undefined): boolean {
   if (value === undefined || value === '') return true;
   return Array.isArray(value) ? value.length === 0 : value instanceof Map && value.size === 0;
+}
+
+/** A member that is written into an answer: its name, its shape and its value. */
+export type PresentMember = readonly [name: string, shape: Shape, value: Decoded];
+
+/**
+ * The members of an answer that are written, in the order of the model. A member without a value is left out, and so is a list or map without items: SQS answers
+ * `{}` to a ReceiveMessage that finds nothing, and a batch without failures has no `Failed` (clients such as `hasFailed()` of the AWS SDK for Java ask for its
+ * presence). Every encoder walks an answer by this function alone, so an action may give an empty list or map.
+ */
+export function presentMembers(shape: StructureShape, value: Decoded): readonly PresentMember[] {
+  const present: PresentMember[] = [];
+  // What is encoded by a structure's shape was typed by the same shape, so it is one.
+  const structure = value as DecodedStructure;
+  for (const name in shape.members) {
+    const member = shape.members[name];
+    const given = structure[name];
+    if (member === undefined || given === undefined || hasNoItems(member, given)) continue;
+    present.push([name, member, given]);
+  }
+  return present;
+}
+
+function hasNoItems(shape: Shape, value: Decoded): boolean {
+  if (shape.kind === 'list') return Array.isArray(value) && value.length === 0;
+  return shape.kind === 'map' && value instanceof Map && value.size === 0;
 }
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

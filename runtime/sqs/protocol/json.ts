@@ -7,7 +7,15 @@
  */
 import { SqsError } from '../errors.ts';
 import type { SqsResponse } from '../request.ts';
-import { type Decoded, type DecodedStructure, decodeBase64, decodeUtf8, MOST_VALUES, typed } from './decoded.ts';
+import {
+  type Decoded,
+  type DecodedStructure,
+  decodeBase64,
+  decodeUtf8,
+  MOST_VALUES,
+  presentMembers,
+  typed,
+} from './decoded.ts';
 import type { MapShape, Shape, StructureShape, Value } from './shape.ts';
 
 const CONTENT_TYPE = 'application/x-amz-json-1.0';
@@ -17,7 +25,7 @@ export function decodeJson<S extends StructureShape>(shape: S, body: Uint8Array)
   return typed(shape, structureOf(shape, parseBody(body)));
 }
 
-/** The JSON text of an answer, or of a structure inside it. Absent members are left out. */
+/** The JSON text of an answer, or of a structure inside it. Absent and empty members are left out (`presentMembers`). */
 export function encodeJson(shape: Shape, value: Decoded): string {
   return JSON.stringify(toJson(shape, value));
 }
@@ -141,10 +149,7 @@ function toJson(shape: Shape, value: Decoded): unknown {
   }
   if (shape.kind === 'structure') {
     const members: Record<string, unknown> = {};
-    for (const [name, member] of Object.entries(shape.members)) {
-      const given = (value as DecodedStructure)[name];
-      if (given !== undefined) members[name] = toJson(member, given);
-    }
+    for (const [name, member, given] of presentMembers(shape, value)) members[name] = toJson(member, given);
     return members;
   }
   return value;

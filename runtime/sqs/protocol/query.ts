@@ -9,7 +9,7 @@
  */
 import type { SqsError } from '../errors.ts';
 import type { SqsResponse } from '../request.ts';
-import type { Decoded, DecodedStructure } from './decoded.ts';
+import { type Decoded, presentMembers } from './decoded.ts';
 import { type Shape, type StructureShape, wireName } from './shape.ts';
 
 const NAMESPACE = 'http://queue.amazonaws.com/doc/2012-11-05/';
@@ -105,9 +105,7 @@ function lazily<T>(make: () => Promise<T>): () => Promise<T> {
 function toXml(shape: Shape, value: Decoded): XmlNode {
   if (shape.kind !== 'structure') return escapeXml(scalar(value));
   const members: Record<string, XmlNode | XmlNode[]> = {};
-  for (const [name, member] of Object.entries(shape.members)) {
-    const given = (value as DecodedStructure)[name];
-    if (given === undefined) continue;
+  for (const [name, member, given] of presentMembers(shape, value)) {
     members[wireName(name, member)] = flattened(member, given);
   }
   return members;
@@ -121,7 +119,7 @@ function flattened(shape: Shape, value: Decoded): XmlNode | XmlNode[] {
   return toXml(shape, value);
 }
 
-/** The JSON rendering: every member stands, absent ones as `null`; maps are lists of their halves. */
+/** The JSON rendering: every member stands, absent and empty ones as `null`; maps are lists of their halves. */
 function toPlain(shape: Shape, value: Decoded | undefined): unknown {
   if (value === undefined) return null;
   if (shape.kind === 'list' && Array.isArray(value)) return value.map((item) => toPlain(shape.of, item));
@@ -129,9 +127,10 @@ function toPlain(shape: Shape, value: Decoded | undefined): unknown {
     return [...value].map(([name, item]) => ({ [shape.key]: name, [shape.value]: toPlain(shape.of, item) }));
   }
   if (shape.kind === 'structure') {
+    const given = new Map(presentMembers(shape, value).map(([name, , present]) => [name, present]));
     const members = Object.entries(shape.members);
     return Object.fromEntries(
-      members.map(([name, member]) => [member.plain ?? name, toPlain(member, (value as DecodedStructure)[name])]),
+      members.map(([name, member]) => [member.plain ?? name, toPlain(member, given.get(name))]),
     );
   }
   return shape.kind === 'blob' ? scalar(value) : value;

@@ -91,8 +91,8 @@ function plainMembers(shape: StructureShape, node: Record<string, unknown>): Rec
 }
 
 function plainValue(shape: Shape, node: unknown): unknown {
-  if (shape.kind === 'list') return array(node).map((item) => plainValue(shape.of, item));
   if (node === undefined) return undefined;
+  if (shape.kind === 'list') return array(node).map((item) => plainValue(shape.of, item));
   if (shape.kind === 'map') {
     const items = array(node).map(object);
     return Object.fromEntries(items.map((item) => [String(item[shape.key]), plainValue(shape.of, item[shape.value])]));
@@ -103,7 +103,6 @@ function plainValue(shape: Shape, node: unknown): unknown {
 }
 
 function array(node: unknown): readonly unknown[] {
-  if (node === undefined) return [];
   return Array.isArray(node) ? node : [node];
 }
 
