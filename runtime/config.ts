@@ -53,6 +53,8 @@ export interface Config {
   readonly staysOpen: boolean;
   /** `KARIN_TRUSTED_PROXIES`, 0 to 10: how many proxies in front of the server write `X-Forwarded-For`; default 0: the header is ignored. */
   readonly trustedProxies: number;
+  /** `FLY_APP_NAME`, which Fly sets on its machines: there alone `Fly-Client-IP` is believed, and only with `KARIN_TRUSTED_PROXIES`. */
+  readonly onFly: boolean;
   /** `KARIN_CONCURRENCY`: Invokes at one time in this process, 1 to 1,000; default 50. */
   readonly maxConcurrency: number;
   /** `KARIN_BYTES_IN_FLIGHT`: bytes of message records under lease in this process; default 25,165,824 (24 MiB). */
@@ -131,6 +133,7 @@ export function readConfig(
     ...optional('adminPassword', readAdminPassword(env)),
     staysOpen: false,
     trustedProxies: env.integer('KARIN_TRUSTED_PROXIES', 0, 10, 0),
+    onFly: env.text('FLY_APP_NAME') !== undefined,
     maxConcurrency: env.integer('KARIN_CONCURRENCY', 1, 1000, 50),
     maxBytesInFlight: env.integer('KARIN_BYTES_IN_FLIGHT', MIB, 1024 * MIB, 24 * MIB, 'bytes'),
     stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),

@@ -82,6 +82,7 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     authenticator: access.authenticator,
     address: publicAddress(config.publicUrl),
     trustedProxies: config.trustedProxies,
+    onFly: config.onFly,
     fallbackHost: () => `${reachableHost(host)}:${port}`,
   });
   const { onTransfer } = parts;
@@ -136,7 +137,7 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     log,
   });
   const sqs = createSqsEndpoint({ api, edge, account, region, uuid, log });
-  const server = await listen({ edge, sqs, app, answered: traffic.answered, time, log }, host, port);
+  const server = await listen({ edge, access, sqs, app, answered: traffic.answered, time, log }, host, port);
   port = server.port;
   return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };
 }

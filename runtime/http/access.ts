@@ -8,9 +8,10 @@ import type { Log } from '../log.ts';
 import { sharedSecret } from '../queue/shared-secret.ts';
 import type { Documents } from '../store/store.ts';
 import type { Time } from '../time.ts';
-import { createSessions, type Sessions } from './auth/admin.ts';
+import { authorizationSecret, createSessions, type Sessions } from './auth/admin.ts';
 import { type AttemptLimit, createAttemptLimit } from './auth/attempt-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
+import { hashToken } from './auth/capability.ts';
 import {
   type CredentialBook,
   isEmpty,
@@ -27,6 +28,8 @@ export interface Access {
   readonly authenticator: Authenticator;
   readonly tokens: TokenStore;
   readonly attempts: AttemptLimit;
+  /** Whether an Authorization header may be an attempt at the admin password: it carries a secret that is no token of this server. */
+  mayBeGuess(authorization: string | undefined): boolean;
   readonly sessions: Sessions;
   readonly adminPassword: () => string | undefined;
   /** Reads the files of keys and tokens again. Errors: `ConfigError`; then everything stays as it was. */
@@ -48,7 +51,7 @@ export async function createAccess(config: Config, documents: Documents, time: T
   let open = hasNone();
   if (open && !isLoopback(config.host)) throw new ConfigError([openServerProblem(config.host)]);
 
-  const attempts = createAttemptLimit(() => time.monotonic());
+  const attempts = createAttemptLimit(time);
   const secret = Buffer.from(await sharedSecret(documents, SESSION_SECRET)).toString('hex');
   return {
     authenticator: createAuthenticator({
@@ -67,6 +70,12 @@ export async function createAccess(config: Config, documents: Documents, time: T
     }),
     tokens,
     attempts,
+    mayBeGuess: (authorization) => {
+      const given = authorizationSecret(authorization);
+      if (given === undefined || book.adminPassword === undefined) return false;
+      const hash = hashToken(given);
+      return (book.tokens.get(hash) ?? tokens.find(hash)) === undefined;
+    },
     sessions: createSessions(secret, book.adminPassword, now),
     adminPassword: () => book.adminPassword,
     reload: () => {

@@ -42,6 +42,8 @@ export interface EdgeParts {
   readonly authenticator: Authenticator;
   readonly address: PublicAddress;
   readonly trustedProxies: number;
+  /** Whether the server is a Fly machine; default false. */
+  readonly onFly?: boolean;
   readonly fallbackHost: () => string;
   /** Default: `MEMORY_BUDGET`. */
   readonly memory?: Memory;
@@ -58,7 +60,14 @@ export function createEdge(parts: EdgeParts): Edge {
     memory,
     fallbackHost,
     clientAddress: (request) =>
-      clientAddress(request.socket.remoteAddress, single(request.headers['x-forwarded-for']), trustedProxies),
+      clientAddress(
+        request.socket.remoteAddress,
+        {
+          forwardedFor: single(request.headers['x-forwarded-for']),
+          ...(parts.onFly === true ? { fly: { clientIp: single(request.headers['fly-client-ip']) } } : {}),
+        },
+        trustedProxies,
+      ),
     forwardedProto: (request) =>
       trustedProxies === 0 ? undefined : single(request.headers['x-forwarded-proto'])?.split(',')[0]?.trim(),
     endOf: (response) => {

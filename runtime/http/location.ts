@@ -84,22 +84,39 @@ export function signerViews(
   return [{ path, host: address.host }, received];
 }
 
+/** What proxies say of the client. */
+export interface Forwarding {
+  /** `X-Forwarded-For`, of several headers joined by commas. */
+  readonly forwardedFor: string | undefined;
+  /** `Fly-Client-IP`; only where the server is a Fly machine, because anybody else can write it. */
+  readonly fly?: { readonly clientIp: string | undefined };
+}
+
 /**
  * The address of the client. `X-Forwarded-For` grows on the right, one entry for each proxy, so with n trusted proxies the n-th entry from the right
- * is the first that no stranger could have written. Some proxies write the port as well, which changes with every connection and is left out. Where that entry is no
- * address, or there are fewer (the request did not pass them all), the address is that of the connection.
+ * is the first that no stranger could have written. Some proxies write the port as well, which changes with every connection and is left out. Where that
+ * entry is no address, or there are fewer (the request did not pass them all), the address is that of the connection.
+ *
+ * Fly adds two entries, the client and the address of the app, and names the client once more in `Fly-Client-IP`. Where another proxy stands before
+ * Fly, that header names the proxy, and the client is found by counting.
+ *
+ * Source: https://fly.io/docs/networking/request-headers/
  */
 export function clientAddress(
   remoteAddress: string | undefined,
-  forwardedFor: string | undefined,
+  { forwardedFor, fly }: Forwarding,
   trustedProxies: number,
 ): string {
-  const hop = trustedProxies > 0 ? (forwardedFor ?? '').split(',').at(-trustedProxies) : undefined;
-  return (hop === undefined ? undefined : addressOf(hop.trim())) ?? remoteAddress ?? 'unknown';
+  const connection = remoteAddress ?? 'unknown';
+  if (trustedProxies === 0) return connection;
+  const said = trustedProxies === 1 ? addressOf(fly?.clientIp) : undefined;
+  const place = fly === undefined ? trustedProxies : trustedProxies + 1;
+  return said ?? addressOf((forwardedFor ?? '').split(',').at(-place)) ?? connection;
 }
 
 /** `192.0.2.1`, `192.0.2.1:4000`, `2001:db8::1`, `[2001:db8::1]:4000` -> the address alone; `undefined`: it is none. */
-function addressOf(hop: string): string | undefined {
+function addressOf(text: string | undefined): string | undefined {
+  const hop = (text ?? '').trim();
   const [, bracketed, plain = hop] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d{1,5})?$/.exec(hop) ?? [];
   const address = bracketed ?? plain;
   return isIP(address) === 0 ? undefined : address;

@@ -10,6 +10,7 @@ import type { Hono } from 'hono';
 import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Cancel, Time } from '../time.ts';
+import type { Access } from './access.ts';
 import { isAppPath } from './app.ts';
 import { comesFromForeignPage } from './browser-guard.ts';
 import type { Edge } from './edge.ts';
@@ -48,11 +49,14 @@ export const SERVER_LIMITS: ServerLimits = {
   connections: 4096,
   checkMs: 5000,
 };
+const LOGIN_PATH = '/ops/login';
 /** How long responses under way may take once the server stops; long polls are answered at once. */
 const CLOSE_MS = 5000;
 
 export interface HttpServerParts {
   readonly edge: Edge;
+  /** What slows guessing down; absent: nothing does. */
+  readonly access?: Pick<Access, 'attempts' | 'mayBeGuess'>;
   readonly sqs: SqsEndpoint;
   readonly app: Hono<AppEnv>;
   /** Told of every answer. */
@@ -82,7 +86,7 @@ export async function listen(parts: HttpServerParts, host: string, port: number)
   const closing = { now: false };
   server.on(
     'request',
-    createListener(parts, () => {
+    createListener(parts, closing, () => {
       // A busy connection becomes idle only after its response; Node looks at idle ones only once, when the server closes.
       if (closing.now) setImmediate(() => server.closeIdleConnections());
     }),
@@ -125,9 +129,10 @@ function listenProblem(error: Error, host: string, port: number): string {
 
 function createListener(
   parts: HttpServerParts,
+  closing: { readonly now: boolean },
   ended: () => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
-  const { edge, sqs, app, answered, time, log } = parts;
+  const { edge, access, sqs, app, answered, time, log } = parts;
   const locations = new WeakMap<IncomingMessage, Location>();
   const appListener = getRequestListener(
     (request, env) => {
@@ -158,11 +163,37 @@ function createListener(
         'requests of other web sites are refused, because this server asks nobody for a credential',
       );
     }
+    const pause = pauseBeforeGuess(request, response, location);
+    if (pause === undefined) {
+      serve(request, response, location);
+      return;
+    }
+    void pause.then(() => {
+      if (response.destroyed) return;
+      if (closing.now) refuse(response, 503, 'the server is stopping');
+      else serve(request, response, location);
+    });
+  };
+
+  /** What may be an attempt at the admin password has to wait where many failed, before anything of it is looked at. */
+  function pauseBeforeGuess(
+    request: IncomingMessage,
+    response: ServerResponse,
+    location: Location,
+  ): Promise<void> | undefined {
+    const isLogin = request.method === 'POST' && location.path === LOGIN_PATH;
+    if (access === undefined || !(isLogin || access.mayBeGuess(request.headers.authorization))) return undefined;
+    return access.attempts.wait(edge.clientAddress(request), () => edge.endOf(response));
+  }
+
+  function serve(request: IncomingMessage, response: ServerResponse, location: Location): void {
     if (isAppPath(location.path)) {
       // Hono makes a URL of it, some time or other.
       const { host } = request.headers;
-      if (host !== undefined && !URL.canParse(`http://${host}`))
-        return refuse(response, 400, 'the Host header is no host');
+      if (host !== undefined && !URL.canParse(`http://${host}`)) {
+        refuse(response, 400, 'the Host header is no host');
+        return;
+      }
       locations.set(request, location);
       request.url = location.query === '' ? location.path : `${location.path}?${location.query}`;
       void appListener(request, response);
@@ -171,7 +202,7 @@ function createListener(
     } else {
       void sqs(request, response, location);
     }
-  };
+  }
 }
 
 /** A person who opened the address in a browser. */

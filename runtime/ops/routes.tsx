@@ -125,11 +125,14 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     const password = (await readForm(c, edge, LOGIN_FORM)).get('password');
     const expected = parts.adminPassword();
     if (expected === undefined) return c.html(<LoginPage frame={frame()} notice={NO_PASSWORD} />, 403);
-    if (parts.attempts.exhausted(address)) return c.html(<LoginPage frame={frame()} notice={TOO_MANY} />, 429);
     if (password === undefined || !equalInConstantTime(password, expected)) {
+      const exhausted = parts.attempts.exhausted(address);
       parts.attempts.failed(address);
-      return c.html(<LoginPage frame={frame()} notice={WRONG} />, 403);
+      return exhausted
+        ? c.html(<LoginPage frame={frame()} notice={TOO_MANY} />, 429)
+        : c.html(<LoginPage frame={frame()} notice={WRONG} />, 403);
     }
+    parts.attempts.proven(address);
     pages.begin(c);
     return c.redirect(`${base}/ops`, 303);
   });
@@ -223,7 +226,10 @@ const NO_PASSWORD: Notice = {
   text: 'This server has no admin password. Set KARIN_ADMIN_PASSWORD and start it again.',
   kind: 'bad',
 };
-const TOO_MANY: Notice = { text: 'Too many failed attempts. Try again in a minute.', kind: 'bad' };
+const TOO_MANY: Notice = {
+  text: 'This is not the admin password. There were many failed attempts, so each takes longer now.',
+  kind: 'bad',
+};
 const WRONG: Notice = { text: 'This is not the admin password.', kind: 'bad' };
 
 /** A page without this part is better than none. */

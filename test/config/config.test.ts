@@ -34,6 +34,7 @@ describe('a production configuration', () => {
       tokensText: '',
       staysOpen: false,
       trustedProxies: 0,
+      onFly: false,
       maxConcurrency: 50,
       maxBytesInFlight: 25_165_824,
       stopGraceSeconds: 60,

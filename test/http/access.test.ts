@@ -152,9 +152,8 @@ describe('a server with credentials', () => {
     const refused = await guess('guess-20');
     expect(await refused.json()).toMatchObject({ __type: 'com.amazonaws.sqs#RequestThrottled' });
 
-    // The password is not even compared now; keys and tokens, which cannot be guessed, go on to work.
     const basic = { authorization: `Basic ${Buffer.from(`admin:${PASSWORD}`).toString('base64')}` };
-    expect((await sqsCall(karin.url, 'ListQueues', {}, basic)).status).toBe(403);
+    expect((await sqsCall(karin.url, 'ListQueues', {}, basic)).status).toBe(200);
     expect(await nameOf(client(karin.url).send(new ListQueuesCommand({})))).toBe('let in');
     expect(await nameOf(client(`${karin.url}/k/${TOKEN}`, ROLE).send(new ListQueuesCommand({})))).toBe('let in');
     const metrics = await fetch(`${karin.url}/k/${TOKEN}/metrics`);

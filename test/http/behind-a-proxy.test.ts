@@ -125,7 +125,37 @@ describe('the address of a client behind a proxy', () => {
         redirect: 'manual',
       });
     for (let attempt = 0; attempt < 20; attempt++) expect((await login('192.0.2.1', 'a guess')).status).toBe(403);
-    expect((await login('192.0.2.1', PASSWORD)).status).toBe(429);
+    expect((await login('192.0.2.1', 'a guess')).status).toBe(429);
+    expect((await login('192.0.2.2', 'a guess')).status).toBe(403);
     expect((await login('192.0.2.2', PASSWORD)).status).toBe(303);
+  });
+
+  it('does not lock anybody out even where all share it: the right password passes after many wrong ones', async () => {
+    const karin = await runKarin({ KARIN_ADMIN_PASSWORD: PASSWORD });
+    const login = (password: string) =>
+      fetch(`${karin.url}/ops/login`, { method: 'POST', body: new URLSearchParams({ password }), redirect: 'manual' });
+    for (let attempt = 0; attempt < 20; attempt++) expect((await login('a guess')).status).toBe(403);
+    expect((await login(PASSWORD)).status).toBe(303);
+  });
+
+  it('on a Fly machine is what Fly says, and Fly alone: the address of the app stands last for everybody', async () => {
+    const PROXIES = { KARIN_ADMIN_PASSWORD: PASSWORD, KARIN_TRUSTED_PROXIES: '1' };
+    const onFly = await runKarin({ ...PROXIES, FLY_APP_NAME: 'karin' });
+    const elsewhere = await runKarin(PROXIES);
+    const guess = async (url: string, client: string) => {
+      const headers = { 'x-forwarded-for': `${client}, 66.241.124.1`, 'fly-client-ip': client };
+      const answer = await fetch(`${url}/ops/login`, {
+        method: 'POST',
+        headers,
+        body: new URLSearchParams({ password: 'a guess' }),
+      });
+      return answer.status;
+    };
+    for (const { url } of [onFly, elsewhere]) {
+      for (let attempt = 0; attempt < 20; attempt++) expect(await guess(url, '192.0.2.1')).toBe(403);
+      expect(await guess(url, '192.0.2.1')).toBe(429);
+    }
+    expect(await guess(onFly.url, '192.0.2.2')).toBe(403);
+    expect(await guess(elsewhere.url, '192.0.2.2')).toBe(429);
   });
 });

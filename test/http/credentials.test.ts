@@ -155,7 +155,7 @@ describe('the book of credentials', () => {
 describe('the limit on failed attempts', () => {
   it('lets an address fail twenty times, then once in three seconds', () => {
     const time = new ManualTime();
-    const limit = createAttemptLimit(() => time.monotonic());
+    const limit = createAttemptLimit(time);
     for (let attempt = 0; attempt < 20; attempt++) {
       expect(limit.exhausted('203.0.113.7')).toBe(false);
       limit.failed('203.0.113.7');
@@ -170,7 +170,7 @@ describe('the limit on failed attempts', () => {
   });
 
   it('takes a network of IPv6 for one address, and an IPv4 address for itself however it is written', () => {
-    const limit = createAttemptLimit(() => 0);
+    const limit = createAttemptLimit(new ManualTime());
     for (let attempt = 0; attempt < 20; attempt++) limit.failed(`2001:db8:1:2::${attempt.toString(16)}`);
     expect(limit.exhausted('2001:db8:1:2:ffff:1:2:3')).toBe(true);
     expect(limit.exhausted('2001:db8:1:3::1')).toBe(false);
@@ -180,12 +180,75 @@ describe('the limit on failed attempts', () => {
   });
 
   it('forgets the address that failed longest ago before it remembers too many', () => {
-    const limit = createAttemptLimit(() => 0);
+    const limit = createAttemptLimit(new ManualTime());
     for (let attempt = 0; attempt < 20; attempt++) limit.failed('192.0.2.1');
     for (let other = 0; other < 9_999; other++) limit.failed(`10.${other >> 16}.${(other >> 8) & 255}.${other & 255}`);
     expect(limit.exhausted('192.0.2.1')).toBe(true);
     limit.failed('198.51.100.1');
     expect(limit.exhausted('192.0.2.1')).toBe(false);
+  });
+});
+
+describe('an attempt at the admin password', () => {
+  const stays = () => new AbortController().signal;
+
+  /** Whether it may be looked at once `ms` have passed, and not a millisecond earlier. */
+  async function waits(time: ManualTime, wait: Promise<void> | undefined, ms: number): Promise<boolean> {
+    let over = wait === undefined;
+    void wait?.then(() => {
+      over = true;
+    });
+    if (ms > 0) await time.advanceAsync(ms - 1);
+    const early = over;
+    await time.advanceAsync(ms > 0 ? 1 : 0);
+    return over && (ms === 0 || !early);
+  }
+
+  it('waits longer with each that failed at its address, up to eight seconds, and is never refused', async () => {
+    const time = new ManualTime();
+    const limit = createAttemptLimit(time);
+    for (let attempt = 0; attempt < 20; attempt++) {
+      expect(limit.wait('192.0.2.1', stays)).toBeUndefined();
+      limit.failed('192.0.2.1');
+    }
+    expect(await waits(time, limit.wait('192.0.2.1', stays), 250)).toBe(true);
+    for (let attempt = 0; attempt < 50; attempt++) limit.failed('192.0.2.1');
+    expect(await waits(time, limit.wait('192.0.2.1', stays), 8000)).toBe(true);
+    expect(limit.wait('192.0.2.2', stays)).toBeUndefined();
+  });
+
+  it('counts while it waits, so that many at one time are no way around', async () => {
+    const time = new ManualTime();
+    const limit = createAttemptLimit(time);
+    for (let attempt = 0; attempt < 20; attempt++) limit.failed('192.0.2.1');
+    const first = limit.wait('192.0.2.1', stays);
+    for (let attempt = 0; attempt < 5; attempt++) void limit.wait('192.0.2.1', stays);
+    const last = limit.wait('192.0.2.1', stays);
+    expect(await waits(time, first, 250)).toBe(true);
+    expect(await waits(time, last, 7750)).toBe(true);
+  });
+
+  it('waits at an unknown address once a hundred failed anywhere, and not at one that knew the password', async () => {
+    const time = new ManualTime();
+    const limit = createAttemptLimit(time);
+    expect(limit.wait('192.0.2.1', stays)).toBeUndefined();
+    limit.proven('192.0.2.1');
+    for (let attempt = 0; attempt < 100; attempt++) void limit.wait(`10.0.0.${attempt}`, stays);
+    expect(limit.wait('192.0.2.1', stays)).toBeUndefined();
+    expect(await waits(time, limit.wait('192.0.2.2', stays), 250)).toBe(true);
+    await time.advanceAsync(86_400_000);
+    expect(limit.wait('192.0.2.2', stays)).toBeUndefined();
+  });
+
+  it('ends its wait at once when its client is gone, and leaves no timer', async () => {
+    const time = new ManualTime();
+    const limit = createAttemptLimit(time);
+    for (let attempt = 0; attempt < 30; attempt++) limit.failed('192.0.2.1');
+    const client = new AbortController();
+    const wait = limit.wait('192.0.2.1', () => client.signal);
+    client.abort();
+    await wait;
+    expect(time.pending).toBe(0);
   });
 });
 

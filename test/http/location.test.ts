@@ -78,6 +78,30 @@ describe('the address of a client', () => {
     [1, '6.6.6.6, ', '10.0.0.1'],
     [1, `1.1.1.1, ${'x'.repeat(30_000)}`, '10.0.0.1'],
   ])('behind %i proxies that say %s', (proxies, forwarded, expected) => {
-    expect(clientAddress('10.0.0.1', forwarded, proxies)).toBe(expected);
+    expect(clientAddress('10.0.0.1', { forwardedFor: forwarded }, proxies)).toBe(expected);
+  });
+
+  // As the documentation of each host and proxy shows them. The first entry was written by the client itself, to pass for another.
+  it.each([
+    ['Fly', 1, '6.6.6.6, 203.0.113.7, 66.241.124.1', { clientIp: '203.0.113.7' }],
+    ['Fly, by IPv6', 1, '6.6.6.6, 2001:db8::7, 2a09:8280:1::1', { clientIp: '2001:db8::7' }],
+    ['Fly, without its own header', 1, '6.6.6.6, 203.0.113.7, 66.241.124.1', { clientIp: undefined }],
+    ['Cloudflare before Fly', 2, '6.6.6.6, 203.0.113.7, 172.64.0.1, 66.241.124.1', { clientIp: '172.64.0.1' }],
+    ['Cloudflare', 1, '6.6.6.6,203.0.113.7', undefined],
+    ['ALB', 1, '6.6.6.6, 203.0.113.7', undefined],
+    ['ALB that keeps the port', 1, '6.6.6.6, 203.0.113.7:50123', undefined],
+    ['nginx with $proxy_add_x_forwarded_for', 1, '6.6.6.6, 203.0.113.7', undefined],
+    ['Traefik, which believes nobody', 1, '203.0.113.7', undefined],
+    ['Render, behind Cloudflare', 2, '6.6.6.6, 203.0.113.7, 104.22.17.40', undefined],
+    ['Railway', 1, '203.0.113.7', undefined],
+  ])('behind %s is the one that its proxy saw', (_host, proxies, forwardedFor, fly) => {
+    const said = { forwardedFor, ...(fly === undefined ? {} : { fly }) };
+    const expected = forwardedFor.includes('2001:db8') ? '2001:db8::7' : '203.0.113.7';
+    expect(clientAddress('10.0.0.1', said, proxies)).toBe(expected);
+  });
+
+  it('on Fly is that of the connection while no proxy is trusted', () => {
+    const said = { forwardedFor: '6.6.6.6', fly: { clientIp: '6.6.6.6' } };
+    expect(clientAddress('fdaa::3', said, 0)).toBe('fdaa::3');
   });
 });

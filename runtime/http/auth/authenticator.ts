@@ -3,8 +3,8 @@
  *
  * A capability wins over a signature, because Lambda functions send both and nobody but AWS can verify theirs.
  *
- * Failed attempts are counted by address. An address that has used them up is told so, but its good requests still pass: behind a proxy many callers share one
- * address, and one of them must not lock out the others. Only the admin password, the one secret short enough to be guessed, is then not even compared.
+ * Failed attempts are counted by address. An address that has used them up is told so, but whoever is right always passes: behind a proxy many callers share
+ * one address, and one of them must not lock out the others. Attempts at the admin password wait before they come here (`attempt-limit.ts`).
  *
  * @module
  */
@@ -81,7 +81,8 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
 
   const bySecret = (secret: string, address: string): Credential => {
     const password = book().adminPassword;
-    if (password !== undefined && !attempts.exhausted(address) && equalInConstantTime(secret, password)) {
+    if (password !== undefined && equalInConstantTime(secret, password)) {
+      attempts.proven(address);
       return withGrant({ kind: 'admin', senderId: 'admin' }, FULL_GRANT);
     }
     // Without its token: an answer need not repeat what came in a header.
