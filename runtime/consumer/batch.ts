@@ -12,7 +12,7 @@
  * @module
  */
 import { eventBytes, eventPayload, eventRecord, MAX_EVENT_BYTES, recordBytes } from '../lambda/event.ts';
-import type { Filter } from '../lambda/filter.ts';
+import { type Filter, FilterWorkError } from '../lambda/filter.ts';
 import type { Mapping } from '../lambda/mapping.ts';
 import type { QueueArn } from '../queue/arn.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
@@ -26,18 +26,29 @@ export interface BatchRecord {
   readonly bytes: number;
 }
 
+/** A message that can be part of no event, or of which the filters cannot say whether it may. */
+export interface Undeliverable {
+  readonly message: ReceivedMessage;
+  readonly reason: 'oversize-record' | 'filter-too-costly';
+  /** For the operator. */
+  readonly detail: string;
+}
+
 /** Received messages, by what becomes of them. */
 export interface Sorted {
   readonly records: readonly BatchRecord[];
   /** No filter matched: to be deleted. */
   readonly filteredOut: readonly ReceivedMessage[];
-  /** Too large for any event: never invoked, left to the lease and the dead-letter queue. */
-  readonly oversize: readonly BatchRecord[];
-  /** FIFO: behind an oversize record of their group, which must come back before them. */
+  /** Never invoked, left to the lease and the dead-letter queue. */
+  readonly undeliverable: readonly Undeliverable[];
+  /** FIFO: behind an undeliverable message of their group, which must come back before them. */
   readonly withheld: readonly ReceivedMessage[];
 }
 
-/** Filters and serialises what one receive brought, keeping its order. */
+/**
+ * Filters and serialises what one receive brought, keeping its order. A message that is too much work for the filters fails alone: any sender can write one, and it must
+ * neither be dropped nor stop the mapping.
+ */
 export function sortReceived(
   messages: readonly ReceivedMessage[],
   mapping: Mapping,
@@ -46,26 +57,40 @@ export function sortReceived(
 ): Sorted {
   const records: BatchRecord[] = [];
   const filteredOut: ReceivedMessage[] = [];
-  const oversize: BatchRecord[] = [];
+  const undeliverable: Undeliverable[] = [];
   const withheld: ReceivedMessage[] = [];
   const blockedGroups = new Set<string | undefined>();
+  const refuse = (message: ReceivedMessage, reason: Undeliverable['reason'], detail: string): void => {
+    undeliverable.push({ message, reason, detail });
+    blockedGroups.add(message.groupId);
+  };
   for (const message of messages) {
-    if (!filter.matches(message, mapping.queueArn)) {
+    const judged = judge(message, mapping, filter);
+    if (judged === 'dropped') {
       filteredOut.push(message);
-      continue;
-    }
-    if (fifo && blockedGroups.has(message.groupId)) {
+    } else if (fifo && blockedGroups.has(message.groupId)) {
       withheld.push(message);
-      continue;
-    }
-    const record = recordOf(message, mapping.queueArn, mapping.batchWindowSeconds);
-    if (eventBytes(record.bytes, 1) <= MAX_EVENT_BYTES) records.push(record);
-    else {
-      oversize.push(record);
-      blockedGroups.add(message.groupId);
+    } else if (judged instanceof FilterWorkError) {
+      refuse(message, 'filter-too-costly', judged.message);
+    } else {
+      const record = recordOf(message, mapping.queueArn, mapping.batchWindowSeconds);
+      if (eventBytes(record.bytes, 1) <= MAX_EVENT_BYTES) records.push(record);
+      else {
+        const detail = `its record has ${record.bytes} bytes as JSON and cannot be part of any event`;
+        refuse(message, 'oversize-record', detail);
+      }
     }
   }
-  return { records, filteredOut, oversize, withheld };
+  return { records, filteredOut, undeliverable, withheld };
+}
+
+function judge(message: ReceivedMessage, mapping: Mapping, filter: Filter): 'passed' | 'dropped' | FilterWorkError {
+  try {
+    return filter.matches(message, mapping.queueArn) ? 'passed' : 'dropped';
+  } catch (error) {
+    if (error instanceof FilterWorkError) return error;
+    throw error;
+  }
 }
 
 function recordOf(message: ReceivedMessage, queueArn: QueueArn, batchWindowSeconds: number): BatchRecord {

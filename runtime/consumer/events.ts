@@ -25,7 +25,13 @@ export type FailureReason =
   | 'rejected'
   | 'connection-lost'
   | 'malformed-report'
-  | 'oversize-record';
+  | 'oversize-record'
+  | 'filter-too-costly';
+
+/** Whether the message was never part of an Invoke: the fault is its own. */
+export function neverInvoked(reason: FailureReason): boolean {
+  return reason === 'oversize-record' || reason === 'filter-too-costly';
+}
 
 export type ConsumerEvent =
   /** An actor took messages from the queue, under a lease. PolledEventCount. */

@@ -52,13 +52,13 @@ export class Intake {
     if (sorted === undefined) return [];
 
     this.#deleteFilteredOut(sorted.filteredOut, name);
-    for (const { message, bytes } of sorted.oversize) {
+    for (const { message, reason, detail } of sorted.undeliverable) {
       parts.events.emit({
         kind: 'failed',
         ...name,
         messageIds: [message.id],
-        reason: 'oversize-record',
-        detail: `its record has ${bytes} bytes as JSON and cannot be part of any event`,
+        reason,
+        detail,
         durationMs: 0,
       });
     }

@@ -6,7 +6,7 @@
  * @module
  */
 import type { EventBus } from './event-bus.ts';
-import type { ConsumerEvent } from './events.ts';
+import { type ConsumerEvent, neverInvoked } from './events.ts';
 
 /** Messages since the process began; each only grows. */
 export interface MappingCounts {
@@ -65,10 +65,7 @@ function increments(event: ConsumerEvent): readonly (readonly [mapping: string, 
     case 'succeeded':
       return event.failedIds.length === 0 ? [] : [[event.mapping, 'FailedInvokeEventCount', event.failedIds.length]];
     case 'failed':
-      // A record too large for an event was never part of an Invoke.
-      return event.reason === 'oversize-record'
-        ? []
-        : [[event.mapping, 'FailedInvokeEventCount', event.messageIds.length]];
+      return neverInvoked(event.reason) ? [] : [[event.mapping, 'FailedInvokeEventCount', event.messageIds.length]];
     case 'deleted':
       return [[event.mapping, 'DeletedEventCount', event.messageIds.length]];
     default:

@@ -20,17 +20,25 @@ import { formatQueueArn, type QueueArn } from '../queue/arn.ts';
 import { md5OfBody } from '../queue/digest.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import { attributeRecord, systemAttributes } from './event.ts';
-import { FilterError } from './filter/filter-error.ts';
-import { matchesTree } from './filter/match.ts';
+import { FilterError, FilterWorkError } from './filter/filter-error.ts';
+import { matchesTree, Work } from './filter/match.ts';
 import { compilePattern, type PatternNode } from './filter/pattern.ts';
 
-export { FilterError };
+export { FilterError, FilterWorkError };
 
 /** The filters of one mapping, compiled. */
 export interface Filter {
-  /** Whether at least one pattern matches, or there is none. */
+  /**
+   * Whether at least one pattern matches, or there is none. Errors: `FilterWorkError` for a message that takes too much work to match; it must be neither dropped nor
+   * delivered. Any sender can write one, so it must not stop the mapping.
+   */
   matches(message: ReceivedMessage, queueArn: QueueArn): boolean;
 }
+
+/** Steps (see `Work`) that any message may take, however short. A step is some 40 nanoseconds. */
+const STEPS = 500_000;
+/** Steps for each character of the body beyond that. An ordinary body takes less than one, for one filter. */
+const STEPS_PER_CHARACTER = 4;
 
 const MATCHES_EVERYTHING: Filter = { matches: () => true };
 
@@ -44,11 +52,12 @@ export function compileFilter(patterns: readonly string[]): Filter {
   return {
     matches: (message, queueArn) => {
       const body = parsedOnce(message.body);
+      const work = new Work(STEPS + STEPS_PER_CHARACTER * message.body.length);
       return conjunctions.some(
         (conjunction) =>
-          bodyMatches(conjunction, message.body, body) &&
+          bodyMatches(conjunction, message.body, body, work) &&
           (conjunction.others === undefined ||
-            matchesTree(conjunction.others, metadata(message, queueArn, conjunction.others))),
+            matchesTree(conjunction.others, metadata(message, queueArn, conjunction.others), work)),
       );
     },
   };
@@ -79,12 +88,12 @@ function conjunctionOf(tree: PatternNode): Conjunction {
   return { body: tree.children.get('body'), others: others.size === 0 ? undefined : { children: others } };
 }
 
-function bodyMatches(conjunction: Conjunction, text: string, parsed: () => object | undefined): boolean {
+function bodyMatches(conjunction: Conjunction, text: string, parsed: () => object | undefined, work: Work): boolean {
   const { body } = conjunction;
   if (body === undefined) return true;
   const json = parsed();
-  if (json === undefined) return body.children.size === 0 && matchesTree(body, text);
-  return body.leaf === undefined && matchesTree(body, json);
+  if (json === undefined) return body.children.size === 0 && matchesTree(body, text, work);
+  return body.leaf === undefined && matchesTree(body, json, work);
 }
 
 /** The body as a JSON object or array, parsed when first asked for; `undefined` for everything else. */

@@ -7,6 +7,7 @@
  * @module
  */
 import type { EventBus } from '../consumer/event-bus.ts';
+import { neverInvoked } from '../consumer/events.ts';
 import type { MetricCounts, MetricName } from '../consumer/metric-counts.ts';
 import type { Mapping } from '../lambda/mapping.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -63,7 +64,7 @@ export function createMetrics(parts: MetricsParts): Metrics {
   const moved = { deadLettered: new Map<string, number>(), expired: new Map<string, number>() };
   parts.bus.subscribe((event) => {
     // A record too large for an event was never part of an Invoke.
-    if (event.kind === 'succeeded' || (event.kind === 'failed' && event.reason !== 'oversize-record')) {
+    if (event.kind === 'succeeded' || (event.kind === 'failed' && !neverInvoked(event.reason))) {
       const sum = invokes.get(event.mapping) ?? { count: 0, seconds: 0 };
       invokes.set(event.mapping, { count: sum.count + 1, seconds: sum.seconds + event.durationMs / 1000 });
     }

@@ -32,7 +32,7 @@ describe('a batch', () => {
       EVERYTHING,
       false,
     );
-    expect([exact.records.length, exact.oversize.length]).toEqual([1, 1]);
+    expect([exact.records.length, exact.undeliverable.length]).toEqual([1, 1]);
     const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
     for (const record of exact.records) expect(batch.add(record, VISIBILITY_MS)).toBe(true);
     expect(batch.bytes).toBe(MAX_EVENT_BYTES);
@@ -101,11 +101,11 @@ describe('sorting what was received', () => {
     ];
     const ids = (records: readonly BatchRecord[]): readonly string[] => records.map(({ message }) => message.id);
     const fifo = sortReceived(messages, mappingOf({ arn: QUEUE_ARN }), EVERYTHING, true);
-    expect([ids(fifo.records), ids(fifo.oversize), fifo.withheld.map(({ id }) => id)]).toEqual([
-      ['a1', 'b1'],
-      ['a2'],
-      ['a3'],
-    ]);
+    expect([
+      ids(fifo.records),
+      fifo.undeliverable.map(({ message }) => message.id),
+      fifo.withheld.map(({ id }) => id),
+    ]).toEqual([['a1', 'b1'], ['a2'], ['a3']]);
     const standard = sortReceived(messages, mappingOf({ arn: QUEUE_ARN }), EVERYTHING, false);
     expect([ids(standard.records), standard.withheld]).toEqual([['a1', 'a3', 'b1'], []]);
   });

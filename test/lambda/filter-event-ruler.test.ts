@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { FilterError } from '../../runtime/lambda/filter/filter-error.ts';
-import { matchesTree } from '../../runtime/lambda/filter/match.ts';
+import { matchesTree, Work } from '../../runtime/lambda/filter/match.ts';
 import { compilePattern } from '../../runtime/lambda/filter/pattern.ts';
 import recorded from './golden/event-ruler.json' with { type: 'json' };
 
@@ -16,7 +16,9 @@ const RECORDED = z.array(z.tuple([z.string(), z.string(), Verdict])).parse(recor
 function verdict(pattern: string, event: string): z.infer<typeof Verdict> {
   try {
     const value: unknown = JSON.parse(event);
-    return compilePattern(pattern).some((tree) => matchesTree(tree, value)) ? 'matches' : 'does not match';
+    return compilePattern(pattern).some((tree) => matchesTree(tree, value, new Work(Infinity)))
+      ? 'matches'
+      : 'does not match';
   } catch (error) {
     if (error instanceof FilterError) return 'refused';
     throw error;

@@ -7,6 +7,9 @@ import { BlockList, isIP } from 'node:net';
 import { FilterError } from './filter-error.ts';
 import type { StringTest } from './wildcard.ts';
 
+/** Characters: an IPv6 address that ends in an IPv4 address. */
+const LONGEST_ADDRESS = 45;
+
 type Family = 'ipv4' | 'ipv6';
 
 /** `10.0.0.0/24`, `2001:db8::/32`. Errors: `FilterError` for anything else. */
@@ -38,6 +41,7 @@ function within(block: BlockList, family: Family): StringTest {
 }
 
 function familyOf(text: string): Family | undefined {
+  if (text.length > LONGEST_ADDRESS) return undefined;
   const version = isIP(text);
   if (version === 4) return 'ipv4';
   // A zone ("fe80::1%eth0") belongs to one host and has no place in a range.

@@ -11,7 +11,15 @@ export type Place = 'whole' | 'prefix' | 'suffix';
 
 export function compileIgnoringCase(text: string, place: Place): StringTest {
   const source = [...text].map(anyCase).join('');
-  const expression = new RegExp(`${place === 'suffix' ? '' : '^'}(?:${source})${place === 'prefix' ? '' : '$'}`, 'u');
+  // A suffix is matched backwards from the end: looked for from the front, it would be tried at every character of the value.
+  if (place === 'suffix') {
+    const ending = new RegExp(`(?<=${source})$`, 'uy');
+    return (value) => {
+      ending.lastIndex = value.length;
+      return ending.test(value);
+    };
+  }
+  const expression = new RegExp(`^(?:${source})${place === 'prefix' ? '' : '$'}`, 'u');
   return (value) => expression.test(value);
 }
 
