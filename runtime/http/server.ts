@@ -12,7 +12,7 @@ import type { Log } from '../log.ts';
 import type { Cancel, Time } from '../time.ts';
 import type { Access } from './access.ts';
 import { isAppPath } from './app.ts';
-import { comesFromForeignPage } from './browser-guard.ts';
+import { refusalWithoutCredentials } from './browser-guard.ts';
 import type { Edge } from './edge.ts';
 import { type Location, locate } from './location.ts';
 import type { AppEnv } from './management.ts';
@@ -156,12 +156,9 @@ function createListener(
       log.debug({ method: request.method, path: location?.path, status: response.statusCode, durationMs }, 'request');
     });
     if (location === undefined) return refuse(response, 400, 'the request target must be a path');
-    if (edge.authenticator.open && comesFromForeignPage(request.headers)) {
-      return refuse(
-        response,
-        403,
-        'requests of other web sites are refused, because this server asks nobody for a credential',
-      );
+    if (edge.authenticator.open) {
+      const refusal = refusalWithoutCredentials(request, location.path, edge.address.host);
+      if (refusal !== undefined) return refuse(response, 403, refusal);
     }
     const pause = pauseBeforeGuess(request, response, location);
     if (pause === undefined) {

@@ -5,13 +5,13 @@
  * @module
  */
 import { rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { cors } from 'hono/cors';
-import { comesFromForeignPage } from '../http/browser-guard.ts';
+import { comesFromForeignPage, isLink, isOwnHost } from '../http/browser-guard.ts';
 import type { TemplateApplication, TemplateFunction, TemplateMapping } from '../lambda/discovery/template/model.ts';
 import type { JsonObject } from '../lambda/discovery/template/values.ts';
 import type { Randomness, Time } from '../time.ts';
@@ -76,12 +76,9 @@ export class LocalLambda {
     const app = this.#app();
     const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
     this.#server = createServer((request, response) => {
-      // Function URLs are made for browsers; the API is not, and nobody is asked for a credential.
-      if (!request.url?.startsWith('/functions/') && comesFromForeignPage(request.headers)) {
-        response.writeHead(403, { 'content-type': 'text/plain' }).end('requests of web sites are refused');
-        return;
-      }
-      void listener(request, response);
+      const refusal = this.#refusal(request);
+      if (refusal === undefined) void listener(request, response);
+      else response.writeHead(403, { 'content-type': 'text/plain' }).end(refusal);
     });
     // A function may take fifteen minutes.
     this.#server.requestTimeout = 0;
@@ -160,6 +157,24 @@ export class LocalLambda {
     });
   }
 
+  /**
+   * Why a request must not be served: nobody is asked for a credential here, so pages of other sites must stay out. Function URLs are made for browsers: there the
+   * `Cors` of the URL decides. AWS runs the function all the same and only leaves out the headers without which the page cannot read the answer;
+   * here the function is not run, because a URL on this machine was never meant to be public.
+   */
+  #refusal(request: IncomingMessage): string | undefined {
+    const { headers, url = '/' } = request;
+    if (!isOwnHost(headers.host)) return 'only localhost and loopback addresses are answered';
+    if (!comesFromForeignPage(headers)) return undefined;
+    // As the router reads it: without dot segments.
+    const path = URL.canParse(url, this.origin) ? new URL(url, this.origin).pathname : '';
+    const [, name] = /^\/functions\/([^/]+)\//.exec(path) ?? [];
+    if (name === undefined) return 'requests of web sites are refused';
+    const cors = this.#hosts.get(name)?.definition.url?.cors;
+    if (isLink(request) || (cors !== undefined && allowsOrigin(cors, headers.origin))) return undefined;
+    return `the Cors of the function URL of ${name} does not let this web site in (AllowOrigins)`;
+  }
+
   #app(): Hono {
     const { randomness } = this.#options;
     const app = lambdaApi({
@@ -178,7 +193,9 @@ export class LocalLambda {
     app.all('/functions/:name/*', async (c) => {
       const name = c.req.param('name');
       const host = this.#hosts.get(name);
-      if (host === undefined) return c.json({ Message: `there is no function ${name}` }, 404);
+      if (host?.definition.url === undefined) {
+        return c.json({ Message: `there is no function ${name} with a function URL` }, 404);
+      }
       const requestId = randomness.uuid();
       const body = new Uint8Array(await c.req.arrayBuffer());
       const path = new URL(c.req.url).pathname.slice(`/functions/${name}`.length);
@@ -202,6 +219,12 @@ export class LocalLambda {
     if (host === undefined) throw new Error(`the function ${name} was removed`);
     return host.invoke(invocation);
   }
+}
+
+/** Whether the `Cors` of a function URL lets in pages of this origin; without one only those that let in everybody do. */
+function allowsOrigin(settings: JsonObject, origin: string | undefined): boolean {
+  const origins = [settings['AllowOrigins'] ?? []].flat().map(String);
+  return origins.includes('*') || (origin !== undefined && origins.includes(origin));
 }
 
 /** `Cors` of a function URL, in the terms of the middleware. */

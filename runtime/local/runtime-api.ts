@@ -9,6 +9,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { comesFromForeignPage, isOwnHost } from '../http/browser-guard.ts';
 import { type Invocation, type InvocationResult, LARGEST_RESPONSE, responseTooLarge } from './invocation.ts';
 
 /** What the process tells; called in the order in which it does. */
@@ -56,6 +57,10 @@ export async function startRuntimeApi(listener: RuntimeApiListener): Promise<Run
   };
 
   const server = createServer((request, response) => {
+    // Only the process asks, by the address that it was told.
+    if (!isOwnHost(request.headers.host) || comesFromForeignPage(request.headers)) {
+      return answer(response, 403, { errorType: 'Forbidden', errorMessage: 'requests of web sites are refused' });
+    }
     handle(request, response).catch((error: unknown) => {
       // The process went away in the middle of its call; its end is noticed elsewhere.
       response.destroy(error instanceof Error ? error : undefined);

@@ -299,7 +299,48 @@ describe('a server without credentials', () => {
     const karin = await runKarin();
     expect(await rawStatus(karin.url, headers)).toBe(403);
     expect(await rawStatus(karin.url, { 'sec-fetch-site': 'same-origin', origin: karin.url })).toBe(200);
-    expect(await rawStatus(karin.url, { host: 'host.docker.internal:4000' })).toBe(200);
+  });
+
+  it('answers only to names that no stranger can own, whoever asks', async () => {
+    const karin = await runKarin({ KARIN_PUBLIC_URL: 'http://queues.internal:8080' });
+    for (const host of [
+      'localhost',
+      'LOCALHOST:4000',
+      '127.0.0.1',
+      '127.3.2.1:80',
+      '[::1]:4000',
+      'queues.internal:8080',
+    ]) {
+      expect(await rawStatus(karin.url, { host }), host).toBe(200);
+    }
+    const foreign = [
+      'evil.example',
+      '192.168.0.7:4000',
+      '[fe80::1]',
+      'localhost.evil.example',
+      '127.0.0.1.nip.io:4000',
+    ];
+    for (const host of [...foreign, 'queues.internal', 'host.docker.internal:4000']) {
+      for (const path of ['/?Action=ListQueues', '/ops', '/metrics', '/healthz']) {
+        expect(await rawStatus(karin.url, { host }, { path }), `${host} ${path}`).toBe(403);
+      }
+    }
+  });
+
+  it('lets links of other sites lead to its pages, and nowhere else', async () => {
+    const karin = await runKarin();
+    const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
+    for (const path of ['/ops', '/functions']) expect(await rawStatus(karin.url, link, { path }), path).toBe(200);
+    const others = [
+      '/?Action=SendMessage&QueueUrl=jobs&MessageBody=x',
+      '/000000000000/jobs?Action=ReceiveMessage',
+      '/',
+    ];
+    for (const path of [...others, '/metrics', '/operations']) {
+      expect(await rawStatus(karin.url, link, { path }), path).toBe(403);
+    }
+    expect(await rawStatus(karin.url, link, { path: '/ops/sync', method: 'POST' })).toBe(403);
+    expect(await rawStatus(karin.url, { ...link, 'sec-fetch-mode': 'no-cors' }, { path: '/ops' })).toBe(403);
   });
 });
 
@@ -336,10 +377,14 @@ function movableTime() {
 }
 
 /** `fetch` does not let a program set Host and Origin; a socket does. */
-async function rawStatus(url: string, headers: Readonly<Record<string, string>>): Promise<number> {
+async function rawStatus(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  { path = '/?Action=ListQueues', method = 'GET' } = {},
+): Promise<number> {
   const { request } = await import('node:http');
   return new Promise((resolve, reject) => {
-    const call = request(`${url}/?Action=ListQueues`, { headers }, (response) => {
+    const call = request(`${url}${path}`, { headers, method }, (response) => {
       response.resume();
       resolve(response.statusCode ?? 0);
     });

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ScratchLambda } from './scratch-lambda.ts';
 
@@ -99,4 +100,51 @@ describe('function URLs', () => {
     const foreign = await fetch(`${url}event`, { headers: { origin: 'https://elsewhere.example.com' } });
     expect(foreign.headers.get('access-control-allow-origin')).toBeNull();
   });
+
+  it('run nothing for a page that the settings do not let in, and follow links from anywhere', async () => {
+    scratch.write('index.js', 'exports.handler = async () => { console.log("it ran"); return "done"; };');
+    const wide = scratch.define({ name: 'wide', url: { cors: { AllowOrigins: ['*'] } } });
+    scratch.apply([scratch.define({ name: 'none', url: { cors: {} } }), wide]);
+    const none = scratch.lambda.functionUrl('none');
+    const page = { origin: 'https://evil.example', 'content-type': 'text/plain' };
+    const form = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', ...page };
+    for (const headers of [page, form, { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }]) {
+      expect(await status(none, { method: 'POST', headers })).toBe(403);
+    }
+    const image = { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'no-cors' };
+    expect(await status(none, { headers: image })).toBe(403);
+    expect(await status(none, { headers: { host: 'evil.example' } })).toBe(403);
+    expect(await status(none, { path: '/functions/wide/../none/', method: 'POST', headers: page })).toBe(403);
+    expect(scratch.lines.join()).not.toContain('it ran');
+
+    const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' };
+    expect(await status(none, { headers: link })).toBe(200);
+    expect(await status(none, { method: 'POST' })).toBe(200);
+    expect(await status(scratch.lambda.functionUrl('wide'), { method: 'POST', headers: page })).toBe(200);
+  });
+
+  it('are there for functions that have one, and for no other', async () => {
+    scratch.apply([scratch.define()]);
+    const answer = await fetch(url, { method: 'POST', body: '1', headers: { 'content-type': 'text/plain' } });
+    expect(answer.status).toBe(404);
+    expect(await answer.text()).toContain('there is no function fn with a function URL');
+  });
 });
+
+interface Asked {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Instead of that of the URL, without being tidied up. */
+  readonly path?: string;
+}
+
+/** `fetch` does not let a program set Host and what browsers add; a socket does. */
+function status(url: string, { method = 'GET', headers = {}, path = new URL(url).pathname }: Asked): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const call = request(url, { method, headers, path }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    call.once('error', reject).end();
+  });
+}

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import {
   GetEventSourceMappingCommand,
   GetFunctionCommand,
@@ -13,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAwsDiscovery } from '../../runtime/lambda/discovery/aws.ts';
 import type { TemplateMapping } from '../../runtime/lambda/discovery/template/model.ts';
 import { createInvoker } from '../../runtime/lambda/invoke.ts';
+import { startRuntimeApi } from '../../runtime/local/runtime-api.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { ScratchLambda } from './scratch-lambda.ts';
 
@@ -173,6 +175,26 @@ describe('the Lambda API of the local Lambda', () => {
       headers: { origin: 'https://example.com' },
     });
     expect(answer.status).toBe(403);
+  });
+
+  it('refuses names that a stranger can own, also where a function asks for its next event', async () => {
+    const api = await startRuntimeApi({ ready: () => {}, answered: () => {}, initFailed: () => {} });
+    const paths = [
+      `${scratch.lambda.origin}/2015-03-31/functions`,
+      `http://${api.address}/2018-06-01/runtime/init/error`,
+    ];
+    for (const path of paths) {
+      const { port, pathname } = new URL(path);
+      const status = await new Promise((resolve, reject) => {
+        const call = request({ host: '127.0.0.1', port, path: pathname, headers: { host: `evil.example:${port}` } });
+        call
+          .once('response', (response) => resolve(response.resume().statusCode))
+          .once('error', reject)
+          .end();
+      });
+      expect(status, path).toBe(403);
+    }
+    await api.close();
   });
 
   it('says that other calls are not its own', async () => {
