@@ -55,6 +55,13 @@ export interface Config {
   readonly trustedProxies: number;
   /** `FLY_APP_NAME`, which Fly sets on its machines: there alone `Fly-Client-IP` is believed, and only with `KARIN_TRUSTED_PROXIES`. */
   readonly onFly: boolean;
+  /** `KARIN_CONNECTIONS`: connections of clients at one time, 64 to 65,536; default 4,096, what a machine of 256 MB holds. */
+  readonly connections: number;
+  /**
+   * `KARIN_CONNECTIONS_PER_ADDRESS`: of them, from one address, 0 to 65,536. Default 0: 256, but as many as there may be at all from this machine itself and
+   * behind trusted proxies, who bring the connections of everybody.
+   */
+  readonly connectionsPerAddress: number;
   /** `KARIN_CONCURRENCY`: Invokes at one time in this process, 1 to 1,000; default 50. */
   readonly maxConcurrency: number;
   /** `KARIN_BYTES_IN_FLIGHT`: bytes of message records under lease in this process; default 25,165,824 (24 MiB). */
@@ -134,6 +141,8 @@ export function readConfig(
     staysOpen: false,
     trustedProxies: env.integer('KARIN_TRUSTED_PROXIES', 0, 10, 0),
     onFly: env.text('FLY_APP_NAME') !== undefined,
+    connections: env.integer('KARIN_CONNECTIONS', 64, 65_536, 4096),
+    connectionsPerAddress: env.integer('KARIN_CONNECTIONS_PER_ADDRESS', 0, 65_536, 0),
     maxConcurrency: env.integer('KARIN_CONCURRENCY', 1, 1000, 50),
     maxBytesInFlight: env.integer('KARIN_BYTES_IN_FLIGHT', MIB, 1024 * MIB, 24 * MIB, 'bytes'),
     stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),

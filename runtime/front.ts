@@ -10,6 +10,7 @@ import type { MetricCounts } from './consumer/metric-counts.ts';
 import type { Supervisor } from './consumer/supervisor.ts';
 import type { Access } from './http/access.ts';
 import { createApp } from './http/app.ts';
+import { connectionLimits } from './http/connections.ts';
 import { createEdge } from './http/edge.ts';
 import { publicAddress, reachableHost } from './http/location.ts';
 import { listen } from './http/server.ts';
@@ -84,6 +85,8 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     trustedProxies: config.trustedProxies,
     onFly: config.onFly,
     fallbackHost: () => `${reachableHost(host)}:${port}`,
+    limits: connectionLimits(config),
+    time,
   });
   const { onTransfer } = parts;
   const transfers = parts.transfers === undefined ? {} : { transfers: parts.transfers };

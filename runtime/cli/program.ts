@@ -186,6 +186,8 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   HOST, PORT               127.0.0.1 and 4000
   KARIN_PUBLIC_URL         address that callers use, if a proxy stands before the server
   KARIN_TRUSTED_PROXIES    how many proxies write X-Forwarded-For (0)
+  KARIN_CONNECTIONS        connections of clients at one time (4096)
+  KARIN_CONNECTIONS_PER_ADDRESS  of them, from one address (256; none behind trusted proxies)
   KARIN_ADMIN_PASSWORD     the ops page, /sync, tokens (or KARIN_ADMIN_PASSWORD_FILE)
   KARIN_TOKENS             token[:scopes[:queues]], ... (or KARIN_TOKENS_FILE, read again on SIGHUP)
   KARIN_KEYS               id:secret[:scopes[:queues]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)

@@ -56,8 +56,7 @@ export interface Holding {
 export interface Share {
   /** A new holder, of nothing yet. `end`: what ends it when it has to make room; it must call `release`. Absent: it is never ended. */
   hold(end?: () => void): Holding;
-  /** Bytes that are counted now. */
-  readonly used: number;
+  readonly total: number;
 }
 
 /** `total`: bytes of all holders together. `freeBytes`: what each may keep besides, uncounted. */
@@ -75,9 +74,7 @@ export function createShare(total: number, freeBytes: number): Share {
   };
 
   return {
-    get used() {
-      return used;
-    },
+    total,
     hold: (end) => {
       let counted = 0;
       let endIt = end;

@@ -4,25 +4,31 @@
  * Every request takes the same way in, and each step is bounded before it begins, so that nothing that a stranger sends blocks the event loop or
  * fills the memory, and nothing that a caller sends costs more than its length:
  *
- *   1. The connection (`server.ts`): their number is bounded.
+ *   1. The connection (`connections.ts`). Their number is bounded, in all and by address. A new one is let in by ending one that has proven nothing,
+ *      or one that does nothing.
  *   2. The head (`server.ts`): bounded in bytes, headers and time by node:http.
  *   3. The credential, by the head alone (`fromHead`): a capability in the path or the query, a password, a token, the name of a known key. Where
  *      the head proves nothing and the body could not, the request is refused, and its body is never read.
  *   4. The body (`body.ts`), in the share of memory of those who are known, or in the small share of strangers, within bounds. A stranger's body is looked at
  *      twice, byte by byte, for a capability in its QueueUrl: the first 2 KiB when they are there, and the whole at its end. Nothing is decoded before.
+ *   5. The answer (`connections.ts`): what its reader does not take counts as well, and who takes nothing for a while is closed.
  *
  * Routes beside the SQS API take the same way (`management.ts`), and read forms and JSON with bounds of their own.
  *
  * @module
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Time } from '../time.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { createMemory, type Memory } from './body.ts';
+import { CONNECTION_LIMITS, type ConnectionLimits, Connections } from './connections.ts';
 import { clientAddress, type PublicAddress } from './location.ts';
 
 export interface Edge {
   readonly authenticator: Authenticator;
   readonly address: PublicAddress;
+  /** Those of the server that this edge belongs to. */
+  readonly connections: Connections;
   /** What bodies and answers may take, all requests together. */
   readonly memory: Memory;
   /** Host and port for answers to requests without a usable Host header. */
@@ -30,8 +36,13 @@ export interface Edge {
   clientAddress(request: IncomingMessage): string;
   /** `X-Forwarded-Proto`, if a trusted proxy may have written it. */
   forwardedProto(request: IncomingMessage): string | undefined;
-  /** Aborted when the client goes away or the server begins to stop. */
-  endOf(response: ServerResponse): AbortSignal;
+  /** To be called when a request has proven a credential. */
+  proven(request: IncomingMessage): void;
+  /**
+   * Aborted when the client goes away or the server begins to stop. `yields`: also when a new connection needs the place of this one; for waits that may end
+   * early.
+   */
+  endOf(response: ServerResponse, wait?: 'yields'): AbortSignal;
   /** How many signals of `endOf` are still open. */
   waiting(): number;
   /** Ends every wait: from now on `endOf` gives aborted signals. */
@@ -47,17 +58,29 @@ export interface EdgeParts {
   readonly fallbackHost: () => string;
   /** Default: `MEMORY_BUDGET`. */
   readonly memory?: Memory;
+  /** Default: `CONNECTION_LIMITS`. */
+  readonly limits?: Partial<ConnectionLimits>;
+  readonly time: Time;
 }
 
 export function createEdge(parts: EdgeParts): Edge {
   const { authenticator, address, trustedProxies, fallbackHost, memory = createMemory() } = parts;
-  const open = new Set<AbortController>();
+  const open = new Map<ServerResponse, { readonly controller: AbortController; readonly yields: boolean }>();
   let ended = false;
+  const connections = new Connections({
+    limits: { ...CONNECTION_LIMITS, ...parts.limits },
+    memory,
+    isWaiting: (response) => open.get(response)?.yields === true,
+    endWait: (response) => open.get(response)?.controller.abort(),
+    time: parts.time,
+  });
 
   return {
     authenticator,
     address,
+    connections,
     memory,
+    proven: (request) => connections.proven(request),
     fallbackHost,
     clientAddress: (request) =>
       clientAddress(
@@ -70,15 +93,15 @@ export function createEdge(parts: EdgeParts): Edge {
       ),
     forwardedProto: (request) =>
       trustedProxies === 0 ? undefined : single(request.headers['x-forwarded-proto'])?.split(',')[0]?.trim(),
-    endOf: (response) => {
+    endOf: (response, wait) => {
       const controller = new AbortController();
       if (ended || response.destroyed) {
         controller.abort();
         return controller.signal;
       }
-      open.add(controller);
+      open.set(response, { controller, yields: wait === 'yields' });
       response.once('close', () => {
-        open.delete(controller);
+        open.delete(response);
         controller.abort();
       });
       return controller.signal;
@@ -86,7 +109,7 @@ export function createEdge(parts: EdgeParts): Edge {
     waiting: () => open.size,
     endAll: () => {
       ended = true;
-      for (const controller of open) controller.abort();
+      for (const { controller } of open.values()) controller.abort();
       open.clear();
     },
   };

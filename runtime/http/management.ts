@@ -47,9 +47,13 @@ export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Cred
     resource: `${endpoint(c, edge)}${location.path}`,
   };
   const verdict = edge.authenticator.fromHead(head);
-  if (typeof verdict === 'object') return verdict;
-  const body = verdict === 'unknown' ? new Uint8Array(0) : await bodyOf(c, edge, 'claimed', LARGEST_JSON);
-  return edge.authenticator.authenticate({ ...head, body });
+  let credential = typeof verdict === 'object' ? verdict : undefined;
+  if (credential === undefined) {
+    const body = verdict === 'unknown' ? new Uint8Array(0) : await bodyOf(c, edge, 'claimed', LARGEST_JSON);
+    credential = edge.authenticator.authenticate({ ...head, body });
+  }
+  edge.proven(incoming);
+  return credential;
 }
 
 /** The body of a request, read once, within the shared memory; kept until it is answered. Errors: those of `readBody`. */

@@ -29,7 +29,6 @@ export interface ServerLimits {
   readonly requestTimeoutMs: number;
   /** How long an idle connection stays open, ms. */
   readonly keepAliveMs: number;
-  readonly connections: number;
   /** How often the timeouts are looked at, ms. */
   readonly checkMs: number;
 }
@@ -45,8 +44,6 @@ export const SERVER_LIMITS: ServerLimits = {
   // Longer than that of common proxies (ALB and nginx 60 s, Traefik 90 s, Google's load balancer 600 s): if the server closed first, the proxy could send a request
   // into the closing connection and answer 502.
   keepAliveMs: 620_000,
-  // At about 10 KB each: more would not fit a 256 MB machine.
-  connections: 4096,
   checkMs: 5000,
 };
 const LOGIN_PATH = '/ops/login';
@@ -92,7 +89,7 @@ export async function listen(parts: HttpServerParts, host: string, port: number)
     }),
   );
   server.maxHeadersCount = limits.headers;
-  server.maxConnections = limits.connections;
+  server.on('connection', (socket) => parts.edge.connections.opened(socket));
   await new Promise<void>((resolve, reject) => {
     const fail = (error: Error): void => reject(new ConfigError([listenProblem(error, host, port)], { cause: error }));
     server.once('error', fail);
@@ -146,9 +143,12 @@ function createListener(
   );
 
   return (request, response) => {
+    if (!edge.connections.began(request, response)) return;
     const startedAt = time.monotonic();
     const location = locate(request.url ?? '/', edge.address.basePath);
+    response.once('prefinish', () => edge.connections.answered(response));
     response.once('close', () => {
+      edge.connections.ended(request);
       answered(response.statusCode);
       ended();
       if (!log.isLevelEnabled('debug')) return;

@@ -77,6 +77,7 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
                 // It may stand further on.
                 if (url === undefined) return false;
                 credential = edge.authenticator.authenticate(withToken(claim, NO_BODY, splitCapability(url)?.token));
+                edge.proven(incoming);
                 return true;
               },
             }
@@ -91,8 +92,9 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
         credential = edge.authenticator.authenticate(withToken(claim, body.bytes, found));
         body.proven();
       }
+      edge.proven(incoming);
       const request = new Request(head, body.bytes, endpointWith(origin, credential), callerOf(credential, parts), () =>
-        edge.endOf(outgoing),
+        edge.endOf(outgoing, 'yields'),
       );
       send(outgoing, await api.handle(request), false);
     } catch (error) {

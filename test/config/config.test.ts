@@ -35,6 +35,8 @@ describe('a production configuration', () => {
       staysOpen: false,
       trustedProxies: 0,
       onFly: false,
+      connections: 4096,
+      connectionsPerAddress: 0,
       maxConcurrency: 50,
       maxBytesInFlight: 25_165_824,
       stopGraceSeconds: 60,
@@ -62,6 +64,8 @@ describe('a production configuration', () => {
       KARIN_MAX_DELAY_SECONDS: '1209600',
       KARIN_CONSUME: 'app-* !app-old',
       KARIN_TRUSTED_PROXIES: '1',
+      KARIN_CONNECTIONS: '1000',
+      KARIN_CONNECTIONS_PER_ADDRESS: '100',
       KARIN_ADMIN_PASSWORD: 'a long password',
       LOG_LEVEL: 'debug',
     });
@@ -76,6 +80,8 @@ describe('a production configuration', () => {
       maxDelaySeconds: 1_209_600,
       queueNames: ['app-*', '!app-old'],
       trustedProxies: 1,
+      connections: 1000,
+      connectionsPerAddress: 100,
       adminPassword: 'a long password',
       logLevel: 'debug',
     });

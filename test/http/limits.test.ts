@@ -1,21 +1,31 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { Hono } from 'hono';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Authenticator } from '../../runtime/http/auth/authenticator.ts';
 import type { Credential } from '../../runtime/http/auth/credential.ts';
 import { createMemory, FREE_BYTES, LARGEST_BODY, type MemoryBudget } from '../../runtime/http/body.ts';
+import type { ConnectionLimits } from '../../runtime/http/connections.ts';
 import { createEdge } from '../../runtime/http/edge.ts';
 import { publicAddress } from '../../runtime/http/location.ts';
 import type { AppEnv } from '../../runtime/http/management.ts';
 import { type HttpServer, listen, type ServerLimits } from '../../runtime/http/server.ts';
 import { createSqsEndpoint } from '../../runtime/http/sqs-endpoint.ts';
 import { createLog } from '../../runtime/log.ts';
+import { SqsError } from '../../runtime/sqs/errors.ts';
 import type { SqsRequest } from '../../runtime/sqs/request.ts';
 import { systemTime } from '../../runtime/time.ts';
 
 const ADMIN: Credential = { kind: 'admin', senderId: 'admin', allows: () => true };
 const anyone: Authenticator = { open: false, fromHead: () => ADMIN, authenticate: () => ADMIN };
+const nobody: Authenticator = {
+  open: false,
+  fromHead: () => 'unknown',
+  authenticate: () => {
+    throw new SqsError('AccessDenied');
+  },
+};
+const FORM = 'Content-Type: application/x-www-form-urlencoded';
 const servers: HttpServer[] = [];
 const sockets: Socket[] = [];
 
@@ -27,6 +37,9 @@ afterEach(async () => {
 interface Options {
   readonly limits?: Partial<ServerLimits>;
   readonly memory?: Partial<MemoryBudget>;
+  readonly connections?: Partial<ConnectionLimits>;
+  /** Nobody has a credential. */
+  readonly strangers?: boolean;
   readonly handle?: (request: SqsRequest) => Promise<string>;
 }
 
@@ -35,11 +48,13 @@ async function serve(options: Options = {}) {
   const logged: string[] = [];
   const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
   const edge = createEdge({
-    authenticator: anyone,
+    authenticator: options.strangers === true ? nobody : anyone,
     address: publicAddress(undefined),
     trustedProxies: 0,
     fallbackHost: () => '127.0.0.1',
     memory: createMemory(options.memory),
+    time: systemTime,
+    ...(options.connections && { limits: options.connections }),
   });
   const sqs = createSqsEndpoint({
     api: {
@@ -56,15 +71,17 @@ async function serve(options: Options = {}) {
     uuid: () => crypto.randomUUID(),
     log,
   });
-  const parts = { edge, sqs, app: new Hono<AppEnv>(), answered: () => {}, time: systemTime, log };
+  const responses = new EventEmitter();
+  const answered = (status: number): void => void responses.emit('over', status);
+  const parts = { edge, sqs, app: new Hono<AppEnv>(), answered, time: systemTime, log };
   const server = await listen({ ...parts, ...(options.limits && { limits: options.limits }) }, '127.0.0.1', 0);
   servers.push(server);
-  return { server, edge, logged, url: `http://127.0.0.1:${server.port}` };
+  return { server, edge, logged, responses, url: `http://127.0.0.1:${server.port}` };
 }
 
 /** A connection that sends what it is told and collects what comes until it is closed. */
-function connect(port: number) {
-  const socket = createConnection(port, '127.0.0.1');
+function connect(port: number, from = '127.0.0.1') {
+  const socket = createConnection({ port, host: '127.0.0.1', localAddress: from });
   sockets.push(socket);
   let received = '';
   socket.setEncoding('utf8').on('data', (text: string) => {
@@ -173,6 +190,142 @@ describe('a connection', () => {
     const { socket, closed } = connect(server.port);
     socket.write('OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n');
     expect(await closed).toContain('HTTP/1.1 400');
+  });
+});
+
+describe('a place', () => {
+  const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
+
+  /** One connection that sends nothing, once the server knows of it. */
+  async function idle(port: number) {
+    const connection = connect(port);
+    await once(connection.socket, 'connect');
+    return connection;
+  }
+
+  async function answerTo(connection: ReturnType<typeof connect>, text: string): Promise<void> {
+    connection.socket.write(text);
+    await once(connection.socket, 'data');
+  }
+
+  it('that a stranger holds without using it goes to a newcomer, the oldest first', async () => {
+    const { server } = await serve({ connections: { connections: 3 } });
+    const first = await idle(server.port);
+    const others = [await idle(server.port), await idle(server.port)];
+    const newcomer = await idle(server.port);
+    await first.closed;
+    await answerTo(newcomer, GET);
+    expect(newcomer.received()).toContain('HTTP/1.1 200');
+    expect(others.map(({ socket }) => socket.destroyed)).toEqual([false, false]);
+  });
+
+  it('of one who has proven a credential is kept, however many strangers come', async () => {
+    const { server } = await serve({ connections: { connections: 3 } });
+    const known = connect(server.port);
+    await answerTo(known, GET);
+    const strangers = [];
+    for (let n = 0; n < 20; n += 1) strangers.push(await idle(server.port));
+    await strangers[17]?.closed;
+    await answerTo(known, GET);
+    expect(known.received().match(/HTTP\/1.1 200/g)).toHaveLength(2);
+  });
+
+  it('is not held by the beginning of a head, nor by that of a body', async () => {
+    const { server } = await serve({ connections: { connections: 2 }, strangers: true });
+    const head = await idle(server.port);
+    head.socket.write('GET / HTTP/1.1\r\nHost: x\r\nA: b');
+    const body = await idle(server.port);
+    body.socket.write(`POST / HTTP/1.1\r\nHost: x\r\n${FORM}\r\nContent-Length: 10\r\n\r\nx`);
+    await idle(server.port);
+    await head.closed;
+    await idle(server.port);
+    await body.closed;
+  });
+
+  it('is found for each address by itself, where the setting counts them', async () => {
+    const limits = { connections: 100, connectionsPerAddress: 2, countsLoopback: true };
+    const { server } = await serve({ connections: limits });
+    const other = connect(server.port, '127.0.0.2');
+    await once(other.socket, 'connect');
+    const own = [await idle(server.port), await idle(server.port), await idle(server.port)];
+    await own[0]?.closed;
+    await answerTo(other, GET);
+    expect(other.received()).toContain('HTTP/1.1 200');
+  });
+
+  it('of a long poll goes to a newcomer, and the long poll is answered', async () => {
+    const { server, edge } = await serve({
+      connections: { connections: 1 },
+      handle: async (request) => {
+        if (request.headers('x-polls') === undefined) return 'sent';
+        await once(request.signal, 'abort');
+        return 'nothing';
+      },
+    });
+    const poll = connect(server.port);
+    poll.socket.write('GET / HTTP/1.1\r\nHost: x\r\nX-Polls: 1\r\n\r\n');
+    const waits = async (): Promise<void> => {
+      if (edge.waiting() > 0) return;
+      await new Promise((resolve) => setImmediate(resolve));
+      return waits();
+    };
+    await waits();
+    const newcomer = connect(server.port);
+    await answerTo(newcomer, GET);
+    expect(newcomer.received()).toContain('sent');
+    expect(await poll.closed).toMatch(/200.*connection: close.*nothing/is);
+  });
+
+  it('that all others work on is refused with words of HTTP', async () => {
+    const begun = new Promise<void>((resolve) => {
+      void serve({
+        connections: { connections: 1 },
+        handle: () => {
+          resolve();
+          return new Promise(() => {});
+        },
+      }).then(({ server }) => {
+        const busy = connect(server.port);
+        busy.socket.write(GET);
+      });
+    });
+    await begun;
+    const newcomer = connect(servers.at(-1)?.port ?? 0);
+    expect(await newcomer.closed).toContain('HTTP/1.1 503');
+  });
+});
+
+describe('an answer', () => {
+  /** More than the kernel takes for a reader who reads nothing. */
+  const LARGE = 32_000_000;
+
+  /** Asks, and reads nothing. */
+  function askOnly(port: number) {
+    const connection = connect(port);
+    connection.socket.pause();
+    connection.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    return connection;
+  }
+
+  it('that nobody reads ends with the time for writing', async () => {
+    const { server, responses } = await serve({
+      connections: { writeTimeoutMs: 50 },
+      handle: async () => 'x'.repeat(LARGE),
+    });
+    const over = once(responses, 'over');
+    const slow = askOnly(server.port);
+    await over;
+    slow.socket.resume();
+    expect((await slow.closed).length).toBeLessThan(LARGE);
+  });
+
+  it('that nobody reads makes room for others', async () => {
+    const { server, url } = await serve({ memory: { answers: LARGE * 2 }, handle: async () => 'x'.repeat(LARGE) });
+    const slow = [1, 2, 3, 4].map(() => askOnly(server.port));
+    for (let n = 0; n < 4; n += 1) expect(await (await fetch(url)).text()).toHaveLength(LARGE);
+    slow[0]?.socket.resume();
+    await slow[0]?.closed;
+    expect(slow[0]?.received().length).toBeLessThan(LARGE);
   });
 });
 

@@ -140,7 +140,7 @@ function putLast<V>(map: Map<string, V>, name: string, value: V): void {
 }
 
 /** Whoever has one IPv6 address usually has the 2^64 around it: those count as one. */
-function network(address: string): string {
+export function network(address: string): string {
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
   if (!plain.includes(':')) return plain;
   const [head = '', tail = ''] = plain.split('::');

@@ -9,10 +9,17 @@ import { queueAction } from './action.ts';
 
 const EVERY_ATTRIBUTE: ReadonlySet<string> = new Set(['All', '*', '.*']);
 
+/**
+ * Bytes of messages in one answer. SQS may answer with fewer messages than were asked for at any time; ten of the largest would take the server some 30 MB
+ * until they are read. One message is always given.
+ */
+const MOST_RECEIVED_BYTES = 4 * 1_048_576;
+
 export const receiveMessage = queueAction('ReceiveMessage', 'consume', async (queue, input, call) => {
   const { definition } = queue;
   const request = readRequest(input, definition);
-  const messages = await queue.receive({ ...request, signal: call.signal });
+  const messages = await queue.receive({ ...request, maxBytes: MOST_RECEIVED_BYTES, signal: call.signal });
+  if (messages.length === 0) return {};
   const systemNames = new Set([...(input.AttributeNames ?? []), ...(input.MessageSystemAttributeNames ?? [])]);
   const selects = attributeFilter(input.MessageAttributeNames ?? []);
   return { Messages: messages.map((message) => answer(message, systemNames, selects)) };

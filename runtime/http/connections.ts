@@ -1,0 +1,258 @@
+/**
+ * The connections of the server: how many there may be, in all and from one address, and which of them makes room for a new one.
+ *
+ * A place is never refused to a newcomer while somebody holds one without using it. In this order, the one that has waited longest first:
+ *
+ *   1. who has proven nothing: between requests, in the middle of a head, or of a body that is still a stranger's;
+ *   2. who has proven a credential, and has no request under way;
+ *   3. who waits in a long poll: it is answered, without messages, as SQS may answer one at any time.
+ *
+ * So an honest caller keeps its place as long as it works, whatever strangers open. Only where all others work as well is a newcomer
+ * told to come again (503). From an address that has its full number one of that address makes room; in a full server, one of the address with the most.
+ *
+ * Heads that are not complete are kept by node:http outside of the memory that `body.ts` counts, up to 32 KiB each. Their sum is bounded here:
+ * when the connections without a proof have sent more than `HEADS` bytes of unfinished heads, those that began first are closed.
+ *
+ * An answer that its reader does not take counts in the share `answers`, from the moment when it is complete and the kernel takes no more of it.
+ * Who takes nothing for `writeTimeoutMs` is closed.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Config } from '../config.ts';
+import type { Time } from '../time.ts';
+import { network } from './auth/attempt-limit.ts';
+import { isLoopback } from './auth/credential-book.ts';
+import type { Memory } from './body.ts';
+
+export interface ConnectionLimits {
+  /** Connections at one time. */
+  readonly connections: number;
+  /** Of them, from one address (IPv6: one network of 2^64). */
+  readonly connectionsPerAddress: number;
+  /** Whether the bound of an address holds for this machine itself: a proxy on it brings the connections of everybody. */
+  readonly countsLoopback: boolean;
+  /** How long a reader may take nothing of its answer, ms. */
+  readonly writeTimeoutMs: number;
+}
+
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  // At about 20 KB each: more would not fit a 256 MB machine.
+  connections: 4096,
+  connectionsPerAddress: 256,
+  countsLoopback: false,
+  // An answer of 4 MiB moves on a slow mobile line, if slowly.
+  writeTimeoutMs: 20_000,
+};
+
+/** The limits by the settings; `connectionsPerAddress` 0: their default. */
+export function connectionLimits(
+  settings: Pick<Config, 'connections' | 'connectionsPerAddress' | 'trustedProxies'>,
+): Partial<ConnectionLimits> {
+  const { connections, connectionsPerAddress, trustedProxies } = settings;
+  if (connectionsPerAddress > 0) return { connections, connectionsPerAddress, countsLoopback: true };
+  return trustedProxies > 0 ? { connections, connectionsPerAddress: connections } : { connections };
+}
+
+/** Bytes of unfinished heads of all strangers together. */
+const HEADS = 8 * 1_048_576;
+/** So many connections cannot exceed it, so nobody looks. */
+const FEW = HEADS / 32_768;
+/** How often the unfinished heads of more are added up, ms, and besides whenever so many connections were opened. */
+const LOOK_MS = 200;
+const LOOK_EVERY = 64;
+
+/** What a newcomer reads when no place can be made. */
+const FULL = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n';
+
+interface Connection {
+  readonly socket: Socket;
+  readonly address: string;
+  proven: boolean;
+  /** Requests that are not answered; more than one only where a client sends them without waiting. */
+  requests: number;
+  request: IncomingMessage | undefined;
+  response: ServerResponse | undefined;
+  /** What had been read when the last request was complete: what came since is the head of the next. */
+  readBefore: number;
+}
+
+/** Lower ones make room first; absent: it works. */
+type Rank = 'stranger' | 'idle' | 'waiting';
+const RANKS: readonly Rank[] = ['stranger', 'idle', 'waiting'];
+
+export interface ConnectionsParts {
+  readonly limits: ConnectionLimits;
+  readonly memory: Memory;
+  /** Whether the answer of a response is a long poll that may be ended. */
+  readonly isWaiting: (response: ServerResponse) => boolean;
+  readonly endWait: (response: ServerResponse) => void;
+  readonly time: Time;
+}
+
+export class Connections {
+  readonly #parts: ConnectionsParts;
+  readonly #bySocket = new Map<Socket, Connection>();
+  /** By address; each in the order in which they became idle, those at work where they were before. */
+  readonly #byAddress = new Map<string, Set<Connection>>();
+  #opened = 0;
+  #looksLater = false;
+
+  constructor(parts: ConnectionsParts) {
+    this.#parts = parts;
+  }
+
+  /** A client connected: it gets a place, or is told that there is none. */
+  opened(socket: Socket): void {
+    const { connections, connectionsPerAddress, countsLoopback } = this.#parts.limits;
+    const address = network(socket.remoteAddress ?? '');
+    const own = this.#byAddress.get(address);
+    const isBounded = countsLoopback || !(isLoopback(address) || socket.remoteAddress === '::1');
+    const isFull =
+      (own !== undefined && isBounded && own.size >= connectionsPerAddress && !this.#makeRoom(own)) ||
+      (this.#bySocket.size >= connections && !this.#makeRoom(this.#largest()));
+    if (isFull) {
+      socket.on('error', () => {});
+      socket.end(FULL, () => socket.destroy());
+      return;
+    }
+    const connection: Connection = {
+      socket,
+      address,
+      proven: false,
+      requests: 0,
+      request: undefined,
+      response: undefined,
+      readBefore: 0,
+    };
+    this.#bySocket.set(socket, connection);
+    const group = this.#byAddress.get(address);
+    if (group === undefined) this.#byAddress.set(address, new Set([connection]));
+    else group.add(connection);
+    socket.once('close', () => this.#remove(connection));
+    this.#opened += 1;
+    if (this.#opened % LOOK_EVERY === 0) this.#boundHeads();
+    this.#lookLater();
+  }
+
+  /** The head of a request is complete. `false`: the connection has no place, so there is nobody to answer. */
+  began(request: IncomingMessage, response: ServerResponse): boolean {
+    const connection = this.#bySocket.get(request.socket);
+    if (connection === undefined) return false;
+    connection.requests += 1;
+    connection.request = request;
+    connection.response = response;
+    return true;
+  }
+
+  /** The sender of a request has proven a credential. */
+  proven(request: IncomingMessage): void {
+    const connection = this.#bySocket.get(request.socket);
+    if (connection !== undefined) connection.proven = true;
+  }
+
+  /** A request is over, answered or not. */
+  ended(request: IncomingMessage): void {
+    const connection = this.#bySocket.get(request.socket);
+    if (connection === undefined) return;
+    connection.requests -= 1;
+    if (connection.requests > 0) return;
+    connection.request = undefined;
+    connection.response = undefined;
+    connection.readBefore = connection.socket.bytesRead;
+    // To the end of the line.
+    const group = this.#byAddress.get(connection.address);
+    group?.delete(connection);
+    group?.add(connection);
+  }
+
+  /** An answer is complete: what of it is not taken yet counts. */
+  answered(response: ServerResponse): void {
+    const { socket } = response;
+    if (socket === null || socket.writableLength === 0) return;
+    const { memory, limits } = this.#parts;
+    const holding = memory.answers.hold(() => {
+      holding.release();
+      socket.destroy();
+    });
+    // One that is larger than the share may be under way alone.
+    holding.resize(Math.min(socket.writableLength, memory.answers.total));
+    response.once('close', () => holding.release());
+    // Node counts it as activity when some of what is written was taken.
+    socket.setTimeout(limits.writeTimeoutMs);
+  }
+
+  #lookLater(): void {
+    if (this.#looksLater || this.#bySocket.size <= FEW) return;
+    this.#looksLater = true;
+    this.#parts.time.after(LOOK_MS, () => {
+      this.#looksLater = false;
+      this.#boundHeads();
+      this.#lookLater();
+    });
+  }
+
+  /** Closes strangers with unfinished heads, those that began first, until the heads of the others are few enough. */
+  #boundHeads(): void {
+    let sum = 0;
+    for (const connection of this.#bySocket.values()) sum += unfinishedHead(connection);
+    for (const connection of this.#bySocket.values()) {
+      if (sum <= HEADS) return;
+      const bytes = unfinishedHead(connection);
+      if (bytes === 0) continue;
+      sum -= bytes;
+      this.#leave(connection, 'stranger');
+    }
+  }
+
+  #makeRoom(group: Iterable<Connection>): boolean {
+    let found: Connection | undefined;
+    let lowest = RANKS.length;
+    for (const connection of group) {
+      const rank = this.#rankOf(connection);
+      const at = rank === undefined ? RANKS.length : RANKS.indexOf(rank);
+      if (at < lowest) [found, lowest] = [connection, at];
+      if (lowest === 0) break;
+    }
+    const rank = RANKS[lowest];
+    if (found === undefined || rank === undefined) return false;
+    this.#leave(found, rank);
+    return true;
+  }
+
+  #rankOf({ proven, request, response }: Connection): Rank | undefined {
+    if (request === undefined || response === undefined) return proven ? 'idle' : 'stranger';
+    if (!request.complete) return proven ? undefined : 'stranger';
+    return this.#parts.isWaiting(response) ? 'waiting' : undefined;
+  }
+
+  /** Its place is free from now on. */
+  #leave(connection: Connection, rank: Rank): void {
+    this.#remove(connection);
+    const { socket, response } = connection;
+    if (rank !== 'waiting' || response === undefined) {
+      socket.destroy();
+      return;
+    }
+    response.setHeader('Connection', 'close');
+    this.#parts.endWait(response);
+  }
+
+  #remove(connection: Connection): void {
+    if (!this.#bySocket.delete(connection.socket)) return;
+    const group = this.#byAddress.get(connection.address);
+    group?.delete(connection);
+    if (group?.size === 0) this.#byAddress.delete(connection.address);
+  }
+
+  #largest(): Iterable<Connection> {
+    let largest: ReadonlySet<Connection> = new Set();
+    for (const group of this.#byAddress.values()) if (group.size > largest.size) largest = group;
+    return largest;
+  }
+}
+
+function unfinishedHead({ proven, request, socket, readBefore }: Connection): number {
+  return proven || request !== undefined ? 0 : socket.bytesRead - readBefore;
+}
