@@ -130,7 +130,7 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     readiness: () => health.readiness(),
     metrics: {
       type: EXPOSITION_TYPE,
-      page: (depth) => metrics.page({ depth }),
+      page: (depth, sees) => metrics.page({ depth, ...(sees === undefined ? {} : { sees }) }),
     },
     sync: parts.synchroniser === undefined ? undefined : () => parts.synchroniser?.sync({ full: true }),
     tokens: access.tokens,

@@ -6,10 +6,10 @@
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { Log } from '../log.ts';
-import type { SyncReport } from '../sync/report.ts';
+import { reportFor, type SyncReport } from '../sync/report.ts';
 import type { TokenStore } from './auth/token-store.ts';
 import type { Edge } from './edge.ts';
-import { type AppEnv, answerErrors, requireManage } from './management.ts';
+import { type AppEnv, answerErrors, reachOf, requireManage } from './management.ts';
 import { tokensRoute } from './tokens-route.ts';
 
 /** Nothing that these routes read is larger, bytes: a form with a message of 1 MiB, and a quarter of that for its encoding. Each has a smaller bound of its own. */
@@ -22,8 +22,8 @@ export interface AppParts {
   readonly metrics: {
     /** Content type of the page. */
     readonly type: string;
-    /** `depth`: with what costs the store a call for each queue. */
-    readonly page: (depth: boolean) => Promise<string>;
+    /** `depth`: with what costs the store a call for each queue. `sees`: of which queues the reader may know; absent: of everything. */
+    readonly page: (depth: boolean, sees: ((queueName: string) => boolean) | undefined) => Promise<string>;
   };
   /** Reads the source of mappings, details included; `undefined`: the server has none. Errors: `DiscoveryError`, `StoreUnavailableError`. */
   readonly sync: (() => Promise<SyncReport> | undefined) | undefined;
@@ -73,7 +73,7 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
     return c.json(readiness, readiness.ready ? 200 : 503);
   });
   app.get('/metrics', requireManage(edge), async (c) => {
-    const page = await metrics.page(c.req.query('depth') === '1');
+    const page = await metrics.page(c.req.query('depth') === '1', reachOf(c.get('credential')));
     return c.body(page, 200, { 'Content-Type': metrics.type });
   });
   app.post('/sync', requireManage(edge), async (c) => {
@@ -81,7 +81,8 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
     if (report === undefined) {
       throw new HTTPException(409, { message: 'this server has no source of mappings (KARIN_DISCOVERY=none)' });
     }
-    return c.json(report);
+    const reaches = reachOf(c.get('credential'));
+    return c.json(reaches === undefined ? report : reportFor(report, reaches));
   });
   app.route('/tokens', tokensRoute(edge, parts.tokens, parts.now));
   app.get('/favicon.ico', (c) => c.body(null, 204));

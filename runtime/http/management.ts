@@ -10,6 +10,7 @@ import { DiscoveryError } from '../lambda/discovery/source.ts';
 import type { Log } from '../log.ts';
 import { SqsError } from '../sqs/errors.ts';
 import { isForm } from '../sqs/protocol/content-type.ts';
+import { EVERY_QUEUE } from '../sqs/request.ts';
 import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { AuthenticationHead } from './auth/authenticator.ts';
 import type { Credential } from './auth/credential.ts';
@@ -127,6 +128,12 @@ export async function readForm(
 export function endpoint(c: Context<AppEnv>, edge: Edge): string {
   const { incoming } = c.env;
   return endpointOf(edge.address, incoming.headers.host, edge.forwardedProto(incoming), edge.fallbackHost());
+}
+
+/** The queues that a credential may manage, by name; `undefined`: all there are, so its holder may know everything. */
+export function reachOf(credential: Credential): ((queueName: string) => boolean) | undefined {
+  if (credential.allows('manage', EVERY_QUEUE)) return undefined;
+  return (queueName) => credential.allows('manage', queueName);
 }
 
 /** Lets in the admin password, and other credentials with the scope `manage`. */

@@ -49,10 +49,10 @@ async function transfer(c: Context<AppEnv>, kind: Kind, parts: TransfersRoutePar
     throw new HTTPException(409, { message: 'the queues of this server have no counterpart in AWS (KARIN_DISCOVERY)' });
   }
   const { queueText, waitForDelayed } = readRequest(await readJson(c, edge));
+  // What the credential does not reach does not exist for it.
+  const name = queueText.slice(queueText.lastIndexOf(':') + 1);
+  if (!c.get('credential').allows('manage', name)) throw new HTTPException(404, { message: noQueue(queueText) });
   const queue = find(transfers, queueText);
-  if (!c.get('credential').allows('manage', queue.arn.name)) {
-    throw new HTTPException(403, { message: `this credential may not manage ${queue.arn.name}` });
-  }
   const signal = edge.endOf(c.env.outgoing);
   // One JSON text on each line. Proxies must neither guess another type nor hold lines back.
   c.header('Content-Type', 'application/x-ndjson');
@@ -81,6 +81,10 @@ async function transfer(c: Context<AppEnv>, kind: Kind, parts: TransfersRoutePar
       cancelBeat();
     }
   });
+}
+
+function noQueue(text: string): string {
+  return `there is no queue ${text}`;
 }
 
 /** Errors: `HTTPException`. */

@@ -54,7 +54,9 @@ export function createHealth(syncState: (() => SyncState) | undefined): Health {
 /** The text of the failure itself stays out: AWS puts account ids and role names into it. It is in the log and on the ops page. */
 function discoveryHealth(state: SyncState | undefined): { readonly usable: boolean; readonly reason?: string } {
   if (state === undefined) return { usable: true };
-  const { discovery, failure, source } = state;
+  const { discovery, failure } = state;
+  // That of a template is its path.
+  const source = /[/\\]/.test(state.source) ? 'the template' : state.source;
   const usable = discovery !== undefined;
   if (failure !== undefined) {
     const meanwhile = usable ? 'what was found last is served on' : 'nothing was found before, so nothing is served';

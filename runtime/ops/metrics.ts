@@ -10,6 +10,7 @@ import type { EventBus } from '../consumer/event-bus.ts';
 import { neverInvoked } from '../consumer/events.ts';
 import type { MetricCounts, MetricName } from '../consumer/metric-counts.ts';
 import type { Mapping } from '../lambda/mapping.ts';
+import type { QueueKey } from '../queue/arn.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { SyncState } from '../sync/synchroniser.ts';
 import { nameOf } from './activity.ts';
@@ -44,9 +45,15 @@ export interface MetricsParts {
   readonly version: string;
 }
 
+/** Whether a reader may know of the queue of this name. */
+export type Sees = (queueName: string) => boolean;
+
 export interface Metrics {
-  /** The whole page. Errors: `StoreUnavailableError`, only with `depth`. */
-  page(options: { readonly depth: boolean }): Promise<string>;
+  /**
+   * The page. `sees`: whether the reader may know of the queue of this name; absent: he may know everything, also of the server itself.
+   * Errors: `StoreUnavailableError`, only with `depth`.
+   */
+  page(options: { readonly depth: boolean; readonly sees?: Sees }): Promise<string>;
 }
 
 const HELP: Readonly<Record<MetricName, string>> = {
@@ -72,11 +79,15 @@ export function createMetrics(parts: MetricsParts): Metrics {
     if (event.kind === 'expired') add(moved.expired, event.queue, event.count);
   });
 
-  const mappingFamilies = (): readonly MetricFamily[] => {
+  const mappingFamilies = (sees: Sees | undefined): readonly MetricFamily[] => {
     const mappings = new Map((parts.syncState()?.discovery?.mappings ?? []).map((mapping) => [mapping.uuid, mapping]));
+    const isSeen = ([uuid]: readonly [string, unknown]): boolean => {
+      const name = mappings.get(uuid)?.queueArn.name;
+      return sees === undefined || (name !== undefined && sees(name));
+    };
     const labels = (uuid: string): Labels => mappingLabels(uuid, mappings.get(uuid));
-    const counts = [...parts.counts.byMapping()];
-    const sums = [...invokes];
+    const counts = [...parts.counts.byMapping()].filter(isSeen);
+    const sums = [...invokes].filter(isSeen);
     return [
       ...METRIC_NAMES.map((name) => ({
         name: `karin_${snakeCase(name)}_total`,
@@ -95,26 +106,27 @@ export function createMetrics(parts: MetricsParts): Metrics {
     ];
   };
 
-  const queueFamilies = (): readonly MetricFamily[] => {
+  const queueFamilies = (sees: Sees | undefined): readonly MetricFamily[] => {
+    const isSeen = ([key]: readonly [QueueKey, unknown]): boolean => sees === undefined || sees(queueNameOf(key));
     const labels = (queue: string): Labels => ({ queue });
     return [
       counter(
         'karin_dead_lettered_messages_total',
         'Messages moved to a dead-letter queue.',
-        [...moved.deadLettered],
+        [...moved.deadLettered].filter(isSeen),
         labels,
       ),
       counter(
         'karin_expired_messages_total',
         'Messages removed past the retention period.',
-        [...moved.expired],
+        [...moved.expired].filter(isSeen),
         labels,
       ),
     ];
   };
 
-  const depthFamily = async (): Promise<MetricFamily> => {
-    const queues = parts.queues();
+  const depthFamily = async (sees: Sees | undefined): Promise<MetricFamily> => {
+    const queues = parts.queues().filter(({ arn }) => sees === undefined || sees(arn.name));
     const depths = await Promise.all(queues.map((queue) => queue.depth()));
     return gauge(
       'karin_queue_messages',
@@ -166,12 +178,12 @@ export function createMetrics(parts: MetricsParts): Metrics {
   };
 
   return {
-    page: async ({ depth }) =>
+    page: async ({ depth, sees }) =>
       exposition([
-        ...serverFamilies(),
-        ...mappingFamilies(),
-        ...queueFamilies(),
-        ...(depth ? [await depthFamily()] : []),
+        ...(sees === undefined ? serverFamilies() : []),
+        ...mappingFamilies(sees),
+        ...queueFamilies(sees),
+        ...(depth ? [await depthFamily(sees)] : []),
       ]),
   };
 }
@@ -202,6 +214,11 @@ function counter<T>(
 function mappingLabels(uuid: string, mapping: Mapping | undefined): Labels {
   if (mapping === undefined) return { mapping: uuid };
   return { mapping: uuid, queue: mapping.queueArn.name, function: nameOf(mapping.functionArn) };
+}
+
+/** The name in `region:account:name`. */
+function queueNameOf(key: QueueKey): string {
+  return key.slice(key.lastIndexOf(':') + 1);
 }
 
 function snakeCase(name: string): string {

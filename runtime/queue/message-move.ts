@@ -31,6 +31,8 @@ interface MoveStepOptions {
   readonly taskId: string;
   readonly source: StoredQueue;
   readonly destinationArn: string | undefined;
+  /** ARNs of the only queues to which messages may go back; `undefined`: all. */
+  readonly sources: readonly string[] | undefined;
   readonly maxMessages: number;
   readonly byKey: (key: QueueKey) => StoredQueue | undefined;
 }
@@ -81,13 +83,14 @@ export async function moveStep(options: MoveStepOptions): Promise<MoveStep> {
 
 /** An unreadable message stays under its lease, and so is not met again by this task. */
 function planMove(lease: LeasedEntry, options: MoveStepOptions): Planned | MoveTaskFailure | 'unreadable' {
-  const { taskId, source, destinationArn, byKey } = options;
+  const { taskId, source, destinationArn, sources, byKey } = options;
   const message = readMessage(lease);
   if (message === undefined) return 'unreadable';
   const targetArn = destinationArn ?? message.deadLetterSourceArn;
   if (targetArn === undefined) return 'CouldNotDetermineMessageSource';
   const arn = parseQueueArn(targetArn);
-  const target = arn === undefined ? undefined : byKey(queueKey(arn));
+  const reached = destinationArn !== undefined || sources === undefined || sources.includes(targetArn);
+  const target = arn === undefined || !reached ? undefined : byKey(queueKey(arn));
   if (target === undefined || target.definition.fifo !== source.definition.fifo) {
     return 'AWS.SimpleQueueService.NonExistentQueue';
   }

@@ -25,6 +25,8 @@ const storedTask = z.object({
   sourceArn: z.string(),
   destinationArn: z.exactOptional(z.string()),
   maxPerSecond: z.exactOptional(z.number()),
+  /** ARNs of the only queues to which messages may go back; absent: all. Kept while the task runs. */
+  sources: z.exactOptional(z.array(z.string())),
   status: z.enum(['RUNNING', 'COMPLETED', 'CANCELLING', 'CANCELLED', 'FAILED']),
   moved: z.number(),
   toMove: z.number(),
@@ -42,7 +44,13 @@ export function readMoveTasks(text: string | undefined): readonly StoredMoveTask
 }
 
 export function writeMoveTasks(tasks: readonly StoredMoveTask[]): string {
-  return JSON.stringify(tasks.slice(0, REMEMBERED_TASKS));
+  const active = activeTask(tasks);
+  const kept = tasks.slice(0, REMEMBERED_TASKS).map((task) => {
+    if (task === active) return task;
+    const { sources: _, ...over } = task;
+    return over;
+  });
+  return JSON.stringify(kept);
 }
 
 /** The task that still runs; only the newest can. */
@@ -53,7 +61,7 @@ export function activeTask(tasks: readonly StoredMoveTask[]): StoredMoveTask | u
 
 /** What callers see of a task. */
 export function describeTask(task: StoredMoveTask): MoveTask {
-  const { id, runner: _, ...shown } = task;
+  const { id, runner: _, sources: __, ...shown } = task;
   const handle = Buffer.from(JSON.stringify({ taskId: id, sourceArn: task.sourceArn })).toString('base64');
   return { ...shown, handle };
 }

@@ -55,9 +55,10 @@ export class MoveTaskError extends Error {
 export interface MoveTasks {
   /**
    * Begins to move messages out of `source`; resolves as soon as that is written down. A moved message is a new one: new id, new sent time, never received.
-   * Errors: `MoveTaskError` (`not-a-dead-letter-queue`, `unfit-destination`, `already-running`), `StoreUnavailableError`.
+   * `sources`: ARNs of the only queues to which messages may go back, for a caller who reaches no others; those from elsewhere are as if their source were
+   * gone. Errors: `MoveTaskError` (`not-a-dead-letter-queue`, also if `sources` is empty, `unfit-destination`, `already-running`), `StoreUnavailableError`.
    */
-  start(source: Queue, destination?: Queue, maxPerSecond?: number): Promise<MoveTask>;
+  start(source: Queue, destination?: Queue, maxPerSecond?: number, sources?: readonly string[]): Promise<MoveTask>;
   /** Stops a running task; what was moved stays moved. Errors: `MoveTaskError` (`invalid-handle`, `no-such-task`, `not-running`), `StoreUnavailableError`. */
   cancel(handle: string): Promise<MoveTask>;
   /** The latest ten tasks of this source, newest first. Errors: `StoreUnavailableError`. */

@@ -77,8 +77,13 @@ export class StoredMoveTasks implements MoveTasks {
     this.#unsubscribe = options.store.subscribe((signal) => this.#hear(signal));
   }
 
-  async start(source: Queue, destination?: Queue, maxPerSecond?: number): Promise<MoveTask> {
-    this.#checkQueues(source, destination);
+  async start(
+    source: Queue,
+    destination?: Queue,
+    maxPerSecond?: number,
+    sources?: readonly string[],
+  ): Promise<MoveTask> {
+    this.#checkQueues(source, destination, sources);
     const { visible } = await source.depth();
     const { randomness, time } = this.#options;
     const task: StoredMoveTask = {
@@ -86,6 +91,7 @@ export class StoredMoveTasks implements MoveTasks {
       sourceArn: arnOf(source),
       ...(destination === undefined ? {} : { destinationArn: arnOf(destination) }),
       ...(maxPerSecond === undefined ? {} : { maxPerSecond }),
+      ...(sources === undefined ? {} : { sources: [...sources] }),
       status: 'RUNNING',
       moved: 0,
       toMove: visible,
@@ -150,11 +156,13 @@ export class StoredMoveTasks implements MoveTasks {
     }
   }
 
-  #checkQueues(source: Queue, destination: Queue | undefined): void {
+  #checkQueues(source: Queue, destination: Queue | undefined, sources: readonly string[] | undefined): void {
     const sourceArn = arnOf(source);
-    const named = this.#options.directory
-      .all()
-      .some((queue) => queue.definition.attributes.redrivePolicy?.deadLetterTargetArn === sourceArn);
+    const named =
+      sources?.length !== 0 &&
+      this.#options.directory
+        .all()
+        .some((queue) => queue.definition.attributes.redrivePolicy?.deadLetterTargetArn === sourceArn);
     if (!named) {
       throw new MoveTaskError('not-a-dead-letter-queue', 'Source queue must be configured as a Dead Letter Queue.');
     }
@@ -252,6 +260,7 @@ export class StoredMoveTasks implements MoveTasks {
       taskId: task.id,
       source: queue,
       destinationArn: task.destinationArn,
+      sources: task.sources,
       maxMessages: Math.min(left, stepMessages(task)),
       byKey: (key): StoredQueue | undefined => this.#options.directory.byKey(key),
     });

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseQueueArn, type QueueArn, type QueueKey } from '../queue/arn.ts';
-import { MoveTaskError } from '../queue/move-task.ts';
+import { type MoveTask, MoveTaskError } from '../queue/move-task.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Call } from './actions/action.ts';
 import { SqsError } from './errors.ts';
@@ -33,13 +33,23 @@ export async function requireResource(
   );
 }
 
+/** Whether the caller may manage the queue to which a task moves messages; other tasks do not exist for him. */
+export function reachesDestination(call: Pick<Call, 'caller'>, { destinationArn }: MoveTask): boolean {
+  const name = destinationArn === undefined ? undefined : parseQueueArn(destinationArn)?.name;
+  return name === undefined || call.caller.allows('manage', name);
+}
+
+export function noSuchTask(): SqsError {
+  return new SqsError('ResourceNotFoundException', 'Task does not exist.');
+}
+
 /** Runs `act`, with the refusals of the engine as errors of the API. */
 export async function toldAsSqs<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
     if (!(error instanceof MoveTaskError)) throw error;
-    if (error.refusal === 'no-such-task') throw new SqsError('ResourceNotFoundException', 'Task does not exist.');
+    if (error.refusal === 'no-such-task') throw noSuchTask();
     throw new SqsError('InvalidParameterValue', error.message);
   }
 }

@@ -6,10 +6,11 @@
  * @module
  */
 import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, queueKey } from '../queue/arn.ts';
-import type { QueueDirectory } from '../queue/directory.ts';
 import type { QueueAttributes, RedriveAllowPolicy, RedrivePolicy } from '../queue/queue-definition.ts';
+import { authorize, type Call, mayRead } from './actions/action.ts';
 import { echo, invalidParameter, SqsError } from './errors.ts';
 import { MAX_ALLOWED_SOURCES, MAX_RECEIVE_COUNT } from './limits.ts';
+import type { ActionName } from './protocol/model.ts';
 
 /** Errors: `InvalidAttributeValue`, `InvalidParameterValue`. */
 export function readRedrivePolicy(text: string): RedrivePolicy {
@@ -86,11 +87,12 @@ export function writeRedriveAllowPolicy(policy: RedriveAllowPolicy): string {
 }
 
 /**
- * Checks a RedrivePolicy against the queue it names: it must exist, be of the same type, and allow this source. A queue may be its own dead-letter queue.
+ * Checks a RedrivePolicy against the queue it names: it must exist, be of the same type, and allow this source. A queue may be its own dead-letter queue. A
+ * target that the caller may not manage is one that does not exist: otherwise he could write into any queue, and find out which there are.
  * Errors: `InvalidParameterValue`.
  */
 export async function checkRedriveTarget(
-  directory: QueueDirectory,
+  { directory, caller }: Pick<Call, 'directory' | 'caller'>,
   source: QueueArn,
   attributes: QueueAttributes,
 ): Promise<void> {
@@ -103,12 +105,38 @@ export async function checkRedriveTarget(
     throw refuse('Dead-letter queue must be same type of queue as the source.');
   }
   const isItself = queueKey(target) === queueKey(source);
-  const queue = isItself ? undefined : await directory.find(queueKey(target));
+  const reaches = isItself || caller.allows('manage', target.name);
+  const queue = isItself || !reaches ? undefined : await directory.find(queueKey(target));
   if (queue === undefined && !isItself) throw refuse('Dead letter target does not exist.');
   const allowed = isItself ? attributes.redriveAllowPolicy : queue?.definition.attributes.redriveAllowPolicy;
   if (!allows(allowed, source)) {
     throw refuse('The RedriveAllowPolicy of the dead-letter queue does not permit this source queue.');
   }
+}
+
+/**
+ * Refuses a RedriveAllowPolicy with sources that the caller may not manage. Errors: `AccessDenied`, whether they exist or not.
+ */
+export function authorizeSources(
+  action: ActionName,
+  call: Pick<Call, 'caller'>,
+  { redriveAllowPolicy }: Pick<QueueAttributes, 'redriveAllowPolicy'>,
+): void {
+  if (redriveAllowPolicy?.redrivePermission !== 'byQueue') return;
+  for (const source of redriveAllowPolicy.sourceQueueArns) authorize(action, 'manage', call, nameIn(source));
+}
+
+/** The attributes of a queue as a caller sees them: without the names of allowed sources that his credential does not reach. */
+export function attributesFor(call: Pick<Call, 'caller'>, attributes: QueueAttributes): QueueAttributes {
+  const policy = attributes.redriveAllowPolicy;
+  if (policy?.redrivePermission !== 'byQueue') return attributes;
+  const sourceQueueArns = policy.sourceQueueArns.filter((source) => mayRead(call, nameIn(source)));
+  return { ...attributes, redriveAllowPolicy: { ...policy, sourceQueueArns } };
+}
+
+/** The queue name in the text of an ARN. */
+function nameIn(arn: string): string {
+  return arn.slice(arn.lastIndexOf(':') + 1);
 }
 
 function allows(policy: RedriveAllowPolicy | undefined, source: QueueArn): boolean {

@@ -10,6 +10,9 @@
  */
 export type Scope = 'send' | 'consume' | 'manage';
 
+/** Asked for as the name of a queue: only a credential for every queue reaches it. Longer than any name and without a letter, so only wildcards match. */
+export const EVERY_QUEUE = '*'.repeat(81);
+
 /** Who calls, decided before the API is asked. */
 export interface Caller {
   /** `SenderId`, as ReceiveMessage reports it. */

@@ -56,6 +56,26 @@ export function reportOf(source: string, discovery: Discovery, diff: ApplyDiff, 
   };
 }
 
+/** What a reader may know who reaches only some queues: nothing of others, and no text that may name them. */
+export function reportFor(report: SyncReport, reaches: (queueName: string) => boolean): SyncReport {
+  const isReached = (arn: string): boolean => reaches(arn.slice(arn.lastIndexOf(':') + 1));
+  const only = <T extends ReportedMapping>(mappings: readonly T[]): readonly T[] =>
+    mappings.filter(({ queueArn }) => isReached(queueArn));
+  return {
+    source: 'the source of mappings',
+    added: only(report.added),
+    changed: only(report.changed),
+    removed: only(report.removed),
+    broken: only(report.broken),
+    leftAlone: only(report.leftAlone),
+    unchanged: 0,
+    held: report.held.filter(isReached),
+    waitingInSqs: Object.fromEntries(Object.entries(report.waitingInSqs).filter(([arn]) => isReached(arn))),
+    problems: [],
+    warnings: [],
+  };
+}
+
 function reported(mapping: Pick<Mapping, 'uuid' | 'queueArn' | 'functionArn'>): ReportedMapping {
   return { mapping: mapping.uuid, queueArn: formatQueueArn(mapping.queueArn), functionArn: mapping.functionArn };
 }

@@ -13,8 +13,12 @@ import {
 } from '@aws-sdk/client-sqs';
 import { describe, expect, it } from 'vitest';
 import { createTokenStore } from '../../runtime/http/auth/token-store.ts';
+import { formatQueueArn } from '../../runtime/queue/arn.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemTime } from '../../runtime/time.ts';
+import { arnOf, discoveryOf, ScriptedSource } from '../sync/discoveries.ts';
+import { queueAsSqs } from '../transfer/support/queue-as-sqs.ts';
+import { openSide } from '../transfer/support/side.ts';
 import { jsonOf, runKarin, sqsCall } from './running-karin.ts';
 
 const TOKEN = 'sender-token-sender-token';
@@ -133,6 +137,30 @@ describe('a server with credentials', () => {
     expect((await sender.send(new ListQueuesCommand({}))).QueueUrls).toEqual([
       `${karin.url}/k/${TOKEN}/000000000000/app-jobs`,
     ]);
+  });
+
+  it('shows in a report of a sync what a credential reaches, and does not tell what is outside from what is not there', async () => {
+    const env = { KARIN_TOKENS: `${TOKEN}:manage:tenant-* ${CONSUMER}:all`, KARIN_DISCOVERY: 'none' };
+    const source = new ScriptedSource();
+    source.found = discoveryOf(['tenant-jobs', 'payments'], {
+      waitingInSqs: { [formatQueueArn(arnOf('payments'))]: 3 },
+    });
+    const far = new MemoryStore({ time: systemTime });
+    const side = await openSide({ store: far, time: systemTime, name: 'far' });
+    const realQueues = queueAsSqs(side.queue);
+    const karin = await runKarin(env, { source, realQueues });
+    const [tenant, all] = [`${karin.url}/k/${TOKEN}`, `${karin.url}/k/${CONSUMER}`];
+    const post = (url: string, queue?: string) =>
+      fetch(url, { method: 'POST', ...(queue === undefined ? {} : { body: JSON.stringify({ queue }) }) });
+    expect(await (await post(`${tenant}/sync`)).text()).not.toContain('payments');
+    expect(await (await post(`${all}/sync`)).text()).toContain('payments');
+    for (const kind of ['drain', 'pull']) {
+      for (const queue of ['payments', 'nowhere', 'tenant-nowhere', 'eu-west-1:111122223333:payments']) {
+        const answer = await post(`${tenant}/${kind}`, queue);
+        expect([answer.status, await answer.json()]).toEqual([404, { error: `there is no queue ${queue}` }]);
+      }
+    }
+    side.directory.close();
   });
 
   it('takes the admin password for everything', async () => {

@@ -34,6 +34,13 @@ describe('readiness', () => {
     });
   });
 
+  it('does not tell strangers where a template lies', () => {
+    for (const source of ['template /home/me/app/cdk.out', 'template C:\\app', 'the CDK app in /srv/app']) {
+      const { reasons } = createHealth(() => state({ source })).readiness();
+      expect(reasons).toEqual(['the template was not read yet']);
+    }
+  });
+
   it('is not there without any discovery', () => {
     const failed = createHealth(() => state({ failure: { message: 'secret', at: AT } })).readiness();
     expect(failed.ready).toBe(false);

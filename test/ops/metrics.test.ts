@@ -91,6 +91,28 @@ describe('the metrics page', () => {
     expect(text).toContain('karin_queue_messages{queue="us-east-1:000000000000:jobs",state="visible"} 1\n');
   });
 
+  it('shows a credential its own queues, and nothing of others or of the server', async () => {
+    const { bus, metrics } = page();
+    bus.emit({ kind: 'leased', receiveCounts: [1, 1, 1], ...OF });
+    bus.emit({ kind: 'leased', receiveCounts: [1], ...OF, mapping: 'uuid-gone' });
+    for (const name of ['a', 'b']) bus.emit({ kind: 'expired', queue: keyOf(name), count: 4 });
+    const text = await metrics.page({ depth: false, sees: (name) => name === 'b' });
+    expect(text).toContain(`karin_expired_messages_total{queue="${keyOf('b')}"} 4\n`);
+    expect(text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))).toHaveLength(1);
+  });
+
+  it('shows the holder of a token what the token reaches', async () => {
+    const karin = await runKarin({
+      KARIN_TOKENS: 'tenant-token-tenant-token:manage:tenant-* all-token-all-token-all:all',
+    });
+    const [tenant, all] = [`${karin.url}/k/tenant-token-tenant-token`, `${karin.url}/k/all-token-all-token-all`];
+    for (const QueueName of ['tenant-jobs', 'payments']) await sqsCall(all, 'CreateQueue', { QueueName });
+    const seen = async (url: string) => (await fetch(`${url}/metrics?depth=1`)).text();
+    expect(await seen(tenant)).toContain('tenant-jobs');
+    expect(await seen(tenant)).not.toMatch(/payments|process_/);
+    expect(await seen(all)).toMatch(/process_.*payments/s);
+  });
+
   it('needs a credential where there are any', async () => {
     const karin = await runKarin({ KARIN_ADMIN_PASSWORD: 'correct horse battery' });
     const refused = await fetch(`${karin.url}/metrics`);

@@ -5,7 +5,7 @@ import { SqsError } from '../errors.ts';
 import { QUEUE_NAME } from '../limits.ts';
 import { applyAttributes, firstDifference, readBoolean } from '../queue-attributes.ts';
 import { formatQueueUrl, queueArn } from '../queue-url.ts';
-import { checkRedriveTarget } from '../redrive.ts';
+import { authorizeSources, checkRedriveTarget } from '../redrive.ts';
 import { mergeTags } from '../tags.ts';
 import { type Action, authorize } from './action.ts';
 
@@ -24,7 +24,8 @@ export const createQueue: Action<'CreateQueue'> = {
       return answer;
     }
     const attributes = applyAttributes(DEFAULT_ATTRIBUTES, given, isFifoName(name));
-    await checkRedriveTarget(call.directory, arn, attributes);
+    await checkRedriveTarget(call, arn, attributes);
+    authorizeSources('CreateQueue', call, attributes);
     const tags = mergeTags({}, input.tags ?? new Map(), name);
     if (await call.directory.deletedRecently(queueKey(arn))) throw new SqsError('QueueDeletedRecently');
     const { queue, exists } = await call.directory.create(arn, attributes, tags);

@@ -2,7 +2,7 @@ import { queueKey } from '../../queue/arn.ts';
 import type { MoveTask } from '../../queue/move-task.ts';
 import { SqsError } from '../errors.ts';
 import { MAX_MOVE_TASK_RESULTS } from '../limits.ts';
-import { readArn, requireResource } from '../move-tasks.ts';
+import { reachesDestination, readArn, requireResource } from '../move-tasks.ts';
 import type { Output } from '../protocol/model.ts';
 import { type Action, authorize } from './action.ts';
 
@@ -20,7 +20,7 @@ export const listMessageMoveTasks: Action<'ListMessageMoveTasks'> = {
     }
     authorize('ListMessageMoveTasks', 'manage', call, arn.name);
     const source = await requireResource(call, 'SourceArn', queueKey(arn));
-    const tasks = await call.moveTasks.list(source);
+    const tasks = (await call.moveTasks.list(source)).filter((task) => reachesDestination(call, task));
     return { Results: tasks.slice(0, most).map(entryOf) };
   },
 };

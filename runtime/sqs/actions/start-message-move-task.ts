@@ -1,8 +1,10 @@
-import { queueKey } from '../../queue/arn.ts';
+import { formatQueueArn, queueKey } from '../../queue/arn.ts';
+import type { Queue } from '../../queue/queue.ts';
 import { SqsError } from '../errors.ts';
 import { MAX_MOVE_RATE } from '../limits.ts';
 import { readArn, requireResource, toldAsSqs } from '../move-tasks.ts';
-import { type Action, authorize } from './action.ts';
+import { EVERY_QUEUE } from '../request.ts';
+import { type Action, authorize, type Call } from './action.ts';
 
 export const startMessageMoveTask: Action<'StartMessageMoveTask'> = {
   async run(input, call) {
@@ -33,7 +35,23 @@ export const startMessageMoveTask: Action<'StartMessageMoveTask'> = {
         'The source queue and destination queue must be of the same queue type.',
       );
     }
-    const task = await toldAsSqs(() => call.moveTasks.start(source, destination, rate));
+    const task = await toldAsSqs(() =>
+      call.moveTasks.start(source, destination, rate, sourcesFor(call, source, destination)),
+    );
     return { TaskHandle: task.handle };
   },
 };
+
+/**
+ * The queues to which a task may give messages back: without a destination each message goes where it came from, and that may be a queue outside of the
+ * credential. `undefined`: to every queue.
+ */
+function sourcesFor(call: Call, source: Queue, destination: Queue | undefined): readonly string[] | undefined {
+  if (destination !== undefined || call.caller.allows('manage', EVERY_QUEUE)) return undefined;
+  const target = formatQueueArn(source.arn);
+  return call.directory
+    .all()
+    .filter(({ definition }) => definition.attributes.redrivePolicy?.deadLetterTargetArn === target)
+    .filter(({ arn }) => call.caller.allows('manage', arn.name))
+    .map(({ arn }) => formatQueueArn(arn));
+}
