@@ -29,16 +29,38 @@ const SECRET_MEMBERS = [
   'messageBody',
 ];
 
+// Others write the texts that these are applied to, so each must cost no more than the length of the text: no part of one can match in two ways, and none looks for
+// something behind a run of characters that may begin anywhere.
 /** The token of a capability URL, plain, percent-encoded or JSON-escaped. */
 const CAPABILITY = /((?:\/|%2F|\\\/)k(?:\/|%2F|\\\/))[A-Za-z0-9_-]+/gi;
-/** `user:password@` of a URL. */
-const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s/@"]+@/gi;
+/** `user:password@` of a URL, from its `://` on. */
+const URL_PASSWORD = /(:\/\/[^\s:/@"]*:)[^\s/@"]+@/g;
 /** Signatures: whoever reads one inside five minutes may repeat the request. */
 const SIGNATURE = /((?:X-Amz-)?Signature=)[0-9a-f]+/gi;
 
+/** Longer lines are cut, characters: a message that somebody sent may stand in an error as a whole. */
+const LONGEST_LINE = 32_768;
+/** What each text of such a line keeps. */
+const LONGEST_TEXT = 2_048;
+
 /** The line without what must not be read by others. */
 export function withoutSecrets(line: string): string {
-  return line.replace(CAPABILITY, '$1***').replace(URL_PASSWORD, '$1***@').replace(SIGNATURE, '$1***');
+  const bounded = line.length <= LONGEST_LINE ? line : shortened(line);
+  return bounded.replace(CAPABILITY, '$1***').replace(URL_PASSWORD, '$1***@').replace(SIGNATURE, '$1***');
+}
+
+/** The line with each of its texts cut; if it has too many even so, the level, the time and the message alone. */
+function shortened(line: string): string {
+  const parsed: unknown = JSON.parse(line, (_name, value: unknown) => (typeof value === 'string' ? cut(value) : value));
+  const whole = JSON.stringify(parsed);
+  if (whole.length < LONGEST_LINE || typeof parsed !== 'object' || parsed === null)
+    return `${whole.slice(0, LONGEST_LINE)}\n`;
+  const kept = Object.entries(parsed).filter(([name]) => name === 'level' || name === 'time' || name === 'msg');
+  return `${JSON.stringify({ ...Object.fromEntries(kept), cut: line.length })}\n`;
+}
+
+function cut(text: string): string {
+  return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT)}... (${text.length} characters)`;
 }
 
 /** Creates the log of a process; hand it down, there is no global one. */

@@ -1,0 +1,48 @@
+/**
+ * How what something costs grows with what it is given.
+ *
+ * Durations are not asserted: they belong to the machine. Their growth belongs to the code: four times the input may take four times as long, and must not take
+ * sixteen times as long. Each is the shortest of several runs, so that what else the machine does counts little, and a bad verdict is tried again.
+ *
+ * @module
+ */
+import { expect } from 'vitest';
+
+/** Between the 4 of what is linear and the 16 of what is quadratic. */
+const MOST = 9;
+const RUNS = 5;
+const TRIES = 4;
+/** What is over so soon says nothing about growth, ms. */
+const TOO_SHORT = 2;
+
+/**
+ * Fails unless `run` costs at most in proportion to its input from `size` to four times that. `make`: an input of about so many characters. The inputs are
+ * made before, and each is used for several runs.
+ */
+export function expectLinear<T>(
+  what: string,
+  size: number,
+  make: (size: number) => T,
+  run: (input: T) => unknown,
+): void {
+  const [small, large] = [make(size), make(4 * size)];
+  if (shortest(large, run, 1) < TOO_SHORT) return;
+  const ratios: number[] = [];
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const before = shortest(small, run);
+    const after = shortest(large, run);
+    if (after < TOO_SHORT || after / before < MOST) return;
+    ratios.push(Math.round(after / before));
+  }
+  expect.fail(`${what}: four times the input took ${ratios.join(', ')} times as long`);
+}
+
+function shortest<T>(input: T, run: (input: T) => unknown, runs = RUNS): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let n = 0; n < runs; n += 1) {
+    const begun = performance.now();
+    run(input);
+    least = Math.min(least, performance.now() - begun);
+  }
+  return least;
+}
