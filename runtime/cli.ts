@@ -7,9 +7,12 @@
 import { CommanderError } from 'commander';
 import { type CliContext, CliError } from './cli/context.ts';
 import { createProgram } from './cli/program.ts';
+import { endOnSignals } from './cli/signals.ts';
 import { ConfigError } from './config.ts';
 import { DiscoveryError } from './lambda/discovery/source.ts';
 import { StoreUnavailableError } from './store/store.ts';
+
+endOnSignals();
 
 // It speaks of later releases of the SDK than the one that is built in here, to people who cannot do anything about it.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
@@ -52,5 +55,10 @@ function report(error: unknown): number {
 function isExpected(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   const known = [CliError, ConfigError, DiscoveryError, StoreUnavailableError];
-  return known.some((kind) => error instanceof kind) || 'code' in error || EXPECTED_NAMES.has(error.name);
+  return known.some((kind) => error instanceof kind) || isOfSystem(error) || EXPECTED_NAMES.has(error.name);
+}
+
+/** What the operating system or the network refused, such as a file that is not there. Errors of Node itself have a code, too; they come from mistakes in Karin. */
+function isOfSystem(error: Error): boolean {
+  return 'code' in error && typeof error.code === 'string' && 'syscall' in error && 'errno' in error;
 }

@@ -26,6 +26,8 @@ interface StoreParts {
   readonly randomness: Randomness;
   readonly log: Log;
   readonly instanceId: string;
+  /** Aborted: the opening is given up. */
+  readonly signal?: AbortSignal;
 }
 
 /** Errors: those of `openStore` and `startEmbeddedRedis`. */

@@ -13,7 +13,7 @@ import { createApp } from './http/app.ts';
 import { connectionLimits } from './http/connections.ts';
 import { createEdge } from './http/edge.ts';
 import { publicAddress, reachableHost } from './http/location.ts';
-import { listen } from './http/server.ts';
+import type { Door } from './http/server.ts';
 import { createSqsEndpoint } from './http/sqs-endpoint.ts';
 import { transfersRoute } from './http/transfers-route.ts';
 import type { Log } from './log.ts';
@@ -35,6 +35,8 @@ import type { Transfers } from './transfers.ts';
 import { readVersion } from './version.ts';
 
 export interface FrontParts {
+  /** The open port that all this is served on. */
+  readonly door: Door;
   readonly config: Config;
   readonly access: Access;
   readonly api: SqsApi;
@@ -66,8 +68,8 @@ export interface Front {
   stop(): Promise<void>;
 }
 
-/** Listens. Errors: `ConfigError` if the address cannot be had. */
-export async function openFront(parts: FrontParts): Promise<Front> {
+/** Serves from now on. */
+export function openFront(parts: FrontParts): Front {
   const { config, access, api, store, directory, supervisor, health, bus, counts, activity, time, log } = parts;
   const { region, host } = config;
   const uuid = (): string => parts.randomness.uuid();
@@ -77,7 +79,7 @@ export async function openFront(parts: FrontParts): Promise<Front> {
   const functionUrls = parts.functionUrls ?? configuredFunctionUrls(config, time, log);
   const version = readVersion();
   const traffic = createTraffic();
-  let port = config.port;
+  const { port } = parts.door;
 
   const edge = createEdge({
     authenticator: access.authenticator,
@@ -140,7 +142,6 @@ export async function openFront(parts: FrontParts): Promise<Front> {
     log,
   });
   const sqs = createSqsEndpoint({ api, edge, account, region, uuid, log });
-  const server = await listen({ edge, access, sqs, app, answered: traffic.answered, time, log }, host, port);
-  port = server.port;
+  const server = parts.door.serve({ edge, access, sqs, app, answered: traffic.answered, time, log });
   return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };
 }

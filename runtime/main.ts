@@ -1,6 +1,9 @@
 /**
  * Builds the whole server, in order, and takes it down in reverse.
  *
+ * The port opens first, so that whoever watches over the process sees that it lives: what takes long (a large append-only file, a first discovery of a thousand
+ * mappings) comes behind it. `/readyz` says how far that is; queues that are not known yet are answered with 503, which SDKs retry.
+ *
  * Order matters at the end too. First the server says that it is not ready, and long polls are answered empty; then open Invokes may finish, while requests are
  * still served, because the functions that run in them may send messages here; only then are connections closed, and last of all the store.
  *
@@ -15,6 +18,7 @@ import { type ApplyDiff, createSupervisor, type Supervisor } from './consumer/su
 import { openFront } from './front.ts';
 import { createAccess } from './http/access.ts';
 import { reachableHost } from './http/location.ts';
+import { openDoor } from './http/server.ts';
 import type { DiscoverySource } from './lambda/discovery/source.ts';
 import { createInvoker } from './lambda/invoke.ts';
 import type { Invoker } from './lambda/invoker.ts';
@@ -54,6 +58,8 @@ export interface Overrides {
   readonly functionUrls?: FunctionUrls;
   /** The queues of SQS itself, to and from which messages move. */
   readonly realQueues?: RealQueues;
+  /** Aborted: a start under way is given up, and what it built is taken down. Afterwards it does nothing: see `Karin.stop`. */
+  readonly signal?: AbortSignal;
 }
 
 /** A running server. */
@@ -76,31 +82,60 @@ export interface Karin {
 }
 
 /**
- * Starts a server and resolves once it serves requests.
+ * Starts a server and resolves once it serves requests of all the queues that it can know.
  *
- * Without a stored result of an earlier discovery it waits for the first one, because it would not know any queue; if that fails it serves all the same, says so
- * in `/readyz` and tries again.
+ * Without a stored result of an earlier discovery it waits for the first one; meanwhile it serves what it knows. If the discovery fails it says so in `/readyz`
+ * and tries again.
  *
- * Errors: `ConfigError`, `StoreUnavailableError`, `UnsuitableRedisError`. What was built by then is taken down again.
+ * Errors: `ConfigError`, `StoreUnavailableError`, `UnsuitableRedisError`; the reason of `overrides.signal`. What was built by then is taken down again.
  */
 export async function startKarin(config: Config, overrides: Overrides = {}): Promise<Karin> {
   const releasers = createReleasers();
   try {
     return await build(config, overrides, releasers);
   } catch (error) {
-    await releasers.release();
+    // Why it does not start matters more than what then fails beside it.
+    await releasers.release().catch((failure: unknown) => {
+      overrides.log?.error({ err: failure }, 'what was built before the start failed was not all taken down');
+    });
     throw error;
   }
 }
 
+/** The result of `work`, unless `signal` comes first: then its reason is thrown, and what `work` still brings is undone. */
+function unlessGivenUp<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+  undo: (late: T) => void = () => {},
+): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => {
+      reject(signal.reason);
+      work.then(undo, () => {});
+    };
+    if (signal.aborted) return giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
+}
+
 async function build(config: Config, overrides: Overrides, releasers: Releasers): Promise<Karin> {
-  const { time = systemTime, randomness = systemRandomness } = overrides;
+  const { time = systemTime, randomness = systemRandomness, signal } = overrides;
   const log = overrides.log ?? createLog({ level: config.logLevel });
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
   const instanceId = randomness.uuid();
 
+  const door = await openDoor(config.host, config.port);
+  releasers.add('the port', () => door.close());
+  log.info({ host: config.host, port: door.port }, 'listening');
   const store =
-    overrides.store ?? (await openConfiguredStore(config, { time, randomness, log, instanceId }, releasers));
+    overrides.store ??
+    (await openConfiguredStore(
+      config,
+      { time, randomness, log, instanceId, ...(signal === undefined ? {} : { signal }) },
+      releasers,
+    ));
   for (const warning of (await store.health()).warnings) log.warn({ warning }, 'store');
   const access = await createAccess(config, store.documents, time, log);
 
@@ -175,6 +210,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
           time,
           log: overrides.syncLog ?? log,
         });
+  if (synchroniser !== undefined) releasers.add('syncs', () => synchroniser.close());
   const health = createHealth(synchroniser === undefined ? undefined : () => synchroniser.state());
 
   releasers.add(
@@ -197,25 +233,13 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     time,
     randomness,
     maxDelaySeconds: config.maxDelaySeconds,
+    unknownQueues: () => health.unknownQueues(),
     report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
   });
 
-  if (synchroniser !== undefined) {
-    const restored = await synchroniser.restore();
-    // Its failure is logged and stands in /readyz; the schedule tries again.
-    if (!restored) await synchroniser.sync().catch(() => undefined);
-    const cancel = scheduleSyncs({
-      time,
-      randomness,
-      intervalSeconds: config.syncIntervalSeconds,
-      hasResult: () => synchroniser.state().discovery !== undefined,
-      sync: () => synchroniser.sync(),
-      first: restored ? 'now' : 'as-due',
-    });
-    releasers.add('the schedule of syncs', cancel);
-  }
-
-  const front = await openFront({
+  signal?.throwIfAborted();
+  const front = openFront({
+    door,
     config,
     access,
     api,
@@ -237,11 +261,31 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
   });
   releasers.add('the HTTP server', () => front.stop());
 
+  if (synchroniser !== undefined) {
+    const restored = await unlessGivenUp(synchroniser.restore(), signal);
+    // Its failure is logged and stands in /readyz; the schedule tries again.
+    if (!restored)
+      await unlessGivenUp(
+        synchroniser.sync().catch(() => undefined),
+        signal,
+      );
+    const cancel = scheduleSyncs({
+      time,
+      randomness,
+      intervalSeconds: config.syncIntervalSeconds,
+      hasResult: () => synchroniser.state().discovery !== undefined,
+      sync: () => synchroniser.sync(),
+      first: restored ? 'now' : 'as-due',
+    });
+    releasers.add('the schedule of syncs', cancel);
+  }
+
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     health.stopping();
     front.endWaits();
-    await supervisor.stop(graceMs);
+    // If it fails, the same failure comes out of its release below, and nothing else is skipped for it.
+    await supervisor.stop(graceMs).catch(() => undefined);
     await releasers.release();
   };
   return {

@@ -4,7 +4,7 @@
  * @module
  */
 import { type DevOptions, startDev } from '../local/dev.ts';
-import { onStopSignals } from './signals.ts';
+import { endOnSignals, onStopSignals } from './signals.ts';
 
 /** The last: its terminal was closed. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
@@ -14,9 +14,7 @@ export async function dev(options: DevOptions): Promise<void> {
   // The SDK warns of Node versions that its later releases will not support; the one that is used here supports this one.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   // Before it is ready there is nothing to finish; but commands of the project end with this process only if it exits.
-  const leave = (): never => process.exit(1);
-  for (const signal of STOP_SIGNALS) process.on(signal, leave);
+  endOnSignals(STOP_SIGNALS);
   const running = await startDev(options);
-  for (const signal of STOP_SIGNALS) process.off(signal, leave);
   onStopSignals({ stop: () => running.stop(), log: running.karin.log }, STOP_SIGNALS);
 }

@@ -4,11 +4,12 @@
  * @module
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
+import type { Readiness } from '../ops/health.ts';
 import type { Cancel, Time } from '../time.ts';
 import type { Access } from './access.ts';
 import { isAppPath } from './app.ts';
@@ -46,6 +47,14 @@ export const SERVER_LIMITS: ServerLimits = {
   keepAliveMs: 620_000,
   checkMs: 5000,
 };
+/** Connections before anything is served: enough for health checks and the first callers, who come again. */
+const DOOR_CONNECTIONS = 256;
+const STARTING: Readiness = {
+  ready: false,
+  store: { ok: false },
+  discovery: { ok: false },
+  reasons: ['the server is starting: its store of messages is being opened'],
+};
 const LOGIN_PATH = '/ops/login';
 /** How long responses under way may take once the server stops; long polls are answered at once. */
 const CLOSE_MS = 5000;
@@ -60,8 +69,18 @@ export interface HttpServerParts {
   readonly answered: (status: number) => void;
   readonly time: Time;
   readonly log: Log;
-  /** Default: `SERVER_LIMITS`. */
-  readonly limits?: Partial<ServerLimits>;
+}
+
+/**
+ * A port that listens before there is anything to serve: opening a store or reading a long append-only file takes its time, and whoever watches over the process
+ * must see that it lives. Until `serve` is called it answers /healthz, says on /readyz that the server is starting, and refuses all else with 503, which SDKs retry.
+ */
+export interface Door {
+  readonly port: number;
+  /** Serves from now on, on the same port. To be called once. */
+  serve(parts: HttpServerParts): HttpServer;
+  /** Closes a port that never served; afterwards, and once it serves, it does nothing. */
+  close(): Promise<void>;
 }
 
 export interface HttpServer {
@@ -70,9 +89,9 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
-/** Listens. Errors: `ConfigError` if the address cannot be had. */
-export async function listen(parts: HttpServerParts, host: string, port: number): Promise<HttpServer> {
-  const limits = { ...SERVER_LIMITS, ...parts.limits };
+/** Listens; what is behind the port comes with `serve`. Errors: `ConfigError` if the address cannot be had. */
+export async function openDoor(host: string, port: number, changed: Partial<ServerLimits> = {}): Promise<Door> {
+  const limits = { ...SERVER_LIMITS, ...changed };
   const server = createServer({
     maxHeaderSize: limits.headBytes,
     headersTimeout: limits.headTimeoutMs,
@@ -80,16 +99,15 @@ export async function listen(parts: HttpServerParts, host: string, port: number)
     keepAliveTimeout: limits.keepAliveMs,
     connectionsCheckingInterval: limits.checkMs,
   });
-  const closing = { now: false };
-  server.on(
-    'request',
-    createListener(parts, closing, () => {
-      // A busy connection becomes idle only after its response; Node looks at idle ones only once, when the server closes.
-      if (closing.now) setImmediate(() => server.closeIdleConnections());
-    }),
-  );
   server.maxHeadersCount = limits.headers;
-  server.on('connection', (socket) => parts.edge.connections.opened(socket));
+  server.maxConnections = DOOR_CONNECTIONS;
+  const waiting = new Set<Socket>();
+  const count = (socket: Socket): void => {
+    waiting.add(socket);
+    socket.once('close', () => waiting.delete(socket));
+  };
+  server.on('connection', count);
+  server.on('request', answerStarting);
   await new Promise<void>((resolve, reject) => {
     const fail = (error: Error): void => reject(new ConfigError([listenProblem(error, host, port)], { cause: error }));
     server.once('error', fail);
@@ -100,13 +118,61 @@ export async function listen(parts: HttpServerParts, host: string, port: number)
   });
   // `address()` is an AddressInfo for every server that listens on a port.
   const { port: bound } = server.address() as AddressInfo;
+  let served = false;
+  let closed: Promise<void> | undefined;
+
+  const serve = (parts: HttpServerParts): HttpServer => {
+    served = true;
+    const closing = { now: false };
+    server.off('request', answerStarting);
+    server.off('connection', count);
+    // From here on the edge bounds connections, those that came early included.
+    server.maxConnections = Number.MAX_SAFE_INTEGER;
+    server.on(
+      'request',
+      createListener(parts, closing, () => {
+        // A busy connection becomes idle only after its response; Node looks at idle ones only once, when the server closes.
+        if (closing.now) setImmediate(() => server.closeIdleConnections());
+      }),
+    );
+    server.on('connection', (socket) => parts.edge.connections.opened(socket));
+    for (const socket of waiting) parts.edge.connections.opened(socket);
+    waiting.clear();
+    return {
+      port: bound,
+      stop: () => {
+        closing.now = true;
+        return stop(server, parts);
+      },
+    };
+  };
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
   return {
     port: bound,
-    stop: () => {
-      closing.now = true;
-      return stop(server, parts);
+    serve,
+    close: async () => {
+      if (served) return;
+      closed ??= close();
+      await closed;
     },
   };
+}
+
+/** What a server answers that has nothing to serve yet. */
+function answerStarting(request: IncomingMessage, response: ServerResponse): void {
+  const path = /^[^?]*/.exec(request.url ?? '')?.[0];
+  const answer = (status: number, body: object): void => {
+    response
+      .writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', Connection: 'close' })
+      .end(JSON.stringify(body));
+  };
+  if (path === '/healthz') answer(200, { status: 'ok' });
+  else if (path === '/readyz') answer(503, STARTING);
+  else answer(503, { error: 'the server is starting; try again' });
 }
 
 /** What keeps the server from listening, in the words of its settings. */

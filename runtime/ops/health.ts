@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { DiscoveryProgress } from '../lambda/discovery/source.ts';
 import type { Signal } from '../store/store.ts';
 import type { SyncState } from '../sync/synchroniser.ts';
 
@@ -24,6 +25,8 @@ export interface Health {
   /** From now on the server is not ready: it is stopping. */
   stopping(): void;
   readiness(): Readiness;
+  /** Why queues may exist that nobody here knows yet, for callers; `undefined`: all are known that can be. */
+  unknownQueues(): string | undefined;
 }
 
 /** `syncState` absent: the server has no source of mappings (`KARIN_DISCOVERY=none`). */
@@ -48,21 +51,34 @@ export function createHealth(syncState: (() => SyncState) | undefined): Health {
       const ready = !stopping && reachable && discovery.usable;
       return { ready, store: { ok: reachable }, discovery: { ok: discovery.reason === undefined }, reasons };
     },
+    unknownQueues: () => {
+      const { usable, reason } = discoveryHealth(syncState?.());
+      return usable ? undefined : `Not all queues are known yet: ${reason}. Try again.`;
+    },
   };
 }
 
 /** The text of the failure itself stays out: AWS puts account ids and role names into it. It is in the log and on the ops page. */
-function discoveryHealth(state: SyncState | undefined): { readonly usable: boolean; readonly reason?: string } {
+function discoveryHealth(
+  state: SyncState | undefined,
+): { readonly usable: true; readonly reason?: string } | { readonly usable: false; readonly reason: string } {
   if (state === undefined) return { usable: true };
-  const { discovery, failure } = state;
+  const { discovery, failure, progress } = state;
   // That of a template is its path.
   const source = /[/\\]/.test(state.source) ? 'the template' : state.source;
   const usable = discovery !== undefined;
+  if (!usable && progress !== undefined)
+    return { usable, reason: `${source} is read for the first time: ${howFar(progress)}` };
   if (failure !== undefined) {
     const meanwhile = usable ? 'what was found last is served on' : 'nothing was found before, so nothing is served';
     return { usable, reason: `${source} could not be read at ${iso(failure.at)}; ${meanwhile}` };
   }
   return usable ? { usable } : { usable, reason: `${source} was not read yet` };
+}
+
+function howFar({ step, done, total }: DiscoveryProgress): string {
+  if (step === 'lists') return `${done} mappings found so far`;
+  return `details of ${done} of ${total ?? 'an unknown number of'} mappings`;
 }
 
 function iso(time: number): string {

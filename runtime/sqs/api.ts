@@ -31,6 +31,8 @@ export interface SqsApiOptions {
   readonly randomness: Randomness;
   /** The longest `DelaySeconds` of a message, 900 to 1,209,600 seconds; 900 as SQS. */
   readonly maxDelaySeconds: number;
+  /** Why queues may exist that the directory does not know yet, a sentence for callers; `undefined`: it knows all. Default: it does. */
+  readonly unknownQueues?: () => string | undefined;
   /** Takes what nobody foresaw; the caller is told only that it happened, and the request id. */
   readonly report: (
     error: unknown,
@@ -47,9 +49,13 @@ export interface SqsApi {
 
 /** Where SQS has these two, only its root answers them. */
 const NOT_ON_A_QUEUE: ReadonlySet<string> = new Set(['CreateQueue', 'ListQueues']);
+/** What these answer depends on queues beyond the one that the request names, so they wait until all are known. */
+const OF_ALL_QUEUES: ReadonlySet<string> = new Set(['CreateQueue', 'ListQueues', 'ListDeadLetterSourceQueues']);
+/** "There is no such queue", in the words of different actions. */
+const NO_SUCH_QUEUE: ReadonlySet<string> = new Set(['QueueDoesNotExist', 'ResourceNotFoundException']);
 
 export function createSqsApi(options: SqsApiOptions): SqsApi {
-  const { directory, moveTasks, randomness, maxDelaySeconds, report } = options;
+  const { directory, moveTasks, randomness, maxDelaySeconds, report, unknownQueues = () => undefined } = options;
   const services: Services = {
     directory,
     moveTasks,
@@ -58,6 +64,12 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     purges: createPurgeInterval(options.documents, options.time),
   };
   const query = createQueryAnswers();
+  const served = (name: string): ActionName => {
+    const action = requireAction(name);
+    const why = OF_ALL_QUEUES.has(action) ? unknownQueues() : undefined;
+    if (why !== undefined) throw new SqsError('ServiceUnavailable', why);
+    return action;
+  };
 
   const refuse = async (request: SqsRequestHead, error: SqsError): Promise<SqsResponse> =>
     protocolOf(request) === 'json'
@@ -71,16 +83,20 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
       try {
         if (protocolOf(request) === 'json') {
           action = jsonAction(request);
-          return await handleJson(request, requireAction(action), services);
+          return await handleJson(request, served(action), services);
         }
         const form = formOf(request);
         action = form?.get('Action');
         if (form === undefined || action === undefined) return query.noAction(request.requestId);
         if (isOnQueue(request) && NOT_ON_A_QUEUE.has(action)) throw invalidAction(action);
-        return await handleQuery(request, requireAction(action), form, services, query);
+        return await handleQuery(request, served(action), form, services, query);
       } catch (error) {
         const known = asSqsError(error);
-        if (known !== undefined) return refuse(request, known);
+        if (known !== undefined) {
+          // An SDK gives up on a queue that does not exist, and tries again on 503.
+          const why = NO_SUCH_QUEUE.has(known.code) ? unknownQueues() : undefined;
+          return refuse(request, why === undefined ? known : new SqsError('ServiceUnavailable', why));
+        }
         report(error, { requestId: request.requestId, action });
         return refuse(request, new SqsError('InternalFailure'));
       }

@@ -66,6 +66,8 @@ export interface Synchroniser {
   /** To be called with every signal of the store. */
   heard(signal: Signal): Promise<void>;
   state(): SyncState;
+  /** Nothing is applied from now on: a discovery under way is given up when it is next heard of. */
+  close(): void;
 }
 
 export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
@@ -77,6 +79,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   let succeededAt: number | undefined;
   let failure: SyncState['failure'];
   let progress: DiscoveryProgress | undefined;
+  let closed = false;
 
   let working: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -95,21 +98,32 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   };
 
   const discover = async (full: boolean): Promise<SyncReport> => {
+    let applied = false;
     const overdue = found !== undefined && time.now() - found.detailsReadAt >= DETAILS_MS;
     try {
       const discovery = keepForeign(found, await source.discover(found, full || overdue, progressLog()));
+      if (closed) throw new DiscoveryError('the server is stopping');
       const report = await apply(discovery);
+      succeededAt = time.now();
+      failure = undefined;
+      logReport(log, report);
+      applied = true;
       const text = stableJson(discovery);
       const digest = digestOf(text);
       if (digest !== storedDigest) {
         await documents.put(DOCUMENT, text);
         storedDigest = digest;
       }
-      succeededAt = time.now();
-      failure = undefined;
-      logReport(log, report);
       return report;
     } catch (error) {
+      if (closed) throw error;
+      if (applied) {
+        log.error(
+          { err: error, source: source.description },
+          'what was found is served, but could not be stored; other instances do not have it, and the next sync stores it',
+        );
+        throw error;
+      }
       failure = { message: messageOf(error), at: time.now() };
       log.error({ err: error, source: source.description }, 'sync failed; what was found last is served on');
       throw error;
@@ -177,6 +191,9 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       ...(failure === undefined ? {} : { failure }),
       ...(progress === undefined ? {} : { progress }),
     }),
+    close: () => {
+      closed = true;
+    },
   };
 }
 

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { sqsCall } from '../http/running-karin.ts';
 import { startServerProcess } from '../support/karin-process.ts';
 import { RedisServer } from '../support/redis-server.ts';
@@ -90,6 +91,38 @@ describe('karin start', () => {
     }
     expect(err).toContain('  note: KARIN_ADMIN_PASSWROD is not a setting of Karin; is it misspelt?');
     expect(err).not.toMatch(/half-of-a-key|token-token|never shown/);
+  });
+
+  it('gives up a start under way on SIGTERM, in order', async () => {
+    // AWS that takes connections and says nothing.
+    const silent = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => silent.once('listening', resolve));
+    onTestFinished(() => void silent.close());
+    // An AddressInfo, because it listens on a port.
+    const { port } = silent.address() as AddressInfo;
+    const child = spawn(process.execPath, ['--import', 'tsx', 'runtime/cli.ts', 'start'], {
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        PORT: '0',
+        ...env({
+          KARIN_DISCOVERY: 'aws',
+          AWS_ENDPOINT_URL: `http://127.0.0.1:${port}`,
+          AWS_ACCESS_KEY_ID: 'id',
+          AWS_SECRET_ACCESS_KEY: 'secret',
+        }),
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [socket] = await once(silent, 'connection');
+    child.kill('SIGTERM');
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(said).toContain('"msg":"stopped"');
+    expect(said).not.toContain('karin ready');
+    socket.destroy();
   });
 
   it('ends with a clear message on a port that is taken', async () => {

@@ -9,7 +9,7 @@ import type { ConnectionLimits } from '../../runtime/http/connections.ts';
 import { createEdge } from '../../runtime/http/edge.ts';
 import { publicAddress } from '../../runtime/http/location.ts';
 import type { AppEnv } from '../../runtime/http/management.ts';
-import { type HttpServer, listen, type ServerLimits } from '../../runtime/http/server.ts';
+import { type HttpServer, openDoor, type ServerLimits } from '../../runtime/http/server.ts';
 import { createSqsEndpoint } from '../../runtime/http/sqs-endpoint.ts';
 import { createLog } from '../../runtime/log.ts';
 import { SqsError } from '../../runtime/sqs/errors.ts';
@@ -74,7 +74,7 @@ async function serve(options: Options = {}) {
   const responses = new EventEmitter();
   const answered = (status: number): void => void responses.emit('over', status);
   const parts = { edge, sqs, app: new Hono<AppEnv>(), answered, time: systemTime, log };
-  const server = await listen({ ...parts, ...(options.limits && { limits: options.limits }) }, '127.0.0.1', 0);
+  const server = (await openDoor('127.0.0.1', 0, options.limits)).serve(parts);
   servers.push(server);
   return { server, edge, logged, responses, url: `http://127.0.0.1:${server.port}` };
 }

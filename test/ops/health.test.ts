@@ -1,10 +1,14 @@
 import { createConnection } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../runtime/config.ts';
+import { openDoor } from '../../runtime/http/server.ts';
+import { createLog } from '../../runtime/log.ts';
+import { type Overrides, startKarin } from '../../runtime/main.ts';
 import { createHealth } from '../../runtime/ops/health.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import type { SyncState } from '../../runtime/sync/synchroniser.ts';
 import { systemTime } from '../../runtime/time.ts';
-import { jsonOf, runKarin } from '../http/running-karin.ts';
+import { jsonOf, runKarin, sqsCall } from '../http/running-karin.ts';
 import { discoveryOf, ScriptedSource, UNREACHABLE } from '../sync/discoveries.ts';
 
 const AT = Date.parse('2026-01-02T03:04:05Z');
@@ -93,6 +97,85 @@ describe('a server whose source is unreachable when it starts', () => {
     expect(readiness.status).toBe(200);
     expect(JSON.stringify(await readiness.json())).toContain('what was found last is served on');
     expect(after.logged.join('')).toContain('sync failed; what was found last is served on');
+  });
+});
+
+/** A start under way: nothing of it is stopped by itself. */
+function begin(overrides: Overrides) {
+  const lines: string[] = [];
+  const heard = new Set<() => void>();
+  const log = createLog({
+    level: 'info',
+    write: (line) => {
+      lines.push(line);
+      for (const look of heard) look();
+    },
+  });
+  const listening = new Promise<string>((resolve) => {
+    heard.add(() => {
+      const port = /"port":(\d+),"msg":"listening"/.exec(lines.join(''))?.[1];
+      if (port !== undefined) resolve(`http://127.0.0.1:${port}`);
+    });
+  });
+  const config = readConfig({ PORT: '0', KARIN_STOP_GRACE: '0', AWS_REGION: 'eu-west-1' }, 'dev');
+  return { started: startKarin(config, { log, ...overrides }), listening, lines };
+}
+
+describe('a server that never read its source', () => {
+  it('listens and says how far the reading is, and tells callers to try again instead of that no queue exists', async () => {
+    const source = new ScriptedSource();
+    source.found = discoveryOf(['a']);
+    source.progress = { step: 'details', done: 120, total: 1000 };
+    const finish = source.hold();
+    const { started, listening } = begin({ source });
+    const url = await listening;
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    const reasons = async () => JSON.stringify(await (await fetch(`${url}/readyz`)).json());
+    while (!(await reasons()).includes('a script is read for the first time: details of 120 of 1000 mappings'));
+
+    const QueueUrl = `${url}/111122223333/a`;
+    const calls: readonly [string, Readonly<Record<string, unknown>>][] = [
+      ['SendMessage', { QueueUrl, MessageBody: 'x' }],
+      ['GetQueueUrl', { QueueName: 'a' }],
+      ['ListQueues', {}],
+      ['CreateQueue', { QueueName: 'a' }],
+      ['ListMessageMoveTasks', { SourceArn: 'arn:aws:sqs:eu-west-1:111122223333:a' }],
+    ];
+    for (const [action, input] of calls) {
+      const refused = await sqsCall(url, action, input);
+      expect([action, refused.status]).toEqual([action, 503]);
+      expect(await refused.text()).toContain('details of 120 of 1000 mappings. Try again.');
+    }
+    finish();
+    const karin = await started;
+    expect((await sqsCall(url, 'SendMessage', { QueueUrl, MessageBody: 'x' })).status).toBe(200);
+    expect((await sqsCall(url, 'SendMessage', { QueueUrl: `${QueueUrl}b`, MessageBody: 'x' })).status).toBe(400);
+    await karin.stop();
+  });
+
+  it('gives its start up when it is told to, and leaves nothing open', async () => {
+    const source = new ScriptedSource();
+    const finish = source.hold();
+    const giveUp = new AbortController();
+    const { started, listening } = begin({ source, signal: giveUp.signal });
+    const url = await listening;
+    giveUp.abort(new Error('enough'));
+    await expect(started).rejects.toThrow('enough');
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+    finish();
+  });
+});
+
+describe('a port that is open before there is anything to serve', () => {
+  it('lives, is not ready, and refuses calls so that they are tried again', async () => {
+    const door = await openDoor('127.0.0.1', 0);
+    const url = `http://127.0.0.1:${door.port}`;
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    const ready = await fetch(`${url}/readyz`);
+    expect([ready.status, JSON.stringify(await ready.json())]).toEqual([503, expect.stringContaining('is starting')]);
+    expect((await sqsCall(url, 'ListQueues', {})).status).toBe(503);
+    await door.close();
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
   });
 });
 

@@ -6,6 +6,7 @@
 import {
   type Discovery,
   DiscoveryError,
+  type DiscoveryProgress,
   type DiscoverySource,
   type ForeignMapping,
 } from '../../runtime/lambda/discovery/source.ts';
@@ -71,6 +72,8 @@ export class ScriptedSource implements DiscoverySource {
   readonly asked: { readonly previous: Discovery | undefined; readonly full: boolean }[] = [];
   /** What it finds next. */
   found: Discovery | Error = discoveryOf([]);
+  /** How far it says it is when it is asked; `undefined`: nothing is said. */
+  progress: DiscoveryProgress | undefined;
   #gate: Promise<void> | undefined;
 
   /** From now on answers wait; the returned function lets them go. */
@@ -85,9 +88,14 @@ export class ScriptedSource implements DiscoverySource {
     };
   }
 
-  async discover(previous: Discovery | undefined, full: boolean): Promise<Discovery> {
+  async discover(
+    previous: Discovery | undefined,
+    full: boolean,
+    onProgress?: (progress: DiscoveryProgress) => void,
+  ): Promise<Discovery> {
     this.asked.push({ previous, full });
-    const { found } = this;
+    const { found, progress } = this;
+    if (progress !== undefined) onProgress?.(progress);
     await this.#gate;
     if (found instanceof Error) throw found;
     return found;

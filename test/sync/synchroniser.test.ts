@@ -137,8 +137,8 @@ describe('a sync', () => {
     expect(written.names).toEqual([]);
   });
 
-  it('writes at the next one what could not be written', async () => {
-    const { store, source, synchroniser } = await open();
+  it('writes at the next one what could not be written, and says meanwhile what is true', async () => {
+    const { store, source, synchroniser, names, logged } = await open();
     source.found = discoveryOf(['a']);
     const { put } = store.documents;
     store.documents.put = async (name, ...rest) => {
@@ -146,6 +146,10 @@ describe('a sync', () => {
       return put.call(store.documents, name, ...rest);
     };
     await expect(synchroniser.sync()).rejects.toThrow('Redis went away');
+    expect(names()).toEqual(['a']);
+    expect(synchroniser.state().failure).toBeUndefined();
+    expect(logged.join('')).toContain('what was found is served, but could not be stored');
+    expect(logged.join('')).not.toContain('what was found last is served on');
     store.documents.put = put;
     await synchroniser.sync();
     const another = await open(store);
