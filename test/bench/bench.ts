@@ -4,6 +4,7 @@ import type { ServerProcess } from './server-process.ts';
 import { imageFlags, startServer } from './server-process.ts';
 
 const BARE = ['--import', 'tsx', 'test/bench/bare-server.ts'];
+const COUNTING = ['--import', 'tsx', 'test/bench/path-server.ts'];
 
 export interface Bench {
   /** `full` normally, `quick` under `--quick`. */
@@ -12,6 +13,8 @@ export interface Bench {
   /** The built server. */
   server(env: Readonly<Record<string, string>>): Promise<ServerProcess>;
   bareServer(env: Readonly<Record<string, string>>): Promise<ServerProcess>;
+  /** The server from its sources, which counts what runs: see `path-server.ts`. */
+  countingServer(env: Readonly<Record<string, string>>): Promise<ServerProcess>;
   /** Closes `thing` when the figure is done. */
   keep<T extends { close(): Promise<void> }>(thing: Promise<T>): Promise<T>;
   /** One SQS call in the JSON protocol; throws on a refusal. */
@@ -51,6 +54,7 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
     },
     server: (env) => start([...imageFlags(), options.command, 'start'], env),
     bareServer: (env) => start(BARE, env),
+    countingServer: (env) => start(COUNTING, env),
     keep: async (promise) => {
       const thing = await promise;
       return ending(thing, () => thing.close());

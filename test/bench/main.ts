@@ -5,11 +5,14 @@
  *   npm run bench -- --only latency     one group of figures
  *   npm run bench -- --quick            small sizes, to see that it works
  *   npm run bench -- --json             the figures as JSON on stdout
+ *   npm run bench -- --chart <path>     draws the comparison with other servers (group rivals) as an SVG
  *   npm run bench -- --command <path>   another build of the command, to compare two
  *   npm run bench -- --node <path>      another Node for the servers; the image has 24, the packages run on 20.19 and later
  */
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Bench, withBench } from './bench.ts';
+import { chart } from './chart.ts';
 import { type Figure, holds, table } from './figure.ts';
 import { backlog } from './figures/backlog.ts';
 import { commands } from './figures/commands.ts';
@@ -17,10 +20,14 @@ import { idle } from './figures/idle.ts';
 import { latency } from './figures/latency.ts';
 import { memory } from './figures/memory.ts';
 import { messageBytes } from './figures/message-bytes.ts';
+import { path } from './figures/path.ts';
+import { rivals } from './figures/rivals.ts';
 import { throughput } from './figures/throughput.ts';
 
 const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[]>>> = {
   throughput,
+  rivals,
+  path,
   latency,
   commands,
   idle,
@@ -36,6 +43,7 @@ const { values: options } = parseArgs({
     json: { type: 'boolean' },
     command: { type: 'string', default: 'runtime/dist/cli.js' },
     node: { type: 'string', default: process.execPath },
+    chart: { type: 'string' },
     only: { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
   },
@@ -45,7 +53,7 @@ const unknown = names.filter((name) => GROUPS[name] === undefined);
 if (options.help || unknown.length > 0) {
   if (unknown.length > 0) console.error(`unknown group ${unknown.join(', ')}`);
   console.log(
-    `npm run bench -- [--check] [--quick] [--json] [--command <path>] [--node <path>] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
+    `npm run bench -- [--check] [--quick] [--json] [--chart <path>] [--command <path>] [--node <path>] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
   );
   process.exit(unknown.length > 0 ? 2 : 0);
 }
@@ -60,6 +68,8 @@ for (const name of names) {
     );
 }
 console.log(options.json ? JSON.stringify(figures, undefined, 2) : table(figures));
+
+if (options.chart !== undefined) writeFileSync(options.chart, chart(figures, new Date().toISOString().slice(0, 10)));
 
 const breaches = figures.filter((figure) => !holds(figure));
 if (options.check && breaches.length > 0) {

@@ -12,6 +12,8 @@ export interface ServerProcess {
   residentMb(): number;
   /** The most it ever was. */
   highestResidentMb(): number;
+  /** Sends a question over the channel of a script that has one and resolves with its answer. */
+  ask(): Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -51,7 +53,7 @@ export async function startServer(
       AWS_EC2_METADATA_DISABLED: 'true',
       ...env,
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const port = await ready(child);
   const startedInMs = performance.now() - before;
@@ -62,6 +64,11 @@ export async function startServer(
     startedInMs,
     residentMb: () => memoryMb(pid, 'VmRSS'),
     highestResidentMb: () => memoryMb(pid, 'VmHWM'),
+    ask: () =>
+      new Promise((resolve) => {
+        child.once('message', resolve);
+        child.send('take');
+      }),
     stop: () =>
       new Promise((resolve) => {
         if (child.exitCode !== null) resolve();
