@@ -18,7 +18,7 @@ export function basePolicyStatements(stack: Stack, props: KarinRuntimeIdentityPr
   const functions = arn(stack, 'lambda', 'function:*');
   const statements = [
     // Listing has no resource to restrict it to.
-    allow('ListMappings', ['lambda:ListEventSourceMappings'], ['*']),
+    allow('ListMappings', ['lambda:ListEventSourceMappings', 'lambda:ListFunctions'], ['*']),
     allow('ReadMappings', ['lambda:GetEventSourceMapping', 'lambda:ListTags'], [mappings]),
   ];
   if (props.tagged ?? true) {
@@ -28,10 +28,7 @@ export function basePolicyStatements(stack: Stack, props: KarinRuntimeIdentityPr
     );
   }
   if (props.functionUrls === true) {
-    statements.push(
-      allow('ListFunctions', ['lambda:ListFunctions'], ['*']),
-      allow('ListFunctionUrls', ['lambda:ListFunctionUrlConfigs'], [functions]),
-    );
+    statements.push(allow('ListFunctionUrls', ['lambda:ListFunctionUrlConfigs'], [functions]));
   }
   if (props.drain !== undefined) {
     const names = props.drainQueueNames ?? ['*'];

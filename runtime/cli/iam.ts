@@ -61,7 +61,12 @@ export function policy(options: IamOptions): PolicyDocument {
     Version: '2012-10-17',
     Statement: [
       // Listing has no resource to restrict it to.
-      { Sid: 'ListMappings', Effect: 'Allow', Action: ['lambda:ListEventSourceMappings'], Resource: ['*'] },
+      {
+        Sid: 'ListMappings',
+        Effect: 'Allow',
+        Action: ['lambda:ListEventSourceMappings', 'lambda:ListFunctions'],
+        Resource: ['*'],
+      },
       {
         Sid: 'ReadMappings',
         Effect: 'Allow',
@@ -83,7 +88,7 @@ export function policy(options: IamOptions): PolicyDocument {
             {
               Sid: 'ListFunctionUrls',
               Effect: 'Allow' as const,
-              Action: ['lambda:ListFunctions', 'lambda:ListFunctionUrlConfigs'],
+              Action: ['lambda:ListFunctionUrlConfigs'],
               Resource: ['*'],
             },
           ]

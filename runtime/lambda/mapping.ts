@@ -52,13 +52,11 @@ export function expectedRunSeconds(mapping: Mapping): number {
   return Math.min(durable === undefined ? timeout : Math.max(durable, timeout), longestInvokeSeconds(mapping));
 }
 
-/** A mapping that Karin must not serve, and why; the others are unharmed. */
+/** A mapping that Karin must not serve, and why; the others are unharmed. It is looked at again at every sync. */
 export interface BrokenMapping {
   readonly uuid: string;
   readonly queueArn: QueueArn;
   readonly functionArn: string;
   /** A sentence for the operator: what is wrong and what mends it. */
   readonly reason: string;
-  /** Epoch milliseconds of `LastModified`, where the reason lasts until the mapping changes or details are read in full; absent: looked at again at every sync. */
-  readonly lastModified?: number;
 }

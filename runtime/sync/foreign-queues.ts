@@ -1,5 +1,5 @@
 /**
- * Queues whose mapping was enabled: AWS consumes them now, but callers may still send to them here.
+ * Queues whose mapping was enabled, or is being changed: Karin does not consume them now, but callers may still send to them here.
  *
  * @module
  */
@@ -8,12 +8,13 @@ import { parseQueueArn, type QueueKey, queueKey } from '../queue/arn.ts';
 import type { DiscoveredQueue } from '../queue/directory.ts';
 
 /**
- * `after`, with queues of `before` whose mapping AWS consumes by now. Callers still send to them, and what they hold must not be lost, so they exist until their
+ * `after`, with queues of `before` whose mapping AWS consumes by now, or nobody for a moment. Callers still send to them, and what they hold must not be lost, so they exist until their
  * mapping is gone or disabled again.
  */
 export function keepForeign(before: Discovery | undefined, after: Discovery): Discovery {
   const known = new Set(after.queues.map((queue) => queueKey(queue.arn)));
-  const sources = after.foreign.map((mapping) => queueKey(mapping.queueArn)).filter((key) => !known.has(key));
+  const listed = [...after.foreign, ...(after.settling ?? [])];
+  const sources = listed.map((mapping) => queueKey(mapping.queueArn)).filter((key) => !known.has(key));
   const kept = withTargets(before?.queues ?? [], sources).filter((queue) => !known.has(queueKey(queue.arn)));
   return kept.length === 0 ? after : { ...after, queues: [...after.queues, ...kept] };
 }

@@ -36,6 +36,7 @@ const name = ({ action, resource, context }: Call) =>
 describe('what the server calls by itself', () => {
   const calls: Call[] = [
     { action: 'lambda:ListEventSourceMappings', resource: '*' },
+    { action: 'lambda:ListFunctions', resource: '*' },
     { action: 'lambda:GetEventSourceMapping', resource: mapping },
     { action: 'lambda:ListTags', resource: mapping },
     { action: 'lambda:GetFunctionConfiguration', resource: fn('jobs'), context: TAGGED },
@@ -52,7 +53,6 @@ describe('what the server calls by itself', () => {
 
 describe('what the server calls where the user wants it', () => {
   const wanted: Array<[props: KarinRuntimeIdentityProps, call: Call]> = [
-    [{ functionUrls: true }, { action: 'lambda:ListFunctions', resource: '*' }],
     [{ functionUrls: true }, { action: 'lambda:ListFunctionUrlConfigs', resource: fn('page') }],
     [{ drain: KarinDrain.OUT }, { action: 'sqs:SendMessage', resource: queue('jobs') }],
     [{ drain: KarinDrain.BOTH }, { action: 'sqs:SendMessage', resource: queue('jobs') }],

@@ -10,12 +10,13 @@ import {
   ListFunctionUrlConfigsCommand,
   ListTagsCommand,
 } from '@aws-sdk/client-lambda';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { createAwsDiscovery } from '../../runtime/lambda/discovery/aws.ts';
 import type { TemplateMapping } from '../../runtime/lambda/discovery/template/model.ts';
 import { createInvoker } from '../../runtime/lambda/invoke.ts';
 import { startRuntimeApi } from '../../runtime/local/runtime-api.ts';
 import { systemTime } from '../../runtime/time.ts';
+import { ScriptedAws } from '../lambda/discovery/scripted-aws.ts';
 import { ScratchLambda } from './scratch-lambda.ts';
 
 function mapping(uuid: string, enabled = false): TemplateMapping {
@@ -62,8 +63,12 @@ describe('the Lambda API of the local Lambda', () => {
   it('is read by the discovery that reads AWS', async () => {
     scratch.apply([scratch.define()], { mappings: [mapping('a'), mapping('b', true)] });
     const client = { endpoint: scratch.lambda.origin, credentials: { accessKeyId: 'x', secretAccessKey: 'x' } };
-    const queueless = { ...client, endpoint: 'http://127.0.0.1:9', maxAttempts: 1 };
-    const source = createAwsDiscovery({ region: 'eu-west-1', time: systemTime, lambda: client, sqs: queueless });
+    const aws = new ScriptedAws();
+    aws.script.queues = { '000000000000/jobs': {} };
+    await aws.start();
+    onTestFinished(() => aws.stop());
+    const sqs = { ...client, endpoint: aws.url };
+    const source = createAwsDiscovery({ region: 'eu-west-1', time: systemTime, lambda: client, sqs });
     const found = await source.discover(undefined, true);
     expect(found.mappings).toEqual([mapping('a').mapping]);
     expect(found.foreign.map(({ uuid }) => uuid)).toEqual(['b']);

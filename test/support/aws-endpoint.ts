@@ -37,6 +37,8 @@ export const ACCOUNT = '000000000000';
 export const REGION = 'us-east-1';
 
 const LIST = '/2015-03-31/event-source-mappings';
+/** As AWS grants at most. */
+const FUNCTIONS_PER_PAGE = 50;
 const NOT_FOUND = { status: 404, type: 'ResourceNotFoundException', message: 'Function not found' };
 const UNAVAILABLE = { status: 500, type: 'ServiceException', message: 'Lambda is not there' };
 
@@ -97,6 +99,14 @@ export async function startAwsEndpoint(
       const from = Number(url.searchParams.get('Marker') ?? 0);
       const to = from + pageSize;
       json({ EventSourceMappings: mappings.slice(from, to), NextMarker: to < mappings.length ? String(to) : null });
+    } else if (/\/functions\/?$/.test(url.pathname)) {
+      const from = Number(url.searchParams.get('Marker') ?? 0);
+      const to = from + FUNCTIONS_PER_PAGE;
+      const there = mappings.filter(({ FunctionArn }) => !endpoint.gone.has(FunctionArn.split(':').at(-1) ?? ''));
+      json({
+        Functions: there.slice(from, to).map(({ FunctionArn }) => ({ FunctionArn, Timeout: 5 })),
+        NextMarker: to < there.length ? String(to) : null,
+      });
     } else if (url.pathname.endsWith('/configuration')) {
       json({ Timeout: 5, State: 'Active' });
     } else if (url.pathname.includes('/tags/')) {

@@ -14,6 +14,7 @@ export const DAY_MS = 86_400_000;
 
 /** What the hourly sync asks. */
 const LIST = 'GET /2015-03-31/event-source-mappings';
+const FUNCTIONS = 'GET /2015-03-31/functions';
 /** Commands that are no client's doing, or that the counting itself sends. */
 const NOT_COUNTED: ReadonlySet<string> = new Set(['info', 'ping', 'config|resetstat']);
 /** Round trips of whatever a timer began: more than any of them takes. */
@@ -73,7 +74,7 @@ export async function startIdleServer(redisUrl: string, aws: AwsEndpoint): Promi
     let awsLists = 0;
     let awsOthers = 0;
     for (const [call, calls] of aws.calls) {
-      if (call.startsWith(LIST)) awsLists += calls;
+      if (call.startsWith(LIST) || call.replace(/\/$/, '') === FUNCTIONS) awsLists += calls;
       else awsOthers += calls;
     }
     return { redisCommands, awsLists, awsOthers };

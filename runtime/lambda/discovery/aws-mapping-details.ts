@@ -12,50 +12,71 @@ import {
 } from '@aws-sdk/client-lambda';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
 import { awsFailure, describeAwsError } from './aws-error.ts';
-import type { ListedMapping } from './aws-list.ts';
+import {
+  type FunctionLimits,
+  type ListedFunction,
+  type ListedMapping,
+  limitsOf,
+  qualifierOf,
+  unqualifiedArn,
+} from './aws-list.ts';
 import { servedSettings } from './mapping-settings.ts';
-import type { Pacer } from './pacer.ts';
+import { OutOfTimeError, type Pacer } from './pacer.ts';
 import { sortedByKey } from './sorting.ts';
 import type { Discovery, DiscoveryProblem } from './source.ts';
 
-/** Longer than any function may run: assumed where the real timeout may not be read, so that no Invoke is given up early. */
+/** Longer than any function may run: assumed where the real timeout may not be read. */
 const LONGEST_TIMEOUT_SECONDS = 900;
-/** `Timeout` of a function that states none. */
-const DEFAULT_TIMEOUT_SECONDS = 3;
+/**
+ * The state of a function is not in the list of functions. It is asked for of so many at most in one discovery: beyond that the answers would come too late, and what a broken
+ * function answers to its first Invoke says the same.
+ */
+const STATES_ASKED = 100;
 
-export interface ServedMapping {
-  readonly mapping: Mapping;
-  /** Its details were asked just now. */
-  readonly fresh: boolean;
-}
+/** What became of one mapping. */
+export type ReadMapping = { readonly mapping: Mapping; readonly unread?: true } | BrokenMapping;
 
 interface FunctionFacts {
-  readonly timeoutSeconds: number;
+  readonly limits: FunctionLimits;
   /** Set: the function cannot be invoked, and why. */
   readonly broken?: string;
-  /** The finding may be different at the next sync although the mapping does not change. */
-  readonly passing?: true;
 }
 
-/** Reads the details of mappings, for one discovery. */
+export interface MappingDetailsParts {
+  readonly lambda: LambdaClient;
+  readonly pacer: Pacer;
+  readonly previous: Discovery | undefined;
+  readonly full: boolean;
+  /** By unqualified ARN; `undefined`: the list cannot be had. */
+  readonly functions: ReadonlyMap<string, ListedFunction> | undefined;
+  /** On the monotonic clock: what was not asked by then is left for the next discovery. */
+  readonly until: number;
+}
+
+/**
+ * Reads the details of mappings, for one discovery. They are read of a mapping that is new or changed, whose function changed, that was broken or only partly known, and on a
+ * full read. Where the time runs out, a mapping that was served is served on as last known, and one that was not waits.
+ */
 export class MappingDetails {
-  readonly #lambda: LambdaClient;
-  readonly #pacer: Pacer;
-  readonly #full: boolean;
+  readonly #parts: MappingDetailsParts;
   readonly #served: ReadonlyMap<string, Mapping>;
   readonly #broken: ReadonlyMap<string, BrokenMapping>;
+  readonly #unread: ReadonlySet<string>;
   /** Several mappings of one function ask for it once. */
   readonly #functions = new Map<string, Promise<FunctionFacts>>();
   readonly #problems = new Map<string, DiscoveryProblem>();
-  readonly #problemsBefore: readonly DiscoveryProblem[];
+  readonly #problemsBefore = new Map<string, DiscoveryProblem[]>();
+  #statesToAsk = 0;
 
-  constructor(lambda: LambdaClient, pacer: Pacer, previous: Discovery | undefined, full: boolean) {
-    this.#lambda = lambda;
-    this.#pacer = pacer;
-    this.#full = full;
+  constructor(parts: MappingDetailsParts) {
+    const { previous } = parts;
+    this.#parts = parts;
     this.#served = new Map(previous?.mappings.map((mapping) => [mapping.uuid, mapping]));
     this.#broken = new Map(previous?.broken.map((mapping) => [mapping.uuid, mapping]));
-    this.#problemsBefore = previous?.problems ?? [];
+    this.#unread = new Set(previous?.unread);
+    for (const problem of previous?.problems ?? []) {
+      this.#problemsBefore.set(problem.about, [...(this.#problemsBefore.get(problem.about) ?? []), problem]);
+    }
   }
 
   /** What was found that stops no mapping. */
@@ -63,44 +84,88 @@ export class MappingDetails {
     return [...this.#problems.values()];
   }
 
-  /** Completes a disabled mapping, from the previous discovery if it did not change since, else by asking Lambda. */
-  async read(entry: ListedMapping): Promise<ServedMapping | BrokenMapping> {
-    const { uuid, lastModified } = entry;
-    const before = this.#served.get(uuid);
-    if (!this.#full) {
-      const known = this.#problemsBefore.filter(({ about }) => about === uuid || about === entry.functionArn);
-      if (before?.lastModified === lastModified && !known.some(({ passing }) => passing)) {
-        for (const problem of known) this.#report(problem);
-        return { mapping: before, fresh: false };
-      }
-      const brokenBefore = this.#broken.get(uuid);
-      if (brokenBefore?.lastModified === lastModified) return brokenBefore;
+  /** What the last discovery had of a mapping that must not be asked for now. */
+  asBefore(uuid: string): ReadMapping | undefined {
+    const mapping = this.#served.get(uuid);
+    return mapping === undefined ? this.#broken.get(uuid) : { mapping };
+  }
+
+  /** Completes disabled mappings, in their order; those that changed are asked for first. `onRead` is called after each. */
+  async readAll(entries: readonly ListedMapping[], onRead: () => void): Promise<readonly ReadMapping[]> {
+    const stale = entries.filter((entry) => this.isStale(entry));
+    const changed = new Set(stale.filter((entry) => this.#isChanged(entry)));
+    this.#statesToAsk = new Set(stale.map(({ functionArn }) => functionArn)).size;
+    const reading = new Map<ListedMapping, Promise<ReadMapping>>();
+    for (const entry of [...changed, ...entries.filter((one) => !changed.has(one))]) {
+      reading.set(entry, this.#read(entry).finally(onRead));
     }
-    const [facts, tags, filters] = await Promise.all([
-      this.#functionFacts(entry.functionArn, before),
-      this.#tags(entry, before),
-      this.#filters(entry),
-    ]);
-    const broken = (reason: string, passing: boolean): BrokenMapping => ({
-      uuid,
-      queueArn: entry.queueArn,
-      functionArn: entry.functionArn,
-      reason,
-      ...(passing ? {} : { lastModified }),
-    });
-    if ('broken' in filters) return broken(filters.broken, filters.passing);
-    if (facts.broken !== undefined) return broken(facts.broken, facts.passing ?? false);
+    return Promise.all(entries.flatMap((entry) => reading.get(entry) ?? []));
+  }
+
+  /** Whether details of the mapping must be asked for. */
+  isStale(entry: ListedMapping): boolean {
+    return this.#parts.full || this.#isChanged(entry);
+  }
+
+  #isChanged({ uuid, functionArn, lastModified }: ListedMapping): boolean {
+    const before = this.#served.get(uuid);
+    if (before?.lastModified !== lastModified || before.functionArn !== functionArn || this.#unread.has(uuid))
+      return true;
+    return this.#knownProblems(uuid, functionArn).some(({ passing }) => passing) || this.#functionChanged(functionArn);
+  }
+
+  #functionChanged(functionArn: string): boolean {
+    const { functions, previous } = this.#parts;
+    if (functions === undefined) return false;
+    const arn = unqualifiedArn(functionArn);
+    const listed = functions.get(arn);
+    return listed === undefined || listed.revision !== previous?.functions?.[arn];
+  }
+
+  #knownProblems(uuid: string, functionArn: string): readonly DiscoveryProblem[] {
+    return [uuid, functionArn].flatMap((about) => this.#problemsBefore.get(about) ?? []);
+  }
+
+  async #read(entry: ListedMapping): Promise<ReadMapping> {
+    const { uuid, functionArn } = entry;
+    const before = this.#served.get(uuid);
+    if (before !== undefined && !this.isStale(entry)) {
+      for (const problem of this.#knownProblems(uuid, functionArn)) this.#report(problem);
+      return { mapping: before };
+    }
+    try {
+      return await this.#ask(entry, before);
+    } catch (error) {
+      if (!(error instanceof OutOfTimeError)) throw error;
+      if (before !== undefined) return { mapping: before, unread: true };
+      const reason =
+        'its details are not read yet: AWS grants few calls a second; the next look, within seconds, goes on with them';
+      return this.#broken.get(uuid) ?? brokenMapping(entry, reason);
+    }
+  }
+
+  async #ask(entry: ListedMapping, before: Mapping | undefined): Promise<ReadMapping> {
+    const asked = this.#functionFacts(entry.functionArn, before);
+    if (this.#broken.has(entry.uuid)) {
+      // What was broken mostly still is, for the same reason: one call tells.
+      const { broken } = await asked;
+      if (broken !== undefined) return brokenMapping(entry, broken);
+    }
+    const [facts, tags, filters] = await Promise.all([asked, this.#tags(entry, before), this.#filters(entry, before)]);
+    const reason = facts.broken ?? ('broken' in filters ? filters.broken : undefined) ?? tags.unknown;
+    if (reason !== undefined) return brokenMapping(entry, reason);
+    const { uuid, mappingArn, queueArn, functionArn, lastModified } = entry;
+    const criteria = 'broken' in filters ? undefined : filters.criteria;
     return {
-      fresh: true,
       mapping: {
         uuid,
-        mappingArn: entry.mappingArn,
-        queueArn: entry.queueArn,
-        functionArn: entry.functionArn,
-        ...servedSettings({ ...entry.configuration, FilterCriteria: filters.criteria }),
-        functionTimeoutSeconds: facts.timeoutSeconds,
+        mappingArn,
+        queueArn,
+        functionArn,
+        ...servedSettings({ ...entry.configuration, FilterCriteria: criteria }),
+        ...facts.limits,
         lastModified,
-        tags,
+        tags: tags.known ?? {},
       },
     };
   }
@@ -108,65 +173,100 @@ export class MappingDetails {
   #functionFacts(functionArn: string, before: Mapping | undefined): Promise<FunctionFacts> {
     const asked = this.#functions.get(functionArn);
     if (asked !== undefined) return asked;
-    const answer = this.#askFunction(functionArn, before);
+    const answer = this.#readFunction(functionArn, before);
     this.#functions.set(functionArn, answer);
     return answer;
   }
 
-  async #askFunction(functionArn: string, before: Mapping | undefined): Promise<FunctionFacts> {
+  /** The list tells the limits of a function itself; of an alias or a version it tells nothing. */
+  async #readFunction(functionArn: string, before: Mapping | undefined): Promise<FunctionFacts> {
+    const qualifier = qualifierOf(functionArn);
+    const listed =
+      qualifier === undefined || qualifier === '$LATEST'
+        ? this.#parts.functions?.get(unqualifiedArn(functionArn))
+        : undefined;
+    if (listed === undefined) return this.#askFunction(functionArn, before);
+    const { revision: _, ...limits } = listed;
+    if (this.#statesToAsk > STATES_ASKED) return { limits };
     try {
-      const found = await this.#pacer.run(() =>
-        this.#lambda.send(new GetFunctionConfigurationCommand({ FunctionName: functionArn })),
-      );
-      const timeoutSeconds = found.Timeout ?? DEFAULT_TIMEOUT_SECONDS;
-      const why = found.StateReason === undefined ? '' : `: ${found.StateReason}`;
-      switch (found.State) {
-        case 'Failed':
-        case 'ActiveNonInvocable':
-        case 'Deleting':
-          return {
-            timeoutSeconds,
-            passing: true,
-            broken: `the function ${functionArn} is in state ${found.State}${why}; mend or deploy it again, then sync`,
-          };
-        default:
-          // Active; Pending and Inactive functions become active when they are invoked.
-          return { timeoutSeconds };
-      }
+      return { ...(await this.#functionNow(functionArn)), limits };
     } catch (error) {
-      if (awsFailure(error) === 'not-found') {
-        return {
-          timeoutSeconds: LONGEST_TIMEOUT_SECONDS,
-          broken: `the function ${functionArn} does not exist (deleting a function or an alias leaves its mappings behind); deploy it again, or delete the mapping, then sync`,
-        };
-      }
-      const timeoutSeconds = before?.functionTimeoutSeconds ?? LONGEST_TIMEOUT_SECONDS;
-      this.#reportFailure(
-        functionArn,
-        `the timeout of ${functionArn} cannot be read, ${timeoutSeconds} seconds are assumed`,
-        error,
-        'allow lambda:GetFunctionConfiguration on it to the identity of this server',
-      );
-      return { timeoutSeconds };
+      // The list names it, so its state is a bonus: a function that cannot be asked for is served.
+      if (awsFailure(error) === 'not-found') return { limits, broken: missingFunction(functionArn) };
+      return { limits };
     }
   }
 
+  async #functionNow(functionArn: string): Promise<FunctionFacts> {
+    const found = await this.#call((lambda) =>
+      lambda.send(new GetFunctionConfigurationCommand({ FunctionName: functionArn })),
+    );
+    const limits = limitsOf(found);
+    const why = found.StateReason === undefined ? '' : `: ${found.StateReason}`;
+    switch (found.State) {
+      case 'Failed':
+      case 'ActiveNonInvocable':
+      case 'Deleting':
+        return {
+          limits,
+          broken: `the function ${functionArn} is in state ${found.State}${why}; mend or deploy it again, then sync`,
+        };
+      default:
+        // Active; Pending and Inactive functions become active when they are invoked.
+        return { limits };
+    }
+  }
+
+  async #askFunction(functionArn: string, before: Mapping | undefined): Promise<FunctionFacts> {
+    try {
+      return await this.#functionNow(functionArn);
+    } catch (error) {
+      if (error instanceof OutOfTimeError) throw error;
+      const limits = limitsAlone(before ?? { functionTimeoutSeconds: LONGEST_TIMEOUT_SECONDS });
+      if (awsFailure(error) === 'not-found') return { limits, broken: missingFunction(functionArn) };
+      this.#reportFailure(
+        functionArn,
+        `the timeout of ${functionArn} cannot be read, ${limits.functionTimeoutSeconds} seconds are assumed`,
+        error,
+        'allow lambda:GetFunctionConfiguration on it to the identity of this server',
+      );
+      return { limits };
+    }
+  }
+
+  /**
+   * A tag may say that Karin must leave the mapping alone. So tags that cannot be read are unknown, not absent: those last read hold, and a mapping of which none were ever read
+   * is not served until they can be.
+   */
   async #tags(
     { uuid, mappingArn }: ListedMapping,
     before: Mapping | undefined,
-  ): Promise<Readonly<Record<string, string>>> {
+  ): Promise<{ readonly known?: Readonly<Record<string, string>>; readonly unknown?: string }> {
     try {
-      const { Tags } = await this.#pacer.run(() => this.#lambda.send(new ListTagsCommand({ Resource: mappingArn })));
-      return sortedByKey(Tags ?? {});
+      const { Tags } = await this.#call((lambda) => lambda.send(new ListTagsCommand({ Resource: mappingArn })));
+      return { known: sortedByKey(Tags ?? {}) };
     } catch (error) {
-      this.#reportFailure(
-        uuid,
-        `the tags of mapping ${uuid} cannot be read, those that tune it have no effect`,
-        error,
-        `allow lambda:ListTags on ${mappingArn} to the identity of this server`,
-      );
-      return before?.tags ?? {};
+      if (error instanceof OutOfTimeError) throw error;
+      const detail = describeAwsError(error);
+      const mend =
+        awsFailure(error) === 'transient'
+          ? 'they are asked for again soon'
+          : `allow lambda:ListTags on ${mappingArn} to the identity of this server, then sync`;
+      if (before === undefined) {
+        return {
+          unknown: `the tags of mapping ${uuid} cannot be read, and one of them may say that it must be left alone: ${detail}; ${mend}`,
+        };
+      }
+      const text = `the tags of mapping ${uuid} cannot be read, those last read hold: ${detail}; ${mend}`;
+      this.#report({ about: uuid, text, passing: true });
+      return { known: before.tags };
     }
+  }
+
+  /** Asks Lambda when it is this call's turn. Errors: those of the SDK, `OutOfTimeError`. */
+  #call<T>(ask: (lambda: LambdaClient) => Promise<T>): Promise<T> {
+    const { lambda, pacer, until } = this.#parts;
+    return pacer.run(() => ask(lambda), until);
   }
 
   #report(problem: DiscoveryProblem): void {
@@ -179,25 +279,28 @@ export class MappingDetails {
     this.#report({ about, text: `${what}: ${describeAwsError(error)}; ${next}`, ...(passing ? { passing } : {}) });
   }
 
-  /** With a customer key on them, the list says nothing of the filters; only GetEventSourceMapping decrypts them. Unknown filters must neither drop nor deliver a message: the mapping is broken. */
-  async #filters({
-    uuid,
-    configuration,
-  }: ListedMapping): Promise<
-    | { readonly criteria: EventSourceMappingConfiguration['FilterCriteria'] }
-    | { readonly broken: string; readonly passing: boolean }
-  > {
+  /**
+   * With a customer key on them, the list says nothing of the filters; only GetEventSourceMapping decrypts them. Unknown filters must neither drop nor deliver a message: the
+   * mapping is broken. While it is unchanged, those last read are its filters.
+   */
+  async #filters(
+    { uuid, configuration, lastModified }: ListedMapping,
+    before: Mapping | undefined,
+  ): Promise<{ readonly criteria: EventSourceMappingConfiguration['FilterCriteria'] } | { readonly broken: string }> {
     let { FilterCriteria: criteria, FilterCriteriaError: failure } = configuration;
     const key = configuration.KMSKeyArn;
     if (failure === undefined && key !== undefined && criteria === undefined) {
       try {
-        const whole = await this.#pacer.run(() => this.#lambda.send(new GetEventSourceMappingCommand({ UUID: uuid })));
+        const whole = await this.#call((lambda) => lambda.send(new GetEventSourceMappingCommand({ UUID: uuid })));
         criteria = whole.FilterCriteria;
         failure = whole.FilterCriteriaError;
       } catch (error) {
+        if (error instanceof OutOfTimeError) throw error;
+        if (before?.lastModified === lastModified && awsFailure(error) === 'transient') {
+          return { criteria: { Filters: before.filterPatterns.map((Pattern) => ({ Pattern })) } };
+        }
         const detail = describeAwsError(error);
         return {
-          passing: awsFailure(error) === 'transient',
           broken: `the filters of mapping ${uuid} are encrypted and cannot be read: ${detail}; allow lambda:GetEventSourceMapping on it and kms:Decrypt on ${key} to the identity of this server, then sync`,
         };
       }
@@ -205,10 +308,30 @@ export class MappingDetails {
     if (failure !== undefined) {
       const detail = [failure.ErrorCode, failure.Message].filter((part) => part !== undefined).join(': ');
       return {
-        passing: false,
         broken: `the filters of mapping ${uuid} cannot be decrypted (${detail}); allow kms:Decrypt on ${key ?? 'their key'} to the identity of this server, then sync`,
       };
     }
     return { criteria };
   }
+}
+
+function brokenMapping({ uuid, queueArn, functionArn }: ListedMapping, reason: string): BrokenMapping {
+  return { uuid, queueArn, functionArn, reason };
+}
+
+function missingFunction(functionArn: string): string {
+  return `the function ${functionArn} does not exist (deleting a function or an alias leaves its mappings behind); deploy it again, or delete the mapping, then sync`;
+}
+
+/** The limits alone, of a mapping that has them. */
+function limitsAlone({
+  functionTimeoutSeconds,
+  durableExecutionTimeoutSeconds,
+  managedInstances,
+}: FunctionLimits): FunctionLimits {
+  return {
+    functionTimeoutSeconds,
+    ...(durableExecutionTimeoutSeconds === undefined ? {} : { durableExecutionTimeoutSeconds }),
+    ...(managedInstances === undefined ? {} : { managedInstances }),
+  };
 }

@@ -1,7 +1,7 @@
 /**
  * The real queues behind disabled mappings, read from SQS: attributes and tags, the redrive targets, and how many messages still sit there.
  *
- * GetQueueAttributes is billed as an SQS request, so it is asked only for queues that are new, whose mapping changed, or on a full read.
+ * GetQueueAttributes is billed as an SQS request, so it is asked only for queues that are new, whose mapping or function changed, or on a full read.
  *
  * @module
  */
@@ -23,6 +23,8 @@ export interface QueueReading {
   readonly waitingInSqs: Readonly<Record<string, number>>;
   /** Sources that do not exist in AWS any more. */
   readonly missing: ReadonlySet<QueueKey>;
+  /** Sources of which nothing was ever read, for a passing reason: what is assumed of them is too little to serve a mapping with. */
+  readonly unknown: ReadonlySet<QueueKey>;
   readonly problems: readonly DiscoveryProblem[];
 }
 
@@ -39,6 +41,7 @@ interface OneQueue {
   /** Messages in the real queue, as last read. */
   readonly waiting: number;
   readonly missing: boolean;
+  readonly unknown: boolean;
   readonly problems: readonly DiscoveryProblem[];
 }
 
@@ -51,7 +54,7 @@ const WAITING = [
 
 /**
  * Reads `sources` and everything they redrive to. A queue that cannot be read keeps what `previous` knew of it, or takes AWS's defaults, and
- * is named in `problems`; it never makes the reading fail.
+ * is named in `problems`; it never makes the reading fail. What was not asked before `until` on the monotonic clock is left for the next reading.
  */
 export async function readQueues(
   sources: readonly QueueRequest[],
@@ -59,8 +62,9 @@ export async function readQueues(
   full: boolean,
   config: SQSClientConfig,
   pacer: Pacer,
+  until: number,
 ): Promise<QueueReading> {
-  const reader = new QueueReader(config, pacer, previous, full);
+  const reader = new QueueReader(config, pacer, previous, full, until);
   const found = new Map<QueueKey, OneQueue>();
   let round: readonly QueueRequest[] = distinct(sources);
   const sourceKeys = new Set(round.map(({ arn }) => queueKey(arn)));
@@ -85,6 +89,7 @@ export async function readQueues(
   return {
     queues: sorted.map(([, { queue }]) => queue),
     waitingInSqs: Object.fromEntries(waiting),
+    unknown: new Set(sorted.flatMap(([key, { unknown }]) => (unknown && sourceKeys.has(key) ? [key] : []))),
     missing: new Set(sorted.flatMap(([key, { missing }]) => (missing && sourceKeys.has(key) ? [key] : []))),
     problems: sorted.flatMap(([, { problems }]) => problems),
   };
@@ -105,10 +110,12 @@ class QueueReader {
   readonly #pacer: Pacer;
   readonly #previous: Discovery | undefined;
   readonly #full: boolean;
+  readonly #until: number;
   readonly #known: ReadonlyMap<QueueKey, DiscoveredQueue>;
   #client: SQSClient | undefined;
 
-  constructor(config: SQSClientConfig, pacer: Pacer, previous: Discovery | undefined, full: boolean) {
+  constructor(config: SQSClientConfig, pacer: Pacer, previous: Discovery | undefined, full: boolean, until: number) {
+    this.#until = until;
     this.#config = config;
     this.#pacer = pacer;
     this.#previous = previous;
@@ -123,7 +130,14 @@ class QueueReader {
     const unsettled = problemsBefore.some(({ passing }) => passing);
     const waitingBefore = this.#previous?.waitingInSqs[text] ?? 0;
     if (before === undefined || this.#full || fresh || unsettled) return this.#ask(arn, before, waitingBefore);
-    return { queue: before, asked: false, waiting: waitingBefore, missing: false, problems: problemsBefore };
+    return {
+      queue: before,
+      asked: false,
+      waiting: waitingBefore,
+      missing: false,
+      unknown: false,
+      problems: problemsBefore,
+    };
   }
 
   async #ask(arn: QueueArn, before: DiscoveredQueue | undefined, waitingBefore: number): Promise<OneQueue> {
@@ -134,11 +148,11 @@ class QueueReader {
     const QueueUrl = realQueueUrl(arn);
     const [stated, tags] = await Promise.all([
       this.#pacer
-        .run(() => client.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] })))
+        .run(() => client.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] })), this.#until)
         .then(({ Attributes }) => Attributes ?? {})
         .catch((error: unknown) => new Failure(error)),
       this.#pacer
-        .run(() => client.send(new ListQueueTagsCommand({ QueueUrl })))
+        .run(() => client.send(new ListQueueTagsCommand({ QueueUrl })), this.#until)
         .then(({ Tags }) => Tags ?? {})
         .catch((error: unknown) => new Failure(error)),
     ]);
@@ -151,6 +165,7 @@ class QueueReader {
         asked: true,
         waiting: waitingBefore,
         missing: stated.kind === 'not-found',
+        unknown: before === undefined && stated.kind === 'transient',
         problems: [stated.problem(about, what, 'sqs:GetQueueAttributes')],
       };
     }
@@ -163,6 +178,7 @@ class QueueReader {
       asked: true,
       waiting: WAITING.reduce((sum, name) => sum + (Number(stated[name]) || 0), 0),
       missing: false,
+      unknown: false,
       problems:
         tags instanceof Failure
           ? [tags.problem(about, `the tags of queue ${about} cannot be read`, 'sqs:ListQueueTags')]

@@ -8,7 +8,7 @@ import type { QueueArn } from '../../queue/arn.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
 
-/** A mapping that AWS itself consumes (State other than Disabled), of a queue. Karin holds such a queue. */
+/** A mapping of a queue that is not disabled. If AWS consumes it, Karin holds the queue. `mapping-state.ts` tells the states apart. */
 export interface ForeignMapping {
   readonly uuid: string;
   readonly queueArn: QueueArn;
@@ -32,14 +32,20 @@ export interface Discovery {
   readonly mappings: readonly Mapping[];
   /** Disabled mappings that cannot. */
   readonly broken: readonly BrokenMapping[];
-  /** Mappings of SQS queues that are not disabled. */
+  /** Mappings of SQS queues that AWS consumes, or may consume soon. */
   readonly foreign: readonly ForeignMapping[];
+  /** Mappings that were disabled and are being changed, replaced or deleted; those that are served on stand in `mappings` too. Absent: none. */
+  readonly settling?: readonly ForeignMapping[];
   /** Sources of `mappings` and `broken`, so that a broken mapping costs no message, and their redrive targets, transitively. */
   readonly queues: readonly DiscoveredQueue[];
   /** Facts for the operator: messages that still sit in the real queue, by queue ARN. */
   readonly waitingInSqs: Readonly<Record<string, number>>;
   /** What the operator should know although it stops no mapping, for example a queue whose attributes may not be read; absent: nothing. */
   readonly problems?: readonly DiscoveryProblem[];
+  /** UUIDs of mappings that are served as last known, because AWS's rate left no time to read them again; the next look goes on with them. Absent: none. */
+  readonly unread?: readonly string[];
+  /** The revision of each function that a mapping names, by its unqualified ARN: another one means that details must be read again. */
+  readonly functions?: Readonly<Record<string, string>>;
   /** Epoch ms by the process's clock, when details were last read in full. */
   readonly detailsReadAt: number;
 }

@@ -1,8 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { unsettledOf } from '../../../runtime/lambda/discovery/mapping-state.ts';
+import type { DiscoveryProgress } from '../../../runtime/lambda/discovery/source.ts';
 import { formatQueueArn } from '../../../runtime/queue/arn.ts';
 import { DENIED, FUNCTION, QUEUE, ScriptedAws, THROTTLED, wireMapping } from './scripted-aws.ts';
 
 const MAPPING_ARN = 'arn:aws:lambda:us-east-1:123456789012:event-source-mapping';
+/** The calls of a sync that finds nothing changed. */
+const LISTS = ['ListEventSourceMappings 0 MaxItems', 'ListFunctions'];
+
+const redrive = (name: string): Record<string, string> => ({
+  RedrivePolicy: JSON.stringify({
+    deadLetterTargetArn: `arn:aws:sqs:us-east-1:123456789012:${name}`,
+    maxReceiveCount: '3',
+  }),
+});
 
 describe('discovery from AWS', () => {
   let aws: ScriptedAws;
@@ -49,12 +60,14 @@ describe('discovery from AWS', () => {
   it('M3 keeps aliases, versions and $LATEST as given, and asks for the timeout of exactly those', async () => {
     const qualified = [FUNCTION, `${FUNCTION}:live`, `${FUNCTION}:3`, `${FUNCTION}:$LATEST`];
     aws.script.pages = [qualified.map((FunctionArn, index) => wireMapping(`m${index}`, { FunctionArn }))];
+    // $LATEST is the function itself.
+    const timeouts = [10, 11, 12, 10];
     qualified.forEach((arn, index) => {
-      aws.script.functions[arn] = { Timeout: 10 + index, State: 'Active' };
+      aws.script.functions[arn] = { Timeout: timeouts[index], State: 'Active' };
     });
     const found = await aws.source().discover(undefined, false);
     expect(found.mappings.map((mapping) => [mapping.functionArn, mapping.functionTimeoutSeconds])).toEqual(
-      qualified.map((arn, index) => [arn, 10 + index]),
+      qualified.map((arn, index) => [arn, timeouts[index]]),
     );
   });
 
@@ -173,13 +186,6 @@ describe('discovery from AWS', () => {
   });
 
   describe('queues', () => {
-    const redrive = (name: string): Record<string, string> => ({
-      RedrivePolicy: JSON.stringify({
-        deadLetterTargetArn: `arn:aws:sqs:us-east-1:123456789012:${name}`,
-        maxReceiveCount: '3',
-      }),
-    });
-
     it('follows redrive policies to their end, round loops too', async () => {
       aws.script.pages = [[wireMapping('a')]];
       aws.script.queues = {
@@ -272,14 +278,81 @@ describe('discovery from AWS', () => {
   });
 
   describe('what is asked again', () => {
-    it('is nothing but the list while nothing changes', async () => {
-      aws.script.pages = [[wireMapping('a'), wireMapping('b', { FunctionArn: `${FUNCTION}-gone` })]];
+    it('is nothing but the lists while nothing changes', async () => {
+      aws.script.pages = [[wireMapping('a'), wireMapping('b', { FunctionArn: `${FUNCTION}:live` })]];
+      aws.script.functions[`${FUNCTION}:live`] = { Timeout: 5 };
       const source = aws.source();
       const first = await source.discover(undefined, false);
       aws.take();
       const second = await source.discover(first, false);
-      expect(aws.take()).toEqual(['ListEventSourceMappings 0 MaxItems']);
+      expect(aws.take()).toEqual(LISTS);
       expect(second).toEqual(first);
+    });
+
+    it('is what a deployment changed of a function while its mapping stayed as it was', async () => {
+      aws.script.pages = [[wireMapping('a'), wireMapping('b', { FunctionArn: `${FUNCTION}2` })]];
+      aws.script.functions[FUNCTION] = { Timeout: 3, RevisionId: 'one', LastModified: '2026-11-28T09:00:00.000+0000' };
+      aws.script.functions[`${FUNCTION}2`] = { Timeout: 3, RevisionId: 'two' };
+      const source = aws.source();
+      const first = await source.discover(undefined, false);
+      expect(first.mappings[0]).not.toHaveProperty('durableExecutionTimeoutSeconds');
+      aws.script.functions[FUNCTION] = {
+        Timeout: 60,
+        RevisionId: 'three',
+        DurableConfig: { ExecutionTimeout: 600 },
+      };
+      aws.script.queues['123456789012/jobs'] = { attributes: { VisibilityTimeout: '360', ...redrive('dead') } };
+      aws.script.queues['123456789012/dead'] = {};
+      aws.take();
+      const second = await source.discover(first, false);
+      expect(second.mappings).toMatchObject([
+        { functionTimeoutSeconds: 60, durableExecutionTimeoutSeconds: 600 },
+        { functionTimeoutSeconds: 3 },
+      ]);
+      expect(second.queues.find(({ arn }) => arn.name === 'jobs')?.attributes).toMatchObject({
+        visibilityTimeoutSeconds: 360,
+        redrivePolicy: { maxReceiveCount: 3 },
+      });
+      // Of the function that did not change nothing was asked.
+      expect(aws.take().filter((call) => call.includes(`${FUNCTION}2`) || call.endsWith(':b'))).toEqual([]);
+      await source.discover(second, false);
+      expect(aws.take()).toEqual(LISTS);
+    });
+
+    it('is what was broken, at every sync', async () => {
+      aws.script.pages = [[wireMapping('a', { FunctionArn: `${FUNCTION}2` })]];
+      const source = aws.source();
+      const first = await source.discover(undefined, false);
+      expect(first.broken).toHaveLength(1);
+      aws.take();
+      const second = await source.discover(first, false);
+      expect(second).toEqual(first);
+      // One call tells that the function is still not there, and the queue is looked for, too.
+      expect(aws.take()).toEqual([
+        `GetFunctionConfiguration ${FUNCTION}2`,
+        'GetQueueAttributes 123456789012/jobs',
+        ...LISTS,
+        'ListQueueTags 123456789012/jobs',
+      ]);
+      aws.script.functions[`${FUNCTION}2`] = { Timeout: 9 };
+      const third = await source.discover(second, false);
+      expect(third.mappings).toMatchObject([{ functionTimeoutSeconds: 9 }]);
+      expect(third.broken).toEqual([]);
+    });
+
+    it('is every function once a day, where the functions may not be listed, and that is said', async () => {
+      aws.script.pages = [[wireMapping('a')]];
+      aws.script.listFunctions = DENIED;
+      const source = aws.source();
+      const first = await source.discover(undefined, false);
+      expect(first.mappings).toMatchObject([{ functionTimeoutSeconds: 30 }]);
+      expect(first.problems).toMatchObject([{ text: expect.stringMatching(/allow lambda:ListFunctions on \*/) }]);
+      aws.script.functions[FUNCTION] = { Timeout: 77 };
+      aws.take();
+      const second = await source.discover(first, false);
+      expect(aws.take()).toEqual(LISTS);
+      expect(second).toEqual(first);
+      expect((await source.discover(second, true)).mappings).toMatchObject([{ functionTimeoutSeconds: 77 }]);
     });
 
     it('is the details of what changed, and of the queue it draws from', async () => {
@@ -299,7 +372,7 @@ describe('discovery from AWS', () => {
       expect(aws.take()).toEqual([
         `GetFunctionConfiguration ${FUNCTION}`,
         'GetQueueAttributes 123456789012/jobs',
-        'ListEventSourceMappings 0 MaxItems',
+        ...LISTS,
         'ListQueueTags 123456789012/jobs',
         `ListTags ${MAPPING_ARN}:a`,
       ]);
@@ -313,7 +386,7 @@ describe('discovery from AWS', () => {
       aws.script.functions[FUNCTION] = { Timeout: 77, State: 'Active' };
       const second = await source.discover(first, true);
       expect(second.mappings[0]?.functionTimeoutSeconds).toBe(77);
-      expect(aws.take()).toHaveLength(5);
+      expect(aws.take()).toHaveLength(6);
     });
 
     it('is once per function, however many mappings it has', async () => {
@@ -341,17 +414,117 @@ describe('discovery from AWS', () => {
     });
 
     it('leaves out what was refused for good, and goes on saying so', async () => {
-      aws.script.pages = [[wireMapping('a')]];
-      aws.script.functions[FUNCTION] = DENIED;
-      aws.script.tags[`${MAPPING_ARN}:a`] = DENIED;
+      const alias = `${FUNCTION}:live`;
+      aws.script.pages = [[wireMapping('a', { FunctionArn: alias })]];
+      aws.script.functions[alias] = DENIED;
       const source = aws.source();
       const first = await source.discover(undefined, false);
       expect(first.mappings[0]?.functionTimeoutSeconds).toBe(900);
-      expect(first.problems?.map(({ about }) => about).sort()).toEqual(['a', FUNCTION].sort());
+      expect(first.problems?.map(({ about }) => about)).toEqual([alias]);
       aws.take();
       const second = await source.discover(first, false);
-      expect(aws.take()).toEqual(['ListEventSourceMappings 0 MaxItems']);
+      expect(aws.take()).toEqual(LISTS);
       expect(second.problems).toEqual(first.problems);
+    });
+  });
+
+  describe('tags that cannot be read', () => {
+    it.each([
+      ['refused', DENIED, /allow lambda:ListTags on .*:a to the identity/],
+      ['throttled', THROTTLED, /asked for again soon/],
+    ])('hold a mapping of which none were ever read, and it is looked at again: %s', async (_name, refusal, mend) => {
+      aws.script.pages = [[wireMapping('a'), wireMapping('b')]];
+      aws.script.tags[`${MAPPING_ARN}:a`] = refusal;
+      const source = aws.source();
+      const first = await source.discover(undefined, false);
+      expect(first.mappings.map(({ uuid }) => uuid)).toEqual(['b']);
+      expect(first.broken).toMatchObject([{ uuid: 'a', reason: expect.stringMatching(mend) }]);
+      expect(unsettledOf(first)).toContain('a ');
+      aws.script.tags[`${MAPPING_ARN}:a`] = { 'karin:consume': 'false' };
+      const second = await source.discover(first, false);
+      expect(second.mappings.find(({ uuid }) => uuid === 'a')?.tags).toEqual({ 'karin:consume': 'false' });
+      expect(unsettledOf(second)).toBeUndefined();
+    });
+
+    it('leave those last read in force, and are asked for again', async () => {
+      aws.script.pages = [[wireMapping('a')]];
+      aws.script.tags[`${MAPPING_ARN}:a`] = { 'karin:consume': 'false' };
+      const source = aws.source();
+      const first = await source.discover(undefined, false);
+      aws.script.tags[`${MAPPING_ARN}:a`] = DENIED;
+      const second = await source.discover(first, true);
+      expect(second.mappings).toMatchObject([{ tags: { 'karin:consume': 'false' } }]);
+      expect(second.problems).toMatchObject([{ about: 'a', text: expect.stringContaining('those last read hold') }]);
+      aws.script.tags[`${MAPPING_ARN}:a`] = {};
+      expect((await source.discover(second, false)).mappings).toMatchObject([{ tags: {} }]);
+    });
+  });
+
+  it('holds a mapping whose queue was never read for a passing reason: nobody knows its visibility timeout', async () => {
+    aws.script.pages = [[wireMapping('a')]];
+    const busy = { status: 503, code: 'ServiceUnavailable', message: 'busy' };
+    aws.script.queues['123456789012/jobs'] = { refusal: busy };
+    const source = aws.source();
+    const first = await source.discover(undefined, false);
+    expect(first.mappings).toEqual([]);
+    expect(first.broken).toMatchObject([{ uuid: 'a', reason: expect.stringContaining('were never read') }]);
+    aws.script.queues['123456789012/jobs'] = { attributes: { VisibilityTimeout: '90' } };
+    const second = await source.discover(first, false);
+    expect(second.mappings).toHaveLength(1);
+    expect(second.queues).toMatchObject([{ attributes: { visibilityTimeoutSeconds: 90 } }]);
+  });
+
+  describe('a thousand mappings, with the rate that AWS grants', () => {
+    const ARNS = Array.from({ length: 1000 }, (_, index) => `${FUNCTION}${String(index).padStart(4, '0')}`);
+
+    beforeEach(() => {
+      const mappings = ARNS.map((FunctionArn) => wireMapping(FunctionArn.slice(-4), { FunctionArn }));
+      aws.script.pages = Array.from({ length: 10 }, (_, page) => mappings.slice(page * 100, page * 100 + 100));
+      aws.script.functions = Object.fromEntries(ARNS.map((arn) => [arn, { Timeout: 3, RevisionId: 'one' }]));
+      aws.script.lambdaPerSecond = 15;
+    });
+
+    it('are listed and begun within 30 s, with progress, and all are served after a few looks', async () => {
+      const source = aws.source();
+      const began = aws.time.monotonic();
+      const steps: DiscoveryProgress[] = [];
+      let found = await source.discover(undefined, false, (progress) => steps.push(progress));
+      expect(aws.time.monotonic() - began).toBeLessThanOrEqual(30_000);
+      expect(steps.at(0)).toEqual({ step: 'lists', done: 100 });
+      expect(steps.at(-1)).toEqual({ step: 'details', done: 1000, total: 1000 });
+      expect(found.mappings.length).toBeGreaterThan(150);
+      // What is not known is not served, and each look goes on where the last one ended.
+      for (let looks = 1; found.broken.length > 0; looks += 1) {
+        expect(looks).toBeLessThan(6);
+        const before = found.mappings.length;
+        found = await source.discover(found, false);
+        expect(found.mappings.length).toBeGreaterThan(before);
+      }
+      expect(found.mappings).toHaveLength(1000);
+      expect(unsettledOf(found)).toBeUndefined();
+    });
+
+    it('are served on while they are read again, and what a deployment changed is read first', async () => {
+      const source = aws.source();
+      aws.script.lambdaPerSecond = undefined;
+      let found = await source.discover(undefined, false);
+      while (found.broken.length > 0) found = await source.discover(found, false);
+      aws.script.lambdaPerSecond = 15;
+      aws.script.functions[`${FUNCTION}0999`] = { Timeout: 60, RevisionId: 'two' };
+      aws.script.tags[`${MAPPING_ARN}:0999`] = { 'karin:max-concurrency': '2' };
+      const second = await source.discover(found, true);
+      expect(second.mappings).toHaveLength(1000);
+      expect(second.mappings.at(-1)).toMatchObject({
+        functionTimeoutSeconds: 60,
+        tags: { 'karin:max-concurrency': '2' },
+      });
+      expect(second.unread?.length).toBeGreaterThan(0);
+      expect(second.problems).toMatchObject([{ text: expect.stringContaining('are served as last known') }]);
+      expect(unsettledOf(second)).toBeDefined();
+      aws.take();
+      const third = await source.discover(second, false);
+      // Only those that are left.
+      expect(third.unread?.length ?? 0).toBeLessThan(second.unread?.length ?? 0);
     });
   });
 

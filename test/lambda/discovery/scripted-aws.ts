@@ -28,6 +28,8 @@ export interface Script {
   pages: readonly (readonly Readonly<Record<string, unknown>>[])[];
   /** `NextMarker` of each page, where it is not simply the number of the next. */
   markers: readonly string[];
+  /** ListFunctions, beside those of `functions` that are neither refused nor qualified. */
+  listFunctions: Refusal | undefined;
   /** By ARN as in the mapping. */
   functions: Record<string, Readonly<Record<string, unknown>> | Refusal>;
   /** GetEventSourceMapping, by UUID. */
@@ -40,6 +42,8 @@ export interface Script {
   iam: (parameters: URLSearchParams) => string;
   /** Answers the next calls, whatever they are, before anything else does. */
   refuseFirst: Refusal[];
+  /** Lambda's control-plane calls that are granted a second, by the clock of the source; more are throttled. Absent: any number. */
+  lambdaPerSecond: number | undefined;
 }
 
 export const FUNCTION = 'arn:aws:lambda:us-east-1:123456789012:function:worker';
@@ -95,17 +99,21 @@ export class ScriptedAws {
   readonly script: Script = {
     pages: [],
     markers: [],
+    listFunctions: undefined,
     functions: { [FUNCTION]: { Timeout: 30, State: 'Active' } },
     whole: {},
     tags: {},
     queues: { '123456789012/jobs': {} },
     iam: () => '',
     refuseFirst: [],
+    lambdaPerSecond: undefined,
   };
   /** Every call since the start or the last `take`, as `Action subject`. */
   #calls: string[] = [];
   readonly #server: Server;
   #port = 0;
+  readonly time = hurriedTime();
+  #granted: number[] = [];
 
   constructor() {
     this.#server = createServer((request, response) => {
@@ -147,7 +155,7 @@ export class ScriptedAws {
       credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
       maxAttempts: attempts,
     };
-    return createAwsDiscovery({ region: 'us-east-1', time: hurriedTime(), lambda: client, sqs: client });
+    return createAwsDiscovery({ region: 'us-east-1', time: this.time, lambda: client, sqs: client });
   }
 
   /** The calls so far, sorted; forgets them. */
@@ -167,11 +175,16 @@ export class ScriptedAws {
       return first;
     }
     if (typeof target === 'string') return this.#sqs(target, body);
+    if (!this.#grants()) {
+      this.#calls.push('refused for its rate');
+      return THROTTLED;
+    }
     const after = (prefix: string): string | undefined =>
       path.startsWith(prefix) && path.length > prefix.length ? path.slice(prefix.length) : undefined;
     const uuid = after('/2015-03-31/event-source-mappings/');
     if (uuid !== undefined) return this.#lookUp('GetEventSourceMapping', uuid, this.script.whole);
     if (path.startsWith('/2015-03-31/event-source-mappings')) return this.#page(url.searchParams);
+    if (/^\/2015-03-31\/functions\/?$/.test(path)) return this.#functions();
     const tagged = after('/2017-03-31/tags/');
     if (tagged !== undefined) {
       this.#calls.push(`ListTags ${tagged}`);
@@ -189,6 +202,25 @@ export class ScriptedAws {
     this.#calls.push(`ListEventSourceMappings ${number} ${[...query.keys()].filter((key) => key !== 'Marker').join()}`);
     const next = number + 1 < this.script.pages.length ? String(number + 1) : null;
     return { EventSourceMappings: this.script.pages[number] ?? [], NextMarker: this.script.markers[number] ?? next };
+  }
+
+  #grants(): boolean {
+    const { lambdaPerSecond = Infinity } = this.script;
+    const now = this.time.monotonic();
+    this.#granted = this.#granted.filter((at) => at > now - 1000);
+    if (this.#granted.length >= lambdaPerSecond) return false;
+    this.#granted.push(now);
+    return true;
+  }
+
+  #functions(): object {
+    this.#calls.push('ListFunctions');
+    if (this.script.listFunctions !== undefined) return this.script.listFunctions;
+    const Functions = Object.entries(this.script.functions)
+      .filter(([arn, answer]) => !isRefusal(answer) && arn.split(':').length === 7)
+      // As in AWS, the list does not tell the state.
+      .map(([arn, answer]) => ({ FunctionArn: arn, ...answer, State: undefined }));
+    return { Functions, NextMarker: null };
   }
 
   #lookUp(action: string, key: string, table: Readonly<Record<string, object>>): object {
