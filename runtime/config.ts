@@ -47,6 +47,8 @@ export interface Config {
   readonly tokensText: string;
   /** `KARIN_TOKENS_FILE`: a file with more of them; read at start and again on SIGHUP. */
   readonly tokensFile?: string;
+  /** `KARIN_CORS_ORIGINS`: origins whose pages may use the SQS API from a browser, as browsers send them; `*`: of every site; default: none. */
+  readonly corsOrigins: readonly string[];
   /** `KARIN_ADMIN_PASSWORD` (or the file `KARIN_ADMIN_PASSWORD_FILE`), at least 12 characters: the ops page, `/sync`, `/metrics`, tokens, and every SQS action. */
   readonly adminPassword?: string;
   /** A loopback server without credentials lets everybody in even after a token was made; only `karin dev` does, whose functions have none. Not in the environment. */
@@ -137,6 +139,7 @@ export function readConfig(
     ...optional('keysFile', env.text('KARIN_KEYS_FILE')),
     tokensText: env.text('KARIN_TOKENS') ?? '',
     ...optional('tokensFile', env.text('KARIN_TOKENS_FILE')),
+    corsOrigins: readCorsOrigins(env),
     ...optional('adminPassword', readAdminPassword(env)),
     staysOpen: false,
     trustedProxies: env.integer('KARIN_TRUSTED_PROXIES', 0, 10, 0),
@@ -237,6 +240,20 @@ function readDiscovery(env: EnvironmentReader, purpose: ConfigPurpose): Config['
     return { kind: 'none' };
   }
   return { kind: 'template', path };
+}
+
+function readCorsOrigins(env: EnvironmentReader): readonly string[] {
+  return env.list('KARIN_CORS_ORIGINS').map((text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (text === '*') return text;
+    // `href` has what is more than an origin: a path, a query, a user. A wildcard in a host is a valid URL, and no host.
+    const isOrigin = url !== undefined && url.href === `${url.origin}/` && !url.host.includes('*');
+    if (isOrigin && /^https?:$/.test(url.protocol)) return url.origin;
+    env.problems.push(
+      `KARIN_CORS_ORIGINS: ${text} is no origin: name scheme, host and port as browsers do, for example https://app.example.com, or * for pages of every site`,
+    );
+    return text;
+  });
 }
 
 /** Short enough to type, long enough that the limit on failed attempts makes guessing hopeless. */

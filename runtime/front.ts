@@ -142,6 +142,8 @@ export function openFront(parts: FrontParts): Front {
     log,
   });
   const sqs = createSqsEndpoint({ api, edge, account, region, uuid, log });
-  const server = parts.door.serve({ edge, access, sqs, app, answered: traffic.answered, time, log });
+  const { corsOrigins } = config;
+  const answered = traffic.answered;
+  const server = parts.door.serve({ edge, access, sqs, app, answered, corsOrigins, time, log });
   return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };
 }

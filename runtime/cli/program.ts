@@ -188,6 +188,7 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_TRUSTED_PROXIES    how many proxies write X-Forwarded-For (0)
   KARIN_CONNECTIONS        connections of clients at one time (4096)
   KARIN_CONNECTIONS_PER_ADDRESS  of them, from one address (256; none behind trusted proxies)
+  KARIN_CORS_ORIGINS       origins whose pages may use the SQS API from a browser (none)
   KARIN_ADMIN_PASSWORD     the ops page, /sync, tokens (or KARIN_ADMIN_PASSWORD_FILE)
   KARIN_TOKENS             token[:scopes[:queues]], ... (or KARIN_TOKENS_FILE, read again on SIGHUP)
   KARIN_KEYS               id:secret[:scopes[:queues]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)

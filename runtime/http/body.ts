@@ -21,11 +21,11 @@ const MIB = 1_048_576;
 const KIB = 1_024;
 
 /**
- * The largest body that is read, bytes. A batch holds at most 1 MiB of message bodies and attributes (SQS quotas, "Message size"), but travels encoded. The worst
- * honest inflation is fourfold: bytes of an attribute as Base64 (4/3), all of whose characters happen to be percent-encoded in a form (3). JSON escapes
- * and percent-encoded text stay at threefold. A quarter MiB is left for names, ids, receipt handles and the QueueUrl.
+ * The largest body that is read of a known sender, bytes. A batch holds at most 1 MiB of message bodies and attributes (SQS quotas, "Message size"), but travels
+ * encoded. The worst inflation is sixfold: a character of one byte as an escape of JSON (`\u007f`, which Python writes for U+007F). Base64 that is percent-encoded in
+ * a form is fourfold, percent-encoded text threefold. A quarter MiB is left for names, ids, receipt handles and the QueueUrl.
  */
-export const LARGEST_BODY = 4 * MIB + MIB / 4;
+export const LARGEST_BODY = 6 * MIB + MIB / 4;
 
 /**
  * The first bytes of a stranger's body, in which a capability should stand. SDKs write members in the order in which the program names them, and
@@ -116,7 +116,7 @@ export interface MemoryBudget {
   readonly answers: number;
 }
 
-/** Seven of the largest unproven bodies; seven of the largest bodies; four answers of ten messages of 400 KB. */
+/** Seven of the largest unproven bodies; five of the largest bodies; four answers of ten messages of 400 KB. */
 export const MEMORY_BUDGET: MemoryBudget = { strangers: 8 * MIB, callers: 32 * MIB, answers: 16 * MIB };
 
 /** What a known sender's body and each answer may hold uncounted, bytes: more than most messages are. */

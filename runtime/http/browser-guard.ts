@@ -21,17 +21,18 @@ const LINKED = /^\/(ops|functions)(\/|$)/;
 
 /**
  * Why a server without credentials must not answer; `undefined`: it may. `path`: below the base path. `publicHost`: host and port of the public address, if one is
- * configured.
+ * configured. `pageIsNamed`: the operator lets the page that asks in by its very origin, so the second wall is open to it.
  */
 export function refusalWithoutCredentials(
   request: GuardedRequest,
   path: string,
   publicHost: string | undefined,
+  pageIsNamed = false,
 ): string | undefined {
   if (!isOwnHost(request.headers.host, publicHost)) {
     return 'this server asks nobody for a credential, so it answers only to localhost, loopback addresses and the host of KARIN_PUBLIC_URL; make a credential to reach it by other names';
   }
-  if (!comesFromForeignPage(request.headers) || (LINKED.test(path) && isLink(request))) return undefined;
+  if (pageIsNamed || !comesFromForeignPage(request.headers) || (LINKED.test(path) && isLink(request))) return undefined;
   return 'requests of other web sites are refused, because this server asks nobody for a credential';
 }
 

@@ -14,6 +14,7 @@ import type { Cancel, Time } from '../time.ts';
 import type { Access } from './access.ts';
 import { isAppPath } from './app.ts';
 import { refusalWithoutCredentials } from './browser-guard.ts';
+import { createCors } from './cors.ts';
 import type { Edge } from './edge.ts';
 import { type Location, locate } from './location.ts';
 import type { AppEnv } from './management.ts';
@@ -65,6 +66,8 @@ export interface HttpServerParts {
   readonly access?: Pick<Access, 'attempts' | 'mayBeGuess'>;
   readonly sqs: SqsEndpoint;
   readonly app: Hono<AppEnv>;
+  /** Origins whose pages may use the SQS API from a browser, and `*`; default: none. */
+  readonly corsOrigins?: readonly string[];
   /** Told of every answer. */
   readonly answered: (status: number) => void;
   readonly time: Time;
@@ -197,6 +200,7 @@ function createListener(
 ): (request: IncomingMessage, response: ServerResponse) => void {
   const { edge, access, sqs, app, answered, time, log } = parts;
   const locations = new WeakMap<IncomingMessage, Location>();
+  const cors = createCors(parts.corsOrigins ?? []);
   const appListener = getRequestListener(
     (request, env) => {
       // HTTP/2 is not served, so these are the bindings of node:http.
@@ -223,7 +227,8 @@ function createListener(
     });
     if (location === undefined) return refuse(response, 400, 'the request target must be a path');
     if (edge.authenticator.open) {
-      const refusal = refusalWithoutCredentials(request, location.path, edge.address.host);
+      const pageIsNamed = !isAppPath(location.path) && cors.names(request.headers);
+      const refusal = refusalWithoutCredentials(request, location.path, edge.address.host, pageIsNamed);
       if (refusal !== undefined) return refuse(response, 403, refusal);
     }
     const pause = pauseBeforeGuess(request, response, location);
@@ -262,7 +267,7 @@ function createListener(
       void appListener(request, response);
     } else if (wantsPage(request, location)) {
       response.writeHead(302, { Location: `${edge.address.basePath}/ops` }).end();
-    } else {
+    } else if (!cors.apply(request, response)) {
       void sqs(request, response, location);
     }
   }

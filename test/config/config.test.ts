@@ -34,6 +34,7 @@ describe('a production configuration', () => {
       tokensText: '',
       staysOpen: false,
       trustedProxies: 0,
+      corsOrigins: [],
       onFly: false,
       connections: 4096,
       connectionsPerAddress: 0,
@@ -66,6 +67,7 @@ describe('a production configuration', () => {
       KARIN_TRUSTED_PROXIES: '1',
       KARIN_CONNECTIONS: '1000',
       KARIN_CONNECTIONS_PER_ADDRESS: '100',
+      KARIN_CORS_ORIGINS: 'https://App.example.com/, http://localhost:5173 *',
       KARIN_ADMIN_PASSWORD: 'a long password',
       LOG_LEVEL: 'debug',
     });
@@ -82,6 +84,7 @@ describe('a production configuration', () => {
       trustedProxies: 1,
       connections: 1000,
       connectionsPerAddress: 100,
+      corsOrigins: ['https://app.example.com', 'http://localhost:5173', '*'],
       adminPassword: 'a long password',
       logLevel: 'debug',
     });
@@ -96,6 +99,18 @@ describe('a production configuration', () => {
     expect(readConfig({ ...MINIMUM, PORT: '', KARIN_PUBLIC_URL: ' ', KARIN_ADMIN_PASSWORD: '' })).toMatchObject({
       port: 4000,
     });
+  });
+
+  it.each([
+    'app.example.com',
+    'https://app.example.com/page',
+    'ftp://app.example.com',
+    'https://*.example.com',
+    'null',
+  ])('names %s as no origin of pages', (origin) => {
+    expect(problemsOf({ ...MINIMUM, KARIN_CORS_ORIGINS: origin })).toEqual([
+      `KARIN_CORS_ORIGINS: ${origin} is no origin: name scheme, host and port as browsers do, for example https://app.example.com, or * for pages of every site`,
+    ]);
   });
 
   it('may have a private Redis instead', () => {

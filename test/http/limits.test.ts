@@ -12,9 +12,12 @@ import type { AppEnv } from '../../runtime/http/management.ts';
 import { type HttpServer, openDoor, type ServerLimits } from '../../runtime/http/server.ts';
 import { createSqsEndpoint } from '../../runtime/http/sqs-endpoint.ts';
 import { createLog } from '../../runtime/log.ts';
+import { md5OfBody } from '../../runtime/queue/digest.ts';
 import { SqsError } from '../../runtime/sqs/errors.ts';
+import { MAX_MESSAGE_BYTES } from '../../runtime/sqs/limits.ts';
 import type { SqsRequest } from '../../runtime/sqs/request.ts';
 import { systemTime } from '../../runtime/time.ts';
+import { runKarin, sqsCall } from './running-karin.ts';
 
 const ADMIN: Credential = { kind: 'admin', senderId: 'admin', allows: () => true };
 const anyone: Authenticator = { open: false, fromHead: () => ADMIN, authenticate: () => ADMIN };
@@ -26,6 +29,8 @@ const nobody: Authenticator = {
   },
 };
 const FORM = 'Content-Type: application/x-www-form-urlencoded';
+const TOKEN = 'a-capability-of-this-suite-0123456789';
+const JSON_SEND = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': 'AmazonSQS.SendMessage' };
 const servers: HttpServer[] = [];
 const sockets: Socket[] = [];
 
@@ -101,6 +106,24 @@ describe('a body', () => {
     const { url } = await serve();
     expect(await (await post('x'.repeat(LARGEST_BODY), url)).text()).toBe(`${LARGEST_BODY}`);
   });
+
+  it.each<[string, (url: string) => { readonly path: string; readonly queueUrl: string }]>([
+    ['path', () => ({ path: `/k/${TOKEN}/`, queueUrl: 'jobs' })],
+    ['QueueUrl', (url) => ({ path: '/', queueUrl: `${url}/k/${TOKEN}/000000000000/jobs` })],
+  ])(
+    'may be six times as large as the largest message that it holds, if the %s proves the sender',
+    async (_, where) => {
+      const { url } = await runKarin({ KARIN_TOKENS: `${TOKEN}:send+manage` });
+      await sqsCall(`${url}/k/${TOKEN}`, 'CreateQueue', { QueueName: 'jobs' });
+      const { path, queueUrl } = where(url);
+      // As Python's json writes U+007F.
+      const body = `{"QueueUrl":"${queueUrl}","MessageBody":"${'\\u007f'.repeat(MAX_MESSAGE_BYTES)}"}`;
+      const answer = await fetch(`${url}${path}`, { method: 'POST', headers: JSON_SEND, body });
+      expect(answer.status).toBe(200);
+      const MD5OfMessageBody = md5OfBody('\u007f'.repeat(MAX_MESSAGE_BYTES));
+      expect(await answer.json()).toMatchObject({ MD5OfMessageBody });
+    },
+  );
 
   it('is refused by its announcement, before it is sent', async () => {
     const { server } = await serve();
