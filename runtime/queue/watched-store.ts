@@ -24,11 +24,16 @@ import {
   StoreFullError,
   type VisibilityChange,
 } from '../store/store.ts';
+import { GroupCommit } from './group-commit.ts';
 import type { Ask, HeadWatch } from './head-watch.ts';
 import type { StoreClock } from './store-clock.ts';
 
-/** Most messages that one call to the store may send. */
-const MOST_PER_SEND = 500;
+/** Most messages that one call to the store may send or delete. */
+const MOST_PER_CALL = 500;
+/** Most bytes of records that leave together; a caller who alone brings more leaves alone. */
+const MOST_BYTES_PER_CALL = 4 * 1024 * 1024;
+/** Bytes of a lease on its way: an id and a receive count, on FIFO queues a group and a sequence number. */
+const LEASE_BYTES = 64;
 
 interface WatchedStoreOptions {
   readonly store: Store;
@@ -41,19 +46,27 @@ interface WatchedStoreOptions {
 
 export class WatchedStore {
   readonly #options: WatchedStoreOptions;
+  /** Made when first used: there may be thousands of queues. */
+  #sends: GroupCommit<NewEntry, SentEntry> | undefined;
+  #deletes: GroupCommit<Lease, LeaseOutcome> | undefined;
 
   constructor(options: WatchedStoreOptions) {
     this.#options = options;
   }
 
-  /** Stores messages in order; all or none up to 500, and in parts of 500 beyond. Errors: `StoreFullError`, `StoreUnavailableError`. */
-  async send(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
+  /**
+   * Stores messages in order; all or none up to 500, and in parts of 500 beyond. Sends that wait together leave as one call (`group-commit.ts`).
+   * Errors: `StoreFullError`, `StoreUnavailableError`.
+   */
+  send(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
     this.#options.onActivity();
-    const sent: SentEntry[] = [];
-    for (let from = 0; from < entries.length; from += MOST_PER_SEND) {
-      sent.push(...(await this.#sendPart(entries.slice(from, from + MOST_PER_SEND))));
-    }
-    return sent;
+    this.#sends ??= new GroupCommit({
+      call: (items) => this.#send(items),
+      sizeOf: ({ record }) => record.length,
+      mostItems: MOST_PER_CALL,
+      mostBytes: MOST_BYTES_PER_CALL,
+    });
+    return inParts(entries, this.#sends);
   }
 
   /** Leases messages. Errors: `StoreUnavailableError`. */
@@ -73,9 +86,15 @@ export class WatchedStore {
     });
   }
 
-  /** Errors: `StoreUnavailableError`. */
+  /** Deletes that wait together leave as one call (`group-commit.ts`). Errors: `StoreUnavailableError`. */
   delete(leases: readonly Lease[]): Promise<readonly LeaseOutcome[]> {
-    return this.#settling(leases, (store, address) => store.delete(address, leases));
+    this.#deletes ??= new GroupCommit({
+      call: (items) => this.#settling(items, (store, address) => store.delete(address, items)),
+      sizeOf: () => LEASE_BYTES,
+      mostItems: MOST_PER_CALL,
+      mostBytes: MOST_BYTES_PER_CALL,
+    });
+    return inParts(leases, this.#deletes);
   }
 
   /** Undoes receives. Errors: `StoreUnavailableError`. */
@@ -140,7 +159,7 @@ export class WatchedStore {
     return this.#options.store.trim(this.#options.address, olderThanMs, limit);
   }
 
-  async #sendPart(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
+  async #send(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
     const { store, address, watch, clock } = this.#options;
     try {
       const reply = await store.send(address, entries);
@@ -186,4 +205,17 @@ export class WatchedStore {
       throw error;
     }
   }
+}
+
+/** Brings items to a group commit, in parts that one call can take. */
+async function inParts<Item, Answer>(
+  items: readonly Item[],
+  group: GroupCommit<Item, Answer>,
+): Promise<readonly Answer[]> {
+  if (items.length <= MOST_PER_CALL) return items.length === 0 ? [] : group.commit(items);
+  const answers: Answer[] = [];
+  for (let from = 0; from < items.length; from += MOST_PER_CALL) {
+    answers.push(...(await group.commit(items.slice(from, from + MOST_PER_CALL))));
+  }
+  return answers;
 }
