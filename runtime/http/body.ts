@@ -170,6 +170,8 @@ export function readBody(
   if (announced === undefined && request.headers['transfer-encoding'] === undefined) return Promise.resolve(NOTHING);
   if (announced === '0') return Promise.resolve(NOTHING);
   const length = announced === undefined ? undefined : Number(announced);
+  // Chunks take time as well as memory, and no SDK sends a request in chunks.
+  if (length === undefined && typeof sender === 'object') return Promise.reject(unannounced());
   if (length !== undefined && length > limit) return Promise.reject(tooLarge(limit));
 
   return new Promise((resolve, reject) => {
@@ -282,7 +284,11 @@ class Reading {
   #lookAtBeginning(): void {
     const proves = this.#proves;
     this.#proves = undefined;
-    if (proves?.(this.#bytes.subarray(0, Math.min(this.#length, PREFIX_BYTES))) !== true) return;
+    if (proves?.(this.#bytes.subarray(0, Math.min(this.#length, PREFIX_BYTES))) !== true) {
+      // It will be too large: why read it until then.
+      if ((this.#announced ?? 0) > this.#largest) throw unproven();
+      return;
+    }
     this.#largest = this.#limit;
     this.#moveToCallers();
   }
@@ -314,6 +320,13 @@ function unproven(): SqsError {
   return new SqsError(
     'RequestEntityTooLarge',
     `The first ${PREFIX_BYTES} bytes of the request do not tell who sends it, so no more than ${LARGEST_UNPROVEN_BODY} are read. Put the capability into the endpoint, or the QueueUrl before the message.`,
+  );
+}
+
+function unannounced(): SqsError {
+  return new SqsError(
+    'RequestEntityTooLarge',
+    'A request whose head does not tell who sends it needs a Content-Length. Put the capability into the endpoint, or send the length.',
   );
 }
 

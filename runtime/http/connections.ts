@@ -8,7 +8,8 @@
  *   3. who waits in a long poll: it is answered, without messages, as SQS may answer one at any time.
  *
  * So an honest caller keeps its place as long as it works, whatever strangers open. Only where all others work as well is a newcomer
- * told to come again (503). From an address that has its full number one of that address makes room; in a full server, one of the address with the most.
+ * told to come again (503). From an address that has its full number one of that address makes room; in a full server a stranger, else one of the address with
+ * the most. Strangers together hold no more than half of all places.
  *
  * Heads that are not complete are kept by node:http outside of the memory that `body.ts` counts, up to 32 KiB each. Their sum is bounded here:
  * when the connections without a proof have sent more than `HEADS` bytes of unfinished heads, those that began first are closed.
@@ -55,6 +56,9 @@ export function connectionLimits(
   return trustedProxies > 0 ? { connections, connectionsPerAddress: connections } : { connections };
 }
 
+/** The part of all connections that strangers may hold together. */
+const STRANGERS = 0.5;
+
 /** Bytes of unfinished heads of all strangers together. */
 const HEADS = 8 * 1_048_576;
 /** So many connections cannot exceed it, so nobody looks. */
@@ -94,6 +98,8 @@ export interface ConnectionsParts {
 export class Connections {
   readonly #parts: ConnectionsParts;
   readonly #bySocket = new Map<Socket, Connection>();
+  /** Those that have proven nothing, oldest first. */
+  readonly #strangers = new Set<Connection>();
   /** By address; each in the order in which they became idle, those at work where they were before. */
   readonly #byAddress = new Map<string, Set<Connection>>();
   #opened = 0;
@@ -111,7 +117,8 @@ export class Connections {
     const isBounded = countsLoopback || !(isLoopback(address) || socket.remoteAddress === '::1');
     const isFull =
       (own !== undefined && isBounded && own.size >= connectionsPerAddress && !this.#makeRoom(own)) ||
-      (this.#bySocket.size >= connections && !this.#makeRoom(this.#largest()));
+      (this.#strangers.size >= connections * STRANGERS && !this.#makeRoom(this.#strangers)) ||
+      (this.#bySocket.size >= connections && !this.#makeRoom(this.#strangers) && !this.#makeRoom(this.#largest()));
     if (isFull) {
       socket.on('error', () => {});
       socket.end(FULL, () => socket.destroy());
@@ -127,6 +134,7 @@ export class Connections {
       readBefore: 0,
     };
     this.#bySocket.set(socket, connection);
+    this.#strangers.add(connection);
     const group = this.#byAddress.get(address);
     if (group === undefined) this.#byAddress.set(address, new Set([connection]));
     else group.add(connection);
@@ -149,7 +157,9 @@ export class Connections {
   /** The sender of a request has proven a credential. */
   proven(request: IncomingMessage): void {
     const connection = this.#bySocket.get(request.socket);
-    if (connection !== undefined) connection.proven = true;
+    if (connection === undefined || connection.proven) return;
+    connection.proven = true;
+    this.#strangers.delete(connection);
   }
 
   /** A request is over, answered or not. */
@@ -184,7 +194,7 @@ export class Connections {
   }
 
   #lookLater(): void {
-    if (this.#looksLater || this.#bySocket.size <= FEW) return;
+    if (this.#looksLater || this.#strangers.size <= FEW) return;
     this.#looksLater = true;
     this.#parts.time.after(LOOK_MS, () => {
       this.#looksLater = false;
@@ -196,8 +206,8 @@ export class Connections {
   /** Closes strangers with unfinished heads, those that began first, until the heads of the others are few enough. */
   #boundHeads(): void {
     let sum = 0;
-    for (const connection of this.#bySocket.values()) sum += unfinishedHead(connection);
-    for (const connection of this.#bySocket.values()) {
+    for (const connection of this.#strangers) sum += unfinishedHead(connection);
+    for (const connection of this.#strangers) {
       if (sum <= HEADS) return;
       const bytes = unfinishedHead(connection);
       if (bytes === 0) continue;
@@ -241,6 +251,7 @@ export class Connections {
 
   #remove(connection: Connection): void {
     if (!this.#bySocket.delete(connection.socket)) return;
+    this.#strangers.delete(connection);
     const group = this.#byAddress.get(connection.address);
     group?.delete(connection);
     if (group?.size === 0) this.#byAddress.delete(connection.address);
@@ -253,6 +264,6 @@ export class Connections {
   }
 }
 
-function unfinishedHead({ proven, request, socket, readBefore }: Connection): number {
-  return proven || request !== undefined ? 0 : socket.bytesRead - readBefore;
+function unfinishedHead({ request, socket, readBefore }: Connection): number {
+  return request === undefined ? socket.bytesRead - readBefore : 0;
 }

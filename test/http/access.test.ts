@@ -77,6 +77,22 @@ describe('a server with credentials', () => {
     );
   });
 
+  it('finds a capability in the QueueUrl of a large message, wherever it stands', async () => {
+    const karin = await runKarin(CLOSED);
+    await client(karin.url).send(new CreateQueueCommand({ QueueName: 'app-jobs' }));
+    const QueueUrl = `${karin.url}/k/${TOKEN}/000000000000/app-jobs`;
+    const send = (members: object) => sqsCall(karin.url, 'SendMessage', { ...members });
+    // Twice as long in JSON: more than is read of a stranger.
+    const escaped = '\n'.repeat(900_000);
+    expect((await send({ QueueUrl, MessageBody: escaped })).status).toBe(200);
+    expect((await send({ MessageBody: 'x'.repeat(1_000_000), QueueUrl })).status).toBe(200);
+    const refused = await send({ MessageBody: escaped, QueueUrl });
+    expect(refused.status).toBe(413);
+    expect(await refused.text()).toContain('Put the capability into the endpoint, or the QueueUrl before the message.');
+    const form = new URLSearchParams({ Action: 'SendMessage', MessageBody: 'x'.repeat(500_000), QueueUrl });
+    expect((await fetch(karin.url, { method: 'POST', body: form })).status).toBe(200);
+  });
+
   it('lets a capability in through the endpoint, and gives back URLs that carry it', async () => {
     const karin = await runKarin(CLOSED);
     await client(karin.url).send(new CreateQueueCommand({ QueueName: 'app-jobs' }));

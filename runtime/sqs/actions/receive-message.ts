@@ -13,7 +13,7 @@ const EVERY_ATTRIBUTE: ReadonlySet<string> = new Set(['All', '*', '.*']);
  * Bytes of messages in one answer. SQS may answer with fewer messages than were asked for at any time; ten of the largest would take the server some 30 MB
  * until they are read. One message is always given.
  */
-const MOST_RECEIVED_BYTES = 4 * 1_048_576;
+const MOST_RECEIVED_BYTES = 2 * 1_048_576;
 
 export const receiveMessage = queueAction('ReceiveMessage', 'consume', async (queue, input, call) => {
   const { definition } = queue;
