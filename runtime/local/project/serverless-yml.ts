@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { type StackSource, templateOf } from '../../lambda/discovery/template/model.ts';
 import { parseTemplateText } from '../../lambda/discovery/template/parse.ts';
+import { expandTransforms } from '../../lambda/discovery/template/transforms.ts';
 import { isObject, type JsonObject, objectOr, textOr } from '../../lambda/discovery/template/values.ts';
 import { type VariableSettings, withVariables } from './serverless-variables.ts';
 
@@ -32,14 +33,14 @@ export function readServerlessFile(file: string, settings: ServerlessSettings): 
     raw['useDotenv'] === true ? { ...dotenv(settings.folder, stage), ...settings.environment } : settings.environment;
   const configuration = withVariables(raw, { ...settings, stage, environment });
   const notes: string[] = [];
-  const template = templateOf(serverlessTemplate(configuration, stage, notes));
+  const expanded = expandTransforms(serverlessTemplate(configuration, stage, notes));
   return {
     name: basename(settings.folder),
-    template,
+    template: templateOf(expanded.template),
     folder: settings.folder,
     sourceFolder: settings.folder,
     assets: new Map(),
-    notes,
+    notes: [...notes, ...expanded.notes],
   };
 }
 

@@ -28,6 +28,102 @@ function functionNamed(application: TemplateApplication, name: string): Template
   return found;
 }
 
+describe('a template with loops (Fn::ForEach)', () => {
+  const application = readTemplate(join(FOLDER, 'loops.yaml'), SETTINGS);
+  const names = application.queues.map(({ arn }) => arn.name);
+
+  it('has what each loop writes for each item of its collection, loops in loops included', () => {
+    expect(names).toEqual([
+      ...['dead-red', 'red-mail', 'red-audit-log'],
+      ...['blue-mail', 'blue-audit-log'],
+      ...['Doubleab', 'Last'],
+    ]);
+    expect(application.queues.find(({ arn }) => arn.name === 'red-mail')).toMatchObject({
+      attributes: { visibilityTimeoutSeconds: 10 },
+      tags: { team: 'red' },
+    });
+    expect(application.queues.find(({ arn }) => arn.name === 'blue-audit-log')).toMatchObject({
+      attributes: { visibilityTimeoutSeconds: 45 },
+    });
+  });
+
+  it('has the mappings of the functions that a loop writes, without what a logical id cannot hold', () => {
+    const mapped = application.mappings.map(({ mapping }) => [
+      mapping.queueArn.name,
+      mapping.functionArn.split(':')[6],
+    ]);
+    expect(mapped.sort()).toEqual([
+      ['blue-audit-log', 'worker-blue-audit-log'],
+      ['blue-mail', 'worker-blue-mail'],
+      ['red-audit-log', 'worker-red-audit-log'],
+      ['red-mail', 'worker-red-mail'],
+    ]);
+  });
+
+  it('has loops in the properties of a resource, and the other functions of the transform', () => {
+    expect(functionNamed(application, 'worker-red-audit-log')).toMatchObject({
+      environment: { TEAM_OF_red: 'TEAM', COUNT_OF_red: 'COUNT', COUNT: '2', JSON: '{"team":"red"}' },
+      code: { text: "exports.handler = async () => 'red';" },
+    });
+  });
+
+  it('names what it cannot write out', () => {
+    expect(application.problems).toEqual([
+      'Fn::ForEach::Unknown in Resources: an attribute of a resource is not known before the deployment; what it would write is left out',
+      'Fn::ForEach::Malformed in Resources: it needs an identifier, a collection and a fragment; what it would write is left out',
+      'Fn::ForEach writes Doubleab in Resources more than once; the last one counts',
+    ]);
+  });
+
+  it('may be the resources of a serverless.yml', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'karin-loops-'));
+    try {
+      const loop = "{ 'Fn::ForEach::Queues': [Name, [one, two], { 'Queue${Name}': { Type: 'AWS::SQS::Queue' } }] }";
+      const lines = ['service: shop', 'resources:', '  Transform: AWS::LanguageExtensions', `  Resources: ${loop}`];
+      const file = join(folder, 'serverless.yml');
+      writeFileSync(file, lines.join('\n'));
+      const stack = readServerlessFile(file, { folder, account: '000000000000', region: 'eu-west-1', environment: {} });
+      expect(Object.keys(stack.template.resources)).toEqual(['Queueone', 'Queuetwo']);
+      expect(stack.notes).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('gives a nested stack the collection that its parent hands down', () => {
+    const parent = {
+      Resources: {
+        Child: {
+          Type: 'AWS::CloudFormation::Stack',
+          Properties: { TemplateURL: './child.json', Parameters: { Names: 'one,two' } },
+        },
+      },
+    };
+    const child = {
+      Parameters: { Names: { Type: 'CommaDelimitedList' } },
+      Resources: {
+        'Fn::ForEach::Queues': [
+          'Name',
+          { Ref: 'Names' },
+          { 'Queue${Name}': { Type: 'AWS::SQS::Queue', Properties: { QueueName: { Ref: 'Name' } } } },
+        ],
+      },
+    };
+    const folder = mkdtempSync(join(tmpdir(), 'karin-loops-'));
+    try {
+      writeFileSync(join(folder, 'template.json'), JSON.stringify(parent));
+      writeFileSync(join(folder, 'child.json'), JSON.stringify(child));
+      const nested = readTemplate(folder, SETTINGS);
+      expect(nested.queues.map(({ arn }) => arn.name)).toEqual(['one', 'two']);
+      expect(nested.problems).toEqual([
+        'Fn::ForEach needs the transform AWS::LanguageExtensions, without which CloudFormation refuses the template',
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
 describe('a plain CloudFormation template', () => {
   const application = readTemplate(join(FOLDER, 'plain.yaml'), SETTINGS);
 

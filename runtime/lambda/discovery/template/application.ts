@@ -18,8 +18,8 @@ import {
 import { PhysicalNames } from './names.ts';
 import { parseTemplateText } from './parse.ts';
 import { readQueues } from './queues.ts';
-import { expandSam } from './sam.ts';
 import { StackScope, type Surroundings } from './stack-scope.ts';
+import { expandTransforms, type GivenParameters } from './transforms.ts';
 import { isObject, objectOr, textOr } from './values.ts';
 
 /** Reads what `stacks` define. Never throws for what a template says; that becomes a problem. */
@@ -50,15 +50,17 @@ class StackSet implements Surroundings {
     for (const scope of scopes) {
       for (const [logicalId, resource] of scope.resources()) {
         if (resource.type !== 'AWS::CloudFormation::Stack') continue;
-        const source = nestedSource(logicalId, resource, scope, problems);
+        const parameters = Object.entries(objectOr(resource.properties['Parameters'])).map(
+          ([name, value]): [string, () => unknown] => [name, () => resolveValue(value, scope)],
+        );
+        // Read only when something asks for one: a value may hang on stacks that are not found yet.
+        const given = Object.fromEntries(parameters);
+        const source = nestedSource(logicalId, resource, scope, given, problems);
         if (typeof source === 'string') {
           problems.push(`nested stack ${logicalId} of stack ${scope.source.name}: ${source}; it is left out`);
           continue;
         }
-        const given = Object.entries(objectOr(resource.properties['Parameters'])).map(
-          ([name, value]): [string, () => unknown] => [name, () => resolveValue(value, scope)],
-        );
-        const nested = new StackScope(source, this, Object.fromEntries(given));
+        const nested = new StackScope(source, this, given);
         const ofScope = this.#nested.get(scope) ?? new Map<string, StackScope>();
         this.#nested.set(scope, ofScope.set(logicalId, nested));
         scopes.push(nested);
@@ -104,6 +106,7 @@ function nestedSource(
   logicalId: string,
   resource: Resource,
   scope: StackScope,
+  given: GivenParameters,
   problems: string[],
 ): StackSource | string {
   const { source } = scope;
@@ -114,7 +117,7 @@ function nestedSource(
   if (path === '') return `its TemplateURL cannot be resolved${stated.known ? '' : ` (${stated.reason})`}`;
   const file = resolve(source.folder, path);
   if (/^https?:\/\//.test(path) || !existsSync(file)) return `its template ${path} is not on this machine`;
-  const { template, notes } = expandSam(parseTemplateText(readFileSync(file, 'utf8'), file));
+  const { template, notes } = expandTransforms(parseTemplateText(readFileSync(file, 'utf8'), file), given);
   problems.push(...notes);
   return {
     ...source,

@@ -99,14 +99,12 @@ const INTRINSICS: ReadonlyMap<string, Intrinsic> = new Map(
       return resolveValue(resolveCondition(condition, lookups) ? whenTrue : whenFalse, lookups);
     },
     'Fn::FindInMap': (argument, lookups) => {
-      const [map, first, second, options] = listOf(argument, 'Fn::FindInMap').map((part) =>
-        resolveValue(part, lookups),
-      );
-      const keys = [map, first, second].map((key) => textOf(key, 'Fn::FindInMap'));
+      const [map, first, second, options] = listOf(argument, 'Fn::FindInMap');
+      const keys = [map, first, second].map((key) => textOf(resolveValue(key, lookups), 'Fn::FindInMap'));
       const [mapName = '', firstKey = '', secondKey = ''] = keys;
       const found = lookups.mapped(mapName, firstKey, secondKey);
       if (found !== undefined) return found;
-      if (isObject(options) && 'DefaultValue' in options) return options['DefaultValue'];
+      if (isObject(options) && 'DefaultValue' in options) return resolveValue(options['DefaultValue'], lookups);
       throw new Unresolvable(`the map ${keys.join('.')} has no entry`);
     },
     'Fn::ImportValue': (argument, lookups) =>

@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { DiscoveryError } from '../source.ts';
 import { type StackSource, templateOf } from './model.ts';
 import { parseTemplateText } from './parse.ts';
-import { expandSam } from './sam.ts';
+import { expandTransforms } from './transforms.ts';
 import { isObject, type JsonObject, objectOr, textOr } from './values.ts';
 
 /** What a folder may hold, in the order of preference: what was built before what it was built from. */
@@ -32,7 +32,7 @@ export function findStacks(path: string): readonly StackSource[] {
   const file = templateFile(resolve(path));
   if (basename(file) === 'manifest.json') return assemblyStacks(dirname(file));
   const folder = dirname(file);
-  const { template, notes } = expandSam(readTemplate(file));
+  const { template, notes } = expandTransforms(readTemplate(file));
   if (!isObject(template['Resources']) || Object.keys(template['Resources']).length === 0) {
     throw new DiscoveryError(`${file} is no CloudFormation template: it has no Resources`);
   }
@@ -83,7 +83,7 @@ function assemblyStacks(folder: string): readonly StackSource[] {
   return artifacts.flatMap(({ id, type, environment, properties }): readonly StackSource[] => {
     if (type === 'cdk:cloud-assembly') return assemblyStacks(join(folder, textOr(properties['directoryName'], '')));
     if (type !== 'aws:cloudformation:stack') return [];
-    const { template, notes } = expandSam(readTemplate(join(folder, textOr(properties['templateFile'], ''))));
+    const { template, notes } = expandTransforms(readTemplate(join(folder, textOr(properties['templateFile'], ''))));
     const account = /^aws:\/\/(\d{12})\//.exec(environment)?.[1];
     const stack = {
       name: textOr(properties['stackName'], id),
