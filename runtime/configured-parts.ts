@@ -9,7 +9,7 @@ import type { DiscoverySource } from './lambda/discovery/source.ts';
 import type { Log } from './log.ts';
 import { createAwsFunctionUrls } from './ops/aws-function-urls.ts';
 import type { FunctionUrls } from './ops/functions.ts';
-import type { Releasers } from './releasers.ts';
+import { type Releasers, unlessGivenUp } from './releasers.ts';
 import { startEmbeddedRedis } from './store/embedded-redis.ts';
 import { openStore } from './store/open-store.ts';
 import type { Store } from './store/store.ts';
@@ -32,7 +32,7 @@ interface StoreParts {
 
 /** Errors: those of `openStore` and `startEmbeddedRedis`. */
 export async function openConfiguredStore(config: Config, parts: StoreParts, releasers: Releasers): Promise<Store> {
-  const { log, ...storeParts } = parts;
+  const { log, signal, ...storeParts } = parts;
   let urls = config.redis;
   if (urls === 'embedded') {
     const redis = await startEmbeddedRedis({
@@ -40,11 +40,12 @@ export async function openConfiguredStore(config: Config, parts: StoreParts, rel
       maxBytes: config.embeddedRedisBytes,
       time: parts.time,
       log,
+      ...(signal === undefined ? {} : { signal }),
     });
     releasers.add('the embedded Redis', () => redis.stop());
     urls = [redis.url];
   }
-  const store = await openStore({ urls, ...storeParts });
+  const store = await unlessGivenUp(openStore({ urls, ...storeParts }), signal, (late) => void late.close());
   releasers.add('the store', () => store.close());
   return store;
 }

@@ -32,7 +32,7 @@ import type { QueueDirectory } from './queue/directory.ts';
 import type { Notify } from './queue/queue-events.ts';
 import { createDirectory } from './queue/stored-directory.ts';
 import { createMoveTasks } from './queue/stored-move-tasks.ts';
-import { createReleasers, type Releasers } from './releasers.ts';
+import { createReleasers, type Releasers, unlessGivenUp } from './releasers.ts';
 import { createSqsApi } from './sqs/api.ts';
 import type { Store } from './store/store.ts';
 import type { SyncReport } from './sync/report.ts';
@@ -100,24 +100,6 @@ export async function startKarin(config: Config, overrides: Overrides = {}): Pro
     });
     throw error;
   }
-}
-
-/** The result of `work`, unless `signal` comes first: then its reason is thrown, and what `work` still brings is undone. */
-function unlessGivenUp<T>(
-  work: Promise<T>,
-  signal: AbortSignal | undefined,
-  undo: (late: T) => void = () => {},
-): Promise<T> {
-  if (signal === undefined) return work;
-  return new Promise((resolve, reject) => {
-    const giveUp = (): void => {
-      reject(signal.reason);
-      work.then(undo, () => {});
-    };
-    if (signal.aborted) return giveUp();
-    signal.addEventListener('abort', giveUp, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
-  });
 }
 
 async function build(config: Config, overrides: Overrides, releasers: Releasers): Promise<Karin> {

@@ -40,3 +40,21 @@ export function createReleasers(): Releasers {
     },
   };
 }
+
+/** The result of `work`, unless `signal` comes first: then its reason is thrown, and what `work` still brings is undone. */
+export function unlessGivenUp<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+  undo: (late: T) => void = () => {},
+): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => {
+      reject(signal.reason);
+      work.then(undo, () => {});
+    };
+    if (signal.aborted) return giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
+}

@@ -1,5 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -22,10 +22,15 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function start(commands?: readonly string[]): Promise<EmbeddedRedis> {
+async function start(
+  commands?: readonly string[],
+  dataDirectory = join(folder, 'made', 'by', 'itself'),
+  signal?: AbortSignal,
+): Promise<EmbeddedRedis> {
   const log = createLog({ level: 'info', write: (line) => logged.push(line) });
   const redis = await startEmbeddedRedis({
-    dataDirectory: join(folder, 'made', 'by', 'itself'),
+    dataDirectory,
+    ...(signal === undefined ? {} : { signal }),
     maxBytes: 16_777_216,
     time: systemTime,
     log,
@@ -76,22 +81,56 @@ describe('the embedded Redis', () => {
     expect(logged.join('')).toContain('ended unexpectedly');
   });
 
-  it('ends one that outlived its process before it touches the file', async () => {
-    const orphan = await start();
-    await connect(orphan.url).set('kept', 'yes');
-    running.length = 0;
-    const pid = Number(readFileSync(join(folder, 'made', 'by', 'itself', 'redis.pid'), 'utf8'));
-    expect(pid).toBe(orphan.pid);
-    const second = await start();
-    expect(await connect(second.url).get('kept')).toBe('yes');
-    expect(logged.join('')).toContain('it is ended first');
-    await orphan.stop();
+  it('keeps what it writes from other users', async () => {
+    const redis = await start();
+    await connect(redis.url).set('kept', 'yes');
+    const data = join(folder, 'made', 'by', 'itself');
+    const mode = (...path: readonly string[]) => statSync(join(data, ...path)).mode & 0o077;
+    expect(mode()).toBe(0);
+    expect(readdirSync(data).map((name) => [name, mode(name)])).toEqual(readdirSync(data).map((name) => [name, 0]));
+    for (const name of readdirSync(join(data, 'appendonlydir'))) expect(mode('appendonlydir', name)).toBe(0);
   });
 
-  it('does not touch a process that merely has the number', async () => {
+  it('has its folder to itself: a second one is refused, and told who owns it', async () => {
+    const first = await start();
+    await expect(start()).rejects.toThrow(
+      new RegExp(`another server owns this folder: process ${process.pid} on host ${hostname()}, since 2.*REDIS_URL`),
+    );
+    expect(await connect(first.url).ping()).toBe('PONG');
+    await first.stop();
+    await start();
+  });
+
+  it.each(['of another folder', 'of this process'])(
+    'ends no process %s whose number stands in redis.pid',
+    async (whose) => {
+      const data = join(folder, 'made', 'by', 'itself');
+      const other = await start();
+      const pid = whose === 'of this process' ? process.pid : other.pid;
+      const mine = join(folder, 'mine');
+      mkdirSync(mine);
+      writeFileSync(join(mine, 'redis.pid'), `${pid}`);
+      await start(undefined, mine);
+      expect(await connect(other.url).ping()).toBe('PONG');
+      expect(readFileSync(join(data, 'redis.pid'), 'utf8').trim()).toBe(`${other.pid}`);
+    },
+  );
+
+  it('does not begin beside a Redis that works in its folder without belonging to it', async () => {
+    const data = join(folder, 'made', 'by', 'itself');
     const redis = await start();
-    await redis.stop();
-    writeFileSync(join(folder, 'made', 'by', 'itself', 'redis.pid'), `${process.pid}`);
+    // As one of a version that made no sockets.
+    for (const name of readdirSync(data)) if (/\.sock$/.test(name)) rmSync(join(data, name));
+    await expect(start()).rejects.toThrow(`a Redis server (process ${redis.pid}) works in it that this server did not`);
+  });
+
+  it('gives its start up when it is told to, and the folder with it', async () => {
+    const giveUp = new AbortController();
+    const slow = join(folder, 'slow-server');
+    writeFileSync(slow, '#!/bin/sh\nexec sleep 600\n', { mode: 0o755 });
+    const starting = start([slow], undefined, giveUp.signal);
+    setImmediate(() => giveUp.abort(new Error('enough')));
+    await expect(starting).rejects.toThrow('enough');
     await start();
   });
 

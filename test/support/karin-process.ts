@@ -4,6 +4,7 @@
  * @module
  */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface RunningServer {
@@ -22,9 +23,16 @@ export interface RunningServer {
   kill(): Promise<number | null>;
 }
 
-/** Starts the server on a free port with this environment and nothing else; resolves when it says that it is ready. */
-export async function startServerProcess(env: Readonly<Record<string, string>>): Promise<RunningServer> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'runtime/cli.ts', 'start'], {
+/**
+ * Starts the server on a free port with this environment and nothing else; resolves when it says that it is ready.
+ * `through`: a command that runs it as its only child, such as `unshare`; signals go to the server itself.
+ */
+export async function startServerProcess(
+  env: Readonly<Record<string, string>>,
+  through: readonly string[] = [],
+): Promise<RunningServer> {
+  const [command = '', ...args] = [...through, process.execPath, '--import', 'tsx', 'runtime/cli.ts', 'start'];
+  const child = spawn(command, args, {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', HOST: '127.0.0.1', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -53,10 +61,10 @@ export async function startServerProcess(env: Readonly<Record<string, string>>):
       reject(new Error(`karin start ended with status ${status}:\n${said.slice(-40).join('\n')}`)),
     );
   });
-  const end = (signal: NodeJS.Signals): Promise<number | null> => {
-    child.kill(signal);
-    return ended;
-  };
+  const started = child.pid ?? 0;
+  const pid =
+    through.length === 0 ? started : Number(readFileSync(`/proc/${started}/task/${started}/children`, 'utf8').trim());
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const saying = (pattern: RegExp, from = 0): Promise<string> => {
     const past = said.slice(from).find((line) => pattern.test(line));
     if (past !== undefined) return Promise.resolve(past);
@@ -71,11 +79,18 @@ export async function startServerProcess(env: Readonly<Record<string, string>>):
   };
   return {
     url,
-    pid: child.pid ?? 0,
+    pid,
     said,
     saying,
-    signal: (signal) => void child.kill(signal),
-    stop: () => end('SIGTERM'),
-    kill: () => end('SIGKILL'),
+    signal: (signal) => void process.kill(pid, signal),
+    stop: () => {
+      if (child.exitCode === null && child.signalCode === null) process.kill(pid, 'SIGTERM');
+      return ended;
+    },
+    kill: () => {
+      process.kill(pid, 'SIGKILL');
+      // What it leaves behind, such as its Redis, may hold its output open.
+      return exited;
+    },
   };
 }
