@@ -96,6 +96,7 @@ export function openFront(parts: FrontParts): Front {
     edge,
     sessions: access.sessions,
     attempts: access.attempts,
+    audit: access.audit,
     adminPassword: access.adminPassword,
     api: createApiClient({ api, account, region, uuid }),
     moveTasks: parts.moveTasks,
@@ -136,9 +137,10 @@ export function openFront(parts: FrontParts): Front {
     },
     sync: parts.synchroniser === undefined ? undefined : () => parts.synchroniser?.sync({ full: true }),
     tokens: access.tokens,
-    transfers: transfersRoute({ edge, ...transfers, onEvent: onTransfer, time, log }),
+    transfers: transfersRoute({ edge, ...transfers, onEvent: onTransfer, audit: access.audit, time, log }),
     pages,
     now: () => time.now(),
+    audit: access.audit,
     log,
   });
   const sqs = createSqsEndpoint({ api, edge, account, region, uuid, log });

@@ -199,6 +199,10 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     'listening to the store',
     store.subscribe((signal) => {
       health.heard(signal);
+      if (signal.kind === 'reachable') {
+        if (signal.reachable) log.info('the store of messages is reached again');
+        else log.warn('the store of messages is lost: requests are answered with 503 until it is reached again');
+      }
       Promise.all([access.tokens.heard(signal), synchroniser?.heard(signal)]).catch((error: unknown) =>
         log.warn(
           { err: error, signal: signal.kind },
@@ -217,6 +221,11 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     maxDelaySeconds: config.maxDelaySeconds,
     unknownQueues: () => health.unknownQueues(),
     report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
+    audited: ({ action, caller: { senderId, address }, queue, destination }) => {
+      if (address === undefined) return;
+      const to = { queue, ...(destination === undefined ? {} : { destination }) };
+      access.audit({ what: action, who: senderId, from: address, to });
+    },
   });
 
   signal?.throwIfAborted();

@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import { sharedSecret } from '../queue/shared-secret.ts';
 import type { Documents } from '../store/store.ts';
 import type { Time } from '../time.ts';
+import { type Audit, createAudit } from './audit.ts';
 import { authorizationSecret, createSessions, type Sessions } from './auth/admin.ts';
 import { type AttemptLimit, createAttemptLimit } from './auth/attempt-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
@@ -31,6 +32,7 @@ export interface Access {
   /** Whether an Authorization header may be an attempt at the admin password: it carries a secret that is no token of this server. */
   mayBeGuess(authorization: string | undefined): boolean;
   readonly sessions: Sessions;
+  readonly audit: Audit;
   readonly adminPassword: () => string | undefined;
   /** Reads the files of keys and tokens again. Errors: `ConfigError`; then everything stays as it was. */
   reload(): void;
@@ -52,13 +54,21 @@ export async function createAccess(config: Config, documents: Documents, time: T
   if (open && !isLoopback(config.host)) throw new ConfigError([openServerProblem(config.host)]);
 
   const attempts = createAttemptLimit(time);
+  const audit = createAudit(log, time);
   const secret = Buffer.from(await sharedSecret(documents, SESSION_SECRET)).toString('hex');
   return {
     authenticator: createAuthenticator({
       book: () => book,
       tokens,
       verifier: new SignatureVerifier('sqs', now),
-      attempts,
+      attempts: {
+        exhausted: attempts.exhausted,
+        proven: attempts.proven,
+        failed: (address) => {
+          attempts.failed(address);
+          audit({ what: 'credential-refused', from: address });
+        },
+      },
       now,
       open: () => {
         if (open && !config.staysOpen && !hasNone()) {
@@ -70,6 +80,7 @@ export async function createAccess(config: Config, documents: Documents, time: T
     }),
     tokens,
     attempts,
+    audit,
     mayBeGuess: (authorization) => {
       const given = authorizationSecret(authorization);
       if (given === undefined || book.adminPassword === undefined) return false;

@@ -7,6 +7,7 @@ import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { Log } from '../log.ts';
 import { reportFor, type SyncReport } from '../sync/report.ts';
+import type { Audit } from './audit.ts';
 import type { TokenStore } from './auth/token-store.ts';
 import type { Edge } from './edge.ts';
 import { type AppEnv, answerErrors, reachOf, requireManage } from './management.ts';
@@ -34,6 +35,7 @@ export interface AppParts {
   readonly pages: Hono<AppEnv>;
   /** Wall clock, milliseconds since the epoch. */
   readonly now: () => number;
+  readonly audit: Audit;
   readonly log: Log;
 }
 
@@ -81,10 +83,11 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
     if (report === undefined) {
       throw new HTTPException(409, { message: 'this server has no source of mappings (KARIN_DISCOVERY=none)' });
     }
+    parts.audit({ what: 'sync', who: c.get('credential').senderId, from: edge.clientAddress(c.env.incoming) });
     const reaches = reachOf(c.get('credential'));
     return c.json(reaches === undefined ? report : reportFor(report, reaches));
   });
-  app.route('/tokens', tokensRoute(edge, parts.tokens, parts.now));
+  app.route('/tokens', tokensRoute(edge, parts.tokens, parts.now, parts.audit));
   app.get('/favicon.ico', (c) => c.body(null, 204));
   app.route('/', parts.transfers);
   app.route('/', parts.pages);

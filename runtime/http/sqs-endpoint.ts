@@ -93,8 +93,12 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
         body.proven();
       }
       edge.proven(incoming);
-      const request = new Request(head, body.bytes, endpointWith(origin, credential), callerOf(credential, parts), () =>
-        edge.endOf(outgoing, 'yields'),
+      const request = new Request(
+        head,
+        body.bytes,
+        endpointWith(origin, credential),
+        callerOf(credential, claim.address, parts),
+        () => edge.endOf(outgoing, 'yields'),
       );
       send(outgoing, await api.handle(request), false);
     } catch (error) {
@@ -155,9 +159,14 @@ class Request implements SqsRequest {
   }
 }
 
-function callerOf(credential: Credential, parts: Pick<SqsEndpointParts, 'account' | 'region'>): Caller {
+function callerOf(
+  credential: Credential,
+  address: string,
+  parts: Pick<SqsEndpointParts, 'account' | 'region'>,
+): Caller {
   return {
     senderId: credential.senderId,
+    address,
     account: parts.account(),
     region: parts.region,
     allows: credential.allows,

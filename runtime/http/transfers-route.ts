@@ -13,6 +13,7 @@ import type { Time } from '../time.ts';
 import { TransferError } from '../transfer/transfer-error.ts';
 import type { TransferEvent } from '../transfer/transfer-events.ts';
 import type { Transfers } from '../transfers.ts';
+import type { Audit } from './audit.ts';
 import type { Edge } from './edge.ts';
 import { type AppEnv, readJson, requireManage } from './management.ts';
 
@@ -30,6 +31,7 @@ export interface TransfersRouteParts {
   /** Absent: the queues have no counterpart in AWS. */
   readonly transfers?: Transfers;
   readonly onEvent: (event: TransferEvent) => void;
+  readonly audit: Audit;
   readonly time: Time;
   readonly log: Log;
 }
@@ -53,6 +55,8 @@ async function transfer(c: Context<AppEnv>, kind: Kind, parts: TransfersRoutePar
   const name = queueText.slice(queueText.lastIndexOf(':') + 1);
   if (!c.get('credential').allows('manage', name)) throw new HTTPException(404, { message: noQueue(queueText) });
   const queue = find(transfers, queueText);
+  const who = c.get('credential').senderId;
+  parts.audit({ what: kind, who, from: edge.clientAddress(c.env.incoming), to: { queue: queue.key } });
   const signal = edge.endOf(c.env.outgoing);
   // One JSON text on each line. Proxies must neither guess another type nor hold lines back.
   c.header('Content-Type', 'application/x-ndjson');

@@ -7,6 +7,7 @@ import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { secureHeaders } from 'hono/secure-headers';
 import type { Supervisor } from '../consumer/supervisor.ts';
+import type { Audit } from '../http/audit.ts';
 import { equalInConstantTime, type Sessions } from '../http/auth/admin.ts';
 import type { AttemptLimit } from '../http/auth/attempt-limit.ts';
 import type { Edge } from '../http/edge.ts';
@@ -40,6 +41,7 @@ export interface PagesParts extends OverviewParts {
   readonly edge: Edge;
   readonly sessions: Sessions;
   readonly attempts: AttemptLimit;
+  readonly audit: Audit;
   /** Absent: on an open server nobody logs in; otherwise nobody can. */
   readonly adminPassword: () => string | undefined;
   readonly api: ApiClient;
@@ -101,6 +103,10 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   app.use('/ops/*', secured);
   app.use('/functions', secured);
 
+  const record = (c: Context<AppEnv>, what: string, to?: Readonly<Record<string, unknown>>): void => {
+    const who = edge.authenticator.open ? 'anonymous' : 'admin';
+    parts.audit({ what, who, from: edge.clientAddress(c.env.incoming), ...(to === undefined ? {} : { to }) });
+  };
   const frame = (session?: string): PageFrame => ({
     base,
     version: parts.version,
@@ -128,12 +134,14 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     if (password === undefined || !equalInConstantTime(password, expected)) {
       const exhausted = parts.attempts.exhausted(address);
       parts.attempts.failed(address);
+      parts.audit({ what: 'log-in-refused', from: address });
       return exhausted
         ? c.html(<LoginPage frame={frame()} notice={TOO_MANY} />, 429)
         : c.html(<LoginPage frame={frame()} notice={WRONG} />, 403);
     }
     parts.attempts.proven(address);
     pages.begin(c);
+    parts.audit({ what: 'log-in', who: 'admin', from: address });
     return c.redirect(`${base}/ops`, 303);
   });
 
@@ -145,6 +153,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
 
   app.post('/ops/logout', (c) => {
     pages.end(c);
+    record(c, 'log-out');
     return c.redirect(`${base}/ops/login`, 303);
   });
 
@@ -156,6 +165,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   app.get('/ops', (c) => overviewPage(c, notice(c)));
   app.post('/ops/sync', async (c) => {
     try {
+      record(c, 'sync');
       await parts.synchroniser?.sync({ full: true });
       return c.redirect(`${base}/ops?done=sync`, 303);
     } catch (error) {
@@ -164,6 +174,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     }
   });
   app.post('/ops/mappings/:uuid/resume', (c) => {
+    record(c, 'resume', { mapping: c.req.param('uuid') });
     parts.supervisor.resume(c.req.param('uuid'));
     return c.redirect(`${base}/ops?done=resume`, 303);
   });
@@ -209,7 +220,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     }
     const outcome = await action.run(queue, parts, form);
     if (!outcome.ok) return queuePage(c, queue, { text: outcome.message, kind: 'bad' }, 400);
-    parts.log.info({ queue: queue.key, action: c.req.param('action') }, 'ops page');
+    record(c, c.req.param('action'), { queue: queue.key });
     return c.redirect(`${base}${queueHref('', queue.key)}?done=${c.req.param('action')}`, 303);
   });
 

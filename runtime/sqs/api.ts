@@ -5,6 +5,7 @@
  */
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
+import { readTaskHandle } from '../queue/move-task-document.ts';
 import { InFlightLimitError } from '../queue/queue.ts';
 import { type Documents, StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
@@ -19,7 +20,7 @@ import { type ActionName, type Input, isActionName, MODEL, type Output } from '.
 import { createQueryAnswers, type QueryAnswers } from './protocol/query.ts';
 import type { StructureShape } from './protocol/shape.ts';
 import { createPurgeInterval } from './purge-interval.ts';
-import type { SqsRequest, SqsRequestHead, SqsResponse } from './request.ts';
+import type { Caller, SqsRequest, SqsRequestHead, SqsResponse } from './request.ts';
 import { RequestCall } from './request-call.ts';
 
 export interface SqsApiOptions {
@@ -38,6 +39,18 @@ export interface SqsApiOptions {
     error: unknown,
     request: { readonly requestId: string; readonly action: string | undefined },
   ) => void;
+  /** Told of each action that changed a queue as a whole, once it succeeded. */
+  readonly audited?: (action: AuditedAction) => void;
+}
+
+/** What is done to a queue as a whole, for the audit trail. */
+export interface AuditedAction {
+  readonly action: ActionName;
+  readonly caller: Caller;
+  /** Name of the queue. */
+  readonly queue: string | undefined;
+  /** StartMessageMoveTask: the ARN that was given. */
+  readonly destination: string | undefined;
 }
 
 export interface SqsApi {
@@ -54,9 +67,12 @@ const OF_ALL_QUEUES: ReadonlySet<string> = new Set(['CreateQueue', 'ListQueues',
 /** "There is no such queue", in the words of different actions. */
 const NO_SUCH_QUEUE: ReadonlySet<string> = new Set(['QueueDoesNotExist', 'ResourceNotFoundException']);
 
+type ApiServices = Services & Pick<SqsApiOptions, 'audited'>;
+
 export function createSqsApi(options: SqsApiOptions): SqsApi {
   const { directory, moveTasks, randomness, maxDelaySeconds, report, unknownQueues = () => undefined } = options;
-  const services: Services = {
+  const services: ApiServices = {
+    ...(options.audited === undefined ? {} : { audited: options.audited }),
     directory,
     moveTasks,
     randomness,
@@ -107,7 +123,7 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
 async function handleJson<N extends ActionName>(
   request: SqsRequest,
   name: N,
-  services: Services,
+  services: ApiServices,
 ): Promise<SqsResponse> {
   const input = decodeJson<StructureShape>(MODEL[name].input, request.body);
   const output = await run(name, input, request, services);
@@ -119,7 +135,7 @@ async function handleQuery<N extends ActionName>(
   request: SqsRequest,
   name: N,
   form: Form,
-  services: Services,
+  services: ApiServices,
   query: QueryAnswers,
 ): Promise<SqsResponse> {
   const output = await run(name, form.decode<StructureShape>(MODEL[name].input), request, services);
@@ -133,13 +149,40 @@ async function run<N extends ActionName>(
   name: N,
   decoded: object,
   request: SqsRequest,
-  services: Services,
+  services: ApiServices,
 ): Promise<Decoded> {
   const onPath = 'QueueUrl' in decoded || !isOnQueue(request) ? undefined : request.path;
   // The decoders walked MODEL[name].input, and the type of an action's input is derived from the same shape; likewise its output.
   const input = (onPath === undefined ? decoded : { ...decoded, QueueUrl: onPath }) as Input<N>;
   const output: Output<N> = await ACTIONS[name].run(input, new RequestCall(services, request));
+  if (services.audited !== undefined && AUDITED.has(name)) {
+    services.audited({ action: name, caller: request.caller, ...namesIn(input) });
+  }
   return (output ?? {}) as Decoded;
+}
+
+const AUDITED: ReadonlySet<ActionName> = new Set<ActionName>([
+  'CreateQueue',
+  'DeleteQueue',
+  'PurgeQueue',
+  'SetQueueAttributes',
+  'AddPermission',
+  'RemovePermission',
+  'StartMessageMoveTask',
+  'CancelMessageMoveTask',
+]);
+
+/** The queues that an input names; a task by the queue in its handle. */
+function namesIn(input: object): Pick<AuditedAction, 'queue' | 'destination'> {
+  const named = new Map(Object.entries(input));
+  const text = (member: string): string | undefined => {
+    const value: unknown = named.get(member);
+    return typeof value === 'string' ? value : undefined;
+  };
+  const handle = text('TaskHandle');
+  const whole = text('QueueUrl') ?? text('QueueName') ?? text('SourceArn') ?? handle;
+  const queue = handle === undefined ? whole : readTaskHandle(handle).source;
+  return { queue: queue?.split(/[/:]/).at(-1), destination: text('DestinationArn') };
 }
 
 function outputShape(name: ActionName): StructureShape | undefined {

@@ -17,6 +17,8 @@ export const EVERY_QUEUE = '*'.repeat(81);
 export interface Caller {
   /** `SenderId`, as ReceiveMessage reports it. */
   readonly senderId: string;
+  /** Address of the client, for the audit trail; absent: a page of this server calls, and writes its own line. */
+  readonly address?: string;
   /** Twelve digits: the account in which a bare queue name is looked up and CreateQueue creates. */
   readonly account: string;
   /** The region of this server's queues, for example `us-east-1`. */

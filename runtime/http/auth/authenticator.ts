@@ -58,7 +58,7 @@ export interface AuthenticatorParts {
   readonly book: () => CredentialBook;
   readonly tokens: Pick<TokenStore, 'find'>;
   readonly verifier: SignatureVerifier;
-  readonly attempts: AttemptLimit;
+  readonly attempts: Pick<AttemptLimit, 'exhausted' | 'failed' | 'proven'>;
   /** Wall clock, milliseconds since the epoch. */
   readonly now: () => number;
   readonly open: () => boolean;

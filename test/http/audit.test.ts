@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { createAudit } from '../../runtime/http/audit.ts';
+import { createLog } from '../../runtime/log.ts';
+import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
+import type { Signal } from '../../runtime/store/store.ts';
+import { systemTime } from '../../runtime/time.ts';
+import { ManualTime } from '../support/manual-time.ts';
+import { jsonOf, type RunningKarin, runKarin, sqsCall } from './running-karin.ts';
+
+const PASSWORD = 'correct horse battery';
+const TOKEN = 'owner-token-owner-token';
+const ENV = { KARIN_ADMIN_PASSWORD: PASSWORD, KARIN_TOKENS: `${TOKEN}:all`, LOG_LEVEL: 'info' };
+
+/** The lines of the trail, without their time. */
+function trail({ logged }: Pick<RunningKarin, 'logged'>): readonly Readonly<Record<string, unknown>>[] {
+  const lines = logged.map((line): Record<string, unknown> => JSON.parse(line));
+  return lines.filter(({ msg }) => msg === 'audit').map(({ time: _, msg: __, level: ___, ...entry }) => entry);
+}
+
+describe('the audit trail', () => {
+  it('says who did what to a queue over the API, and from where', async () => {
+    const karin = await runKarin(ENV);
+    const url = `${karin.url}/k/${TOKEN}`;
+    await sqsCall(url, 'CreateQueue', { QueueName: 'dead' });
+    const deadLetterTargetArn = 'arn:aws:sqs:us-east-1:000000000000:dead';
+    const Attributes = { RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount: 1 }) };
+    await sqsCall(url, 'CreateQueue', { QueueName: 'jobs', Attributes });
+    await sqsCall(url, 'SendMessage', { QueueUrl: 'jobs', MessageBody: 'a private body' });
+    await sqsCall(url, 'StartMessageMoveTask', { SourceArn: deadLetterTargetArn });
+    await sqsCall(url, 'PurgeQueue', { QueueUrl: `${karin.url}/000000000000/jobs` });
+    await sqsCall(url, 'DeleteQueue', { QueueUrl: 'jobs' });
+    await sqsCall(url, 'DeleteQueue', { QueueUrl: 'nowhere' });
+    const by = { who: expect.stringMatching(/^token:[0-9a-f]{12}$/), from: '127.0.0.1' };
+    expect(trail(karin)).toEqual([
+      { what: 'CreateQueue', queue: 'dead', ...by },
+      { what: 'CreateQueue', queue: 'jobs', ...by },
+      { what: 'StartMessageMoveTask', queue: 'dead', ...by },
+      { what: 'PurgeQueue', queue: 'jobs', ...by },
+      { what: 'DeleteQueue', queue: 'jobs', ...by },
+    ]);
+  });
+
+  it('says who logged in, who could not, and who made and revoked tokens', async () => {
+    const karin = await runKarin(ENV);
+    const login = (password: string) =>
+      fetch(`${karin.url}/ops/login`, { method: 'POST', body: new URLSearchParams({ password }), redirect: 'manual' });
+    await login('a wrong password');
+    await login(PASSWORD);
+    await sqsCall(`${karin.url}/k/${TOKEN}x`, 'ListQueues', {});
+    const headers = { authorization: `Bearer ${PASSWORD}` };
+    const body = '{"scopes":"send","queues":"app-*"}';
+    const { id, token = '' } = await jsonOf(await fetch(`${karin.url}/tokens`, { method: 'POST', headers, body }));
+    await fetch(`${karin.url}/tokens/${id}`, { method: 'DELETE', headers });
+    const from = '127.0.0.1';
+    expect(trail(karin)).toEqual([
+      { what: 'log-in-refused', from },
+      { what: 'log-in', who: 'admin', from },
+      { what: 'credential-refused', from },
+      { what: 'token-created', who: 'admin', from, id, scopes: ['send'], queues: ['app-*'] },
+      { what: 'token-revoked', who: 'admin', from, id },
+    ]);
+    const log = karin.logged.join('');
+    for (const secret of [PASSWORD, 'a wrong password', TOKEN, token]) expect(log).not.toContain(secret);
+  });
+
+  it('says what was done on the page', async () => {
+    const karin = await runKarin(ENV);
+    await sqsCall(`${karin.url}/k/${TOKEN}`, 'CreateQueue', { QueueName: 'jobs' });
+    const form = new URLSearchParams({ password: PASSWORD });
+    const login = await fetch(`${karin.url}/ops/login`, { method: 'POST', body: form, redirect: 'manual' });
+    const cookie = (login.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+    const page = `${karin.url}/ops/queues/us-east-1:000000000000:jobs`;
+    const [, csrf = ''] =
+      /name="csrf" value="([^"]+)"/.exec(await (await fetch(page, { headers: { cookie } })).text()) ?? [];
+    const post = (action: string) =>
+      fetch(`${page}/${action}`, {
+        method: 'POST',
+        headers: { cookie },
+        body: new URLSearchParams({ csrf, confirmed: 'yes' }),
+        redirect: 'manual',
+      });
+    for (const action of ['hold', 'purge']) expect((await post(action)).status).toBe(303);
+    const by = { who: 'admin', from: '127.0.0.1', queue: 'us-east-1:000000000000:jobs' };
+    expect(trail(karin).slice(-2)).toEqual([
+      { what: 'hold', ...by },
+      { what: 'purge', ...by },
+    ]);
+  });
+
+  it('stands beside the loss and the return of the store', async () => {
+    const store = new MemoryStore({ time: systemTime });
+    const listeners: ((signal: Signal) => void)[] = [];
+    const subscribe = store.subscribe.bind(store);
+    store.subscribe = (listener) => {
+      listeners.push(listener);
+      return subscribe(listener);
+    };
+    const karin = await runKarin({ LOG_LEVEL: 'info' }, { store });
+    for (const reachable of [false, true]) for (const tell of listeners) tell({ kind: 'reachable', reachable });
+    const said = karin.logged.filter((line) => line.includes('the store of messages is'));
+    expect(said.map((line) => JSON.parse(line).level)).toEqual(['warn', 'info']);
+  });
+
+  it('is not filled by strangers: refusals are bounded, and counted', () => {
+    const lines: string[] = [];
+    const time = new ManualTime();
+    const audit = createAudit(createLog({ level: 'info', write: (line) => lines.push(line) }), time);
+    for (let attempt = 0; attempt < 1000; attempt++) audit({ what: 'credential-refused', from: '192.0.2.1' });
+    expect(lines).toHaveLength(50);
+    audit({ what: 'PurgeQueue', who: 'admin', from: '192.0.2.2', to: { queue: 'jobs' } });
+    expect(JSON.parse(lines[50] ?? '')).toMatchObject({ what: 'PurgeQueue', queue: 'jobs', leftOut: 950 });
+    time.advance(1000);
+    audit({ what: 'credential-refused', from: '192.0.2.1' });
+    expect(lines).toHaveLength(52);
+  });
+});
