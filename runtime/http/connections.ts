@@ -9,7 +9,7 @@
  *
  * So an honest caller keeps its place as long as it works, whatever strangers open. Only where all others work as well is a newcomer
  * told to come again (503). From an address that has its full number one of that address makes room; in a full server a stranger, else one of the address with
- * the most. Strangers together hold no more than half of all places.
+ * the most. Strangers who had time to prove something hold no more than half of all places together.
  *
  * Heads that are not complete are kept by node:http outside of the memory that `body.ts` counts, up to 32 KiB each. Their sum is bounded here:
  * when the connections without a proof have sent more than `HEADS` bytes of unfinished heads, those that began first are closed.
@@ -56,8 +56,9 @@ export function connectionLimits(
   return trustedProxies > 0 ? { connections, connectionsPerAddress: connections } : { connections };
 }
 
-/** The part of all connections that strangers may hold together. */
+/** The part of all connections that strangers may hold together, once they had time to prove something: a program may open thousands at once. */
 const STRANGERS = 0.5;
+const TIME_TO_PROVE_MS = 1_000;
 
 /** Bytes of unfinished heads of all strangers together. */
 const HEADS = 8 * 1_048_576;
@@ -73,6 +74,8 @@ const FULL = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-Aft
 interface Connection {
   readonly socket: Socket;
   readonly address: string;
+  /** On the monotonic clock, ms. */
+  readonly openedAt: number;
   proven: boolean;
   /** Requests that are not answered; more than one only where a client sends them without waiting. */
   requests: number;
@@ -114,10 +117,10 @@ export class Connections {
     const { connections, connectionsPerAddress, countsLoopback } = this.#parts.limits;
     const address = network(socket.remoteAddress ?? '');
     const own = this.#byAddress.get(address);
+    this.#boundStrangers();
     const isBounded = countsLoopback || !(isLoopback(address) || socket.remoteAddress === '::1');
     const isFull =
       (own !== undefined && isBounded && own.size >= connectionsPerAddress && !this.#makeRoom(own)) ||
-      (this.#strangers.size >= connections * STRANGERS && !this.#makeRoom(this.#strangers)) ||
       (this.#bySocket.size >= connections && !this.#makeRoom(this.#strangers) && !this.#makeRoom(this.#largest()));
     if (isFull) {
       socket.on('error', () => {});
@@ -127,6 +130,7 @@ export class Connections {
     const connection: Connection = {
       socket,
       address,
+      openedAt: this.#parts.time.monotonic(),
       proven: false,
       requests: 0,
       request: undefined,
@@ -191,6 +195,16 @@ export class Connections {
     response.once('close', () => holding.release());
     // Node counts it as activity when some of what is written was taken.
     socket.setTimeout(limits.writeTimeoutMs);
+  }
+
+  /** Closes those that had time to prove something, as long as there are too many. */
+  #boundStrangers(): void {
+    const { limits, time } = this.#parts;
+    for (const stranger of this.#strangers) {
+      const isYoung = time.monotonic() - stranger.openedAt < TIME_TO_PROVE_MS;
+      if (this.#strangers.size < limits.connections * STRANGERS || isYoung) return;
+      if (this.#rankOf(stranger) === 'stranger') this.#leave(stranger, 'stranger');
+    }
   }
 
   #lookLater(): void {

@@ -105,3 +105,15 @@ describe('a stranger', () => {
     for (const attack of attacks) attack.end();
   }, 120_000);
 });
+
+describe('a caller', () => {
+  it('who opens thousands of connections at once is answered on each', async () => {
+    const body = JSON.stringify({ QueueUrl: 'jobs', MessageBody: 'x' });
+    const send = post(`/k/${TOKEN}/`, body, {
+      type: 'application/x-amz-json-1.0',
+      headers: ['X-Amz-Target: AmazonSQS.SendMessage'],
+    });
+    const answers = await Promise.all(Array.from({ length: 3_000 }, () => sendRaw(port, send)));
+    expect(answers.filter((answer) => !answer.startsWith('HTTP/1.1 200'))).toEqual([]);
+  }, 120_000);
+});

@@ -256,7 +256,7 @@ describe('a place', () => {
   }
 
   it('that a stranger holds without using it goes to a newcomer, the oldest first', async () => {
-    const { server } = await serve({ connections: { connections: 6 } });
+    const { server } = await serve({ connections: { connections: 3 } });
     const first = await idle(server.port);
     const others = [await idle(server.port), await idle(server.port)];
     const newcomer = await idle(server.port);
@@ -278,7 +278,7 @@ describe('a place', () => {
   });
 
   it('is not held by the beginning of a head, nor by that of a body', async () => {
-    const { server } = await serve({ connections: { connections: 4 }, strangers: true });
+    const { server } = await serve({ connections: { connections: 2 }, strangers: true });
     const head = await idle(server.port);
     head.socket.write('GET / HTTP/1.1\r\nHost: x\r\nA: b');
     const body = await idle(server.port);
