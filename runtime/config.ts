@@ -64,7 +64,7 @@ export interface Config {
    * behind trusted proxies, who bring the connections of everybody.
    */
   readonly connectionsPerAddress: number;
-  /** `KARIN_CONCURRENCY`: Invokes at one time in this process, 1 to 1,000; default 50. */
+  /** `KARIN_CONCURRENCY`: Invokes at one time in this process, 1 to 1,000; default 200. Each mapping may have one beyond it. */
   readonly maxConcurrency: number;
   /** `KARIN_BYTES_IN_FLIGHT`: bytes of message records under lease in this process; default 25,165,824 (24 MiB). */
   readonly maxBytesInFlight: number;
@@ -146,7 +146,7 @@ export function readConfig(
     onFly: env.text('FLY_APP_NAME') !== undefined,
     connections: env.integer('KARIN_CONNECTIONS', 64, 65_536, 4096),
     connectionsPerAddress: env.integer('KARIN_CONNECTIONS_PER_ADDRESS', 0, 65_536, 0),
-    maxConcurrency: env.integer('KARIN_CONCURRENCY', 1, 1000, 50),
+    maxConcurrency: env.integer('KARIN_CONCURRENCY', 1, 1000, 200),
     maxBytesInFlight: env.integer('KARIN_BYTES_IN_FLIGHT', MIB, 1024 * MIB, 24 * MIB, 'bytes'),
     stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),
     logLevel: env.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),

@@ -161,8 +161,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
   const moveTasks = await createMoveTasks({ store, directory, time, randomness, notify });
   releasers.add('message move tasks', () => moveTasks.close());
 
-  const invoker =
-    overrides.invoker ?? createInvoker({ region: config.region, maxSockets: config.maxConcurrency, time });
+  const invoker = overrides.invoker ?? createInvoker({ region: config.region, time });
   if (overrides.invoker === undefined) releasers.add('the invoker', () => invoker.close());
   const supervisor = createSupervisor({
     directory,
@@ -193,7 +192,10 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
           log: overrides.syncLog ?? log,
         });
   if (synchroniser !== undefined) releasers.add('syncs', () => synchroniser.close());
-  const health = createHealth(synchroniser === undefined ? undefined : () => synchroniser.state());
+  const health = createHealth(
+    synchroniser === undefined ? undefined : () => synchroniser.state(),
+    () => counts.troubled().size,
+  );
 
   releasers.add(
     'listening to the store',

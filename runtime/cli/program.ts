@@ -197,7 +197,7 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_ACCOUNT_ID         account of queues named without one (that of the functions)
   KARIN_CONSUME          names of the queues to consume, * and ? as wildcards, ! excludes (all)
   KARIN_MAX_DELAY_SECONDS  longest delay of a message, up to 1209600 (900)
-  KARIN_CONCURRENCY        invokes at one time (50)
+  KARIN_CONCURRENCY        invokes at one time, beyond one for each mapping (200)
   KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (25165824)
   KARIN_STOP_LOOPS=1       send messages that probably go round in circles to the dead-letter queue (only warn)
   KARIN_STOP_GRACE         seconds that open invokes get on SIGTERM (60)

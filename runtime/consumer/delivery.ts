@@ -2,16 +2,19 @@
  * One flushed batch on its way: invoked, again if it was throttled and the lease still has room, and settled as the decision table says.
  *
  * Invariants. A message is deleted only after a success is known. After an Invoke whose outcome is unknown (`connection-lost`) the batch is never invoked again in this
- * lease, because the function may be running. A batch that was not shown to the function when the server stops is given back uncounted.
+ * lease, because the function may be running. A batch that was surely not shown to the function is given back uncounted, whatever the trouble was.
  *
  * @module
  */
+import { TIMEOUT_MARGIN_MS } from '../lambda/invoke.ts';
 import type { InvokeOutcome, Invoker } from '../lambda/invoker.ts';
+import { expectedRunSeconds, longestInvokeSeconds } from '../lambda/mapping.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Batch } from './batch.ts';
 import type { AfterPause } from './next-attempt.ts';
-import { type ConcurrencyEffect, decide, lastAttemptMargin } from './outcome.ts';
-import { type BatchName, deleteMessages, releaseMessages, type SettlementParts } from './settlement.ts';
+import { type ConcurrencyEffect, decide, type Failure, lastAttemptMargin, pastLease } from './outcome.ts';
+import { repeat } from './pause.ts';
+import { type BatchName, deleteMessages, type SettlementParts } from './settlement.ts';
 
 export interface DeliveryParts extends SettlementParts {
   readonly invoker: Invoker;
@@ -23,6 +26,8 @@ export interface DeliveryParts extends SettlementParts {
 export interface Retrying {
   /** An attempt was throttled or unavailable: waits `inMs` milliseconds and for what the next one needs, which must begin before `until` (monotonic ms). Errors: `StoreUnavailableError`. */
   nextAttempt(inMs: number, until: number): Promise<AfterPause>;
+  /** The Invoke lasts longer than was expected of its function. Never rejects. */
+  outlasting(): Promise<void>;
 }
 
 /** Why messages are given back between two attempts. */
@@ -34,6 +39,8 @@ const GIVEN_BACK: Readonly<Record<Exclude<AfterPause, 'invoke' | 'past-lease'>, 
 export interface DeliveryEnd {
   /** `undefined`: the function was not shown the batch, so nothing is known about it. */
   readonly effect: ConcurrencyEffect | undefined;
+  /** No function saw the messages: they are to be given back uncounted, after the effect was taken, so that nobody draws them again at once; why, for the operator. */
+  readonly giveBack?: string;
   /** Monotonic ms until which the mapping would have waited for its next attempt: so long its slot stays taken, or it would be throttled again at once. */
   readonly restsUntil?: number;
   /** Monotonic ms until which the function may still be running, though the call is over. */
@@ -58,8 +65,8 @@ export async function deliver(
   const messages = batch.records.map((record) => record.message);
   const payload = batch.payload();
   const sentIds = new Set(messageIds);
-  const functionTimeoutMs = mapping.functionTimeoutSeconds * 1_000;
-  const lastAttemptAt = leaseEndsAt - lastAttemptMargin(functionTimeoutMs, leaseEndsAt - time.monotonic());
+  const runMs = expectedRunSeconds(mapping) * 1_000;
+  const lastAttemptAt = leaseEndsAt - lastAttemptMargin(runMs, leaseEndsAt - time.monotonic());
 
   for (let attempt = 1; ; attempt += 1) {
     const startedAt = time.monotonic();
@@ -71,7 +78,8 @@ export async function deliver(
       functionArn: mapping.functionArn,
       payloadBytes: payload.byteLength,
     });
-    const outcome = await invokeOnce(batch, payload, parts);
+    const endOutlasting = repeat(time, runMs + TIMEOUT_MARGIN_MS, () => void retrying.outlasting());
+    const outcome = await invokeOnce(batch, payload, parts).finally(endOutlasting);
     const endedAt = time.monotonic();
     const decision = decide(outcome, {
       attempt,
@@ -80,34 +88,35 @@ export async function deliver(
       roomMs: lastAttemptAt - endedAt,
       fraction: parts.randomness.fraction(),
     });
+    const failed = ({ reason, detail, effect, uncounted }: Failure, durationMs: number): DeliveryEnd => {
+      events.emit({ kind: 'failed', ...name, messageIds, reason, detail, durationMs });
+      return {
+        effect,
+        ...(uncounted && { giveBack: `no function saw them: ${detail}` }),
+        ...(outcome.kind === 'connection-lost' && { mayRunUntil: startedAt + runMs }),
+      };
+    };
 
     if (decision.kind === 'retry') {
-      const { inMs, reason, pastLease } = decision;
+      const { inMs, reason } = decision;
       events.emit({ kind: 'retrying', ...name, messageIds, attempt: attempt + 1, inMs, reason });
       const then = await retrying.nextAttempt(inMs, lastAttemptAt);
       if (then === 'invoke') continue;
       if (then === 'past-lease') {
-        const detail = `${reason}; there was no room for another attempt`;
-        events.emit({ kind: 'failed', ...name, messageIds, reason: pastLease, detail, durationMs: 0 });
-        return { effect: 'back-off' };
+        return failed(pastLease(decision.pastLease, `${reason}; there was no room for another attempt`), 0);
       }
-      await releaseMessages(queue, messages, name, GIVEN_BACK[then], parts);
-      return { effect: undefined, ...(then === 'starving' && { restsUntil: endedAt + inMs }) };
-    }
-
-    const durationMs = endedAt - startedAt;
-    if (decision.kind === 'failed') {
-      const { reason, detail, effect } = decision;
-      events.emit({ kind: 'failed', ...name, messageIds, reason, detail, durationMs });
       return {
-        effect,
-        ...(outcome.kind === 'connection-lost' && { mayRunUntil: startedAt + functionTimeoutMs }),
+        effect: undefined,
+        giveBack: GIVEN_BACK[then],
+        ...(then === 'starving' && { restsUntil: endedAt + inMs }),
       };
     }
+    const durationMs = endedAt - startedAt;
+    if (decision.kind === 'failed') return failed(decision, durationMs);
 
-    const { failed, effect } = decision;
-    events.emit({ kind: 'succeeded', ...name, messageIds, failedIds: [...failed], durationMs });
-    const handled = messages.filter((message) => !failed.has(message.id));
+    const { failed: reported, effect } = decision;
+    events.emit({ kind: 'succeeded', ...name, messageIds, failedIds: [...reported], durationMs });
+    const handled = messages.filter((message) => !reported.has(message.id));
     if (handled.length > 0) {
       const deletedIds = await deleteMessages(queue, handled, name, leaseEndsAt, parts);
       if (deletedIds.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: deletedIds });
@@ -122,7 +131,7 @@ async function invokeOnce(batch: Batch, payload: Uint8Array, parts: DeliveryPart
     return await parts.invoker.invoke({
       functionArn: mapping.functionArn,
       payload,
-      timeoutSeconds: mapping.functionTimeoutSeconds,
+      longestSeconds: longestInvokeSeconds(mapping),
       ...(traceHeader !== undefined && { traceHeader }),
       signal: parts.aborting,
     });

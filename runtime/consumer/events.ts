@@ -22,6 +22,7 @@ export type FailureReason =
   | 'timeout'
   | 'throttled-past-lease'
   | 'unavailable'
+  | 'unreached'
   | 'rejected'
   | 'connection-lost'
   | 'malformed-report'
@@ -49,7 +50,7 @@ export type ConsumerEvent =
   | ({ readonly kind: 'retrying'; readonly attempt: number; readonly inMs: number; readonly reason: string } & OfBatch)
   /** The function answered; these messages were handled. `failedIds`: those it reported as failed (partial batch response). */
   | ({ readonly kind: 'succeeded'; readonly failedIds: readonly string[]; readonly durationMs: number } & OfBatch)
-  /** Nothing of the batch is deleted; the lease runs out. FailedInvokeEventCount. */
+  /** Nothing of the batch is deleted: the lease runs out, or `released` follows. FailedInvokeEventCount. */
   | ({
       readonly kind: 'failed';
       readonly reason: FailureReason;
@@ -72,6 +73,12 @@ export type ConsumerEvent =
   /** A mapping began or stopped being served, or its reason not to be changed. */
   | ({ readonly kind: 'mapping-started' } & OfMapping)
   | ({ readonly kind: 'mapping-stopped'; readonly why: string } & OfMapping)
+  /** It is no longer given: what was remembered of it may be forgotten. */
+  | ({ readonly kind: 'mapping-removed' } & OfMapping)
+  /** Invocations of the mapping do not get through: nothing is leased before `lambda-reached`. Once per trouble, however many batches meet it. */
+  | ({ readonly kind: 'lambda-trouble'; readonly detail: string } & OfMapping)
+  /** The first batch got through again. */
+  | ({ readonly kind: 'lambda-reached' } & OfMapping)
   /** Something the operator should know, once per cause. */
   | ({
       readonly kind: 'warning';

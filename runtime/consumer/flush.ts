@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { expectedRunSeconds } from '../lambda/mapping.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Batch } from './batch.ts';
 import type { Holdings } from './holdings.ts';
@@ -24,19 +25,18 @@ export async function readyToInvoke(
   if (batch.windowMs === 0) return batch.leaseEndsAt;
   const messages = batch.records.map((record) => record.message);
   const visibilityTimeoutMs = queue.definition.attributes.visibilityTimeoutSeconds * 1_000;
-  const marginMs = lastAttemptMargin(batch.mapping.functionTimeoutSeconds * 1_000, visibilityTimeoutMs);
-  if (!(await takeInvoke(batch.leaseEndsAt - marginMs, parts))) {
+  const marginMs = lastAttemptMargin(expectedRunSeconds(batch.mapping) * 1_000, visibilityTimeoutMs);
+  if (!(await takeInvoke(holdings, batch.leaseEndsAt - marginMs, parts))) {
     const why = parts.stopping.aborted ? 'the server stops' : 'no Invoke was free before its leases ended';
     await releaseMessages(queue, messages, name, why, parts);
     return undefined;
   }
-  holdings.tookInvoke();
   return alignLeases(queue, messages, batch.leaseEndsAt, visibilityTimeoutMs, name, parts);
 }
 
-/** Waits for an Invoke of the process, before all who hold no lease; `false`: not before `until` (monotonic ms), or the server stops. */
-export function takeInvoke(until: number, { limits, time, stopping }: ConsumerParts): Promise<boolean> {
-  if (limits.tryTakeInvoke()) return Promise.resolve(true);
+/** Waits for an Invoke, before all who hold no lease; `false`: not before `until` (monotonic ms), or the server stops. */
+export function takeInvoke(holdings: Holdings, until: number, { time, stopping }: ConsumerParts): Promise<boolean> {
+  if (holdings.tryTakeInvoke()) return Promise.resolve(true);
   if (stopping.aborted) return Promise.resolve(false);
   return new Promise((resolve) => {
     const end = (taken: boolean): void => {
@@ -46,7 +46,7 @@ export function takeInvoke(until: number, { limits, time, stopping }: ConsumerPa
       resolve(taken);
     };
     const giveUp = (): void => end(false);
-    const withdraw = limits.wait('invoke', 0, () => end(limits.tryTakeInvoke()), true);
+    const withdraw = holdings.waitForInvoke(() => end(holdings.tryTakeInvoke()));
     const cancelTimer = time.after(until - time.monotonic(), giveUp);
     stopping.addEventListener('abort', giveUp, { once: true });
   });

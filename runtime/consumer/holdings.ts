@@ -5,33 +5,41 @@
  * @module
  */
 import type { MappingConcurrency } from './concurrency.ts';
-import type { ByteShare, ProcessLimits } from './process-limits.ts';
+import type { ByteShare, MappingShare } from './process-limits.ts';
 import type { SharedSlot } from './shared-slots.ts';
 
 export class Holdings {
   readonly #concurrency: MappingConcurrency;
-  readonly #limits: ProcessLimits;
+  readonly #share: MappingShare;
   #bytes: ByteShare | undefined;
   #invoke: boolean;
   #shared: SharedSlot | undefined;
   #slot = true;
 
-  /** Takes over a slot of `concurrency`, `bytes`, and with `invoke` an Invoke of `limits`, all taken already. */
-  constructor(concurrency: MappingConcurrency, limits: ProcessLimits, bytes: ByteShare, invoke: boolean) {
+  /** Takes over a slot of `concurrency`, `bytes`, and with `invoke` an Invoke of `share`, all taken already. */
+  constructor(concurrency: MappingConcurrency, share: MappingShare, bytes: ByteShare, invoke: boolean) {
     this.#concurrency = concurrency;
-    this.#limits = limits;
+    this.#share = share;
     this.#bytes = bytes;
     this.#invoke = invoke;
   }
 
-  tookInvoke(): void {
-    this.#invoke = true;
+  /** Takes an Invoke, if one may be had now. */
+  tryTakeInvoke(): boolean {
+    this.#invoke ||= this.#share.tryTakeInvoke();
+    return this.#invoke;
+  }
+
+  /** Calls `run` once, when an Invoke may be had, before all who hold no lease yet; the returned function withdraws. */
+  waitForInvoke(run: () => void): () => void {
+    return this.#share.wait('invoke', 0, run, true);
   }
 
   /** Nothing of the batch is on its way for now. */
   giveBackInvoke(): void {
-    if (this.#invoke) this.#limits.giveBackInvoke();
+    const had = this.#invoke;
     this.#invoke = false;
+    if (had) this.#share.giveBackInvoke();
   }
 
   tookShared(slot: SharedSlot): void {

@@ -8,13 +8,14 @@
  * @module
  */
 import { TIMEOUT_MARGIN_MS } from '../lambda/invoke.ts';
+import { expectedRunSeconds } from '../lambda/mapping.ts';
 import type { Batch } from './batch.ts';
 import { MappingConcurrency } from './concurrency.ts';
 import { Holdings } from './holdings.ts';
+import { LambdaTrouble, type Trouble } from './lambda-trouble.ts';
 import type { ConcurrencyEffect } from './outcome.ts';
 import { type ConsumerParts, LARGEST_MAPPING_CONCURRENCY, type ServedMapping } from './parts.ts';
-import type { ByteShare, Need } from './process-limits.ts';
-import { RejectionPause } from './rejection-pause.ts';
+import type { ByteShare, MappingShare, Need } from './process-limits.ts';
 import { SharedSlots } from './shared-slots.ts';
 
 /** What a new batch was given. */
@@ -28,26 +29,31 @@ export interface Begun {
 const LARGEST_MESSAGE_BYTES = 1_048_576 + 65_536;
 /** What one receive reserves at most: one event. */
 const LARGEST_DRAW_BYTES = 6_291_456;
-/**
- * Added to the timeout of the function, ms, before a slot in the store frees itself: longer than the invoker waits beyond that timeout, so only slots of instances
- * that died get so old.
- */
+/** Added to the expected run of the function, ms, before a slot in the store frees itself. Only slots of instances that died get so old: an Invoke that outlasts it renews its slot before. */
 const SLOT_MARGIN_MS = TIMEOUT_MARGIN_MS + 5_000;
 
 export class MappingSlots {
   readonly #parts: ConsumerParts;
   readonly #onReady: () => void;
   readonly #concurrency: MappingConcurrency;
-  readonly #rejections: RejectionPause;
+  readonly #trouble: LambdaTrouble;
+  readonly #share: MappingShare;
   #served: ServedMapping;
   #shared: SharedSlots | undefined;
   /** Set while waiting for room in the process. */
   #withdraw: (() => void) | undefined;
 
-  constructor(served: ServedMapping, parts: ConsumerParts, onReady: () => void) {
+  /** `onTrouble`: called when the trouble with Lambda begins, and with `undefined` when it is over. */
+  constructor(
+    served: ServedMapping,
+    parts: ConsumerParts,
+    onReady: () => void,
+    onTrouble: (trouble: Trouble | undefined) => void,
+  ) {
     this.#served = served;
     this.#parts = parts;
     this.#onReady = onReady;
+    this.#share = parts.limits.share();
     this.#concurrency = new MappingConcurrency({
       time: parts.time,
       start: served.tuning.startConcurrency,
@@ -55,7 +61,13 @@ export class MappingSlots {
       growthIntervalMs: parts.settings.growthIntervalMs,
       onRoom: onReady,
     });
-    this.#rejections = new RejectionPause(parts.time, onReady);
+    this.#trouble = new LambdaTrouble({
+      time: parts.time,
+      randomness: parts.randomness,
+      probe: () => parts.invoker.probe(this.#served.mapping.functionArn),
+      onReady,
+      onChange: onTrouble,
+    });
     this.#shared = this.#createShared();
   }
 
@@ -74,29 +86,29 @@ export class MappingSlots {
     return this.#concurrency.free;
   }
 
-  /** Lambda rejects the invocations, and the next try is not due yet. */
-  get pausing(): boolean {
-    return this.#rejections.active;
+  /** Why invocations do not get through now. */
+  get trouble(): Trouble | undefined {
+    return this.#trouble.current;
   }
 
   /** Takes what a new batch needs here; `undefined`: not now. Only while messages wait: a refusal may begin growth. */
   begin(): Begun | undefined {
-    if (this.pausing || this.#withdraw !== undefined || this.#shared?.waiting === true) return undefined;
+    if (this.#withdraw !== undefined || this.#shared?.waiting === true || !this.#trouble.mayDraw()) return undefined;
     if (this.free === 0) {
       this.#concurrency.wanted();
       return undefined;
     }
-    const { limits } = this.#parts;
+    const share = this.#share;
     const { batchSize } = this.#served.mapping;
     const invokes = this.#invokesAtOnce();
-    if (invokes && !limits.tryTakeInvoke()) return this.#waitForRoom('invoke-and-bytes');
-    const bytes = limits.tryReserve(LARGEST_MESSAGE_BYTES, drawBytes(batchSize));
+    if (invokes && !share.tryTakeInvoke()) return this.#waitForRoom('invoke-and-bytes');
+    const bytes = share.tryReserve(LARGEST_MESSAGE_BYTES, drawBytes(batchSize));
     if (bytes === undefined) {
-      if (invokes) limits.giveBackInvoke();
+      if (invokes) share.giveBackInvoke();
       return this.#waitForRoom(invokes ? 'invoke-and-bytes' : 'bytes');
     }
     this.#concurrency.tryTake();
-    return { holdings: new Holdings(this.#concurrency, limits, bytes, invokes), bytes: bytes.bytes };
+    return { holdings: new Holdings(this.#concurrency, share, bytes, invokes), bytes: bytes.bytes };
   }
 
   /**
@@ -104,20 +116,19 @@ export class MappingSlots {
    * With a limited concurrency never: the slot in the store would have to be awaited while the lease runs.
    */
   beginLeased(): Holdings | undefined {
-    const { limits } = this.#parts;
     if (this.#shared !== undefined || this.free === 0) return undefined;
     const invokes = this.#invokesAtOnce();
-    if (invokes && !limits.tryTakeInvoke()) return undefined;
+    if (invokes && !this.#share.tryTakeInvoke()) return undefined;
     this.#concurrency.tryTake();
     // They are in memory already, so they are counted whether there is room or not.
-    return new Holdings(this.#concurrency, limits, limits.take(0), invokes);
+    return new Holdings(this.#concurrency, this.#share, this.#share.take(0), invokes);
   }
 
   /** Takes room for another receive into an open batch; `undefined`: not now. */
   headroom(batch: Batch): ByteShare | undefined {
     if (this.#withdraw !== undefined) return undefined;
     const most = Math.max(1, Math.min(drawBytes(batch.missing), batch.missingBytes));
-    return this.#parts.limits.tryReserve(Math.min(LARGEST_MESSAGE_BYTES, most), most) ?? this.#waitForRoom('bytes');
+    return this.#share.tryReserve(Math.min(LARGEST_MESSAGE_BYTES, most), most) ?? this.#waitForRoom('bytes');
   }
 
   /** Takes the slot in the store, if the concurrency is limited; `false`: all are taken. Errors: `StoreUnavailableError`. */
@@ -137,6 +148,11 @@ export class MappingSlots {
     return holdings.renewShared(inMs + this.#invokeMs());
   }
 
+  /** An Invoke of the mapping lasts longer than expected: its slot in the store must live on. `false`: it is lost. Errors: `StoreUnavailableError`. */
+  outlasting(holdings: Holdings): Promise<boolean> {
+    return holdings.renewShared(this.#invokeMs());
+  }
+
   /** A batch was throttled, and is kept. */
   throttled(): void {
     this.#concurrency.backOff();
@@ -144,12 +160,12 @@ export class MappingSlots {
 
   /** A batch ended. `throttledBefore`: its back-off was taken when it was throttled. */
   ended(effect: ConcurrencyEffect, throttledBefore: boolean): void {
-    if (effect === 'pause') {
+    if (typeof effect === 'object') {
       this.#concurrency.backOffHard();
-      this.#rejections.rejected();
+      this.#trouble.met(effect.pause);
       return;
     }
-    this.#rejections.clear();
+    this.#trouble.clear();
     if (effect === 'grow') this.#concurrency.succeeded();
     else if (effect === 'back-off' && !throttledBefore) this.#concurrency.backOff();
   }
@@ -169,7 +185,7 @@ export class MappingSlots {
     const before = this.#served.tuning.maximumConcurrency;
     this.#served = served;
     this.#concurrency.retune(served.tuning.startConcurrency, this.#ceiling());
-    this.#rejections.clear();
+    this.#trouble.clear();
     if (before !== served.tuning.maximumConcurrency) {
       this.#shared?.close();
       this.#shared = this.#createShared();
@@ -187,11 +203,11 @@ export class MappingSlots {
     this.stopWaiting();
     this.#concurrency.close();
     this.#shared?.close();
-    this.#rejections.clear();
+    this.#trouble.close();
   }
 
   #waitForRoom(need: Need): undefined {
-    this.#withdraw = this.#parts.limits.wait(need, LARGEST_MESSAGE_BYTES, () => {
+    this.#withdraw = this.#share.wait(need, LARGEST_MESSAGE_BYTES, () => {
       this.#withdraw = undefined;
       this.#onReady();
     });
@@ -209,9 +225,9 @@ export class MappingSlots {
     return this.#served.mapping.batchWindowSeconds === 0;
   }
 
-  /** The longest that one Invoke and what follows it take. */
+  /** The longest that one Invoke and what follows it are expected to take. */
   #invokeMs(): number {
-    return this.#served.mapping.functionTimeoutSeconds * 1_000 + SLOT_MARGIN_MS;
+    return expectedRunSeconds(this.#served.mapping) * 1_000 + SLOT_MARGIN_MS;
   }
 
   #ceiling(): number {

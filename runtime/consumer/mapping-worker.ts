@@ -24,6 +24,7 @@ import { deliver } from './delivery.ts';
 import { readyToInvoke } from './flush.ts';
 import type { Holdings } from './holdings.ts';
 import { Intake } from './intake.ts';
+import type { Trouble } from './lambda-trouble.ts';
 import { MappingSlots } from './mapping-slots.ts';
 import { awaitNextAttempt } from './next-attempt.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
@@ -54,6 +55,8 @@ export interface WorkerSnapshot {
   readonly collecting: number;
   /** Why nothing is drawn now, if so. */
   readonly paused?: string;
+  /** Why its invocations do not get through now, if so; nothing is counted as received meanwhile. */
+  readonly trouble?: string;
   /** It is paused until somebody looks at its mapping and resumes it. */
   readonly resumable?: true;
 }
@@ -97,7 +100,7 @@ export class MappingWorker {
     this.#queue = queue;
     this.#parts = parts;
     this.#onReady = onReady;
-    this.#slots = new MappingSlots(served, parts, onReady);
+    this.#slots = new MappingSlots(served, parts, onReady, (trouble) => this.#emitTrouble(trouble));
     this.#intake = new Intake({
       queue,
       parts,
@@ -115,7 +118,8 @@ export class MappingWorker {
 
   get snapshot(): WorkerSnapshot {
     const { mapping, tuning } = this.#served;
-    const paused = this.#withheld ?? (this.#slots.pausing ? 'Lambda rejects its invocations' : undefined);
+    const { trouble } = this.#slots;
+    const paused = this.#withheld ?? (trouble && `invocations do not get through: ${trouble.detail}`);
     return {
       uuid: mapping.uuid,
       functionArn: mapping.functionArn,
@@ -124,6 +128,7 @@ export class MappingWorker {
       ...(tuning.maximumConcurrency !== undefined && { maximumConcurrency: tuning.maximumConcurrency }),
       collecting: this.#open?.batch.records.length ?? 0,
       ...(paused !== undefined && { paused }),
+      ...(trouble !== undefined && { trouble: trouble.detail }),
       ...(this.#causes.has('mapping') && { resumable: true }),
     };
   }
@@ -322,13 +327,32 @@ export class MappingWorker {
           throttled = true;
           return awaitNextAttempt(waiting, inMs, until);
         },
+        outlasting: () => this.#outlasting(holdings, batch),
       });
       if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
+      if (end.giveBack !== undefined) {
+        const messages = batch.records.map((record) => record.message);
+        await releaseMessages(this.#queue, messages, this.#name(batch), end.giveBack, this.#parts);
+      }
       if (end.restsUntil !== undefined) await this.#rest(end.restsUntil, holdings);
       if (end.mayRunUntil !== undefined && holdings.hasShared) await this.#outlast(end.mayRunUntil, holdings);
     } finally {
       await this.#giveBack(open);
     }
+  }
+
+  async #outlasting(holdings: Holdings, batch: Batch): Promise<void> {
+    try {
+      await this.#slots.outlasting(holdings);
+    } catch (error) {
+      warnOfStore(this.#name(batch), 'a slot could not be prolonged, and may end before its batch', error, this.#parts);
+    }
+  }
+
+  #emitTrouble(trouble: Trouble | undefined): void {
+    const name = { mapping: this.#served.mapping.uuid, queue: this.#queue.key };
+    if (trouble === undefined) this.#parts.events.emit({ kind: 'lambda-reached', ...name });
+    else this.#parts.events.emit({ kind: 'lambda-trouble', ...name, detail: trouble.detail });
   }
 
   /** The slot of a batch that was given back stays taken. */

@@ -28,6 +28,8 @@ export type MetricName = keyof MappingCounts;
 export interface MetricCounts {
   /** By UUID of the mapping; mappings without an event so far are absent. */
   byMapping(): ReadonlyMap<string, MappingCounts>;
+  /** UUIDs of the mappings whose invocations do not get through now. */
+  troubled(): ReadonlySet<string>;
 }
 
 const ZERO: MappingCounts = {
@@ -41,13 +43,20 @@ const ZERO: MappingCounts = {
 /** Counts the events of `bus` from now on. */
 export function countMetrics(bus: EventBus): MetricCounts {
   const counts = new Map<string, MappingCounts>();
+  const troubled = new Set<string>();
   bus.subscribe((event) => {
+    if (event.kind === 'lambda-trouble') troubled.add(event.mapping);
+    if (event.kind === 'lambda-reached' || event.kind === 'mapping-stopped') troubled.delete(event.mapping);
+    if (event.kind === 'mapping-removed') {
+      counts.delete(event.mapping);
+      troubled.delete(event.mapping);
+    }
     for (const [mapping, name, by] of increments(event)) {
       const before = counts.get(mapping) ?? ZERO;
       counts.set(mapping, { ...before, [name]: before[name] + by });
     }
   });
-  return { byMapping: () => counts };
+  return { byMapping: () => counts, troubled: () => troubled };
 }
 
 /** What one event adds to which counters. */

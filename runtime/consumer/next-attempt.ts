@@ -34,9 +34,8 @@ export async function awaitNextAttempt(waiting: Waiting, inMs: number, until: nu
   const end = await pauseUnlessStarving(inMs, parts);
   if (end !== 'over') return end;
 
-  const atOnce = parts.limits.tryTakeInvoke();
-  if (!atOnce && !(await takeInvoke(until, parts))) return parts.stopping.aborted ? 'stopping' : 'past-lease';
-  holdings.tookInvoke();
+  const atOnce = holdings.tryTakeInvoke();
+  if (!atOnce && !(await takeInvoke(holdings, until, parts))) return parts.stopping.aborted ? 'stopping' : 'past-lease';
   // The slot in the store was prolonged for the pause, but not for a wait after it.
   return atOnce || (await slots.retrying(holdings, 0)) ? 'invoke' : 'past-lease';
 }

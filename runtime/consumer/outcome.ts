@@ -1,19 +1,22 @@
 /**
  * What follows from the outcome of one Invoke: the decision table of Lambda's SQS trigger, as a pure function.
  *
- * | outcome                                   | messages                                          | concurrency of the mapping        |
- * |-------------------------------------------|---------------------------------------------------|-----------------------------------|
- * | success, no failure report asked for      | all deleted, whatever was answered                | grows                             |
- * | success, valid report                     | all but the reported ones deleted                 | grows                             |
- * | success, malformed report                 | none deleted                                      | as it was                         |
- * | function error, timeout, out of memory    | none deleted                                      | halved; as it was with reports on |
- * | throttled                                 | kept; invoked again inside the lease, else none deleted | halved                      |
- * | unavailable (5xx, 409, 408, refused)      | kept; invoked again inside the lease, else none deleted | halved                      |
- * | rejected with 400                         | none deleted                                      | halved                            |
- * | rejected with 403, 404, 413, 415          | none deleted                                      | one, after a pause                |
- * | connection lost                           | none deleted, never invoked again in this lease   | halved                            |
+ * | outcome                                      | messages                                                 | concurrency of the mapping        |
+ * |----------------------------------------------|----------------------------------------------------------|-----------------------------------|
+ * | success, no failure report asked for         | all deleted, whatever was answered                       | grows                             |
+ * | success, valid report                        | all but the reported ones deleted                        | grows                             |
+ * | success, malformed report                    | none deleted                                             | as it was                         |
+ * | function error, timeout, out of memory       | none deleted                                             | halved; as it was with reports on |
+ * | throttled                                    | kept; invoked again inside the lease, else given back    | halved; one and a pause past it   |
+ * | unavailable (5xx, 409, 408 of Lambda)        | kept; invoked again inside the lease, else given back    | halved; one and a pause past it   |
+ * | unreached (no connection, not sent, 403, 404, any other 4xx) | given back                               | one, after a pause and a probe    |
+ * | rejected for this event (413, 415, recursion, content) | none deleted                                   | halved                            |
+ * | connection lost                              | none deleted, never invoked again in this lease          | one, after a pause and a probe    |
  *
- * A message that is not deleted comes back when its lease runs out. Nobody shortens that lease: a function may have moved it by ChangeMessageVisibility.
+ * The rule behind the column of the messages: a receive counts only if a function may have seen the message, or if the message itself was refused. What is given back is due at once, and its
+ * receive is undone, so that no trouble between Karin and Lambda moves a message to a dead-letter queue. This differs from Lambda for throttles that outlast a lease: there the next receive counts.
+ *
+ * A message that is neither deleted nor given back comes back when its lease runs out. Nobody shortens that lease: a function may have moved it by ChangeMessageVisibility.
  *
  * Sources: "Using Lambda with Amazon SQS", sections on errors, scaling and partial batch responses. AWS does not document its back-off; the figures here are Karin's.
  *
@@ -22,22 +25,31 @@
 import { failedIds } from '../lambda/batch-response.ts';
 import type { InvokeOutcome } from '../lambda/invoker.ts';
 import type { FailureReason } from './events.ts';
+import type { Trouble } from './lambda-trouble.ts';
 
-/** What the outcome of a batch does to the concurrency of its mapping. */
-export type ConcurrencyEffect = 'grow' | 'keep' | 'back-off' | 'pause';
+/** What the outcome of a batch does to the concurrency of its mapping; `pause`: see `lambda-trouble.ts`. */
+export type ConcurrencyEffect = 'grow' | 'keep' | 'back-off' | { readonly pause: Trouble };
 
 export type Decision =
   /** Delete every message of the batch but these. */
   | { readonly kind: 'handled'; readonly failed: ReadonlySet<string>; readonly effect: ConcurrencyEffect }
   /** Invoke the same batch again, `inMs` milliseconds from now; `pastLease`: what it failed of if that cannot be. */
-  | { readonly kind: 'retry'; readonly inMs: number; readonly reason: string; readonly pastLease: FailureReason }
-  /** Delete nothing and let the lease run out. */
   | {
-      readonly kind: 'failed';
-      readonly reason: FailureReason;
-      readonly detail: string;
-      readonly effect: ConcurrencyEffect;
-    };
+      readonly kind: 'retry';
+      readonly inMs: number;
+      readonly reason: string;
+      readonly pastLease: 'throttled-past-lease' | 'unavailable';
+    }
+  | Failure;
+
+/** Delete nothing. `uncounted`: give the messages back; else let the lease run out. */
+export interface Failure {
+  readonly kind: 'failed';
+  readonly reason: FailureReason;
+  readonly detail: string;
+  readonly effect: ConcurrencyEffect;
+  readonly uncounted: boolean;
+}
 
 /** What the decision depends on besides the outcome. */
 export interface AttemptContext {
@@ -82,22 +94,46 @@ export function decide(outcome: InvokeOutcome, context: AttemptContext): Decisio
         reason: isTimeout(outcome.errorType, outcome.message) ? 'timeout' : 'function-error',
         detail: outcome.errorType === '' ? outcome.message : `${outcome.errorType}: ${outcome.message}`,
         effect: context.reportBatchItemFailures ? 'keep' : 'back-off',
+        uncounted: false,
       };
     case 'throttled':
       return retryOrFail('throttled-past-lease', outcome.message, outcome.retryAfterMs, context);
     case 'unavailable':
       return retryOrFail('unavailable', outcome.message, undefined, context);
+    case 'unreached': {
+      const detail = outcome.message;
+      return {
+        kind: 'failed',
+        reason: 'unreached',
+        detail,
+        effect: { pause: { kind: outcome.why, detail } },
+        uncounted: true,
+      };
+    }
     case 'rejected':
       return {
         kind: 'failed',
         reason: 'rejected',
         detail: `${outcome.status}: ${outcome.message}`,
-        // 400 may be about this one event (recursion, content); the others hold for every batch until somebody mends the function.
-        effect: outcome.status === 400 ? 'back-off' : 'pause',
+        effect: 'back-off',
+        uncounted: false,
       };
-    case 'connection-lost':
-      return { kind: 'failed', reason: 'connection-lost', detail: outcome.message, effect: 'back-off' };
+    case 'connection-lost': {
+      const detail = outcome.message;
+      return {
+        kind: 'failed',
+        reason: 'connection-lost',
+        detail,
+        effect: { pause: { kind: 'no-way', detail } },
+        uncounted: false,
+      };
+    }
   }
+}
+
+/** What follows where no further attempt begins inside the lease, although no function saw the batch. */
+export function pastLease(reason: 'throttled-past-lease' | 'unavailable', detail: string): Failure {
+  return { kind: 'failed', reason, detail, effect: { pause: { kind: 'refused', detail } }, uncounted: true };
 }
 
 function decideReport(response: Uint8Array, sentIds: ReadonlySet<string>): Decision {
@@ -108,7 +144,7 @@ function decideReport(response: Uint8Array, sentIds: ReadonlySet<string>): Decis
     case 'partial':
       return { kind: 'handled', failed: report.failed, effect: 'grow' };
     case 'malformed':
-      return { kind: 'failed', reason: 'malformed-report', detail: report.detail, effect: 'keep' };
+      return { kind: 'failed', reason: 'malformed-report', detail: report.detail, effect: 'keep', uncounted: false };
   }
 }
 
@@ -119,9 +155,7 @@ function retryOrFail(
   context: AttemptContext,
 ): Decision {
   const inMs = retryDelay(context, retryAfterMs ?? 0);
-  return inMs === undefined
-    ? { kind: 'failed', reason, detail: message, effect: 'back-off' }
-    : { kind: 'retry', inMs, reason: message, pastLease: reason };
+  return inMs === undefined ? pastLease(reason, message) : { kind: 'retry', inMs, reason: message, pastLease: reason };
 }
 
 /** The pause before the next attempt, never shorter than asked for by `Retry-After`; `undefined`: it would begin too late in the lease. */

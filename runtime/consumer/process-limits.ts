@@ -4,6 +4,14 @@
  * Both are taken before messages are leased, never after, so that a small machine stays small however many queues have a backlog. The size of a batch is
  * unknown until it is there: its share of the bytes is reserved generously for the round trip, then shrunk to what came.
  *
+ * No mapping starves another, as in Lambda, where each scales by itself. Two rules keep that:
+ *
+ *   one always    a mapping that has no Invoke on its way may take one, even beyond the limit: an Invoke that waits for its function costs little more than a socket. What it costs in memory,
+ *                 its messages, is bounded by the bytes.
+ *   a share       a mapping that has something already takes more only while it holds less than three times what is free. So one busy mapping takes three quarters and leaves a quarter, two take
+ *                 three sevenths each and leave a seventh, and so on: there is always something left for those who have nothing. (Dynamic thresholds, as in the shared buffers of
+ *                 network switches: Choudhury and Hahne, 1998.) The first bytes of a mapping are taken from all that is free.
+ *
  * Who finds no room waits in line. Whenever room is given back, those whose need is met are called in order, each once; a caller that still wants room and finds
  * none waits again, at the end. Batches that only lack their Invoke, because they collected through a window or were throttled, stand before all others: their leases are running.
  *
@@ -13,8 +21,11 @@
  * @module
  */
 
+/** A mapping takes more only while it holds less than this many times what is free. */
+const SHARE_OF_FREE = 3;
+
 export interface LimitOptions {
-  /** Invokes at one time, 1 or more. */
+  /** Invokes at one time, 1 or more; each mapping may have one beyond it. */
   readonly maxInvokes: number;
   /** Bytes of messages in memory. A single larger message is still taken when nothing else is there. */
   readonly maxBytes: number;
@@ -31,7 +42,25 @@ export interface ByteShare {
 /** What a waiter lacks. */
 export type Need = 'invoke' | 'bytes' | 'invoke-and-bytes';
 
+/** What one mapping has of the limits, and takes through. */
+export interface MappingShare {
+  tryTakeInvoke(): boolean;
+  giveBackInvoke(): void;
+  /** Reserves what the mapping may have, at most `mostBytes`; nothing if that is less than `leastBytes`. */
+  tryReserve(leastBytes: number, mostBytes: number): ByteShare | undefined;
+  /** Counts bytes that are in memory already, be there room or not. */
+  take(bytes: number): ByteShare;
+  /** Calls `run` once, when what is needed may be had; the returned function withdraws. `first`: before those who wait already. */
+  wait(need: Need, leastBytes: number, run: () => void, first?: boolean): () => void;
+}
+
+interface Held {
+  invokes: number;
+  bytes: number;
+}
+
 interface Waiter {
+  readonly held: Held;
   readonly need: Need;
   /** Less than this many free bytes is as good as none. */
   readonly leastBytes: number;
@@ -65,37 +94,36 @@ export class ProcessLimits {
     return this.#bytes;
   }
 
-  tryTakeInvoke(): boolean {
-    if (this.#invokes >= this.maxInvokes) return false;
-    this.#invokes += 1;
-    return true;
-  }
-
-  giveBackInvoke(): void {
-    this.#invokes -= 1;
-    this.#callWaiters();
-  }
-
-  /** Reserves what is free, at most `mostBytes`; nothing if less than `leastBytes` is free. */
-  tryReserve(leastBytes: number, mostBytes: number): ByteShare | undefined {
-    const free = this.maxBytes - this.#bytes;
-    if (free < this.#attainable(leastBytes)) return undefined;
-    return this.#share(Math.max(0, Math.min(free, mostBytes)), 0);
-  }
-
-  /** Counts bytes that are in memory already, be there room or not. */
-  take(bytes: number): ByteShare {
-    return this.#share(bytes, bytes);
-  }
-
-  /** Calls `run` once, when what is needed may be had; the returned function withdraws. `first`: before those who wait already. */
-  wait(need: Need, leastBytes: number, run: () => void, first = false): () => void {
-    const waiter: Waiter = { need, leastBytes: this.#attainable(leastBytes), run };
-    if (first) this.#waiters.unshift(waiter);
-    else this.#waiters.push(waiter);
-    this.#relieve();
-    return () => {
-      this.#waiters = this.#waiters.filter((other) => other !== waiter);
+  /** What a mapping takes its Invokes and bytes through, empty at first. */
+  share(): MappingShare {
+    const held: Held = { invokes: 0, bytes: 0 };
+    return {
+      tryTakeInvoke: () => {
+        if (!this.#mayInvoke(held)) return false;
+        this.#invokes += 1;
+        held.invokes += 1;
+        return true;
+      },
+      giveBackInvoke: () => {
+        this.#invokes -= 1;
+        held.invokes -= 1;
+        this.#callWaiters();
+      },
+      tryReserve: (leastBytes, mostBytes) => {
+        const most = this.#mayReserve(held);
+        if (most < this.#attainable(leastBytes)) return undefined;
+        return this.#share(held, Math.max(0, Math.min(most, mostBytes)), 0);
+      },
+      take: (bytes) => this.#share(held, bytes, bytes),
+      wait: (need, leastBytes, run, first = false) => {
+        const waiter: Waiter = { held, need, leastBytes: this.#attainable(leastBytes), run };
+        if (first) this.#waiters.unshift(waiter);
+        else this.#waiters.push(waiter);
+        this.#relieve();
+        return () => {
+          this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        };
+      },
     };
   }
 
@@ -113,15 +141,27 @@ export class ProcessLimits {
     return Math.min(leastBytes, this.maxBytes);
   }
 
-  #share(reserved: number, present: number): ByteShare {
+  #mayInvoke({ invokes }: Held): boolean {
+    return invokes === 0 || invokes < SHARE_OF_FREE * (this.maxInvokes - this.#invokes);
+  }
+
+  /** Bytes that a mapping may reserve now. */
+  #mayReserve({ bytes }: Held): number {
+    const free = this.maxBytes - this.#bytes;
+    return bytes === 0 ? free : Math.min(free, SHARE_OF_FREE * free - bytes);
+  }
+
+  #share(held: Held, reserved: number, present: number): ByteShare {
     let bytes = reserved;
     let inMemory = present;
     this.#bytes += bytes;
+    held.bytes += bytes;
     this.#bytesInMemory += inMemory;
     const resize = (to: number): void => {
       const shrunk = to < bytes;
       if (to < inMemory) this.#relieving = false;
       this.#bytes += to - bytes;
+      held.bytes += to - bytes;
       this.#bytesInMemory += to - inMemory;
       bytes = to;
       inMemory = to;
@@ -167,10 +207,9 @@ export class ProcessLimits {
   }
 
   #nextServed(): Waiter | undefined {
-    const invokeFree = this.#invokes < this.maxInvokes;
-    const bytesFree = this.maxBytes - this.#bytes;
     const index = this.#waiters.findIndex(
-      ({ need, leastBytes }) => (need === 'bytes' || invokeFree) && (need === 'invoke' || bytesFree >= leastBytes),
+      ({ held, need, leastBytes }) =>
+        (need === 'bytes' || this.#mayInvoke(held)) && (need === 'invoke' || this.#mayReserve(held) >= leastBytes),
     );
     return index === -1 ? undefined : this.#waiters.splice(index, 1)[0];
   }

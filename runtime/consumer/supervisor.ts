@@ -105,6 +105,8 @@ class ActorSupervisor implements Supervisor {
   /** Actors that serve nothing any more, until what they have on its way has ended. */
   readonly #ending = new Set<Promise<void>>();
   #broken: readonly BrokenMapping[] = [];
+  /** What was given last, by UUID. */
+  #given: ReadonlyMap<string, QueueKey> = new Map();
   #stopped: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions) {
@@ -174,6 +176,11 @@ class ActorSupervisor implements Supervisor {
       );
     }
     this.#broken = broken;
+    const given = new Map(mappings.map(({ uuid, queueArn }) => [uuid, queueKey(queueArn)]));
+    for (const [mapping, queue] of this.#given) {
+      if (!given.has(mapping)) this.#parts.events.emit({ kind: 'mapping-removed', mapping, queue });
+    }
+    this.#given = given;
     return { added, changed, removed, broken, leftAlone, unchanged, warnings: this.#checkMappings() };
   }
 

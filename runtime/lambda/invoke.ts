@@ -7,8 +7,11 @@
  * - The SDK's own retries are off: it would send the request again after a connection reset, while the first run may still be under way.
  * - An error counts as "did not run" only when the request surely never left this process (no credentials, no connection) or when Lambda itself says so.
  *   Everything else is `connection-lost`.
- * - A running Invoke is a silent TCP connection, and gateways drop those after some minutes: TCP keep-alive probes hold it open. A connection
- *   that waits for its next request is closed after a few seconds, before the other side closes it and the next request runs into the reset.
+ * - A call is given up only after the longest time that AWS lets an Invoke last. What was read of the function's own timeout may be old by then.
+ * - A running Invoke is a silent TCP connection, and gateways drop those after some minutes: TCP keep-alive probes hold it open, and end it within minutes if the other
+ *   side is gone. A connection that waits for its next request is closed after a few seconds, before the other side closes it and the next request runs into the reset.
+ *
+ * Where an Invoke found no way to Lambda, a probe finds out when there is one again: an Invoke of the type `DryRun`, for which Lambda checks credentials and function and runs nothing.
  *
  * @module
  */
@@ -20,7 +23,7 @@ import * as z from 'zod/mini';
 import type { Time } from '../time.ts';
 import { CappedHandler } from './invoke/capped-handler.ts';
 import { classifyError, type Progress } from './invoke/classify-error.ts';
-import type { InvokeOutcome, InvokeRequest, Invoker } from './invoker.ts';
+import type { InvokeOutcome, InvokeRequest, Invoker, ProbeOutcome } from './invoker.ts';
 
 export interface InvokerOptions {
   /** Default: as the AWS SDK finds it (`AWS_REGION`, profile). */
@@ -29,8 +32,8 @@ export interface InvokerOptions {
   readonly endpoint?: string;
   /** Default: as the AWS SDK finds them. */
   readonly credentials?: LambdaClientConfig['credentials'];
-  /** Connections at one time; at least the number of Invokes at one time, or some of them would wait inside the agent while their lease runs. */
-  readonly maxSockets: number;
+  /** Connections at one time; default: no bound, as Invokes that waited inside the agent would wait while their lease runs. */
+  readonly maxSockets?: number;
   /** Milliseconds for a connection to be made; default 3,000. */
   readonly connectTimeoutMs?: number;
   /** Bytes of a response that are read before the call is given up as a function error; default 6 MiB and some room, as Lambda's own limit. */
@@ -38,10 +41,12 @@ export interface InvokerOptions {
   readonly time: Time;
 }
 
-/** How long after the function's own timeout a call is given up, ms: start-up and transport are not counted in the function's timeout. */
+/** How long after the longest run of the function a call is given up, ms: start-up and transport are not counted in it. */
 export const TIMEOUT_MARGIN_MS = 15_000;
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 3_000;
+/** How long a probe may take, ms: Lambda answers it at once. */
+const PROBE_TIMEOUT_MS = 5_000;
 /** Lambda's own limit of a synchronous response is 6 MB (and 100 bytes). */
 const DEFAULT_MAX_RESPONSE_BYTES = 6_291_456 + 65_536;
 /** First probe of an idle connection, and time between probes, ms; network gateways of AWS drop connections that are silent for 350 s. */
@@ -60,7 +65,7 @@ export function createInvoker(options: InvokerOptions): Invoker {
   const agent = {
     keepAlive: true,
     keepAliveMsecs: TCP_KEEP_ALIVE_MS,
-    maxSockets: options.maxSockets,
+    maxSockets: options.maxSockets ?? Number.POSITIVE_INFINITY,
     timeout: UNUSED_CONNECTION_MS,
     scheduling: 'lifo' as const,
   };
@@ -69,7 +74,7 @@ export function createInvoker(options: InvokerOptions): Invoker {
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent(agent),
       connectionTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-      // No limit on silence: the call as a whole is bounded by the function's timeout.
+      // No limit on silence: the call as a whole is bounded.
       requestTimeout: 0,
       socketTimeout: 0,
     }),
@@ -86,26 +91,29 @@ export function createInvoker(options: InvokerOptions): Invoker {
   });
   return {
     invoke: (request) => invoke(client, time, request),
+    probe: (functionArn) => probe(client, time, functionArn),
     close: () => client.destroy(),
   };
 }
 
 async function invoke(client: LambdaClient, time: Time, request: InvokeRequest): Promise<InvokeOutcome> {
   const abort = new AbortController();
-  const limitMs = request.timeoutSeconds * 1000 + TIMEOUT_MARGIN_MS;
+  const limitMs = request.longestSeconds * 1000 + TIMEOUT_MARGIN_MS;
   let endedBy: string | undefined;
   const end = (why: string): void => {
     endedBy ??= why;
     abort.abort();
   };
   const cancelTimer = time.after(limitMs, () =>
-    end(`no answer within ${limitMs} ms (the function's timeout of ${request.timeoutSeconds} s and a margin)`),
+    end(`no answer within ${limitMs} ms (AWS ends an Invoke after ${request.longestSeconds} s)`),
   );
   const onSignal = (): void => end('the call was ended by this server');
   request.signal?.addEventListener('abort', onSignal, { once: true });
   const progress: Progress = { handedOver: false };
   try {
-    if (request.signal?.aborted) return { kind: 'connection-lost', message: 'the call was ended by this server' };
+    if (request.signal?.aborted) {
+      return { kind: 'unreached', why: 'no-way', message: 'the call was ended by this server before it began' };
+    }
     const answer = await client.send(commandFor(request, progress), { abortSignal: abort.signal });
     const payload = answer.Payload ?? new Uint8Array();
     if (answer.FunctionError !== undefined) return functionError(payload);
@@ -120,6 +128,27 @@ async function invoke(client: LambdaClient, time: Time, request: InvokeRequest):
   } finally {
     cancelTimer();
     request.signal?.removeEventListener('abort', onSignal);
+  }
+}
+
+/** Every answer of Lambda that says nothing against the way to the function counts as reached; so does one of an endpoint that does not know probes. */
+async function probe(client: LambdaClient, time: Time, functionArn: string): Promise<ProbeOutcome> {
+  const abort = new AbortController();
+  const cancelTimer = time.after(PROBE_TIMEOUT_MS, () => abort.abort());
+  try {
+    await client.send(new InvokeCommand({ FunctionName: functionArn, InvocationType: 'DryRun' }), {
+      abortSignal: abort.signal,
+    });
+    return { kind: 'reached' };
+  } catch (error) {
+    if (abort.signal.aborted) {
+      return { kind: 'unreached', why: 'no-way', message: `Lambda did not answer within ${PROBE_TIMEOUT_MS} ms` };
+    }
+    const outcome = classifyError(error, { handedOver: true });
+    if (outcome.kind === 'connection-lost') return { kind: 'unreached', why: 'no-way', message: outcome.message };
+    return outcome.kind === 'unreached' ? outcome : { kind: 'reached' };
+  } finally {
+    cancelTimer();
   }
 }
 

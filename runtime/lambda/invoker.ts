@@ -9,8 +9,11 @@ export interface InvokeRequest {
   readonly functionArn: string;
   /** The event, UTF-8 JSON, at most 6,291,456 bytes. */
   readonly payload: Uint8Array;
-  /** The function's own timeout, seconds; the call is given up that long, plus a margin, after it began. */
-  readonly timeoutSeconds: number;
+  /**
+   * The longest that AWS lets such an Invoke last, seconds; the call is given up that long, plus a margin, after it began. Never the timeout of the function as last read: a
+   * deployment may have raised it since.
+   */
+  readonly longestSeconds: number;
   /** `X-Amzn-Trace-Id` of the sender, carried on. */
   readonly traceHeader?: string;
   /** Ends the call: outcome `connection-lost`. */
@@ -24,14 +27,26 @@ export type InvokeOutcome =
   | { readonly kind: 'function-error'; readonly errorType: string; readonly message: string }
   /** 429. The message was not shown to the function; may be tried again inside the lease. */
   | { readonly kind: 'throttled'; readonly retryAfterMs?: number; readonly message: string }
-  /** 5xx, 409, 408 or a connection that was refused before the request was sent: the function did not run; may be tried again inside the lease. */
+  /** A 5xx, 409 or 408 of Lambda itself: the function did not run; may be tried again inside the lease. */
   | { readonly kind: 'unavailable'; readonly message: string }
-  /** 400, 403, 404, 413, 415: trying again changes nothing. */
+  /**
+   * The event surely reached no function, for a reason that holds for every event of the mapping: no connection, a request that was not sent, credentials that were
+   * refused, a function that is not there. To be tried again when the way is open, see `Invoker.probe`.
+   */
+  | { readonly kind: 'unreached'; readonly why: 'no-way' | 'not-found'; readonly message: string }
+  /** Lambda refused this very event (recursion, content, size): another one may pass. */
   | { readonly kind: 'rejected'; readonly status: number; readonly message: string }
   /** The connection broke, or the answer did not come in time, after the request may have been sent: the function may have run. Never invoke again in this lease. */
   | { readonly kind: 'connection-lost'; readonly message: string };
 
+/** Whether a function can be invoked now, found out without running it. */
+export type ProbeOutcome =
+  | { readonly kind: 'reached' }
+  | { readonly kind: 'unreached'; readonly why: 'no-way' | 'not-found'; readonly message: string };
+
 export interface Invoker {
   invoke(request: InvokeRequest): Promise<InvokeOutcome>;
+  /** Asks Lambda whether the function could be invoked (`DryRun`); no function sees it. Never rejects. */
+  probe(functionArn: string): Promise<ProbeOutcome>;
   close(): void;
 }

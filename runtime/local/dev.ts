@@ -226,7 +226,6 @@ class Development {
       region: config.region,
       endpoint: lambdaEndpoint ?? lambda.origin,
       credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-      maxSockets: config.maxConcurrency,
       time: this.#time,
     });
     const invoker = lambdaEndpoint === undefined ? ordinary : byPlainName(ordinary);
@@ -303,11 +302,10 @@ function counted(count: number, thing: string): string {
 
 /** Asks for each function by its name alone. */
 function byPlainName(invoker: Invoker): Invoker {
+  const plain = (functionArn: string): string => parseFunctionReference(functionArn)?.name ?? functionArn;
   return {
-    invoke: (request) => {
-      const name = parseFunctionReference(request.functionArn)?.name;
-      return invoker.invoke(name === undefined ? request : { ...request, functionArn: name });
-    },
+    invoke: (request) => invoker.invoke({ ...request, functionArn: plain(request.functionArn) }),
+    probe: (functionArn) => invoker.probe(plain(functionArn)),
     close: () => invoker.close(),
   };
 }

@@ -58,7 +58,12 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
     }
   };
 
+  const forgetWarnings = (mapping: string): void => {
+    for (const [cause, warning] of warnings) if (warning.mapping === mapping) warnings.delete(cause);
+  };
+
   bus.subscribe((event) => {
+    if (event.kind === 'mapping-removed') forgetWarnings(event.mapping);
     const described = describe(event);
     if (described === undefined) return;
     const activity: Activity = {
@@ -70,9 +75,9 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
     };
     keep(activity);
     if (event.kind === 'warning') warn(`${event.mapping} ${event.what}`, activity);
-    if (event.kind === 'mapping-stopped') {
-      for (const [cause, warning] of warnings) if (warning.mapping === event.mapping) warnings.delete(cause);
-    }
+    if (event.kind === 'lambda-trouble') warn(`${event.mapping} ${event.kind}`, activity);
+    if (event.kind === 'lambda-reached') warnings.delete(`${event.mapping} lambda-trouble`);
+    if (event.kind === 'mapping-stopped') forgetWarnings(event.mapping);
   });
   return {
     recent: () => [...ring].reverse(),
@@ -149,11 +154,20 @@ function describe(event: ConsumerEvent): Pick<Activity, 'text' | 'level'> | unde
       return { text: 'mapping served', level: 'good' };
     case 'mapping-stopped':
       return { text: `mapping no longer served: ${event.why}`, level: 'info' };
+    case 'lambda-trouble':
+      return {
+        text: `invocations do not get through, so nothing is received until they do: ${event.detail}`,
+        level: 'bad',
+      };
+    case 'lambda-reached':
+      return { text: 'invocations get through again', level: 'good' };
     case 'warning':
       return { text: `${event.what}: ${event.detail}`, level: 'bad' };
     // Part of every successful batch; showing them would hide the rest.
     case 'leased':
     case 'deleted':
+    // `mapping-stopped` was shown before it.
+    case 'mapping-removed':
       return undefined;
   }
 }

@@ -21,8 +21,11 @@ const LEVELS: Readonly<Record<ConsumerEvent['kind'], Level>> = {
   released: 'debug',
   'dead-lettered': 'warn',
   expired: 'info',
+  'lambda-trouble': 'warn',
+  'lambda-reached': 'info',
   'mapping-started': 'info',
   'mapping-stopped': 'info',
+  'mapping-removed': 'debug',
   warning: 'warn',
 };
 

@@ -29,8 +29,11 @@ export interface Health {
   unknownQueues(): string | undefined;
 }
 
-/** `syncState` absent: the server has no source of mappings (`KARIN_DISCOVERY=none`). */
-export function createHealth(syncState: (() => SyncState) | undefined): Health {
+/**
+ * @param syncState Absent: the server has no source of mappings (`KARIN_DISCOVERY=none`).
+ * @param troubled How many mappings have invocations that do not get through to Lambda. Another server would fare no better, so this one stays ready.
+ */
+export function createHealth(syncState: (() => SyncState) | undefined, troubled: () => number = () => 0): Health {
   let reachable = true;
   let stopping = false;
   return {
@@ -46,6 +49,7 @@ export function createHealth(syncState: (() => SyncState) | undefined): Health {
         ...(stopping ? ['the server is stopping'] : []),
         ...(reachable ? [] : ['the store of messages cannot be reached; requests are answered with 503']),
         ...(discovery.reason === undefined ? [] : [discovery.reason]),
+        ...troubleReason(troubled()),
       ];
       // With an old result the server works, so a load balancer should go on sending; without any it would refuse every queue.
       const ready = !stopping && reachable && discovery.usable;
@@ -79,6 +83,13 @@ function discoveryHealth(
 function howFar({ step, done, total }: DiscoveryProgress): string {
   if (step === 'lists') return `${done} mappings found so far`;
   return `details of ${done} of ${total ?? 'an unknown number of'} mappings`;
+}
+
+/** Which they are, and what Lambda said, is in the log and on the ops page. */
+function troubleReason(mappings: number): readonly string[] {
+  if (mappings === 0) return [];
+  const whose = mappings === 1 ? '1 mapping do' : `${mappings} mappings do`;
+  return [`invocations of ${whose} not get through to Lambda; their messages wait here`];
 }
 
 function iso(time: number): string {

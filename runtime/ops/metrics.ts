@@ -75,6 +75,7 @@ export function createMetrics(parts: MetricsParts): Metrics {
       const sum = invokes.get(event.mapping) ?? { count: 0, seconds: 0 };
       invokes.set(event.mapping, { count: sum.count + 1, seconds: sum.seconds + event.durationMs / 1000 });
     }
+    if (event.kind === 'mapping-removed') invokes.delete(event.mapping);
     if (event.kind === 'dead-lettered') add(moved.deadLettered, event.queue, event.messageIds.length);
     if (event.kind === 'expired') add(moved.expired, event.queue, event.count);
   });
@@ -101,6 +102,11 @@ export function createMetrics(parts: MetricsParts): Metrics {
         sums,
         labels,
         (sum) => sum.count,
+      ),
+      gauge(
+        'karin_mapping_trouble',
+        '1 for each mapping whose invocations do not get through to Lambda now.',
+        [...parts.counts.troubled()].map((uuid) => ({ labels: labels(uuid), value: 1 })),
       ),
       counter('karin_invocation_seconds_total', 'Seconds spent in them.', sums, labels, (sum) => sum.seconds),
     ];

@@ -51,7 +51,7 @@ async function openLoggedIn(karin: RunningKarin): Promise<Page> {
 
 /** An invoker that answers as the test says, without Lambda. */
 function invoker(outcome: InvokeOutcome): Invoker {
-  return { invoke: async () => outcome, close: () => {} };
+  return { invoke: async () => outcome, probe: async () => ({ kind: 'reached' }), close: () => {} };
 }
 
 function cells(page: Page, table: string, row: string): Promise<string[]> {

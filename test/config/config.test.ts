@@ -38,7 +38,7 @@ describe('a production configuration', () => {
       onFly: false,
       connections: 4096,
       connectionsPerAddress: 0,
-      maxConcurrency: 50,
+      maxConcurrency: 200,
       maxBytesInFlight: 25_165_824,
       stopGraceSeconds: 60,
       stopLoops: false,

@@ -38,17 +38,22 @@ describe('the decision table', () => {
       CONTEXT,
       { kind: 'failed', reason: 'rejected', detail: '400: Recursive', effect: 'back-off' },
     ],
-    ...[403, 404, 413, 415].map((status): [string, InvokeOutcome, AttemptContext, object] => [
-      String(status),
-      { kind: 'rejected', status, message: 'no' },
+    ...(['no-way', 'not-found'] as const).map((why): [string, InvokeOutcome, AttemptContext, object] => [
+      `unreached, ${why}`,
+      { kind: 'unreached', why, message: 'no' },
       CONTEXT,
-      { kind: 'failed', reason: 'rejected', effect: 'pause' },
+      { kind: 'failed', reason: 'unreached', effect: { pause: { kind: why, detail: 'no' } }, uncounted: true },
     ]),
     [
       'connection lost',
       { kind: 'connection-lost', message: 'ECONNRESET' },
       CONTEXT,
-      { kind: 'failed', reason: 'connection-lost', effect: 'back-off' },
+      {
+        kind: 'failed',
+        reason: 'connection-lost',
+        effect: { pause: { kind: 'no-way', detail: 'ECONNRESET' } },
+        uncounted: false,
+      },
     ],
   ])('%s', (_, outcome, context, decision) => {
     expect(decide(outcome, context)).toMatchObject(decision);
@@ -87,7 +92,11 @@ describe('attempts inside the lease', () => {
 
   it('the last attempt uses the room that is left', () => {
     expect(decide(THROTTLED, { ...CONTEXT, roomMs: 300 })).toMatchObject({ kind: 'retry', inMs: 300 });
-    expect(decide(THROTTLED, { ...CONTEXT, roomMs: 249 })).toMatchObject({ kind: 'failed', effect: 'back-off' });
+    expect(decide(THROTTLED, { ...CONTEXT, roomMs: 249 })).toMatchObject({
+      kind: 'failed',
+      effect: { pause: { kind: 'refused' } },
+      uncounted: true,
+    });
     expect(decide({ kind: 'unavailable', message: '500' }, { ...CONTEXT, roomMs: 0 })).toMatchObject({
       kind: 'failed',
       reason: 'unavailable',

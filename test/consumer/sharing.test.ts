@@ -1,9 +1,27 @@
 import { expect, it } from 'vitest';
-import { forEachStore, mappingOf, message } from '../support/consumer-world.ts';
-import { CRASH, Gate, SUCCESS, THROTTLED } from '../support/scriptable-lambda.ts';
+import type { Mapping } from '../../runtime/lambda/mapping.ts';
+import { forEachStore, mappingOf, message, type World } from '../support/consumer-world.ts';
+import { type Behaviour, CRASH, Gate, SUCCESS, THROTTLED } from '../support/scriptable-lambda.ts';
+
+const FOUR_INVOKES = { supervisor: { limits: { maxInvokes: 4, maxBytes: 64 * 1_048_576 } } };
+
+/** Of four Invokes a mapping of another queue has three, until the gate is opened. */
+async function busyElsewhere(world: World, mapping: Mapping, behaviour: Behaviour): Promise<Gate> {
+  const elsewhere = await world.queue('elsewhere', { visibilityTimeoutSeconds: 3_600 });
+  const gate = new Gate();
+  world.lambda.behave(async (call) => {
+    if (!call.bodies.includes('elsewhere')) return behaviour(call);
+    await gate.opened;
+    return SUCCESS;
+  });
+  world.apply(mapping, mappingOf(elsewhere, { batchSize: 1 }));
+  await elsewhere.send([message('elsewhere'), message('elsewhere'), message('elsewhere')]);
+  for (let calls = 0; calls < 3; calls += 1) await world.lambda.next();
+  return gate;
+}
 
 forEachStore('What mappings share', (open) => {
-  it('the Invokes of the process: never more at one time, and every queue gets its turn', async () => {
+  it('the Invokes of the process: beyond one for each mapping never more at one time, and every queue gets its turn', async () => {
     const world = await open({ supervisor: { limits: { maxInvokes: 3, maxBytes: 64 * 1_048_576 } } });
     let running = 0;
     let most = 0;
@@ -19,7 +37,7 @@ forEachStore('What mappings share', (open) => {
     world.apply(...queues.map((queue) => mappingOf(queue, { batchSize: 1 })));
     await world.events.until(() => world.events.of('deleted').length === 120);
 
-    expect(most).toBeLessThanOrEqual(3);
+    expect(most).toBeLessThanOrEqual(4);
     // Nobody had to wait until another had worked off its whole backlog.
     const half = world.lambda.calls.slice(0, 60).flatMap(({ bodies }) => bodies);
     for (const queue of queues) expect(half.filter((name) => name === queue.arn.name).length).toBeGreaterThan(5);
@@ -48,135 +66,154 @@ forEachStore('What mappings share', (open) => {
     expect(world.supervisor.snapshot().bytesInMemory.used).toBe(0);
   });
 
-  it('a collecting batch holds no Invoke, and takes its own before newcomers', async () => {
-    const world = await open({ supervisor: { limits: { maxInvokes: 1, maxBytes: 64 * 1_048_576 } } });
-    const windowed = await world.queue('windowed');
-    const busy = await world.queue('busy');
-    const gates = [new Gate(), new Gate(), new Gate()];
-    world.lambda.behave(async ({ index }) => {
-      await gates[index]?.opened;
+  it('a queue of slow work leaves room for others: a message of another queue does not wait for it', async () => {
+    const world = await open({ supervisor: { limits: { maxInvokes: 50, maxBytes: 64 * 1_048_576 } } });
+    const [slow, quick] = [await world.queue('slow', { visibilityTimeoutSeconds: 900 }), await world.queue('quick')];
+    const twoMinutes = new Gate();
+    world.lambda.behave(async ({ bodies }) => {
+      if (bodies.includes('slow')) await twoMinutes.opened;
       return SUCCESS;
     });
-    world.apply(mappingOf(windowed, { batchWindowSeconds: 5 }), mappingOf(busy, { batchSize: 1 }));
-    await windowed.send([message('collected')]);
-    await world.events.next('leased');
-    await busy.send([message('first'), message('second')]);
-    expect((await world.lambda.next()).bodies).toEqual(['first']);
-    await world.pass(5_000);
-    gates[0]?.open();
-    expect((await world.lambda.next()).bodies).toEqual(['collected']);
-    gates[1]?.open();
-    expect((await world.lambda.next()).bodies).toEqual(['second']);
-    gates[2]?.open();
-    await world.events.until(() => world.events.of('deleted').length === 3);
+    await slow.send(Array.from({ length: 200 }, () => message('slow')));
+    world.apply(
+      mappingOf(slow, { batchSize: 1, functionTimeoutSeconds: 150, tags: { 'karin:start-concurrency': '200' } }),
+      mappingOf(quick),
+    );
+    while (!world.supervisor.snapshot().queues.some(({ state }) => state === 'waiting')) await world.pass(0);
+    const { running } = world.supervisor.snapshot().invokes;
+    await quick.send([message('quick')]);
+
+    // The clock stands still: whatever had to wait would wait for ever.
+    await world.events.next('deleted', ({ queue }) => queue === quick.key);
+    expect(running).toBe(38);
+    twoMinutes.open();
+    await world.events.until(() => world.events.of('deleted').length === 201);
   });
 
-  it('a collected batch that finds no Invoke before its leases end is given back uncounted', async () => {
+  it('even where every Invoke is taken, a mapping that has none gets one', async () => {
     const world = await open({ supervisor: { limits: { maxInvokes: 1, maxBytes: 64 * 1_048_576 } } });
-    const windowed = await world.queue('windowed', { visibilityTimeoutSeconds: 60 });
-    const busy = await world.queue('busy', { visibilityTimeoutSeconds: 3_600 });
     const gate = new Gate();
-    world.lambda.behave(async ({ index }) => {
-      if (index === 0) await gate.opened;
+    world.lambda.behave(async ({ bodies }) => {
+      if (bodies.includes('slow')) await gate.opened;
       return SUCCESS;
     });
-    world.apply(
-      mappingOf(windowed, { batchWindowSeconds: 5, functionTimeoutSeconds: 10 }),
-      mappingOf(busy, { functionTimeoutSeconds: 600 }),
-    );
-    await busy.send([message('blocks')]);
+    const slow = await Promise.all(['a', 'b', 'c'].map((name) => world.queue(name)));
+    for (const queue of slow) await queue.send([message('slow')]);
+    const quick = await world.queue('quick');
+    world.apply(...slow.map((queue) => mappingOf(queue)), mappingOf(quick));
+    for (const _ of slow) await world.lambda.next();
+    await quick.send([message('quick')]);
+
+    expect((await world.events.next('deleted')).queue).toBe(quick.key);
+    gate.open();
+    await world.events.until(() => world.events.of('deleted').length === 4);
+  });
+
+  it('a collecting batch holds no Invoke, and is given back uncounted if it finds none before its leases end', async () => {
+    const world = await open(FOUR_INVOKES);
+    const queue = await world.queue('windowed', { visibilityTimeoutSeconds: 60 });
+    const gate = new Gate();
+    const mapping = mappingOf(queue, { batchWindowSeconds: 5, functionTimeoutSeconds: 10 });
+    await busyElsewhere(world, mapping, async ({ bodies }) => {
+      if (bodies.includes('blocks')) await gate.opened;
+      return SUCCESS;
+    });
+    await queue.send([message('blocks')]);
+    await world.events.next('leased', (leased) => leased.queue === queue.key);
+    expect(world.supervisor.snapshot().invokes.running).toBe(3);
+    await world.pass(5_000);
     await world.lambda.next();
-    await windowed.send([message('collected')]);
-    await world.events.next('leased', ({ queue }) => queue === windowed.key);
+    await queue.send([message('collected')]);
+    await world.events.next('leased', (leased) => leased.queue === queue.key);
     await world.pass(55_000);
 
     expect((await world.events.next('released')).why).toBe('no Invoke was free before its leases ended');
     gate.open();
-    const leased = await world.events.next('leased', ({ queue }) => queue === windowed.key);
+    const leased = await world.events.next('leased', (event) => event.queue === queue.key);
     expect(leased.receiveCounts).toEqual([1]);
   });
 });
 
 forEachStore('A throttled batch', (open) => {
-  const limits = { maxInvokes: 1, maxBytes: 64 * 1_048_576 };
-
   it('holds no Invoke while it waits, and takes one before newcomers', async () => {
-    const world = await open({ supervisor: { limits } });
-    const [throttled, busy] = [await world.queue('throttled'), await world.queue('busy')];
+    const world = await open(FOUR_INVOKES);
+    const queue = await world.queue('jobs');
     const gate = new Gate();
-    world.lambda.behave(async ({ index, bodies }) => {
-      if (index === 0) return THROTTLED;
+    let throttled = false;
+    await busyElsewhere(world, mappingOf(queue, { batchSize: 1 }), async ({ bodies }) => {
+      if (bodies.includes('first') && !throttled) {
+        throttled = true;
+        return THROTTLED;
+      }
       if (bodies.includes('second')) await gate.opened;
       return SUCCESS;
     });
-    world.apply(mappingOf(throttled), mappingOf(busy, { batchSize: 1 }));
-    await throttled.send([message('first')]);
+    await queue.send([message('first')]);
     await world.events.next('retrying');
-    await busy.send([message('second'), message('third')]);
+    await queue.send([message('second'), message('third')]);
     for (const body of ['first', 'second']) expect((await world.lambda.next()).bodies).toEqual([body]);
     await world.pass(1_000);
-    expect(world.supervisor.snapshot().invokes.running).toBe(1);
+    expect(world.supervisor.snapshot().invokes.running).toBe(4);
     gate.open();
 
-    for (const body of ['first', 'third']) expect((await world.lambda.next()).bodies).toEqual([body]);
+    const again = await world.lambda.next();
+    expect(again.bodies).toEqual(['first']);
+    expect(again.records[0]?.attributes['ApproximateReceiveCount']).toBe('1');
+    expect((await world.lambda.next()).bodies).toEqual(['third']);
     await world.events.until(() => world.events.of('deleted').length === 3);
-    await world.quiet();
-    expect(world.lambda.calls[2]?.records[0]?.attributes['ApproximateReceiveCount']).toBe('1');
   });
 
-  it('that finds no Invoke before its lease ends has failed, and comes back one receive older', async () => {
-    const world = await open({ supervisor: { limits } });
-    const throttled = await world.queue('throttled', { visibilityTimeoutSeconds: 60 });
-    const busy = await world.queue('busy', { visibilityTimeoutSeconds: 3_600 });
+  it('that finds no Invoke before its lease ends is given back uncounted, because no function saw it', async () => {
+    const world = await open(FOUR_INVOKES);
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 60 });
     const gate = new Gate();
-    world.lambda.behave(async ({ index }) => {
-      if (index === 0) return THROTTLED;
-      if (index === 1) await gate.opened;
+    const mapping = mappingOf(queue, { batchSize: 1, functionTimeoutSeconds: 10 });
+    await busyElsewhere(world, mapping, async ({ index, bodies }) => {
+      if (index === 3) return THROTTLED;
+      if (bodies.includes('blocks')) await gate.opened;
       return SUCCESS;
     });
-    world.apply(mappingOf(throttled, { functionTimeoutSeconds: 10 }), mappingOf(busy, { functionTimeoutSeconds: 600 }));
-    await throttled.send([message('patient')]);
+    await queue.send([message('patient')]);
     await world.events.next('retrying');
-    await busy.send([message('blocks')]);
+    await queue.send([message('blocks')]);
     await world.lambda.next();
     await world.lambda.next();
-    await world.pass(1_000);
-    await world.pass(48_999);
+    await world.pass(49_999);
     expect(world.events.of('failed')).toEqual([]);
     await world.pass(1);
     expect(await world.events.next('failed')).toMatchObject({ reason: 'throttled-past-lease' });
+    await world.events.next('released');
     gate.open();
     await world.events.next('deleted');
-    await world.pass(10_000);
+    await world.pass(1_000);
 
-    expect((await world.lambda.next()).records[0]?.attributes['ApproximateReceiveCount']).toBe('2');
+    expect((await world.lambda.next()).records[0]?.attributes['ApproximateReceiveCount']).toBe('1');
     await world.events.next('deleted');
   });
 
-  it('whose slot in the store ran out while it waited for an Invoke, and was taken by others, is not invoked again', async () => {
-    const world = await open({ supervisor: { limits } });
-    const throttled = await world.queue('throttled', { visibilityTimeoutSeconds: 600 });
-    const busy = await world.queue('busy', { visibilityTimeoutSeconds: 3_600 });
+  it('whose slot in the store was lost to others while it waited is not invoked again', async () => {
+    const world = await open(FOUR_INVOKES);
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 600 });
     const gate = new Gate();
-    world.lambda.behave(async ({ index }) => {
-      if (index === 0) return THROTTLED;
-      if (index === 1) await gate.opened;
+    const mapping = mappingOf(queue, { batchSize: 1, functionTimeoutSeconds: 1, maximumConcurrency: 4 });
+    await busyElsewhere(world, mapping, async ({ index, bodies }) => {
+      if (index === 3) return THROTTLED;
+      if (bodies.includes('blocks')) await gate.opened;
       return SUCCESS;
     });
-    const mapping = mappingOf(throttled, { functionTimeoutSeconds: 1, maximumConcurrency: 1 });
-    world.apply(mapping, mappingOf(busy, { functionTimeoutSeconds: 600 }));
-    await throttled.send([message('patient')]);
+    await queue.send([message('patient')]);
     await world.events.next('retrying');
-    await busy.send([message('blocks')]);
+    await queue.send([message('blocks')]);
     for (const body of ['patient', 'blocks']) expect((await world.lambda.next()).bodies).toEqual([body]);
-    await world.pass(1_000);
-    await world.pass(21_000);
-    expect(await world.store.slots.take(`mapping:${mapping.uuid}`, 'another instance', 1, 600_000)).toBe('taken');
+    await world.pass(22_000);
+    const slots = `mapping:${mapping.uuid}`;
+    for (const holder of ['another', 'a third', 'a fourth', 'a fifth']) {
+      expect(await world.store.slots.take(slots, holder, 5, 600_000)).toBe('taken');
+    }
     gate.open();
 
     expect(await world.events.next('failed')).toMatchObject({ reason: 'throttled-past-lease' });
-    await world.quiet();
-    expect(world.lambda.calls).toHaveLength(2);
+    expect(world.lambda.calls).toHaveLength(5);
   });
 
   it('is given back uncounted when others have no memory left, and leaves them its room', async () => {
@@ -205,26 +242,26 @@ forEachStore('A throttled batch', (open) => {
   });
 
   it('that waits for an Invoke when the server stops is given back uncounted', async () => {
-    const world = await open({ supervisor: { limits } });
-    const [throttled, busy] = [await world.queue('throttled'), await world.queue('busy')];
+    const world = await open(FOUR_INVOKES);
+    const queue = await world.queue('jobs');
     const gate = new Gate();
-    world.lambda.behave(async ({ index }) => {
-      if (index === 0) return THROTTLED;
+    const elsewhere = await busyElsewhere(world, mappingOf(queue, { batchSize: 1 }), async ({ index }) => {
+      if (index === 3) return THROTTLED;
       await gate.opened;
       return SUCCESS;
     });
-    world.apply(mappingOf(throttled), mappingOf(busy));
-    await throttled.send([message('kept')]);
+    await queue.send([message('kept')]);
     await world.events.next('retrying');
-    await busy.send([message('blocks')]);
+    await queue.send([message('blocks')]);
     await world.lambda.next();
     await world.lambda.next();
     await world.pass(1_000);
     const stopped = world.supervisor.stop(60_000);
     expect((await world.events.next('released')).why).toBe('the server stops before the function took the batch');
     gate.open();
+    elsewhere.open();
     await stopped;
-    expect(await throttled.depth()).toEqual({ visible: 1, delayed: 0, inFlight: 0 });
+    expect(await queue.depth()).toEqual({ visible: 1, delayed: 0, inFlight: 0 });
   });
 });
 

@@ -15,7 +15,11 @@ function partsOf(world: World) {
   const never = new AbortController().signal;
   const parts: ConsumerParts = {
     slots: world.store.slots,
-    invoker: { invoke: () => Promise.reject(new Error('nothing is to be invoked')), close: () => {} },
+    invoker: {
+      invoke: () => Promise.reject(new Error('nothing is to be invoked')),
+      probe: async () => ({ kind: 'reached' }),
+      close: () => {},
+    },
     time: systemTime,
     randomness: systemRandomness,
     events: bus,

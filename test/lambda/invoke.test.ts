@@ -39,7 +39,7 @@ function invoker(options: Partial<InvokerOptions>): Invoker {
 }
 
 function request(overrides: Partial<InvokeRequest> = {}): InvokeRequest {
-  return { functionArn: FUNCTION_ARN, payload: Buffer.from('{"Records":[]}'), timeoutSeconds: 3, ...overrides };
+  return { functionArn: FUNCTION_ARN, payload: Buffer.from('{"Records":[]}'), longestSeconds: 900, ...overrides };
 }
 
 describe('the request', () => {
@@ -213,9 +213,12 @@ describe('refusals of Lambda', () => {
     { status: 409, type: 'SnapStartNotReadyException', expected: { kind: 'unavailable' } },
     { status: 408, type: 'SnapStartTimeoutException', expected: { kind: 'unavailable' } },
     { status: 400, type: 'RecursiveInvocationException', expected: { kind: 'rejected', status: 400 } },
-    { status: 400, type: 'InvalidParameterValueException', expected: { kind: 'rejected', status: 400 } },
-    { status: 403, type: 'AccessDeniedException', expected: { kind: 'rejected', status: 403 } },
-    { status: 404, type: 'ResourceNotFoundException', expected: { kind: 'rejected', status: 404 } },
+    { status: 400, type: 'InvalidRequestContentException', expected: { kind: 'rejected', status: 400 } },
+    { status: 400, type: 'InvalidParameterValueException', expected: { kind: 'unreached', why: 'no-way' } },
+    { status: 400, type: 'ExpiredTokenException', expected: { kind: 'unreached', why: 'no-way' } },
+    { status: 403, type: 'UnrecognizedClientException', expected: { kind: 'unreached', why: 'no-way' } },
+    { status: 403, type: 'AccessDeniedException', expected: { kind: 'unreached', why: 'no-way' } },
+    { status: 404, type: 'ResourceNotFoundException', expected: { kind: 'unreached', why: 'not-found' } },
     { status: 413, type: 'RequestTooLargeException', expected: { kind: 'rejected', status: 413 } },
     { status: 415, type: 'UnsupportedMediaTypeException', expected: { kind: 'rejected', status: 415 } },
   ];
@@ -261,20 +264,34 @@ describe('a connection that breaks', () => {
   it('knows that the function did not run when the connection is refused', async () => {
     const port = await freePort();
     const outcome = await invoker({ endpoint: `http://127.0.0.1:${port}` }).invoke(request());
-    expect(outcome).toEqual({ kind: 'unavailable', message: expect.stringContaining('ECONNREFUSED') });
+    expect(outcome).toEqual({ kind: 'unreached', why: 'no-way', message: expect.stringContaining('ECONNREFUSED') });
   });
 
   it('knows that the function did not run when the name cannot be found', async () => {
     const outcome = await invoker({ endpoint: 'http://lambda.invalid:1' }).invoke(request());
-    expect(outcome).toMatchObject({ kind: 'unavailable' });
+    expect(outcome).toMatchObject({ kind: 'unreached', why: 'no-way' });
   });
 
   it('knows that the function did not run when there are no credentials', async () => {
     const server = await lambda((seen) => respond(seen, 200, ''));
     const credentials = () => Promise.reject(new Error('the role cannot be assumed'));
     const outcome = await invoker({ endpoint: server.endpoint, credentials }).invoke(request());
-    expect(outcome).toEqual({ kind: 'unavailable', message: expect.stringContaining('the role cannot be assumed') });
+    expect(outcome).toEqual({
+      kind: 'unreached',
+      why: 'no-way',
+      message: expect.stringContaining('the role cannot be assumed'),
+    });
     expect(server.seen).toHaveLength(0);
+  });
+
+  it('knows that the function did not run when the connection is closed before its encryption is agreed upon', async () => {
+    const server = createServer((socket) => socket.once('data', () => socket.destroy()));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    opened.push({ [Symbol.asyncDispose]: async () => void server.close() });
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no TCP address');
+    const outcome = await invoker({ endpoint: `https://127.0.0.1:${address.port}` }).invoke(request());
+    expect(outcome).toMatchObject({ kind: 'unreached', why: 'no-way' });
   });
 
   it('goes on with new connections', async () => {
@@ -287,15 +304,48 @@ describe('a connection that breaks', () => {
   });
 });
 
+describe('a probe', () => {
+  it('is a dry run, which no function sees', async () => {
+    const server = await lambda((seen) => respond(seen, 204, ''));
+    expect(await invoker({ endpoint: server.endpoint }).probe(FUNCTION_ARN)).toEqual({ kind: 'reached' });
+    expect(server.seen[0]?.headers['x-amz-invocation-type']).toBe('DryRun');
+    expect(server.seen[0]?.body.byteLength).toBe(0);
+  });
+
+  it.each([
+    [403, 'UnrecognizedClientException', { kind: 'unreached', why: 'no-way' }],
+    [404, 'ResourceNotFoundException', { kind: 'unreached', why: 'not-found' }],
+    [429, 'TooManyRequestsException', { kind: 'reached' }],
+    [501, 'NotImplemented', { kind: 'reached' }],
+  ])('that is answered with %i %s', async (status, type, expected) => {
+    const server = await lambda((seen) => respond(seen, status, '{}', { 'x-amzn-errortype': type }));
+    expect(await invoker({ endpoint: server.endpoint }).probe(FUNCTION_ARN)).toMatchObject(expected);
+  });
+
+  it('whose answer is lost, or does not come, found no way', async () => {
+    const time = new ManualTime();
+    const server = await lambda(({ socket }) => {
+      if (server.seen.length === 1) socket.resetAndDestroy();
+      else time.advance(5_000);
+    });
+    const client = invoker({ endpoint: server.endpoint, time });
+    expect(await client.probe(FUNCTION_ARN)).toMatchObject({ kind: 'unreached', why: 'no-way' });
+    expect(await client.probe(FUNCTION_ARN)).toMatchObject({
+      kind: 'unreached',
+      message: 'Lambda did not answer within 5000 ms',
+    });
+  });
+});
+
 describe('a call without an answer', () => {
-  it("is given up after the function's own timeout and a margin, and not before", async () => {
+  it('is given up after the longest time that AWS allows and a margin, and not before', async () => {
     const time = new ManualTime();
     const arrivals = new EventEmitter<{ invoke: [SeenInvoke] }>();
     const arrived = once(arrivals, 'invoke');
     const server = await lambda((seen) => arrivals.emit('invoke', seen));
     let settled = false;
     const call = invoker({ endpoint: server.endpoint, time })
-      .invoke(request({ timeoutSeconds: 900 }))
+      .invoke(request())
       .finally(() => {
         settled = true;
       });
@@ -316,7 +366,7 @@ describe('a call without an answer', () => {
       time.advance(900_000 + TIMEOUT_MARGIN_MS - 1);
       respond(seen, 200, 'null');
     });
-    const outcome = await invoker({ endpoint: server.endpoint, time }).invoke(request({ timeoutSeconds: 900 }));
+    const outcome = await invoker({ endpoint: server.endpoint, time }).invoke(request());
     expect(outcome).toMatchObject({ kind: 'success' });
     expect(time.pending).toBe(0);
   });
@@ -331,7 +381,7 @@ describe('a call without an answer', () => {
   it('is not begun when the caller has given up already', async () => {
     const server = await lambda((seen) => respond(seen, 200, ''));
     const outcome = await invoker({ endpoint: server.endpoint }).invoke(request({ signal: AbortSignal.abort() }));
-    expect(outcome).toMatchObject({ kind: 'connection-lost' });
+    expect(outcome).toMatchObject({ kind: 'unreached' });
     expect(server.seen).toHaveLength(0);
   });
 

@@ -159,7 +159,7 @@ describe('the Lambda API of the local Lambda', () => {
       time: systemTime,
     });
     const run = (functionArn: string, event: object): Promise<unknown> =>
-      invoker.invoke({ functionArn, payload: Buffer.from(JSON.stringify(event)), timeoutSeconds: 10 });
+      invoker.invoke({ functionArn, payload: Buffer.from(JSON.stringify(event)), longestSeconds: 10 });
     const arn = scratch.define().arn;
     await expect(run(`${arn}:live`, {})).resolves.toMatchObject({ kind: 'success', response: expect.anything() });
     await expect(run(arn, { fail: true })).resolves.toMatchObject({
@@ -167,7 +167,7 @@ describe('the Lambda API of the local Lambda', () => {
       errorType: 'Error',
       message: 'no',
     });
-    await expect(run(`${arn}-gone`, {})).resolves.toMatchObject({ kind: 'rejected', status: 404 });
+    await expect(run(`${arn}-gone`, {})).resolves.toMatchObject({ kind: 'unreached', why: 'not-found' });
     await expect(run(scratch.define({ name: 'closed' }).arn, {})).resolves.toMatchObject({ kind: 'throttled' });
     invoker.close();
   });

@@ -197,4 +197,11 @@ describe('a health check', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
     expect(answer).toMatch(/\{"status":"ok"\}$/);
   });
+
+  it('stays ready when invocations do not get through to Lambda, and says so without names', () => {
+    expect(createHealth(undefined, () => 2).readiness()).toMatchObject({
+      ready: true,
+      reasons: ['invocations of 2 mappings do not get through to Lambda; their messages wait here'],
+    });
+  });
 });

@@ -50,6 +50,22 @@ describe('the metrics page', () => {
     }
   });
 
+  it('names the mappings whose invocations do not get through, and forgets a mapping that is gone', async () => {
+    const { bus, metrics } = page();
+    const of = { mapping: 'uuid-a', queue: keyOf('a') };
+    bus.emit({ kind: 'leased', receiveCounts: [1, 1, 1], ...OF });
+    bus.emit({ kind: 'failed', reason: 'unreached', detail: '403', durationMs: 1, ...OF });
+    bus.emit({ kind: 'lambda-trouble', detail: '403', ...of });
+    const trouble = 'karin_mapping_trouble{mapping="uuid-a",queue="a",function="on-a"} 1\n';
+    expect(await metrics.page({ depth: false })).toContain(trouble);
+    bus.emit({ kind: 'lambda-reached', ...of });
+    expect(await metrics.page({ depth: false })).not.toContain(trouble);
+
+    bus.emit({ kind: 'lambda-trouble', detail: '403', ...of });
+    bus.emit({ kind: 'mapping-removed', ...of });
+    expect(await metrics.page({ depth: false })).not.toContain('uuid-a');
+  });
+
   it('counts no Invoke for a record that is too large for one', async () => {
     const { bus, metrics } = page();
     bus.emit({ kind: 'failed', reason: 'oversize-record', detail: 'too large', durationMs: 0, ...OF });

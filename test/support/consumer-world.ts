@@ -36,6 +36,8 @@ export interface WorldOptions {
   readonly besides?: World;
   /** In the place of the real one, where thousands of Invokes are made. */
   readonly invoker?: Invoker;
+  /** Until `way.open`, nobody listens where Lambda should be. */
+  readonly unreachable?: true;
 }
 
 const ACCOUNT = '111122223333';
@@ -50,12 +52,14 @@ export class World {
   readonly lambda: ScriptableLambda;
   /** What listeners of the bus or queues of the directory reported as unexpected. */
   readonly faults: unknown[] = [];
+  /** The way to Lambda: whether it is open, and how many calls are under way on it. */
+  readonly way: { open: boolean; calls: number };
   readonly #time: Time;
   readonly #close: (() => Promise<void> | void)[];
 
   private constructor(
     kind: StoreKind,
-    parts: Pick<World, 'store' | 'directory' | 'supervisor' | 'events' | 'counts' | 'lambda' | 'faults'>,
+    parts: Pick<World, 'store' | 'directory' | 'supervisor' | 'events' | 'counts' | 'lambda' | 'faults' | 'way'>,
     time: Time,
     close: (() => Promise<void> | void)[],
   ) {
@@ -67,6 +71,7 @@ export class World {
     this.counts = parts.counts;
     this.lambda = parts.lambda;
     this.faults = parts.faults;
+    this.way = parts.way;
     this.#time = time;
     this.#close = close;
   }
@@ -90,15 +95,30 @@ export class World {
       },
     });
     const lambda = besides?.lambda ?? (await ScriptableLambda.start());
-    const invoker =
-      options.invoker ??
+    const at = (endpoint: string): Invoker =>
       createInvoker({
         region: 'eu-west-1',
-        endpoint: lambda.endpoint,
+        endpoint,
         credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-        maxSockets: 300,
         time,
       });
+    const way = { open: options.unreachable === undefined, calls: 0 };
+    const counted = <T>(call: Promise<T>): Promise<T> => {
+      way.calls += 1;
+      return call.finally(() => {
+        way.calls -= 1;
+      });
+    };
+    const nowhere = at('http://127.0.0.1:1');
+    const there = options.invoker ?? at(lambda.endpoint);
+    const invoker: Invoker = {
+      invoke: (request) => counted((way.open ? there : nowhere).invoke(request)),
+      probe: (functionArn) => counted((way.open ? there : nowhere).probe(functionArn)),
+      close: () => {
+        there.close();
+        nowhere.close();
+      },
+    };
     // First, so that whoever is woken by an event finds it counted.
     const counts = countMetrics(bus);
     const events = new RecordedEvents(bus);
@@ -113,7 +133,7 @@ export class World {
       instance,
       ...options.supervisor,
     });
-    return new World(kind, { store, directory, supervisor, events, counts, lambda, faults }, time, [
+    return new World(kind, { store, directory, supervisor, events, counts, lambda, faults, way }, time, [
       () => supervisor.stop(0),
       () => invoker.close(),
       () => directory.close(),
@@ -161,6 +181,17 @@ export class World {
       const { queues, invokes } = this.supervisor.snapshot();
       const resting = queues.every(({ state }) => state !== 'leasing');
       if (resting && invokes.running === 0) return;
+    }
+  }
+
+  /** Waits until no call to the store or to Lambda is under way, but for Invokes whose answer the test holds back: from then on only time, or a send, can set anything off. */
+  async settled(): Promise<void> {
+    for (let quietRounds = 0; quietRounds < 2; ) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const busy = this.way.calls > 0 || this.supervisor.snapshot().queues.some(({ state }) => state === 'leasing');
+      quietRounds = busy ? 0 : quietRounds + 1;
+      // Its answer comes after those to everything that was asked before.
+      if (!busy) await this.store.documents.get('nothing');
     }
   }
 

@@ -68,8 +68,11 @@ export class ScriptableLambda {
   readonly endpoint: string;
   /** All calls so far. */
   readonly calls: LambdaCall[] = [];
+  /** Times that Lambda was asked, by a dry run, whether a function could be invoked. */
+  probes = 0;
   readonly #close: () => Promise<void>;
   #behaviour: Behaviour = () => SUCCESS;
+  #probed: () => Answer = () => SUCCESS;
   #taken = 0;
   #waiting: ((call: LambdaCall) => void)[] = [];
 
@@ -96,6 +99,22 @@ export class ScriptableLambda {
     this.#behaviour = (call) => left.shift() ?? rest(call);
   }
 
+  /** How dry runs from now on end; default: the function could be invoked. */
+  answerProbes(answer: () => Answer): void {
+    this.#probed = answer;
+  }
+
+  /** Nothing gets through any more: Invokes and dry runs end so, until `mend`. */
+  fail(answer: Answer): void {
+    this.#behaviour = () => answer;
+    this.#probed = () => answer;
+  }
+
+  mend(): void {
+    this.#behaviour = () => SUCCESS;
+    this.#probed = () => SUCCESS;
+  }
+
   /** The next call that no earlier `next` gave; waits for it if need be. */
   next(): Promise<LambdaCall> {
     const call = this.calls[this.#taken];
@@ -109,6 +128,11 @@ export class ScriptableLambda {
 
   async #answer(invoke: SeenInvoke): Promise<void> {
     const name = INVOKE_PATH.exec(invoke.path)?.[1];
+    if (invoke.headers['x-amz-invocation-type'] === 'DryRun') {
+      this.probes += 1;
+      give(invoke, this.#probed());
+      return;
+    }
     const event: unknown = invoke.body.length === 0 ? undefined : JSON.parse(invoke.body.toString('utf8'));
     const records = recordsOf(event);
     if (name === undefined || records === undefined) {

@@ -27,7 +27,17 @@ type SdkError = z.infer<typeof SdkError>;
 /** Errors of name look-up and connecting, and of the TLS handshake's certificate check. */
 const CONNECTING = new Set(['connect', 'getaddrinfo']);
 const NEVER_CONNECTED =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EMFILE|ERR_TLS_.*|UNABLE_TO_.*|.*CERT.*)$/;
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EMFILE|EPROTO|ERR_SSL_.*|ERR_TLS_.*|UNABLE_TO_.*|.*CERT.*)$/;
+/** What Node says of a connection that was closed before its TLS handshake was over; its code is that of any reset. */
+const BEFORE_TLS = 'before secure TLS connection was established';
+/** Errors of Lambda, beside those by status, that are about this one event. Source: Lambda API, `Invoke`, Errors. */
+const ABOUT_THE_EVENT = new Set([
+  'InvalidRequestContentException',
+  'RecursiveInvocationException',
+  'RequestTooLargeException',
+  'SerializationException',
+  'UnsupportedMediaTypeException',
+]);
 
 export function classifyError(thrown: unknown, progress: Progress): InvokeOutcome {
   if (thrown instanceof ResponseTooLargeError) {
@@ -35,10 +45,10 @@ export function classifyError(thrown: unknown, progress: Progress): InvokeOutcom
   }
   const error = SdkError.parse(thrown instanceof Error ? thrown : new Error(String(thrown)));
   const message = describe(error);
-  if (!progress.handedOver) return { kind: 'unavailable', message: `the request was not sent: ${message}` };
+  if (!progress.handedOver) return unreached(`the request was not sent: ${message}`);
   const status = error.$metadata?.httpStatusCode;
   if (status !== undefined && status >= 300) return classifyStatus(status, error, message);
-  if (neverConnected(error)) return { kind: 'unavailable', message: `no connection to Lambda: ${message}` };
+  if (neverConnected(error)) return unreached(`no connection to Lambda: ${message}`);
   return { kind: 'connection-lost', message: `the answer was lost: ${message}` };
 }
 
@@ -54,11 +64,18 @@ function classifyStatus(status: number, error: SdkError, message: string): Invok
     return { kind: 'connection-lost', message: `${status} from a gateway in front of Lambda: ${message}` };
   }
   if (status >= 500 || status === 409 || status === 408) return { kind: 'unavailable', message };
-  return { kind: 'rejected', status, message };
+  if (status === 413 || status === 415 || ABOUT_THE_EVENT.has(error.name)) return { kind: 'rejected', status, message };
+  if (status === 404) return { kind: 'unreached', why: 'not-found', message: `${status}: ${message}` };
+  return unreached(`${status}: ${message}`);
+}
+
+function unreached(message: string): InvokeOutcome {
+  return { kind: 'unreached', why: 'no-way', message };
 }
 
 function neverConnected(error: SdkError): boolean {
   if (error.syscall !== undefined && CONNECTING.has(error.syscall)) return true;
+  if (error.message.includes(BEFORE_TLS)) return true;
   if (error.code !== undefined) return NEVER_CONNECTED.test(error.code);
   // The SDK's limit on connecting is its only time limit in use here, and the only TimeoutError without a code.
   return error.name === 'TimeoutError';

@@ -6,11 +6,11 @@ forEachStore('Client', (open) => {
   it('maxAttempts 1: a server that resets every connection sees each batch once per lease', async () => {
     const world = await open();
     const queue = await world.queue('jobs');
-    world.lambda.behave(() => ({ kind: 'reset' }));
+    world.lambda.fail({ kind: 'reset' });
     world.apply(mappingOf(queue, { batchSize: 1 }));
-    const messages = Array.from({ length: 10 }, (_, index) => message(String(index)));
+    const messages = Array.from({ length: 5 }, (_, index) => message(String(index)));
     await queue.send(messages);
-    await world.events.until(() => world.events.of('failed').length === 10);
+    await world.events.until(() => world.events.of('failed').length === 5);
     await world.quiet();
 
     expect(world.lambda.calls.flatMap(({ bodies }) => bodies).sort()).toEqual(messages.map(({ body }) => body).sort());
@@ -18,7 +18,7 @@ forEachStore('Client', (open) => {
   });
 
   it('200 parallel invokes', async () => {
-    const world = await open();
+    const world = await open({ supervisor: { limits: { maxInvokes: 300, maxBytes: 64 * 1_048_576 } } });
     const queue = await world.queue('jobs');
     const gate = new Gate();
     let running = 0;
@@ -35,6 +35,68 @@ forEachStore('Client', (open) => {
     await allRunning.opened;
     gate.open();
     await world.events.until(() => world.events.of('deleted').length === 200);
+  });
+
+  it('an Invoke is waited for as long as AWS lets it last, whatever timeout was last read of the function', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 5_400 });
+    const gate = new Gate();
+    world.lambda.behave(async () => {
+      await gate.opened;
+      return SUCCESS;
+    });
+    world.apply(mappingOf(queue, { functionTimeoutSeconds: 3 }));
+    await queue.send([message('long')]);
+    await world.lambda.next();
+    await world.pass(900_000);
+    gate.open();
+
+    expect(await world.events.next('succeeded')).toMatchObject({ durationMs: 900_000 });
+    await world.events.next('deleted');
+    expect(world.lambda.calls).toHaveLength(1);
+  });
+
+  it('on Managed Instances a durable execution of 90 minutes is waited for', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 7_200 });
+    const gate = new Gate();
+    world.lambda.behave(async () => {
+      await gate.opened;
+      return SUCCESS;
+    });
+    const durable = {
+      functionTimeoutSeconds: 3,
+      durableExecutionTimeoutSeconds: 5_400,
+      managedInstances: true,
+    } as const;
+    world.apply(mappingOf(queue, durable));
+    await queue.send([message('long')]);
+    await world.lambda.next();
+    await world.pass(5_400_000);
+    gate.open();
+
+    await world.events.next('deleted');
+  });
+
+  it('an Invoke that outlasts the timeout that was read keeps its slot of MaximumConcurrency', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 5_400 });
+    const gate = new Gate();
+    world.lambda.behave(async () => {
+      await gate.opened;
+      return SUCCESS;
+    });
+    const mapping = mappingOf(queue, { functionTimeoutSeconds: 3, maximumConcurrency: 1 });
+    world.apply(mapping);
+    await queue.send([message('long')]);
+    await world.lambda.next();
+    for (let tick = 0; tick < 10; tick += 1) {
+      // Each tick is the moment at which it is renewed; the store answers before the next.
+      await world.pass(18_000);
+      expect(await world.store.slots.take(`mapping:${mapping.uuid}`, 'another', 1, 1_000)).not.toBe('taken');
+    }
+    gate.open();
+    await world.events.next('deleted');
   });
 
   it('900 s call: waited for to the end', async () => {

@@ -29,7 +29,8 @@ forEachStore('Mapping', (open) => {
     await healthy.send([message('handled')]);
 
     await world.events.next('deleted');
-    expect(await orphaned.depth()).toMatchObject({ inFlight: 1 });
+    await world.events.next('released');
+    expect(await orphaned.depth()).toMatchObject({ visible: 1, inFlight: 0 });
     expect(await healthy.depth()).toMatchObject({ inFlight: 0, visible: 0 });
   });
 
