@@ -6,7 +6,12 @@ forEachStore('Client', (open) => {
   it('maxAttempts 1: a server that resets every connection sees each batch once per lease', async () => {
     const world = await open();
     const queue = await world.queue('jobs');
-    world.lambda.fail({ kind: 'reset' });
+    const allRunning = new Gate();
+    world.lambda.behave(async ({ index }) => {
+      if (index === 4) allRunning.open();
+      await allRunning.opened;
+      return { kind: 'reset' };
+    });
     world.apply(mappingOf(queue, { batchSize: 1 }));
     const messages = Array.from({ length: 5 }, (_, index) => message(String(index)));
     await queue.send(messages);

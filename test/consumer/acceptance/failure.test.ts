@@ -225,6 +225,7 @@ forEachStore('Failure', (open) => {
 
     expect(await world.events.next('failed')).toMatchObject({ reason: 'connection-lost' });
     await call.closed;
+    await world.settled();
   });
 
   it('late success after lease end: deleted, if nobody received the message since', async () => {
