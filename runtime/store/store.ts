@@ -247,7 +247,7 @@ export interface Store {
    * first coming first, in order within it. A few commands for each message.
    */
   browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
-  /** Removes every message. */
+  /** Removes every message; on a FIFO queue what was sent before is no original of a duplicate any more. */
   purge(queue: StoredQueue): Promise<void>;
   /**
    * Removes messages that are visible (neither in flight nor delayed) and were sent more than `olderThanMs` ago, at most `limit` of them; answers how many.

@@ -62,6 +62,24 @@ describeApi('CreateQueue, DeleteQueue, GetQueueUrl', (api) => {
     });
   });
 
+  it('forgets with a purge, and with a deletion, which deduplication ids were used', async () => {
+    await create('jobs.fifo', { FifoQueue: 'true' });
+    const QueueUrl = queueUrl('jobs.fifo');
+    const send = (MessageBody: string) =>
+      api.ok('SendMessage', { QueueUrl, MessageBody, MessageGroupId: 'g', MessageDeduplicationId: 'd' });
+    const bodies = async () => (await api.ok('ReceiveMessage', { QueueUrl })).Messages?.map(({ Body }) => Body);
+    await send('before the purge');
+    await api.ok('PurgeQueue', { QueueUrl });
+    await send('after the purge');
+    await send('again');
+    expect(await bodies()).toEqual(['after the purge']);
+    await api.ok('DeleteQueue', { QueueUrl });
+    await api.pass(60_001);
+    await create('jobs.fifo', { FifoQueue: 'true' });
+    await send('after the deletion');
+    expect(await bodies()).toEqual(['after the deletion']);
+  });
+
   it('refuses the name of a queue that was deleted in the last 60 seconds', async () => {
     await create('jobs');
     expect(await api.ok('DeleteQueue', { QueueUrl: URL })).toEqual({});

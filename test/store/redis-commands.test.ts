@@ -236,7 +236,14 @@ const CASES: readonly Case[] = [
     fifo: true,
     before: (queue) => send(queue, many(1, { group: 'a', deduplicationKey: 'k' })),
     act: (queue) => send(queue, many(1, { group: 'a', deduplicationKey: 'k' })),
-    commands: scripted('zrange hmget incrby set'),
+    commands: scripted('zrange hmget incrby set get'),
+  },
+  {
+    name: 'FIFO purge',
+    fifo: true,
+    before: (queue) => send(queue, inA(1)),
+    act: (queue) => store.purge(queue),
+    commands: scripted('unlink get set'),
   },
   {
     name: 'FIFO send: 500, behind others',

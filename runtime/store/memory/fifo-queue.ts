@@ -57,6 +57,8 @@ export class FifoMemoryQueue implements MemoryQueue {
   /** By time of acceptance, oldest first. */
   readonly #accepted = new Map<string, Accepted>();
   #lastSequence = 0;
+  /** The last sequence number before the last purge: what was accepted up to it is no original any more. */
+  #purgedUpTo = 0;
 
   send(now: number, entries: readonly NewEntry[]): SendReply {
     const before = this.head();
@@ -146,6 +148,7 @@ export class FifoMemoryQueue implements MemoryQueue {
     this.#groups.clear();
     this.#due.clear();
     this.#delays.clear();
+    this.#purgedUpTo = this.#lastSequence;
   }
 
   trim(now: number, olderThanMs: number, limit: number): number {
@@ -171,10 +174,14 @@ export class FifoMemoryQueue implements MemoryQueue {
     if (stored !== undefined) return sentEntry(entry.id, stored.sentAt, stored.sequence, false);
     const key = entry.deduplicationKey;
     const accepted = key === undefined ? undefined : this.#accepted.get(key);
-    if (accepted !== undefined) {
+    if (accepted !== undefined && (accepted.id === entry.id || accepted.sequence > this.#purgedUpTo)) {
       return sentEntry(accepted.id, accepted.at, accepted.sequence, accepted.id !== entry.id);
     }
-    if (key !== undefined) this.#accepted.set(key, { at: now, id: entry.id, sequence });
+    if (key !== undefined) {
+      // A key that is there keeps its place in a Map, and the oldest must stand first.
+      this.#accepted.delete(key);
+      this.#accepted.set(key, { at: now, id: entry.id, sequence });
+    }
     const { group: name } = entry;
     if (name === undefined) throw new RangeError('a message for a FIFO queue needs a group');
     const message: OrderedMessage = { ...storedMessage(now, entry), group: name, sequence };

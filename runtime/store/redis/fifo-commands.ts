@@ -30,12 +30,12 @@ import { FIFO_BROWSE } from './scripts/browse.ts';
 import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';
 import { FIFO_SEND } from './scripts/fifo-send.ts';
 import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
-import { FIFO_DEPTH, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
+import { FIFO_DEPTH, FIFO_PURGE, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
 import type { Script } from './scripts/script.ts';
 import { wakeSubject } from './signals.ts';
 
-/** How much longer than the window Redis keeps a deduplication key, so that its expiry never decides. */
-const DEDUPLICATION_SLACK_MS = 60_000;
+/** How long Redis keeps a deduplication key: longer than the window, so that its expiry never decides. */
+const DEDUPLICATION_EXPIRY_MS = DEDUPLICATION_WINDOW_MS + 60_000;
 
 /** The calls of FIFO queues. */
 export class FifoCommands implements QueueCommands {
@@ -52,9 +52,8 @@ export class FifoCommands implements QueueCommands {
 
   async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
     const named = queueKeys(queue);
-    const keys = [...groupKeys(queue), named.sequence];
-    const expiry = DEDUPLICATION_WINDOW_MS + DEDUPLICATION_SLACK_MS;
-    const args: Argument[] = [entries.length, DEDUPLICATION_WINDOW_MS, expiry];
+    const keys = [...groupKeys(queue), named.sequence, named.purged];
+    const args: Argument[] = [entries.length, DEDUPLICATION_WINDOW_MS, DEDUPLICATION_EXPIRY_MS];
     for (const { id, record, delayMs, group, deduplicationKey, history } of entries) {
       if (deduplicationKey !== undefined) keys.push(named.deduplication(deduplicationKey));
       args.push(idBytes(id), buffer(record), delayMs, group ?? '');
@@ -107,6 +106,11 @@ export class FifoCommands implements QueueCommands {
       });
     }
     return found;
+  }
+
+  async purge(queue: QueueKey): Promise<void> {
+    const { sequence, purged } = queueKeys(queue);
+    await this.#calls.script(FIFO_PURGE, [...groupKeys(queue), sequence, purged], [DEDUPLICATION_EXPIRY_MS]);
   }
 
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {

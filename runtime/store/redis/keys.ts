@@ -16,6 +16,7 @@ export interface QueueKeys {
   readonly order: string;
   readonly flight: string;
   readonly sequence: string;
+  readonly purged: string;
   /** One key for each deduplication key of the last minutes. Its text may be long and is another's data, so it goes in as a digest. */
   deduplication(key: string): string;
 }
@@ -34,6 +35,7 @@ export function queueKeys(queue: QueueKey): QueueKeys {
     order: inQueue(queue, 'order'),
     flight: inQueue(queue, 'flight'),
     sequence: inQueue(queue, 'seq'),
+    purged: inQueue(queue, 'purged'),
     deduplication: (key) => {
       const digest = createHash('sha256').update(key).digest().subarray(0, 16);
       return inQueue(queue, `dedup:${digest.toString('base64url')}`);

@@ -24,6 +24,7 @@ export interface QueueCommands {
   release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply>;
   depth(queue: QueueKey): Promise<Depth>;
   browse(queue: QueueKey, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
+  purge(queue: QueueKey): Promise<void>;
   /** `more`: there may be more to do at once. */
   trim(
     queue: QueueKey,

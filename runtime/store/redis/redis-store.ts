@@ -167,10 +167,8 @@ export class RedisStore implements Store {
     return this.#commands(queue).browse(queue.key, options);
   }
 
-  async purge({ key }: StoredQueue): Promise<void> {
-    // The sequence goes on, and what was sent in the last minutes is still a duplicate.
-    const { due, messages, receives, delayed, order, flight } = queueKeys(key);
-    await this.#calls.command('unlink', due, messages, receives, delayed, order, flight);
+  async purge(queue: StoredQueue): Promise<void> {
+    await this.#commands(queue).purge(queue.key);
   }
 
   /** Looks closely at 500 messages; the scripts say what that may miss. */

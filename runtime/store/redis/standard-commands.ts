@@ -108,6 +108,10 @@ export class StandardCommands implements QueueCommands {
     return found;
   }
 
+  async purge(queue: QueueKey): Promise<void> {
+    await this.#calls.command('unlink', ...allKeys(queue));
+  }
+
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {
     return readTrimmed(await this.#script(TRIM, allKeys(queue), [olderThanMs, most]));
   }

@@ -5,16 +5,17 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * Stores messages of a FIFO queue. An id that is still stored is left as it is, so that a repeated call changes nothing; what such a call answers about the head stands in `send.ts`.
  *
  * A deduplication key is remembered with the time it was accepted, the sequence number and the id of its message. Whether that is recent enough is decided by
- * comparing times; that Redis lets the key expire somewhat later is only to keep the memory clean.
+ * comparing times; that Redis lets the key expire somewhat later is only to keep the memory clean. A purge ends all of them: it leaves the last sequence number that was given before
+ * it, and a key of an earlier message counts for nothing but a repeated call for that very message.
  *
- * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence   string: the last number given; KEYS[8...] -> deduplication   strings: time, sequence number, id (6, 6 and 16 bytes)
+ * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence   string: the last number given; KEYS[8] -> purged   string: see `fifo-upkeep.ts`; KEYS[9...] -> deduplication   strings: time, sequence number, id (6, 6 and 16 bytes)
  * ARGV: number of messages, deduplication window ms, ms until a deduplication key expires;
  *       for each: id, record, delay ms, group, receive count, first received ms, sent ms or '' for now, index into KEYS of its deduplication key or 0; channel; queue; time
  *
  * Returns: ms until the new head is due or -1 if the head was not lowered; then for each message: id, sent ms, sequence number, 1 if it is a duplicate of another message.
  *
- * Commands: 8 (EVALSHA, TIME, ZRANGE, HMGET, INCRBY, HSET, ZADD, ZADD), whatever the number of messages; +1 SET for each deduplication key, +2 where it was remembered for longer than
- * the window; +1 ZRANGE and +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; for an id already stored +1 ZRANGE, and +1 for each 500 messages of its group.
+ * Commands: 8 (EVALSHA, TIME, ZRANGE, HMGET, INCRBY, HSET, ZADD, ZADD), whatever the number of messages; +1 SET for each deduplication key, +1 SET where it was remembered for longer than
+ * the window, +1 GET for all that were remembered; +1 ZRANGE and +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; for an id already stored +1 ZRANGE, and +1 for each 500 messages of its group.
  */
 export const FIFO_SEND = script(
   '',
@@ -45,13 +46,20 @@ local function sequenceOfStored(id, group)
   return 0
 end
 
+local purgedUpTo
+local function isPurged(sequence)
+  if not purgedUpTo then purgedUpTo = tonumber(redis.call('GET', KEYS[8]) or 0) end
+  return sequence <= purgedUpTo
+end
+
 -- Answers the time, sequence number and id under which the key was accepted, if that is no longer ago than the window; else remembers it for this message.
 local function accepted(key, sequence, id)
   local value = sixBytes(now) .. sixBytes(sequence) .. id
   local earlier = redis.call('SET', key, value, 'NX', 'GET', 'PX', expiry)
   if not earlier then return nil end
-  if now - fromSixBytes(earlier) < window then
-    return fromSixBytes(earlier), fromSixBytes(string.sub(earlier, 7, 12)), string.sub(earlier, 13)
+  local earlierSequence, earlierId = fromSixBytes(string.sub(earlier, 7, 12)), string.sub(earlier, 13)
+  if now - fromSixBytes(earlier) < window and (earlierId == id or not isPurged(earlierSequence)) then
+    return fromSixBytes(earlier), earlierSequence, earlierId
   end
   redis.call('SET', key, value, 'PX', expiry)
   return nil

@@ -93,3 +93,21 @@ local ended = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE', 'LIMIT', 0, 
 if #ended > 0 then redis.call('ZREM', KEYS[4], unpack(ended)) end
 return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
 );
+
+/**
+ * Removes every message, and lets every deduplication key end. Those keys cannot be named here; instead the last sequence number is left, for as long as any of them may be
+ * remembered: what was accepted up to it is no duplicate's original any more. Sequence numbers go on.
+ *
+ * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence; KEYS[8] -> purged   string: the last sequence number before the purge
+ * ARGV: ms until a deduplication key expires
+ * Returns: nothing of use.
+ * Commands: 3 (EVALSHA, UNLINK, GET); +1 SET unless the queue never had a message.
+ */
+export const FIFO_PURGE = script(
+  'allow-oom',
+  `
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+local last = redis.call('GET', KEYS[7])
+if last then redis.call('SET', KEYS[8], last, 'PX', ARGV[1]) end
+return 0`,
+);
