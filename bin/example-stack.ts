@@ -27,6 +27,7 @@ export class ExampleStack extends Stack {
       tagged: false,
       functionUrls: true,
       drain: KarinDrain.BOTH,
+      drainQueueNames: ['*'],
     });
     const adminPassword = this.adminPassword(props.adminSecretName);
 

@@ -24,7 +24,7 @@ export interface KarinRuntimeIdentityProps {
   readonly functionUrls?: boolean;
 
   /**
-   * Whether the server may move messages between Karin and Amazon SQS, for `karin drain` and `karin pull`.
+   * Whether the server may move messages between Karin and Amazon SQS, for `karin drain` and `karin pull`. `drainQueueNames` says of which queues.
    *
    * @default - it may not touch a message in Amazon SQS
    */
@@ -36,7 +36,9 @@ export interface KarinRuntimeIdentityProps {
    * By name and not by tag, because a queue that has become an `sqs.Queue` again no longer carries the tag, and that is when it is
    * drained.
    *
-   * @default - all queues of the account in this region
+   * Required with `drain`; `['*']` stands for all queues of the account in this region.
+   *
+   * @default - none
    */
   readonly drainQueueNames?: string[];
 }

@@ -1,4 +1,4 @@
-import { SecretValue, Stack } from 'aws-cdk-lib';
+import { SecretValue, Stack, Token } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
@@ -101,6 +101,12 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
    */
   public static flyMachine(scope: Construct, id: string, props: FlyMachineIdentityProps): KarinRuntimeIdentity {
     const { orgSlug, appName, ...others } = props;
+    for (const [what, value] of Object.entries({ orgSlug, appName })) {
+      if (Token.isUnresolved(value) || /^[\w-]+$/.test(value)) continue;
+      throw new Error(
+        `${scope.node.path}/${id}: ${what} must be a name as fly shows it, letters, digits and -, but '${value}' was provided`,
+      );
+    }
     return KarinRuntimeIdentity.oidc(scope, id, {
       ...others,
       issuer: `https://oidc.fly.io/${orgSlug}`,

@@ -31,7 +31,12 @@ export function basePolicyStatements(stack: Stack, props: KarinRuntimeIdentityPr
     statements.push(allow('ListFunctionUrls', ['lambda:ListFunctionUrlConfigs'], [functions]));
   }
   if (props.drain !== undefined) {
-    const names = props.drainQueueNames ?? ['*'];
+    const names = props.drainQueueNames ?? [];
+    if (names.length === 0) {
+      throw new Error(
+        "drain lets the server move messages of real queues, so drainQueueNames must say of which; for every queue of the account in this region write drainQueueNames: ['*']",
+      );
+    }
     statements.push(
       allow(
         'MoveMessages',

@@ -60,7 +60,7 @@ export async function createAccess(config: Config, documents: Documents, time: T
     authenticator: createAuthenticator({
       book: () => book,
       tokens,
-      verifier: new SignatureVerifier('sqs', now),
+      verifier: new SignatureVerifier('sqs', now, config.region),
       attempts: {
         exhausted: attempts.exhausted,
         proven: attempts.proven,

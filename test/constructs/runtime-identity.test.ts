@@ -54,11 +54,26 @@ describe('what the server calls by itself', () => {
 describe('what the server calls where the user wants it', () => {
   const wanted: Array<[props: KarinRuntimeIdentityProps, call: Call]> = [
     [{ functionUrls: true }, { action: 'lambda:ListFunctionUrlConfigs', resource: fn('page') }],
-    [{ drain: KarinDrain.OUT }, { action: 'sqs:SendMessage', resource: queue('jobs') }],
-    [{ drain: KarinDrain.BOTH }, { action: 'sqs:SendMessage', resource: queue('jobs') }],
-    [{ drain: KarinDrain.IN }, { action: 'sqs:ReceiveMessage', resource: queue('jobs') }],
-    [{ drain: KarinDrain.IN }, { action: 'sqs:DeleteMessage', resource: queue('jobs') }],
-    [{ drain: KarinDrain.BOTH }, { action: 'sqs:DeleteMessage', resource: queue('jobs') }],
+    [
+      { drain: KarinDrain.OUT, drainQueueNames: ['jobs'] },
+      { action: 'sqs:SendMessage', resource: queue('jobs') },
+    ],
+    [
+      { drain: KarinDrain.BOTH, drainQueueNames: ['jobs'] },
+      { action: 'sqs:SendMessage', resource: queue('jobs') },
+    ],
+    [
+      { drain: KarinDrain.IN, drainQueueNames: ['jobs'] },
+      { action: 'sqs:ReceiveMessage', resource: queue('jobs') },
+    ],
+    [
+      { drain: KarinDrain.IN, drainQueueNames: ['jobs'] },
+      { action: 'sqs:DeleteMessage', resource: queue('jobs') },
+    ],
+    [
+      { drain: KarinDrain.BOTH, drainQueueNames: ['jobs'] },
+      { action: 'sqs:DeleteMessage', resource: queue('jobs') },
+    ],
     [
       { drain: KarinDrain.OUT, drainQueueNames: ['app-*'] },
       { action: 'sqs:SendMessage', resource: queue('app-jobs') },
@@ -133,6 +148,14 @@ describe('what nobody may do with a stolen key', () => {
     KarinRuntimeIdentity.ecsTask(stack, 'Runtime', everything);
     const statements = deployedStatements(Template.fromStack(stack), { account: ACCOUNT, region: REGION });
     expect(statements.flatMap(({ Action }) => Action).filter((action) => action.includes('*'))).toEqual([]);
+  });
+
+  it('fails for a drain that does not say of which queues', () => {
+    for (const drainQueueNames of [undefined, []]) {
+      const names = drainQueueNames === undefined ? {} : { drainQueueNames };
+      expect(() => judge({ drain: KarinDrain.OUT, ...names })).toThrow('drainQueueNames must say of which');
+    }
+    expect(judge({ drain: KarinDrain.OUT, drainQueueNames: ['*'] })).toBeTypeOf('function');
   });
 
   it('fails for queue names without a drain', () => {
@@ -339,5 +362,36 @@ describe('an identity', () => {
       Roles: ['server'],
       PolicyDocument: Match.anyValue(),
     });
+  });
+});
+
+describe('whom a role trusts', () => {
+  const trust = (subject: string) =>
+    KarinRuntimeIdentity.oidc(testStack(), 'Runtime', { issuer: 'https://issuer.example', subjects: [subject] });
+
+  it.each(['*', '*:*', '?*', 'repo:*', 'repo:?*', 'repo:m*', 'my-org*', '', 'project_path:*', 'REPO:*/app:*'])(
+    'is somebody, and not everybody with an account: %j is refused',
+    (subject) => {
+      expect(() => trust(subject)).toThrow('trusts everyone');
+    },
+  );
+
+  it.each(['repo:my-org/*', 'repo:my-org/app:ref:refs/heads/main', 'my-org:app:*', 'org/0a1b/project/*'])(
+    'may be all of one organization: %s',
+    (subject) => {
+      expect(() => trust(subject)).not.toThrow();
+    },
+  );
+
+  it.each([
+    ['', 'org'],
+    ['*', 'org'],
+    ['app:x', 'org'],
+    ['app', ''],
+    ['app', '*'],
+  ])('is one app on Fly: app %j of %j is refused', (appName, orgSlug) => {
+    expect(() => KarinRuntimeIdentity.flyMachine(testStack(), 'Runtime', { appName, orgSlug })).toThrow(
+      'must be a name',
+    );
   });
 });

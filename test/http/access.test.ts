@@ -93,6 +93,27 @@ describe('a server with credentials', () => {
     expect((await fetch(karin.url, { method: 'POST', body: form })).status).toBe(200);
   });
 
+  it('refuses a region that AWS does not have, and a signed query string in which a parameter is repeated', async () => {
+    const karin = await runKarin({ ...CLOSED, AWS_REGION: 'eu-central-1' });
+    const list = (region: string) =>
+      new SQSClient({ endpoint: karin.url, region, credentials: GOOD_KEY, maxAttempts: 1 }).send(
+        new ListQueuesCommand({}),
+      );
+    await expect(list('mars-east-1')).rejects.toThrow("scoped to a valid region, not 'mars-east-1'");
+    await expect(list('us-east-9')).rejects.toThrow('valid region');
+    await expect(list('ap-south-2')).resolves.toBeDefined();
+    const query = new URLSearchParams({
+      'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
+      'X-Amz-Credential': `${KEY.accessKeyId}/20250101/us-east-1/sqs/aws4_request`,
+      'X-Amz-Date': '20250101T000000Z',
+      'X-Amz-Expires': '60',
+      'X-Amz-SignedHeaders': 'host',
+      'X-Amz-Signature': '0'.repeat(64),
+    });
+    const answer = await fetch(`${karin.url}/?Action=ListQueues&${query}&Action=PurgeQueue`);
+    expect([answer.status, await answer.text()]).toEqual([403, expect.stringContaining('is repeated')]);
+  });
+
   it('lets a capability in through the endpoint, and gives back URLs that carry it', async () => {
     const karin = await runKarin(CLOSED);
     await client(karin.url).send(new CreateQueueCommand({ QueueName: 'app-jobs' }));

@@ -232,9 +232,19 @@ describe('a signed request', () => {
 });
 
 describe('the payload', () => {
-  it('may be left out of the signature if the signature says so', async () => {
+  it('cannot be left out of the signature: the word for it is one of S3', async () => {
     const wire = await sign({ headers: { 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' }, body: 'a' });
-    verify({ ...wire, body: Buffer.from('b') });
+    for (const body of ['a', 'b']) {
+      expect(refusal(() => verify({ ...wire, body: Buffer.from(body) }))).toContain('SignatureDoesNotMatch');
+    }
+  });
+
+  it('is no form because of a Content-Type that the signature does not cover', async () => {
+    const target = { 'x-amz-target': 'AmazonSQS.SendMessage' };
+    const wire = header(await sign({ headers: target, body: '{}' }), 'content-type', 'application/x-amz-json-1.0');
+    verify(wire);
+    const form = header(wire, 'content-type', 'application/x-www-form-urlencoded');
+    expect(refusal(() => verify(form))).toContain("'Content-Type' must be a 'SignedHeader'");
   });
 
   it('is not left out because of a header that the signature does not cover', async () => {

@@ -12,7 +12,7 @@
 import { SqsError, type SqsErrorCode } from '../../sqs/errors.ts';
 import { authorizationSecret, equalInConstantTime } from './admin.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
-import type { RequestParts } from './canonical.ts';
+import { queryPairs, type RequestParts } from './canonical.ts';
 import { type Capability, hasExpired, hashToken } from './capability.ts';
 import type { Credential } from './credential.ts';
 import type { CredentialBook } from './credential-book.ts';
@@ -102,6 +102,14 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     const claim = readClaim(request);
     if (claim === undefined)
       throw new SqsError('AccessDenied', `Access to the resource ${request.resource} is denied.`);
+    // Sorted for the signature, read in order by the decoder: two values of one name could be swapped.
+    const names = queryPairs(request.query).map(([name]) => name);
+    if (new Set(names).size < names.length) {
+      throw new SqsError(
+        'SignatureDoesNotMatch',
+        'A parameter of the signed query string is repeated, so the signature does not say which value holds.',
+      );
+    }
     const key = book().keys.get(claim.accessKeyId);
     if (key === undefined) throw unknown();
     verifier.verify(claim, key.secret, request);

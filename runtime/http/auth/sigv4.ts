@@ -4,18 +4,18 @@
  * The claim of a request is read before (`signature-claim.ts`); here it is proven, with the body. Texts and codes are those of AWS, so that SDKs show their users
  * what they know.
  *
- * Not followed: AWS refuses a region in the credential scope that it does not have. Karin takes any region, because one server may be reached by clients
- * configured for several; the signature covers it all the same.
+ * Any region that AWS has is taken, because one server may be reached by clients configured for several. The body is always part of the signature:
+ * `UNSIGNED-PAYLOAD` is a word of S3 alone, and SQS answers SignatureDoesNotMatch to it.
  *
  * @module
  */
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
-import { SqsError } from '../../sqs/errors.ts';
+import { echo, SqsError } from '../../sqs/errors.ts';
 import { formatBasicIso, parseBasicIso } from './basic-iso.ts';
 import { canonicalRequest, type RequestParts } from './canonical.ts';
+import { isRegion } from './regions.ts';
 import { ALGORITHM, type SignatureClaim, TERMINATOR } from './signature-claim.ts';
 
-const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 /** How far the clock of a caller may be off, either way: what SQS says when it refuses one (`(20160106T212834Z - 15 min.)`). */
 const SKEW_MINUTES = 15;
 const SKEW_MS = SKEW_MINUTES * 60_000;
@@ -31,13 +31,15 @@ export interface SignedRequest extends RequestParts {
 export class SignatureVerifier {
   readonly #service: string;
   readonly #now: () => number;
+  readonly #region: string | undefined;
   /** Signing keys by `key id/date/region`; a key is good for a day, so the oldest entry is the one to drop. */
   readonly #signingKeys = new Map<string, { readonly secret: string; readonly key: Buffer }>();
 
-  /** `service`: of the credential scope, `sqs`. `now`: wall clock, milliseconds since the epoch. */
-  constructor(service: string, now: () => number) {
+  /** `service`: of the credential scope, `sqs`. `now`: wall clock, milliseconds since the epoch. `region`: the one of the server. */
+  constructor(service: string, now: () => number, region?: string) {
     this.#service = service;
     this.#now = now;
+    this.#region = region;
   }
 
   /** Errors: `SqsError` if the claim does not hold. */
@@ -48,8 +50,14 @@ export class SignatureVerifier {
         `Credential should be scoped to correct service: '${this.#service}'. `,
       );
     }
+    if (!isRegion(claim.region, this.#region)) {
+      throw new SqsError(
+        'SignatureDoesNotMatch',
+        `Credential should be scoped to a valid region, not '${echo(claim.region)}'. `,
+      );
+    }
     this.#checkTime(claim);
-    const payloadHash = this.#payloadHash(claim, request.body);
+    const payloadHash = hash('sha256', request.body, 'hex');
     const key = this.#signingKey(claim, secret);
     const given = Buffer.from(claim.signature, 'latin1');
     const fits = request.views.some(({ path, host }) => {
@@ -84,12 +92,6 @@ export class SignatureVerifier {
         `Signature expired: ${claim.timestamp} is now earlier than ${formatBasicIso(now - lifeMs)} (${formatBasicIso(now)} - ${life})`,
       );
     }
-  }
-
-  /** The hash that the signer put into the canonical request: that of the body, unless the signer says, under the signature, that it left the body out. */
-  #payloadHash(claim: SignatureClaim, body: Uint8Array): string {
-    if (claim.contentHash === UNSIGNED_PAYLOAD) return UNSIGNED_PAYLOAD;
-    return hash('sha256', body, 'hex');
   }
 
   #signingKey(claim: SignatureClaim, secret: string): Buffer {
