@@ -267,7 +267,9 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
       randomness,
       intervalSeconds: config.syncIntervalSeconds,
       hasResult: () => synchroniser.state().discovery !== undefined,
-      sync: () => synchroniser.sync(),
+      unsettled: () => synchroniser.unsettled(),
+      onSynced: (listener) => synchroniser.onSynced(listener),
+      sync: (options) => synchroniser.sync(options),
       first: restored ? 'now' : 'as-due',
     });
     releasers.add('the schedule of syncs', cancel);

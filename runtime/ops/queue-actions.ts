@@ -80,6 +80,10 @@ export const QUEUE_ACTIONS: ReadonlyMap<string, QueueAction> = new Map(Object.en
 async function setMode(queue: Queue, directory: QueueDirectory, mode: 'hold' | 'consume'): Promise<ApiOutcome> {
   try {
     await directory.setMode(queue, mode);
+    if (mode === 'consume' && queue.definition.modeAfterAws !== undefined) {
+      const message = 'AWS consumes this queue, because a mapping of it is not disabled. It goes on here once that is.';
+      return { ok: false, message };
+    }
     return { ok: true };
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;

@@ -53,5 +53,11 @@ export interface QueueDirectory {
   /** SetQueueAttributes of an `api` queue; the whole new set. */
   setAttributes(queue: Queue, attributes: Next<QueueAttributes>): Promise<void>;
   setTags(queue: Queue, tags: Next<Readonly<Record<string, string>>>): Promise<void>;
+  /** What the operator wants. While AWS consumes the queue, `consume` waits until it does not, and the queue is on hold. */
   setMode(queue: Queue, mode: QueueMode): Promise<void>;
+  /**
+   * What a sync saw: AWS consumes the queue, or no longer. The operator's own hold is untouched by either. `resume`: a queue that was drained to AWS meanwhile is
+   * consumed here again, because a mapping of it is served.
+   */
+  setConsumedByAws(queue: Queue, consumed: boolean, resume?: boolean): Promise<void>;
 }

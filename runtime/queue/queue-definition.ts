@@ -69,7 +69,10 @@ export interface QueueDefinition {
   readonly createdAt: number;
   /** `LastModifiedTimestamp`, milliseconds since the epoch. */
   readonly modifiedAt: number;
+  /** What Karin does now. While AWS consumes the queue it is never `consume`. */
   readonly mode: QueueMode;
+  /** There while AWS consumes the queue, as the last sync saw: the mode that the operator wants once it does not. */
+  readonly modeAfterAws?: QueueMode;
 }
 
 /** The attributes of a queue created with none, as AWS documents them for CreateQueue. */

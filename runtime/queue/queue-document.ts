@@ -42,10 +42,13 @@ const attributes = z.object({
   sqsManagedSseEnabled: z.boolean(),
 }) satisfies z.ZodMiniType<QueueAttributes>;
 
+const mode = z.enum(['consume', 'hold', 'forward']);
+
 const document = z.object({
   arn: z.string(),
   origin: z.enum(['aws', 'api', 'left-over']),
-  mode: z.enum(['consume', 'hold', 'forward']),
+  mode,
+  modeAfterAws: z.exactOptional(mode),
   createdAt: z.number(),
   modifiedAt: z.number(),
   attributes,
@@ -54,12 +57,13 @@ const document = z.object({
 
 /** Writes a definition. */
 export function writeDefinition(definition: QueueDefinition): string {
-  const { arn, origin, mode, createdAt, modifiedAt, tags } = definition;
+  const { arn, origin, mode, modeAfterAws, createdAt, modifiedAt, tags } = definition;
   const sortedTags = Object.fromEntries(Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1)));
   return JSON.stringify({
     arn: formatQueueArn(arn),
     origin,
     mode,
+    ...(modeAfterAws === undefined ? {} : { modeAfterAws }),
     createdAt,
     modifiedAt,
     // Parsing puts the members into the order of the schema.
@@ -70,10 +74,10 @@ export function writeDefinition(definition: QueueDefinition): string {
 
 /** Reads a definition. Errors: `QueueDocumentError`. */
 export function readDefinition(text: string): QueueDefinition {
-  const { arn: arnText, origin, mode, createdAt, modifiedAt, attributes: parsed, tags } = parse(text);
+  const { arn: arnText, attributes: parsed, ...others } = parse(text);
   const arn = parseQueueArn(arnText);
   if (arn === undefined) throw new QueueDocumentError(`${arnText} is not the ARN of an SQS queue`);
-  return { arn, fifo: isFifoName(arn.name), origin, attributes: parsed, tags, createdAt, modifiedAt, mode };
+  return { ...others, arn, fifo: isFifoName(arn.name), attributes: parsed };
 }
 
 function parse(text: string): z.infer<typeof document> {

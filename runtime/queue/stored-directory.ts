@@ -165,7 +165,22 @@ export class StoredDirectory implements QueueDirectory {
   }
 
   async setMode(queue: Queue, mode: QueueMode): Promise<void> {
-    await this.#change(queue, (current) => ({ ...current, mode }));
+    await this.#change(queue, (current) =>
+      current.modeAfterAws === undefined
+        ? { ...current, mode }
+        : { ...current, mode: whileAwsConsumes(mode), modeAfterAws: mode },
+    );
+  }
+
+  async setConsumedByAws(queue: Queue, consumed: boolean, resume = false): Promise<void> {
+    await this.#change(queue, (current) => {
+      const { modeAfterAws: wanted, ...rest } = current;
+      if (consumed === (wanted !== undefined)) return current;
+      if (wanted === undefined) {
+        return { ...current, mode: whileAwsConsumes(current.mode), modeAfterAws: current.mode };
+      }
+      return { ...rest, mode: wanted === 'forward' && resume ? 'consume' : wanted };
+    });
   }
 
   /** Takes over what is stored now, as far as it differs from what is in memory. Errors: `StoreUnavailableError`. */
@@ -336,4 +351,9 @@ export class StoredDirectory implements QueueDirectory {
 
 function next<T extends object>(change: Next<T>, present: T): T {
   return typeof change === 'function' ? change(present) : change;
+}
+
+/** The mode of a queue that AWS consumes, by what the operator wants of it: its messages are kept, or sent on. */
+function whileAwsConsumes(wanted: QueueMode): QueueMode {
+  return wanted === 'consume' ? 'hold' : wanted;
 }

@@ -1,53 +1,74 @@
 /**
  * Puts queues on hold while AWS itself consumes them, and lets them go on when it no longer does.
  *
- * Which queues are held for this reason is remembered in the store, so that a queue that an operator put on hold stays so, and a queue that was drained to SQS
- * (mode `forward`) comes back when its mapping is disabled again.
+ * Two parties have a say in the mode of a queue, and neither undoes the other. A sync says whether AWS consumes it (a mapping of it is AWS's: `mapping-state.ts`). The operator
+ * says what he wants of it: consume, hold, or forward. The definition of the queue keeps both, in one document that is changed by compare-and-set:
+ *
+ *   the operator wants    AWS consumes it    it does not any more
+ *   consume               hold               consume
+ *   hold                  hold               hold, until the operator ends it
+ *   forward (drained)     forward            consume if a mapping of it is served here again, else forward: nobody here would take its messages
+ *
+ * Earlier versions kept a list of the queues that they held, without what the operator wanted. It is read once, taken over and removed.
  *
  * @module
  */
+import * as z from 'zod/mini';
 import type { Discovery } from '../lambda/discovery/source.ts';
-import { type QueueArn, type QueueKey, queueKey } from '../queue/arn.ts';
+import { type QueueArn, queueKey } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { Documents } from '../store/store.ts';
 
-const DOCUMENT = 'sync:held';
-
-/** Sets the modes that `discovery` asks for; answers the queues that are held. Errors: `StoreUnavailableError`. */
-export async function applyHolds(
-  discovery: Discovery,
-  directory: QueueDirectory,
-  documents: Documents,
-): Promise<readonly QueueArn[]> {
-  const before = await documents.get(DOCUMENT);
-  const held = new Set(readKeys(before));
-  const foreign = new Set(discovery.foreign.map((mapping) => queueKey(mapping.queueArn)));
-  const served = new Set(discovery.mappings.map((mapping) => queueKey(mapping.queueArn)));
-  const holding: QueueArn[] = [];
-
-  for (const key of foreign) {
-    const queue = directory.byKey(key);
-    if (queue === undefined) continue;
-    if (queue.definition.mode === 'consume') await directory.setMode(queue, 'hold');
-    held.add(key);
-    holding.push(queue.arn);
-  }
-  for (const key of [...held].filter((heldKey) => !foreign.has(heldKey))) {
-    const queue = directory.byKey(key);
-    const mode = queue?.definition.mode;
-    // A drained queue without any mapping left stays drained: nobody here would take its messages.
-    if (queue !== undefined && (mode === 'hold' || (mode === 'forward' && served.has(key)))) {
-      await directory.setMode(queue, 'consume');
-    }
-    held.delete(key);
-  }
-
-  const after = JSON.stringify([...held].sort());
-  if (after !== (before ?? '[]')) await documents.put(DOCUMENT, after);
-  return holding;
+/** Applies what syncs find; one for each process. */
+export interface Holds {
+  /** Sets the modes that `discovery` asks for; answers the queues that AWS consumes. Errors: `StoreUnavailableError`. */
+  apply(discovery: Discovery): Promise<readonly QueueArn[]>;
 }
 
-function readKeys(text: string | undefined): readonly QueueKey[] {
-  const value: unknown = JSON.parse(text ?? '[]');
-  return Array.isArray(value) ? value.filter((key) => typeof key === 'string') : [];
+export function createHolds(directory: QueueDirectory, documents: Documents): Holds {
+  let takenOver = false;
+  return {
+    async apply(discovery) {
+      if (!takenOver) await takeOver(directory, documents);
+      takenOver = true;
+      const foreign = new Set(discovery.foreign.map((mapping) => queueKey(mapping.queueArn)));
+      const served = new Set(discovery.mappings.map((mapping) => queueKey(mapping.queueArn)));
+      const consumedByAws: QueueArn[] = [];
+      for (const queue of directory.all()) {
+        const consumed = foreign.has(queue.key);
+        if (consumed) consumedByAws.push(queue.arn);
+        if (consumed !== (queue.definition.modeAfterAws !== undefined)) {
+          await directory.setConsumedByAws(queue, consumed, served.has(queue.key));
+        }
+      }
+      return consumedByAws;
+    },
+  };
+}
+
+/** The list of earlier versions: keys of the queues that a sync held, or that were drained meanwhile. */
+const EARLIER = 'sync:held';
+const earlierList = z.array(z.string());
+
+async function takeOver(directory: QueueDirectory, documents: Documents): Promise<void> {
+  const text = await documents.get(EARLIER);
+  if (text === undefined) return;
+  for (const key of readEarlier(text)) {
+    const queue = directory.byKey(key);
+    if (queue === undefined || queue.definition.modeAfterAws !== undefined) continue;
+    const { mode } = queue.definition;
+    await directory.setConsumedByAws(queue, true);
+    // Those versions ended every hold of such a queue, whoever had begun it.
+    if (mode === 'hold') await directory.setMode(queue, 'consume');
+  }
+  await documents.remove(EARLIER, text);
+}
+
+function readEarlier(text: string): readonly string[] {
+  try {
+    return earlierList.parse(JSON.parse(text));
+  } catch {
+    // What it held then is held on, and the operator sees it.
+    return [];
+  }
 }

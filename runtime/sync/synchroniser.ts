@@ -11,6 +11,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ApplyDiff } from '../consumer/supervisor.ts';
+import { unsettledOf } from '../lambda/discovery/mapping-state.ts';
 import {
   type Discovery,
   DiscoveryError,
@@ -23,13 +24,13 @@ import type { QueueArn } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import { stableJson } from '../stable-json.ts';
 import type { Documents, Signal } from '../store/store.ts';
-import type { Time } from '../time.ts';
+import type { Cancel, Time } from '../time.ts';
 import { keepForeign } from './foreign-queues.ts';
-import { applyHolds } from './holds.ts';
+import { createHolds } from './holds.ts';
 import { reportOf, type SyncReport } from './report.ts';
 
 const DOCUMENT = 'discovery';
-/** Details of mappings that did not change are read once a day all the same: the timeout of a function changes without its mapping. */
+/** Details are read once a day all the same: a queue or an alias can change, and no list tells. */
 const DETAILS_MS = 86_400_000;
 /** Between two lines of the log about one discovery. */
 const PROGRESS_MS = 5_000;
@@ -66,12 +67,17 @@ export interface Synchroniser {
   /** To be called with every signal of the store. */
   heard(signal: Signal): Promise<void>;
   state(): SyncState;
+  /** What of the last result will not stay so (see `unsettledOf`); `undefined`: nothing. */
+  unsettled(): string | undefined;
+  /** Calls `listener` after every sync of this process that succeeded, until the returned function is called. */
+  onSynced(listener: () => void): Cancel;
   /** Nothing is applied from now on: a discovery under way is given up when it is next heard of. */
   close(): void;
 }
 
 export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   const { source, documents, directory, serve, time, log } = parts;
+  const holds = createHolds(directory, documents);
   let found: Discovery | undefined;
   /** Of the document as last read or written. The text itself is large: a kilobyte for each mapping. */
   let storedDigest: string | undefined;
@@ -80,6 +86,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   let failure: SyncState['failure'];
   let progress: DiscoveryProgress | undefined;
   let closed = false;
+  const listeners = new Set<() => void>();
 
   let working: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -91,7 +98,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   const apply = async (discovery: Discovery): Promise<SyncReport> => {
     await directory.applyDiscovery(discovery.queues);
     // Before anything is served: a queue that AWS consumes must not be consumed here as well, not even for a moment.
-    held = await applyHolds(discovery, directory, documents);
+    held = await holds.apply(discovery);
     const diff = serve(discovery.mappings);
     found = discovery;
     return reportOf(source.description, discovery, diff, held);
@@ -107,6 +114,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       succeededAt = time.now();
       failure = undefined;
       logReport(log, report);
+      for (const listener of listeners) listener();
       applied = true;
       const text = stableJson(discovery);
       const digest = digestOf(text);
@@ -191,6 +199,14 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       ...(failure === undefined ? {} : { failure }),
       ...(progress === undefined ? {} : { progress }),
     }),
+    unsettled: () => (found === undefined ? undefined : unsettledOf(found)),
+    onSynced: (listener) => {
+      const own = (): void => listener();
+      listeners.add(own);
+      return () => {
+        listeners.delete(own);
+      };
+    },
     close: () => {
       closed = true;
     },

@@ -55,7 +55,7 @@ const LOOK_MS = 1_000;
  */
 export async function runDrain(options: DrainOptions): Promise<DrainResult> {
   const { queue, directory, realQueues, onEvent = () => {} } = options;
-  const before = queue.definition.mode;
+  const { mode: before, modeAfterAws: wanted = before } = queue.definition;
   const drain = new Drain({ ...options, onEvent });
   try {
     // Asked before the mode changes: a queue without a counterpart in AWS must go on taking messages.
@@ -67,7 +67,7 @@ export async function runDrain(options: DrainOptions): Promise<DrainResult> {
     return await drain.run();
   } catch (error) {
     if (error instanceof TransferError && drain.moved === 0 && queue.definition.mode !== before) {
-      await directory.setMode(queue, before);
+      await directory.setMode(queue, wanted);
       onEvent({ kind: 'mode-changed', queue: queue.key, from: 'forward', to: before });
     }
     throw error;

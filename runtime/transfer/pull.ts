@@ -66,7 +66,7 @@ export async function runPull(options: PullOptions): Promise<PullResult> {
   await pull.attempts.persist(() => realQueues.depth(queue.arn));
   if (queue.definition.mode === 'forward' && !pull.ended) {
     await directory.setMode(queue, 'consume');
-    onEvent({ kind: 'mode-changed', queue: queue.key, from: 'forward', to: 'consume' });
+    onEvent({ kind: 'mode-changed', queue: queue.key, from: 'forward', to: queue.definition.mode });
   }
   return pull.run();
 }

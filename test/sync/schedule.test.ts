@@ -13,20 +13,35 @@ function schedule(
 ) {
   const time = new ManualTime();
   const at: number[] = [];
+  const full: boolean[] = [];
   const left = [...outcomes];
+  let heard = (): void => {};
+  const found: { unsettled: string | undefined } = { unsettled: undefined };
   const cancel = scheduleSyncs({
     time,
     // The middle of the jitter: none.
     randomness: { uuid: () => '', fraction: () => 0.5 },
     intervalSeconds,
     hasResult: () => hasResult,
-    sync: async () => {
+    unsettled: () => found.unsettled,
+    onSynced: (listener) => {
+      heard = listener;
+      return () => {
+        heard = () => {};
+      };
+    },
+    sync: async (options) => {
       at.push(time.monotonic());
+      full.push(options.full);
       if (left.shift() === false) throw new Error('unreachable');
+      heard();
     },
     first,
   });
-  return { time, at, cancel };
+  /** A sync that somebody asked for has succeeded. */
+  const synced = (): void => heard();
+  const waits = (): readonly number[] => at.map((moment, index) => (moment - (at[index - 1] ?? 0)) / 1000);
+  return { time, at, full, found, synced, waits, cancel };
 }
 
 describe('the schedule of syncs', () => {
@@ -50,6 +65,8 @@ describe('the schedule of syncs', () => {
         randomness: { uuid: () => '', fraction: () => fraction },
         intervalSeconds: 3600,
         hasResult: () => true,
+        unsettled: () => undefined,
+        onSynced: () => () => {},
         sync: async () => {},
         first: 'as-due',
       });
@@ -82,6 +99,51 @@ describe('the schedule of syncs', () => {
     cancel();
     await time.advanceAsync(24 * HOUR);
     expect(at).toEqual([0]);
+    expect(time.pending).toBe(0);
+  });
+
+  it('reads all details when a server goes on with a stored result, until that succeeds once', async () => {
+    const { time, full } = schedule(3600, 'now', [false, true]);
+    await time.advanceAsync(2 * HOUR);
+    expect(full).toEqual([true, true, false]);
+    const due = schedule(3600, 'as-due');
+    await due.time.advanceAsync(HOUR);
+    expect(due.full).toEqual([false]);
+  });
+});
+
+describe('what will not stay as it was found', () => {
+  it('is looked at again within seconds, then ever later, until the interval is reached', async () => {
+    const { time, found, synced, waits } = schedule(3600, 'as-due');
+    found.unsettled = 'a mapping is being updated';
+    synced();
+    await time.advanceAsync(4 * HOUR);
+    expect(waits()).toEqual([2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600]);
+  });
+
+  it('is looked at no more than hourly once it is settled, and soon again when something else is found', async () => {
+    const { time, found, synced, at } = schedule(3600, 'as-due');
+    found.unsettled = 'one';
+    synced();
+    await time.advanceAsync(7_000);
+    expect(at).toEqual([2_000, 6_000]);
+    found.unsettled = 'another';
+    await time.advanceAsync(7_000 + 2_000);
+    expect(at.slice(2)).toEqual([14_000, 16_000]);
+    found.unsettled = undefined;
+    await time.advanceAsync(4_000);
+    expect(at.slice(4)).toEqual([20_000]);
+    await time.advanceAsync(HOUR - 1);
+    expect(at).toHaveLength(5);
+  });
+
+  it('is looked at again whoever asked for the sync that found it, and without an interval for some ten minutes', async () => {
+    const { time, found, synced, waits } = schedule(0, 'as-due');
+    await time.advanceAsync(5_000);
+    found.unsettled = 'a mapping is being disabled';
+    synced();
+    await time.advanceAsync(24 * HOUR);
+    expect(waits()).toEqual([7, 4, 8, 16, 32, 64, 128, 256, 512]);
     expect(time.pending).toBe(0);
   });
 });

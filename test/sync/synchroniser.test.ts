@@ -294,6 +294,78 @@ describe('a mapping that AWS consumes', () => {
     }
   });
 
+  it.each(['before AWS consumes it', 'while AWS consumes it'])(
+    'leaves a hold of the operator in force when AWS does no longer consume it: held %s',
+    async (when) => {
+      const { source, synchroniser, directory, mode } = await open();
+      const hold = async (): Promise<void> => {
+        const queue = directory.byKey(keyOf('a'));
+        if (queue === undefined) throw new Error('the queue is gone');
+        await directory.setMode(queue, 'hold');
+      };
+      source.found = discoveryOf(['a']);
+      await synchroniser.sync();
+      if (when.startsWith('before')) await hold();
+      source.found = discoveryOf([], { foreign: [foreignOf('a')] });
+      await synchroniser.sync();
+      if (when.startsWith('while')) await hold();
+      expect(mode('a')).toBe('hold');
+      source.found = discoveryOf(['a']);
+      await synchroniser.sync();
+      await synchroniser.sync();
+      expect(mode('a')).toBe('hold');
+    },
+  );
+
+  it('is not consumed when the operator ends a hold meanwhile, and goes on when AWS does no longer consume it', async () => {
+    const { source, synchroniser, directory, mode } = await open();
+    source.found = discoveryOf(['a']);
+    await synchroniser.sync();
+    const queue = directory.byKey(keyOf('a'));
+    if (queue === undefined) throw new Error('the queue is gone');
+    await directory.setMode(queue, 'hold');
+    source.found = discoveryOf([], { foreign: [foreignOf('a')] });
+    await synchroniser.sync();
+    await directory.setMode(queue, 'consume');
+    expect(mode('a')).toBe('hold');
+    source.found = discoveryOf(['a']);
+    await synchroniser.sync();
+    expect(mode('a')).toBe('consume');
+  });
+
+  it('takes over the list of held queues that earlier versions kept', async () => {
+    const { store, source, synchroniser, directory, mode } = await open();
+    source.found = discoveryOf(['a', 'b', 'c']);
+    await synchroniser.sync();
+    for (const name of ['a', 'b', 'c']) {
+      const queue = directory.byKey(keyOf(name));
+      if (queue !== undefined) await directory.setMode(queue, 'hold');
+    }
+    await store.documents.put('sync:held', JSON.stringify([keyOf('a'), keyOf('b')]));
+    const after = await open(store);
+    after.source.found = discoveryOf(['a', 'c'], {
+      foreign: [foreignOf('b')],
+      queues: ['a', 'b', 'c'].map((name) => queueOf(name)),
+    });
+    await after.synchroniser.sync();
+    expect(['a', 'b', 'c'].map(after.mode)).toEqual(['consume', 'hold', 'hold']);
+    expect(await store.documents.get('sync:held')).toBeUndefined();
+    after.source.found = discoveryOf(['a', 'b', 'c']);
+    await after.synchroniser.sync();
+    expect(['a', 'b', 'c'].map(after.mode)).toEqual(['consume', 'consume', 'hold']);
+    expect(mode('c')).toBe('hold');
+  });
+
+  it('is held although the list of earlier versions cannot be read', async () => {
+    const { store, source, synchroniser, mode } = await open();
+    await store.documents.put('sync:held', '{"not": "a list"');
+    source.found = discoveryOf(['a']);
+    await synchroniser.sync();
+    source.found = discoveryOf([], { foreign: [foreignOf('a')] });
+    await synchroniser.sync();
+    expect(mode('a')).toBe('hold');
+  });
+
   it('does not touch a queue that an operator put on hold', async () => {
     const { source, synchroniser, directory, mode } = await open();
     source.found = discoveryOf(['a']);

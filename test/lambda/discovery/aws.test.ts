@@ -528,6 +528,44 @@ describe('discovery from AWS', () => {
     });
   });
 
+  it('serves a disabled mapping on while a deployment updates it, and holds nothing for it', async () => {
+    aws.script.pages = [[wireMapping('a')]];
+    const source = aws.source();
+    const first = await source.discover(undefined, false);
+    aws.script.pages = [[wireMapping('a', { State: 'Updating', LastModified: 1_789_481_999, BatchSize: 5 })]];
+    aws.take();
+    const second = await source.discover(first, true);
+    expect(second.mappings).toEqual(first.mappings);
+    expect(second.queues).toEqual(first.queues);
+    expect(second.foreign).toEqual([]);
+    expect(second.settling).toMatchObject([{ uuid: 'a', state: 'Updating' }]);
+    expect(unsettledOf(second)).toBeDefined();
+    aws.script.pages = [[wireMapping('a', { LastModified: 1_789_481_999, BatchSize: 5 })]];
+    const third = await source.discover(second, false);
+    expect(third.mappings).toMatchObject([{ uuid: 'a', batchSize: 5 }]);
+    expect(unsettledOf(third)).toBeUndefined();
+  });
+
+  it('holds nothing while a deployment replaces a disabled mapping, and serves neither of the two until the new one is disabled', async () => {
+    aws.script.pages = [[wireMapping('old')]];
+    const source = aws.source();
+    let found = await source.discover(undefined, false);
+    for (const pages of [
+      [wireMapping('old', { State: 'Deleting' }), wireMapping('new', { State: 'Creating' })],
+      [wireMapping('new', { State: 'Creating' })],
+    ]) {
+      aws.script.pages = [pages];
+      found = await source.discover(found, false);
+      expect(found.foreign).toEqual([]);
+      expect(found.mappings).toEqual([]);
+      expect(found.settling).toHaveLength(pages.length);
+    }
+    aws.script.pages = [[wireMapping('new')]];
+    found = await source.discover(found, false);
+    expect(found.mappings.map(({ uuid }) => uuid)).toEqual(['new']);
+    expect(found).not.toHaveProperty('settling');
+  });
+
   it('M7 moves a mapping that was enabled since to the foreign ones', async () => {
     aws.script.pages = [[wireMapping('a')]];
     const source = aws.source();
