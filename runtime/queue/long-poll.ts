@@ -14,8 +14,8 @@ import type { HeadWatch } from './head-watch.ts';
 import type { ReceivedMessage } from './message.ts';
 import type { ReceiveRequest } from './queue.ts';
 
-/** Most calls to the store at one time for the waiters of one queue. */
-const WIDEST = 16;
+/** Most calls to the store at one time for those who would wait on one queue: thousands that come at once must not ask one by one what the first few learn. */
+export const WIDEST = 16;
 /** So many empty answers in a row although the head is due mean that asking at once again is no use: what is due cannot be had now. */
 const EMPTY_ANSWERS_BEFORE_PAUSE = 5;
 const PAUSE_MS = 1_000;

@@ -11,7 +11,7 @@ import { type QueueArn, type QueueKey, queueKey } from './arn.ts';
 import { type BrowsedMessage, browse } from './browse.ts';
 import { DeadLetters } from './dead-letter.ts';
 import { createHeadWatch, type HeadWatch } from './head-watch.ts';
-import { LongPoll } from './long-poll.ts';
+import { LongPoll, WIDEST } from './long-poll.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import {
   type HandleOutcome,
@@ -51,6 +51,8 @@ export class StoredQueue implements Queue {
   readonly #attempts: ReceiveAttempts;
   readonly #upkeep: Upkeep;
   #definition: QueueDefinition;
+  /** Receives that ask the store now, without standing in line. */
+  #asking = 0;
 
   constructor(definition: QueueDefinition, context: QueueContext) {
     const { store, time, randomness, handles, clock, notify, forward } = context;
@@ -183,16 +185,28 @@ export class StoredQueue implements Queue {
   async #receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]> {
     if (request.signal?.aborted === true) return [];
     const waitMs = request.waitMs ?? 0;
-    // A newcomer who would wait stands behind those who wait already; with nobody in line and something due he need not queue at all.
-    if (waitMs > 0 && (this.#longPoll.busy || !this.watch.isDue())) return this.#longPoll.wait(request, waitMs);
-    const { rounds = ROUNDS, signal } = request;
-    for (let round = 0; round < rounds && this.watch.isDue() && signal?.aborted !== true; round += 1) {
+    // A newcomer who would wait stands behind those who wait already; with nobody in line and something due he need not queue at all. When many come at once,
+    // before the answer to the first is there, the others stand in line for that answer.
+    const standsInLine = this.#longPoll.busy || !this.watch.isDue() || this.#asking >= WIDEST;
+    if (waitMs > 0 && standsInLine) return this.#longPoll.wait(request, waitMs);
+    this.#asking += 1;
+    const messages = await this.#ask(request).finally(() => {
+      this.#asking -= 1;
+    });
+    if (messages === 'at-limit') return this.#refuse(request, waitMs);
+    if (messages.length > 0) return this.#handOut(messages, request);
+    return waitMs > 0 ? this.#longPoll.wait(request, waitMs) : [];
+  }
+
+  /** Asks the store as long as something is due and all that it gives is set aside. */
+  async #ask({ rounds = ROUNDS, ...request }: ReceiveRequest): Promise<readonly ReceivedMessage[] | 'at-limit'> {
+    for (let round = 0; round < rounds && this.watch.isDue() && request.signal?.aborted !== true; round += 1) {
       const outcome = await this.#receiving.receive(request);
-      if (outcome === 'at-limit') return this.#refuse(request, waitMs);
-      if (outcome.messages.length > 0) return this.#handOut(outcome.messages, request);
+      if (outcome === 'at-limit') return outcome;
+      if (outcome.messages.length > 0) return outcome.messages;
       if (!outcome.setAside) break;
     }
-    return waitMs > 0 ? this.#longPoll.wait(request, waitMs) : [];
+    return [];
   }
 
   /** The caller may have gone while the store was asked; the messages then go to the next one, uncounted. */

@@ -166,6 +166,20 @@ describe('long polling and the store', () => {
     directory.close();
   });
 
+  it('asks the store a few times when thousands begin to wait at once, and once for the message that comes', async () => {
+    const { queue, calls, directory } = await scene();
+    const waiting = Array.from({ length: 3_000 }, () => queue.receive(WAIT));
+    const first = Promise.race(waiting);
+    for (let n = 0; n < 10; n += 1) await turn();
+    expect(calls('receive')).toBeLessThanOrEqual(20);
+    const before = calls('receive');
+    await queue.send([message('a')]);
+    expect(bodies(await first)).toEqual(['a']);
+    expect(calls('receive')).toBe(before + 1);
+    directory.close();
+    await Promise.all(waiting);
+  });
+
   it('costs less than fifty calls a day while nothing is sent', async () => {
     const { time, queue, calls, directory } = await scene();
     const before = calls('receive') + calls('peek') + calls('trim');

@@ -9,6 +9,8 @@ import { chunksOfOneByte, open, post } from './attacks.ts';
 
 const [port = '0', token = '', ...only] = process.argv.slice(2);
 const MIB = 1_048_576;
+/** The part of all places that is used, but one of each at least. */
+const share = Number(process.env['KARIN_ATTACK_SHARE'] ?? 1);
 /** Between two connections of one place, ms: what is refused at once must not become a race of connecting alone. */
 const PAUSE_MS = 500;
 
@@ -57,7 +59,7 @@ function place(attack: Attack): void {
 
 for (const [name, attack] of Object.entries(ATTACKS)) {
   if (only.length > 0 && !only.includes(name)) continue;
-  for (let n = 0; n < attack.places; n += 1) place(attack);
+  for (let n = 0; n < Math.max(1, attack.places * share); n += 1) place(attack);
 }
 process.stdin.on('end', () => process.exit(0)).resume();
 console.log('attacking');
