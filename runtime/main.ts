@@ -203,7 +203,11 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
       health.heard(signal);
       if (signal.kind === 'reachable') {
         if (signal.reachable) log.info('the store of messages is reached again');
-        else log.warn('the store of messages is lost: requests are answered with 503 until it is reached again');
+        else {
+          const { refusal } = signal;
+          const why = refusal === undefined ? {} : { refusal };
+          log.warn(why, 'the store of messages is lost: requests are answered with 503 until it is reached again');
+        }
       }
       Promise.all([access.tokens.heard(signal), synchroniser?.heard(signal)]).catch((error: unknown) =>
         log.warn(

@@ -35,10 +35,11 @@ export interface Health {
  */
 export function createHealth(syncState: (() => SyncState) | undefined, troubled: () => number = () => 0): Health {
   let reachable = true;
+  let refusal: string | undefined;
   let stopping = false;
   return {
     heard: (signal) => {
-      if (signal.kind === 'reachable') reachable = signal.reachable;
+      if (signal.kind === 'reachable') ({ reachable, refusal } = { refusal: undefined, ...signal });
     },
     stopping: () => {
       stopping = true;
@@ -47,7 +48,7 @@ export function createHealth(syncState: (() => SyncState) | undefined, troubled:
       const discovery = discoveryHealth(syncState?.());
       const reasons = [
         ...(stopping ? ['the server is stopping'] : []),
-        ...(reachable ? [] : ['the store of messages cannot be reached; requests are answered with 503']),
+        ...(reachable ? [] : [`${storeFault(refusal)}; requests are answered with 503`]),
         ...(discovery.reason === undefined ? [] : [discovery.reason]),
         ...troubleReason(troubled()),
       ];
@@ -60,6 +61,12 @@ export function createHealth(syncState: (() => SyncState) | undefined, troubled:
       return usable ? undefined : `Not all queues are known yet: ${reason}. Try again.`;
     },
   };
+}
+
+function storeFault(refusal: string | undefined): string {
+  return refusal === undefined
+    ? 'the store of messages cannot be reached'
+    : `the store of messages refuses every call: ${refusal}`;
 }
 
 /** The text of the failure itself stays out: AWS puts account ids and role names into it. It is in the log and on the ops page. */

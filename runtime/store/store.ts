@@ -175,8 +175,8 @@ export type Signal =
   | { readonly kind: 'instances'; readonly ids: readonly string[] }
   /** Signals may have been lost (the connection was replaced). Whoever relies on them must look for himself. */
   | { readonly kind: 'gap' }
-  /** The store can or cannot be reached. */
-  | { readonly kind: 'reachable'; readonly reachable: boolean };
+  /** Calls can or cannot be made. `refusal`: what the store itself said, if it is there and refuses them; it names no address and no secret. */
+  | { readonly kind: 'reachable'; readonly reachable: boolean; readonly refusal?: string };
 
 /** Small named texts that all instances share: queue definitions, the discovery snapshot, tokens, modes, move tasks, secrets. */
 export interface Documents {

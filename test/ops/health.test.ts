@@ -24,6 +24,10 @@ describe('readiness', () => {
       store: { ok: false },
       reasons: ['the store of messages cannot be reached; requests are answered with 503'],
     });
+    health.heard({ kind: 'reachable', reachable: false, refusal: 'ERR max requests limit exceeded' });
+    expect(health.readiness().reasons).toEqual([
+      'the store of messages refuses every call: ERR max requests limit exceeded; requests are answered with 503',
+    ]);
     health.heard({ kind: 'reachable', reachable: true });
     expect(health.readiness().ready).toBe(true);
   });

@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openStore } from '../../runtime/store/open-store.ts';
 import { UnsuitableRedisError } from '../../runtime/store/redis/errors.ts';
-import { queueKeys } from '../../runtime/store/redis/keys.ts';
+import { DOCUMENTS, queueKeys } from '../../runtime/store/redis/keys.ts';
 import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis/redis-store.ts';
 import {
   type LeasedEntry,
@@ -17,6 +17,7 @@ import {
 } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime, type Time } from '../../runtime/time.ts';
 import { entry, newQueue } from '../contract/store-under-test.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { startRedisCluster } from '../support/redis-cluster.ts';
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 import { RedisProxy } from './redis-proxy.ts';
@@ -48,6 +49,17 @@ async function open(url: string, options: Partial<RedisStoreOptions> = {}): Prom
   });
   releasers.push(() => store.close());
   return store;
+}
+
+/** What the server is said to refuse calls with, once the store becomes reachable or not, as wanted. */
+function heardReachable(store: Store, wanted: boolean): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const stop = store.subscribe((signal: Signal) => {
+      if (signal.kind !== 'reachable' || signal.reachable !== wanted) return;
+      stop();
+      resolve(signal.refusal);
+    });
+  });
 }
 
 function reachable(store: Store, wanted: boolean): Promise<void> {
@@ -208,6 +220,56 @@ describe('Redis away', () => {
     await reachable(store, true);
     expect(refusals).toBe(1);
     await store.send(newQueue(false), [entry()]);
+  });
+
+  it('that refuses every call on an open connection counts as unreachable, with its words, until it takes calls again', async () => {
+    const server = await startServer();
+    const proxy = await startProxy(server);
+    const time = new ManualTime();
+    const store = await open(proxy.url, { time });
+    const words = 'ERR max requests limit exceeded. Limit: 500000, Usage: 500000.';
+    // Each command of a piece.
+    proxy.answerInstead = (request) => `-${words}\r\n`.repeat(request.match(/^\*\d+\r$/gm)?.length ?? 0);
+    const red = heardReachable(store, false);
+    await expect(store.documents.get('x')).rejects.toThrow(words);
+    expect(await red).toBe(`the plan of the Redis provider is used up (${words})`);
+    await expect(store.documents.get('x')).rejects.toThrow('refuses calls: the plan of the Redis provider is used up');
+    expect((await store.health()).warnings.join()).toContain('the plan of the Redis provider is used up');
+
+    proxy.answerInstead = () => undefined;
+    const green = heardReachable(store, true);
+    await time.advance(15_000);
+    expect(await green).toBeUndefined();
+    expect(await store.documents.get('x')).toBeUndefined();
+  });
+
+  it('that refuses one call for a reason of its own stays reachable', async () => {
+    const server = await startServer();
+    const proxy = await startProxy(server);
+    const store = await open(proxy.url);
+    const examined = new Promise<void>((resolve) => {
+      proxy.answerInstead = (request) => {
+        if (/\binfo\b/i.test(request)) resolve();
+        return undefined;
+      };
+    });
+    const signals: Signal[] = [];
+    store.subscribe((signal) => signals.push(signal));
+    await ask(server, (client) => client.set(DOCUMENTS, 'no hash'));
+    await expect(store.documents.get('x')).rejects.toThrow('WRONGTYPE');
+    await examined;
+    await ask(server, (client) => client.del(DOCUMENTS));
+    expect(await store.documents.get('x')).toBeUndefined();
+    expect(signals.filter(({ kind }) => kind === 'reachable')).toEqual([]);
+  });
+
+  it('whose user lost his permissions counts as unreachable, too', async () => {
+    const server = await startServer();
+    const store = await open(server.url);
+    const red = heardReachable(store, false);
+    await ask(server, (client) => client.call('ACL', 'SETUSER', 'default', '-@all', '+acl'));
+    await expect(store.documents.get('x')).rejects.toThrow('NOPERM');
+    expect(await red).toContain('NOPERM');
   });
 
   it('that is unsuitable is examined again, because its operator can change that', async () => {

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { StoreUnavailableError } from '../store.ts';
 import type { RedisConnection } from './connection.ts';
-import { isReadOnly, messageOf, storeError } from './errors.ts';
+import { isOutOfMemory, isReadOnly, isReply, messageOf, storeError } from './errors.ts';
 import { type Script, scriptText } from './scripts/script.ts';
 
 export type Argument = string | number | Buffer;
@@ -15,17 +15,27 @@ export class RedisCalls {
   readonly #connection: RedisConnection;
   readonly #clock: (() => number) | undefined;
   readonly #onReadOnly: () => void;
+  readonly #onRefused: () => void;
   readonly #texts = new Map<Script, { readonly digest: string; readonly text: string }>();
   readonly #underWay = new Set<Promise<unknown>>();
   #shebang = true;
   #refusal: string | undefined = 'Redis has not been reached yet';
   #count = 0;
 
-  /** `clock`: milliseconds since the epoch to use instead of the server's time; for tests. `onReadOnly`: the server refused a call because it takes no writes. */
-  constructor(connection: RedisConnection, clock: (() => number) | undefined, onReadOnly: () => void) {
+  /**
+   * `clock`: milliseconds since the epoch to use instead of the server's time; for tests. `onReadOnly`: the server refused a call because it takes no writes;
+   * `onRefused`: for any other reason but a full memory.
+   */
+  constructor(
+    connection: RedisConnection,
+    clock: (() => number) | undefined,
+    onReadOnly: () => void,
+    onRefused: () => void,
+  ) {
     this.#connection = connection;
     this.#clock = clock;
     this.#onReadOnly = onReadOnly;
+    this.#onRefused = onRefused;
   }
 
   /** How many calls were made; tells whether anything happened since one last looked. */
@@ -88,6 +98,7 @@ export class RedisCalls {
       return await call;
     } catch (error) {
       if (isReadOnly(messageOf(error))) this.#onReadOnly();
+      else if (isReply(error) && !isOutOfMemory(messageOf(error))) this.#onRefused();
       throw storeError(error);
     } finally {
       this.#underWay.delete(call);

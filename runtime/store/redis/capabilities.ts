@@ -4,7 +4,7 @@
  * @module
  */
 import type { RedisConnection } from './connection.ts';
-import { isOutOfMemory, isPassing, messageOf, UnsuitableRedisError } from './errors.ts';
+import { isOutOfMemory, isPassing, isQuota, isReply, messageOf, UnsuitableRedisError } from './errors.ts';
 import { probeKey } from './keys.ts';
 import { PROBE } from './scripts/probe.ts';
 import { scriptText } from './scripts/script.ts';
@@ -46,7 +46,7 @@ export async function examine(
     try {
       shebang = await probe(connection, instanceId);
     } catch (error) {
-      if (!isReply(error)) throw error;
+      if (!isVerdict(error)) throw error;
       problems.add(
         `Karin needs Redis 7.0 or newer, Valkey, or a compatible server, and ${servers[0]?.description ?? 'this one'} refused a script that it needs: ${messageOf(error)}`,
       );
@@ -67,7 +67,7 @@ async function probe({ client }: RedisConnection, instanceId: string): Promise<b
     await run(true);
     return true;
   } catch (error) {
-    if (!isReply(error)) throw error;
+    if (!isVerdict(error)) throw error;
   }
   try {
     await run(false);
@@ -79,6 +79,6 @@ async function probe({ client }: RedisConnection, instanceId: string): Promise<b
 }
 
 /** Whether the server itself said so, of what it is and not of how it is just now, rather than the driver about the connection. */
-function isReply(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError' && !isPassing(error.message);
+function isVerdict(error: unknown): boolean {
+  return isReply(error) && !isPassing(messageOf(error)) && !isQuota(messageOf(error));
 }

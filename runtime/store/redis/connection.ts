@@ -145,6 +145,8 @@ function commonOptions({ username, password, tls, database }: RedisAddress, inst
     commandTimeout: COMMAND_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     lazyConnect: true,
+    // Every connection is examined by `Reachability`. The check of the driver is one more INFO, and where that is not permitted it writes to the console.
+    enableReadyCheck: false,
   };
 }
 

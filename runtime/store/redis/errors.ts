@@ -41,6 +41,24 @@ export function isPassing(message: string): boolean {
   return /^(LOADING|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN|NOREPLICAS|MISCONF) /.test(message) || isReadOnly(message);
 }
 
+/** Whether the plan of a hosted server is used up, in the words of their providers; the server refuses every call until that changes. */
+export function isQuota(message: string): boolean {
+  return /\b(requests?|commands?|bandwidth|transfer) limit exceeded|max[a-z ]{0,40}bandwidth exceeded|quota (is )?exceeded|exceeded [a-z ]{0,40}quota/i.test(
+    message.slice(0, 500),
+  );
+}
+
+/** Whether the server itself answered so, rather than the driver. */
+export function isReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+/** What the server said, in one short line for people; what a used up plan is called by it may be anything. */
+export function refusalOf(message: string): string {
+  const line = message.replace(/\s+/g, ' ').slice(0, 200);
+  return isQuota(message) ? `the plan of the Redis provider is used up (${line})` : line;
+}
+
 /** With the text of a script before it, where the server adds that. */
 export function isOutOfMemory(message: string): boolean {
   return /^(-?OOM |ERR .*-OOM )/.test(message);

@@ -3,7 +3,7 @@ import { type StoreHealth, StoreUnavailableError } from '../store.ts';
 import type { RedisCalls } from './calls.ts';
 import { examine } from './capabilities.ts';
 import type { RedisConnection } from './connection.ts';
-import { bare, isReadOnly, messageOf, UnsuitableRedisError } from './errors.ts';
+import { bare, isQuota, isReadOnly, isReply, messageOf, refusalOf, UnsuitableRedisError } from './errors.ts';
 import { readServerInfo, type ServerInfo } from './server-info.ts';
 
 /** How long the first connection may take. */
@@ -12,6 +12,8 @@ const START_TIMEOUT_MS = 10_000;
 const EXAMINE_AGAIN_MS = 1_000;
 /** An unsuitable server is asked again after this long: its operator may have changed a setting of it. */
 const RECONSIDER_MS = 15_000;
+/** After an examination that found nothing wrong, refused calls cause no other for this long. */
+const DOUBT_AGAIN_MS = 5_000;
 /** Why a replica is not used. */
 const DEMOTED = 'it is a replica, which takes no writes; its address must lead to the master';
 /** What is known of the memory of an idle server is good for this long: readiness probes must not keep Redis busy. */
@@ -23,8 +25,8 @@ export interface ReachabilityOptions {
   readonly instanceId: string;
   readonly time: Time;
   readonly allowEviction: boolean;
-  /** Called on each change, not before the first. */
-  readonly changed: (reachable: boolean) => void;
+  /** Called on each change, not before the first. `refusal`: what the server said, if it is there and refuses calls. */
+  readonly changed: (reachable: boolean, refusal: string | undefined) => void;
 }
 
 /**
@@ -34,6 +36,9 @@ export interface ReachabilityOptions {
  *   examining     connected; the server is asked what it is. Calls still fail.
  *   reachable     calls are made.
  *   unsuitable    the server would lose messages or cannot run the scripts. Calls fail and say so. It is examined again, less often.
+ *
+ * A server may begin to refuse every call on a connection that stays open: a hosted plan is used up, a user loses his permissions. One refused call may have a reason
+ * of its own, so it only causes an examination, at most one in five seconds; if that is refused as well, the server counts as unreachable until one succeeds.
  *
  * A fail-over may turn the server into a replica without closing its connections. A replica takes no writes, so the connection is given up, whether a call
  * or an examination shows it: only a new one finds out where the address leads now.
@@ -47,6 +52,8 @@ export class Reachability {
   #readAt = Number.NEGATIVE_INFINITY;
   #callsThen = 0;
   #cancelExamination: Cancel = () => {};
+  #doubtedAt = Number.NEGATIVE_INFINITY;
+  #refusal: string | undefined;
   #first: { resolve: () => void; reject: (error: Error) => void } | undefined;
 
   constructor(options: ReachabilityOptions) {
@@ -90,6 +97,19 @@ export class Reachability {
     if (this.#closed || !this.#reachable) return;
     this.#options.connection.renew(new Error(DEMOTED));
     this.#lost();
+  }
+
+  /** What the server said that is there and refuses calls; `undefined`: nothing, or it is not there. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
+  /** The server refused a call, for whatever reason. */
+  refused(): void {
+    const now = this.#options.time.monotonic();
+    if (this.#closed || !this.#reachable || now - this.#doubtedAt < DOUBT_AGAIN_MS) return;
+    this.#doubtedAt = now;
+    this.#examine();
   }
 
   /** From now on calls fail. Those under way are not touched. */
@@ -140,6 +160,7 @@ export class Reachability {
       (error: Error) => {
         if (!current()) return;
         this.#first?.reject(isReadOnly(messageOf(error)) ? new Error(DEMOTED) : error);
+        const refusal = refusalIn(error);
         if (error instanceof UnsuitableRedisError) {
           calls.refuse(error.message);
           this.#cancelExamination = time.after(RECONSIDER_MS, () => this.#examine());
@@ -149,8 +170,12 @@ export class Reachability {
           this.#cancelExamination = time.after(EXAMINE_AGAIN_MS, () => connection.renew(replica));
         } else {
           calls.refuse(this.#unavailable(error).message);
-          this.#cancelExamination = time.after(EXAMINE_AGAIN_MS, () => this.#examine());
+          // Some plans count what they refuse.
+          const laterMs = isQuota(messageOf(error)) ? RECONSIDER_MS : EXAMINE_AGAIN_MS;
+          this.#cancelExamination = time.after(laterMs, () => this.#examine());
         }
+        // Anybody may read it; where the server is, only its operator.
+        this.#set(false, refusal?.replaceAll(connection.display, 'its address'));
       },
     );
   }
@@ -164,10 +189,11 @@ export class Reachability {
     this.#set(false);
   }
 
-  #set(reachable: boolean): void {
-    if (reachable === this.#reachable) return;
+  #set(reachable: boolean, refusal?: string): void {
+    if (reachable === this.#reachable && refusal === this.#refusal) return;
     this.#reachable = reachable;
-    this.#options.changed(reachable);
+    this.#refusal = refusal;
+    this.#options.changed(reachable, refusal);
   }
 
   #learned(servers: readonly ServerInfo[]): void {
@@ -178,7 +204,12 @@ export class Reachability {
 
   #unavailable(error: Error): StoreUnavailableError {
     const { display } = this.#options.connection;
-    return new StoreUnavailableError(`cannot reach Redis at ${display}: ${messageOf(error)}`, { cause: bare(error) });
+    const refusal = refusalIn(error);
+    const text =
+      refusal === undefined
+        ? `cannot reach Redis at ${display}: ${messageOf(error)}`
+        : `Redis at ${display} refuses calls: ${refusal}`;
+    return new StoreUnavailableError(text, { cause: bare(error) });
   }
 
   #description(): string {
@@ -187,6 +218,11 @@ export class Reachability {
     const { standalone } = this.#options.connection;
     return `${first.description}, ${standalone ? 'standalone' : `cluster of ${this.#servers.length} masters`}`;
   }
+}
+
+/** What the server itself said; `undefined`: the connection failed. */
+function refusalIn(error: Error): string | undefined {
+  return isReply(error) || error instanceof UnsuitableRedisError ? refusalOf(error.message) : undefined;
 }
 
 /** `undefined` if a part is unknown or there is none. */

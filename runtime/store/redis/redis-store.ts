@@ -79,7 +79,12 @@ export class RedisStore implements Store {
     const { urls, instanceId, time, randomness } = options;
     const emit = (signal: Signal): void => this.#emit(signal);
     this.#connection = new RedisConnection(parseRedisUrls(urls), instanceId, randomness);
-    this.#calls = new RedisCalls(this.#connection, options.clock, () => this.#reachability.demoted());
+    this.#calls = new RedisCalls(
+      this.#connection,
+      options.clock,
+      () => this.#reachability.demoted(),
+      () => this.#reachability.refused(),
+    );
     const channel = signalChannel(this.#connection.database);
     this.#standard = new StandardCommands(this.#calls, channel, instanceId);
     this.#fifo = new FifoCommands(this.#calls, channel, instanceId);
@@ -101,8 +106,8 @@ export class RedisStore implements Store {
       instanceId,
       time,
       allowEviction: options.allowEviction ?? false,
-      changed: (reachable) => {
-        emit({ kind: 'reachable', reachable });
+      changed: (reachable, refusal) => {
+        emit(reachSignal(reachable, refusal));
         if (reachable) this.#wakeChannel.check();
       },
     });
@@ -198,7 +203,7 @@ export class RedisStore implements Store {
     setImmediate(() => {
       if (!this.#listeners.has(listener)) return;
       listener({ kind: 'instances', ids: this.#wakeChannel.instances });
-      if (!this.#reachability.reachable) listener({ kind: 'reachable', reachable: false });
+      if (!this.#reachability.reachable) listener(reachSignal(false, this.#reachability.refusal));
     });
     return () => {
       this.#listeners.delete(listener);
@@ -245,4 +250,8 @@ export class RedisStore implements Store {
   #emit(signal: Signal): void {
     for (const listener of [...this.#listeners]) listener(signal);
   }
+}
+
+function reachSignal(reachable: boolean, refusal: string | undefined): Signal {
+  return { kind: 'reachable', reachable, ...(refusal === undefined ? {} : { refusal }) };
 }
