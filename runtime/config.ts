@@ -74,7 +74,7 @@ export interface Config {
   readonly logLevel: string;
   /** `KARIN_CONSUME`: queue-name globs of the queues to consume, a leading `!` excludes; default: all. */
   readonly queueNames: readonly string[];
-  /** `KARIN_STOP_LOOPS=1`: messages of a probable loop go to the dead-letter queue (without one the mapping is paused); default: a warning only. A tag of a mapping holds before it. */
+  /** `KARIN_STOP_LOOPS`: messages of a loop go to the dead-letter queue (without one the mapping is paused); `0`: a warning only; default 1. A tag of a mapping holds before it. */
   readonly stopLoops: boolean;
   /** What looked odd in the environment but does not keep the server from starting; logged at start. */
   readonly warnings: readonly string[];
@@ -151,7 +151,7 @@ export function readConfig(
     stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),
     logLevel: env.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     queueNames: env.list('KARIN_CONSUME'),
-    stopLoops: env.flag('KARIN_STOP_LOOPS'),
+    stopLoops: env.oneOf('KARIN_STOP_LOOPS', ['0', '1'], '1') === '1',
     warnings: env.unread('KARIN_').map((name) => `${name} is not a setting of Karin; is it misspelt?`),
   };
   const problems = [...env.problems, ...check(config)];

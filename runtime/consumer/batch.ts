@@ -180,8 +180,13 @@ export class Batch {
     return eventPayload(this.#records.map(({ json }) => json));
   }
 
-  /** The trace header that the Invoke carries on: that of the first message that has one, as a batch has only one Invoke. */
-  get traceHeader(): string | undefined {
-    return this.#records.find(({ message }) => message.traceHeader !== undefined)?.message.traceHeader;
+  /** The trace headers of its messages, those without one as `undefined`. */
+  get traceHeaders(): readonly (string | undefined)[] {
+    return this.#records.map(({ message }) => message.traceHeader);
+  }
+
+  /** FIFO: the groups of its messages. */
+  get groups(): ReadonlySet<string | undefined> {
+    return new Set(this.#records.map(({ message }) => message.groupId));
   }
 }

@@ -11,6 +11,7 @@ import type { InvokeOutcome, Invoker } from '../lambda/invoker.ts';
 import { expectedRunSeconds, longestInvokeSeconds } from '../lambda/mapping.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Batch } from './batch.ts';
+import { traceOfBatch } from './loop-guard.ts';
 import type { AfterPause } from './next-attempt.ts';
 import { type ConcurrencyEffect, decide, type Failure, lastAttemptMargin, pastLease } from './outcome.ts';
 import { repeat } from './pause.ts';
@@ -39,6 +40,8 @@ const GIVEN_BACK: Readonly<Record<Exclude<AfterPause, 'invoke' | 'past-lease'>, 
 export interface DeliveryEnd {
   /** `undefined`: the function was not shown the batch, so nothing is known about it. */
   readonly effect: ConcurrencyEffect | undefined;
+  /** The batch failed as a whole, and a function may have seen it. */
+  readonly failed?: true;
   /** No function saw the messages: they are to be given back uncounted, after the effect was taken, so that nobody draws them again at once; why, for the operator. */
   readonly giveBack?: string;
   /** Monotonic ms until which the mapping would have waited for its next attempt: so long its slot stays taken, or it would be throttled again at once. */
@@ -92,6 +95,7 @@ export async function deliver(
       events.emit({ kind: 'failed', ...name, messageIds, reason, detail, durationMs });
       return {
         effect,
+        ...(!uncounted && { failed: true }),
         ...(uncounted && { giveBack: `no function saw them: ${detail}` }),
         ...(outcome.kind === 'connection-lost' && { mayRunUntil: startedAt + runMs }),
       };
@@ -126,13 +130,13 @@ export async function deliver(
 }
 
 async function invokeOnce(batch: Batch, payload: Uint8Array, parts: DeliveryParts): Promise<InvokeOutcome> {
-  const { mapping, traceHeader } = batch;
+  const { mapping, traceHeaders } = batch;
   try {
     return await parts.invoker.invoke({
       functionArn: mapping.functionArn,
       payload,
       longestSeconds: longestInvokeSeconds(mapping),
-      ...(traceHeader !== undefined && { traceHeader }),
+      traceHeader: traceOfBatch(traceHeaders, mapping.functionArn, parts),
       signal: parts.aborting,
     });
   } catch (error) {

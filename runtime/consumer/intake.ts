@@ -6,7 +6,7 @@
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type BatchRecord, sortReceived } from './batch.ts';
-import { LoopGuard } from './loop-guard.ts';
+import { LoopGuard, MOST_TURNS } from './loop-guard.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
 import { type BatchName, deleteMessages, releaseMessages, warnOfStore } from './settlement.ts';
 
@@ -24,13 +24,12 @@ export interface IntakeOptions {
 
 export class Intake {
   readonly #options: IntakeOptions;
-  readonly #guard: LoopGuard;
+  readonly #guard = new LoopGuard();
   #dropped = 0;
   #filtersJudged = false;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
-    this.#guard = new LoopGuard(options.parts.settings.loops);
   }
 
   /** The filters were changed: they are judged anew. */
@@ -39,9 +38,9 @@ export class Intake {
     this.#filtersJudged = false;
   }
 
-  /** The mapping is served again after it had been stopped. */
+  /** The operator has the mapping served again that had been stopped. */
   resumed(): void {
-    this.#guard.forget();
+    this.#guard.allowMore();
   }
 
   /** Takes what a receive brought; answers what is to be delivered, in order. */
@@ -115,37 +114,37 @@ export class Intake {
     });
   }
 
-  /** Reports probable loops; where asked for, takes their messages out: to the dead-letter queue, where they can be looked at and sent back. Nothing is dropped. */
+  /** Reports loops and, unless it is not wanted, takes their messages out: to the dead-letter queue, where they can be looked at. Nothing is dropped. */
   #withoutLoops(
     messages: readonly ReceivedMessage[],
     served: ServedMapping,
     name: BatchName,
   ): readonly ReceivedMessage[] {
     const { queue, parts, stopMapping } = this.#options;
-    for (const root of this.#guard.observe(messages)) {
+    const looping = new Set(this.#guard.looping(messages, served.mapping.functionArn));
+    if (looping.size === 0) return messages;
+    for (const root of this.#guard.unreported([...looping])) {
       parts.events.emit({
         kind: 'warning',
         what: 'probable-loop',
         mapping: name.mapping,
         queue: name.queue,
         detail:
-          `messages of the trace ${root} keep being sent, at least ${parts.settings.loops.messagesPerMinute} a minute ` +
-          `for ${parts.settings.loops.minutes} minutes; does the function send to the queue it is invoked from?`,
+          `messages of the trace ${root} went through ${served.mapping.functionArn} ${MOST_TURNS} times or more; ` +
+          'does the function send to the queue it is invoked from? If that is meant, set the tag karin:stop-loops=false',
       });
     }
     if (!served.tuning.stopLoops) return messages;
-    const looping = new Set(messages.filter((message) => this.#guard.isSuspicious(message)));
-    if (looping.size === 0) return messages;
 
     if (!queue.hasDeadLetterQueue()) {
-      const why = 'a probable loop, and its queue has no dead-letter queue to which the messages could go';
+      const why = 'a loop, and its queue has no dead-letter queue to which the messages could go';
       stopMapping(why);
       this.#track(releaseMessages(queue, messages, name, why, parts));
       return [];
     }
     this.#track(
       queue.moveToDeadLetterQueue([...looping]).catch((error: unknown) => {
-        warnOfStore(name, 'messages of a probable loop could not be moved, and wait out their lease', error, parts);
+        warnOfStore(name, 'messages of a loop could not be moved, and wait out their lease', error, parts);
       }),
     );
     return messages.filter((message) => !looping.has(message));

@@ -83,6 +83,9 @@ interface OpenBatch {
   endCollecting: (() => void) | undefined;
 }
 
+/** Groups that failed and are invoked apart from others; of more, the oldest is forgotten. */
+const REMEMBERED_SUSPECTS = 1_000;
+
 export class MappingWorker {
   readonly #queue: Queue;
   readonly #parts: ConsumerParts;
@@ -92,6 +95,8 @@ export class MappingWorker {
   readonly #causes = new Map<WithholdingCause, string>();
   /** What goes on by itself; it never rejects. */
   readonly #work = new Set<Promise<void>>();
+  /** FIFO: groups of batches that failed as a whole, oldest first. */
+  readonly #suspects = new Set<string>();
   #served: ServedMapping;
   #open: OpenBatch | undefined;
 
@@ -141,9 +146,8 @@ export class MappingWorker {
       const headroom = this.#slots.headroom(open.batch);
       return headroom && (() => this.#drawMore(open, headroom));
     }
-    const singleGroup = this.#prefersSingleGroup();
     const begun = this.#slots.begin();
-    return begun && (() => this.#drawFirst(this.#createBatch(begun.holdings), begun.bytes, singleGroup));
+    return begun && (() => this.#drawFirst(this.#createBatch(begun.holdings), begun.bytes));
   }
 
   /** Nothing is due. */
@@ -171,7 +175,7 @@ export class MappingWorker {
 
   /** Draws again, unless the other cause withholds it too. */
   resume(cause: WithholdingCause): void {
-    if (cause === 'mapping') this.#intake.resumed();
+    if (cause === 'mapping' && this.#causes.has('mapping')) this.#intake.resumed();
     this.#causes.delete(cause);
     this.#onReady();
   }
@@ -192,14 +196,14 @@ export class MappingWorker {
     return this.#causes.get('queue') ?? this.#causes.get('mapping');
   }
 
-  async #drawFirst(open: OpenBatch, maxBytes: number, singleGroup: boolean): Promise<DrawEnd> {
+  async #drawFirst(open: OpenBatch, maxBytes: number): Promise<DrawEnd> {
     try {
       const taken = await this.#slots.takeShared(open.holdings, this.#visibilityTimeoutMs());
       if (!taken || this.#withheld !== undefined) {
         await this.#giveBack(open);
         return 'refused';
       }
-      return this.#takeIn(open, await this.#receive(open.batch, maxBytes, singleGroup));
+      return this.#takeIn(open, await this.#receive(open.batch, maxBytes));
     } catch (error) {
       await this.#giveBack(open);
       throw error;
@@ -210,7 +214,7 @@ export class MappingWorker {
     open.drawing = true;
     let messages: readonly ReceivedMessage[] = [];
     try {
-      messages = await this.#receive(open.batch, headroom.bytes, false);
+      messages = await this.#receive(open.batch, headroom.bytes);
     } finally {
       open.drawing = false;
       headroom.free();
@@ -220,7 +224,7 @@ export class MappingWorker {
     return messages.length === 0 ? 'empty' : 'received';
   }
 
-  #receive(batch: Batch, maxBytes: number, singleGroup: boolean): Promise<readonly ReceivedMessage[]> {
+  #receive(batch: Batch, maxBytes: number): Promise<readonly ReceivedMessage[]> {
     return this.#queue.receive({
       maxMessages: batch.missing,
       maxBytes,
@@ -228,7 +232,6 @@ export class MappingWorker {
       // However many dead letters stand before the first message for us: an empty answer must mean that there is none.
       rounds: Number.POSITIVE_INFINITY,
       signal: this.#parts.stopping,
-      ...(singleGroup && { singleGroup }),
     });
   }
 
@@ -243,7 +246,11 @@ export class MappingWorker {
       });
     }
     if (this.#withheld === undefined) {
-      this.#place(open, messages.length === 0 ? [] : this.#intake.take(messages, this.#served, name));
+      const [first = [], ...apart] = this.#apart(
+        messages.length === 0 ? [] : this.#intake.take(messages, this.#served, name),
+      );
+      this.#place(open, first);
+      for (const records of apart) this.#placeApart(records);
     } else {
       this.#track(releaseMessages(this.#queue, messages, name, this.#withheld, this.#parts));
       this.#abandon(open, this.#withheld);
@@ -269,16 +276,60 @@ export class MappingWorker {
     if (rest.length > 0) this.#placeRest(rest);
   }
 
-  /** Leased records for which an event had no room begin the next batch, if it can begin now; else they are given back. FIFO: their group is in flight. */
+  /** FIFO: which records go into batches of their own. Each group that failed with others is alone until it succeeded; all other groups are together. */
+  #apart(records: readonly BatchRecord[]): readonly (readonly BatchRecord[])[] {
+    if (this.#suspects.size === 0) return [records];
+    const batches = new Map<string | undefined, BatchRecord[]>();
+    for (const record of records) {
+      const group = record.message.groupId;
+      const key = group !== undefined && this.#suspects.has(group) ? group : undefined;
+      batches.set(key, [...(batches.get(key) ?? []), record]);
+    }
+    return [...batches.values()];
+  }
+
+  /** FIFO: remembers the groups of a batch that failed as a whole, one of which may be what made it fail, and trusts those that succeeded. */
+  #judgeGroups(batch: Batch, failed: boolean): void {
+    if (!this.#queue.definition.fifo) return;
+    for (const group of batch.groups) {
+      if (group === undefined) continue;
+      this.#suspects.delete(group);
+      if (failed) this.#suspects.add(group);
+    }
+    for (const oldest of this.#suspects) {
+      if (this.#suspects.size <= REMEMBERED_SUSPECTS) break;
+      this.#suspects.delete(oldest);
+    }
+  }
+
+  /** Leased records for which an event had no room begin the next batch, if it can begin now. FIFO: their group may be in flight, so they are given back. */
   #placeRest(records: readonly BatchRecord[]): void {
-    const holdings = this.#queue.definition.fifo ? undefined : this.#slots.beginLeased();
+    if (this.#queue.definition.fifo) this.#releaseUnplaced(records);
+    else this.#placeApart(records);
+  }
+
+  /** Leased records begin a batch of their own, if it can begin now; else they are given back. */
+  #placeApart(records: readonly BatchRecord[]): void {
+    const holdings = this.#slots.beginLeased();
     if (holdings !== undefined) {
       this.#place(this.#createBatch(holdings), records);
       return;
     }
+    this.#releaseUnplaced(records);
+  }
+
+  #releaseUnplaced(records: readonly BatchRecord[]): void {
     const name = { mapping: this.#served.mapping.uuid, queue: this.#queue.key, batch: this.#parts.nextBatch() };
     const messages = records.map((record) => record.message);
-    this.#track(releaseMessages(this.#queue, messages, name, 'the event was full, and no slot was free', this.#parts));
+    this.#track(
+      releaseMessages(
+        this.#queue,
+        messages,
+        name,
+        'their batch had no room for them, and no slot was free for another',
+        this.#parts,
+      ),
+    );
   }
 
   #collect(open: OpenBatch, windowLeftMs: number): void {
@@ -329,6 +380,7 @@ export class MappingWorker {
         },
         outlasting: () => this.#outlasting(holdings, batch),
       });
+      if (end.effect !== undefined && end.giveBack === undefined) this.#judgeGroups(batch, end.failed === true);
       if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
       if (end.giveBack !== undefined) {
         const messages = batch.records.map((record) => record.message);
@@ -393,12 +445,6 @@ export class MappingWorker {
       cancelWindow: undefined,
       endCollecting: undefined,
     };
-  }
-
-  /** Batches of one group keep a poisonous group from failing others. With reports of single failures it cannot, so the last free slot takes several groups. */
-  #prefersSingleGroup(): boolean {
-    if (!this.#queue.definition.fifo) return false;
-    return !(this.#served.mapping.reportBatchItemFailures && this.#slots.free === 1);
   }
 
   #visibilityTimeoutMs(): number {

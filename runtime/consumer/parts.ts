@@ -7,7 +7,6 @@ import type { Filter } from '../lambda/filter.ts';
 import type { Mapping } from '../lambda/mapping.ts';
 import type { Slots } from '../store/store.ts';
 import type { DeliveryParts } from './delivery.ts';
-import { DEFAULT_LOOP_LIMITS, type LoopLimits } from './loop-guard.ts';
 import type { ProcessLimits } from './process-limits.ts';
 import type { Tuning } from './tuning.ts';
 
@@ -24,16 +23,14 @@ export interface ConsumerSettings {
   readonly startConcurrency: number;
   /** Milliseconds per further one while messages wait; default 200 (300 a minute, as Lambda). */
   readonly growthIntervalMs: number;
-  /** Whether messages of probable loops are stopped where no tag says otherwise; default false. */
+  /** Whether messages of loops are stopped where no tag says otherwise; default true, as Lambda. */
   readonly stopLoops: boolean;
-  readonly loops: LoopLimits;
 }
 
 export const DEFAULT_SETTINGS: ConsumerSettings = {
   startConcurrency: 5,
   growthIntervalMs: 200,
-  stopLoops: false,
-  loops: DEFAULT_LOOP_LIMITS,
+  stopLoops: true,
 };
 
 /** The most Invokes of one mapping at one time. Source: "Configuring scaling behavior for SQS event source mappings". */

@@ -6,7 +6,7 @@
  * | `karin:consume`             | `true`, `false` | `true`                           | `false`: Karin leaves this mapping alone, however long it is disabled      |
  * | `karin:maximum-concurrency` | 1 to 1000       | the mapping's MaximumConcurrency | Invokes at one time, over all instances; 1, which AWS does not offer, makes processing strictly serial |
  * | `karin:start-concurrency`   | 1 to 1000       | ten per MinimumPollers, else 5   | Invokes at one time with which a backlog is begun, before growth           |
- * | `karin:stop-loops`          | `true`, `false` | the server's setting (`false`)   | `true`: messages of a probable loop go to the dead-letter queue; without one the mapping is paused |
+ * | `karin:stop-loops`          | `true`, `false` | the server's setting (`true`)    | `true`: messages of a loop go to the dead-letter queue; without one the mapping is paused |
  *
  * Beside the tags, queue-name globs (`KARIN_CONSUME`) choose the queues that a server consumes at all: `*` stands for any characters, `?` for one, and a leading `!`
  * excludes. A queue is chosen if some glob without `!` matches (or there is none) and no glob with `!` does.

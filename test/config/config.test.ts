@@ -41,7 +41,7 @@ describe('a production configuration', () => {
       maxConcurrency: 200,
       maxBytesInFlight: 25_165_824,
       stopGraceSeconds: 60,
-      stopLoops: false,
+      stopLoops: true,
       logLevel: 'info',
       queueNames: [],
       warnings: [],

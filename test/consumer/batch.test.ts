@@ -75,19 +75,6 @@ describe('a batch', () => {
     expect(batch.windowLeftMs(0)).toBe(2_000);
     expect(batch.leaseEndsAt).toBe(62_000);
   });
-
-  it('carries on the trace header of its first traced message', () => {
-    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
-    const messages = [
-      receivedMessage(),
-      receivedMessage({ traceHeader: 'Root=1' }),
-      receivedMessage({ traceHeader: 'Root=2' }),
-    ];
-    for (const record of sortReceived(messages, mappingOf({ arn: QUEUE_ARN }), EVERYTHING, false).records) {
-      batch.add(record, VISIBILITY_MS);
-    }
-    expect(batch.traceHeader).toBe('Root=1');
-  });
 });
 
 describe('sorting what was received', () => {

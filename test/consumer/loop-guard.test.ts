@@ -1,80 +1,90 @@
 import { describe, expect, it } from 'vitest';
-import { LoopGuard, traceRoot } from '../../runtime/consumer/loop-guard.ts';
-import type { ReceivedMessage } from '../../runtime/queue/message.ts';
+import { LoopGuard, MOST_TURNS, traceOfBatch } from '../../runtime/consumer/loop-guard.ts';
+import { systemRandomness } from '../../runtime/time.ts';
 import { receivedMessage } from '../lambda/received-message.ts';
+import { ManualTime } from '../support/manual-time.ts';
 
-const LIMITS = { messagesPerMinute: 60, minutes: 5 };
-const MINUTE = 60_000;
+const WORKER = 'arn:aws:lambda:eu-west-1:111122223333:function:worker';
+const PARTS = { time: new ManualTime(), randomness: systemRandomness };
+const ROOT = 'Root=1-5759e988-bd862e3fe1be46a994272793';
 
-/** Messages of one trace, sent evenly within the n-th minute. */
-function sentInMinute(minute: number, count: number, root = 'r'): readonly ReceivedMessage[] {
-  return Array.from({ length: count }, (_, index) =>
-    receivedMessage({
-      traceHeader: `Root=${root};Parent=53995c3f42cd8ad8;Sampled=1`,
-      sentAt: minute * MINUTE + Math.floor((index * MINUTE) / count),
-    }),
+/** The header that a message has after so many turns through the function. */
+function afterTurns(turns: number, functionArn = WORKER): string {
+  let header = `${ROOT};Sampled=1`;
+  for (let turn = 0; turn < turns; turn += 1) header = traceOfBatch([header], functionArn, PARTS);
+  return header;
+}
+
+function looping(header: string | undefined, functionArn = WORKER): boolean {
+  const message = receivedMessage(header === undefined ? {} : { traceHeader: header });
+  return new LoopGuard().looping([message], functionArn).length > 0;
+}
+
+describe('a chain of invocations', () => {
+  it('is a loop when it went through one function sixteen times', () => {
+    expect(looping(afterTurns(MOST_TURNS - 1))).toBe(false);
+    expect(looping(afterTurns(MOST_TURNS))).toBe(true);
+  });
+
+  it('is counted for each function apart, its aliases and versions together', () => {
+    const header = afterTurns(MOST_TURNS);
+    expect(looping(header, `${WORKER}-2`)).toBe(false);
+    expect(looping(header, `${WORKER}:live`)).toBe(true);
+    const through = Array.from({ length: 40 }, (_, index) => `${WORKER}-${index}`);
+    const long = through.reduce((before, functionArn) => traceOfBatch([before], functionArn, PARTS), header);
+    expect(long.length).toBeLessThan(512);
+    expect(through.some((functionArn) => looping(long, functionArn))).toBe(false);
+  });
+
+  it('is as deep as the shallowest message of a batch, so that what is sent anew is never stopped', () => {
+    const mixed = traceOfBatch([afterTurns(15), undefined], WORKER, PARTS);
+    expect(looping(traceOfBatch([mixed, undefined], WORKER, PARTS))).toBe(false);
+  });
+
+  it('is a loop by the count of Lambda too, in both forms that it has had', () => {
+    expect(looping(`${ROOT};Lineage=1:a793ea9a:16`)).toBe(false);
+    expect(looping(`${ROOT};Lineage=1:a793ea9a:17`)).toBe(true);
+    expect(looping(`${ROOT};Lineage=a87bd80c:1|68fd508a:17`)).toBe(true);
+  });
+
+  it.each([undefined, '', 'Karin', `Karin=x:99`, `${ROOT};Karin=zzzzzzzz:99`, 'Karin=;;;', '='.repeat(5_000)])(
+    'without a count that can be understood is none: %j',
+    (header) => {
+      expect(looping(header)).toBe(false);
+    },
   );
-}
 
-function observeMinutes(guard: LoopGuard, from: number, to: number, perMinute: number): readonly string[] {
-  const found: string[] = [];
-  for (let minute = from; minute <= to; minute += 1) found.push(...guard.observe(sentInMinute(minute, perMinute)));
-  return found;
-}
+  it('is reported once, and goes on for as many turns again when the operator says so', () => {
+    const guard = new LoopGuard();
+    const message = receivedMessage({ traceHeader: afterTurns(MOST_TURNS) });
+    expect(guard.unreported([message, message])).toEqual(['1-5759e988-bd862e3fe1be46a994272793']);
+    expect(guard.unreported([message])).toEqual([]);
+    guard.allowMore();
+    expect(guard.looping([message], WORKER)).toEqual([]);
+  });
+});
 
-describe('probable loops', () => {
-  it('one trace root at a high rate for five minutes is reported once', () => {
-    const guard = new LoopGuard(LIMITS);
-    expect(observeMinutes(guard, 100, 104, 60)).toEqual([]);
-    expect(observeMinutes(guard, 105, 120, 60)).toEqual(['r']);
-    expect(sentInMinute(120, 1).every((message) => guard.isSuspicious(message))).toBe(true);
+describe('the trace of a batch', () => {
+  it('is that of its messages, where they have one', () => {
+    const one = `${ROOT};Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1:a793ea9a:2`;
+    expect(traceOfBatch([undefined, one, one], WORKER, PARTS)).toMatch(
+      /^Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0;Karin=[0-9a-f]{8}:1$/,
+    );
+    expect(traceOfBatch([one], WORKER, PARTS)).toContain(';Lineage=1:a793ea9a:2;');
   });
 
-  it('a fan-out is none, however large and however slowly it is worked off', () => {
-    const guard = new LoopGuard(LIMITS);
-    const found = Array.from({ length: 60 }, () => guard.observe(sentInMinute(100, 1_000)));
-    expect(found.flat()).toEqual([]);
+  it('of several is a new one, sampled if one of them is, and not if none is', () => {
+    const other = 'Root=1-67891233-abcdef012345678912345678';
+    const fresh = traceOfBatch([`${ROOT};Sampled=0`, `${other};Parent=53995c3f42cd8ad8;Sampled=1`], WORKER, PARTS);
+    expect(fresh).toMatch(/^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Sampled=1;Karin=/);
+    expect(fresh).not.toContain('5759e988');
+    expect(traceOfBatch([`${ROOT};Sampled=0`, `${other};Sampled=0`], WORKER, PARTS)).toContain(';Sampled=0;');
+    expect(traceOfBatch([`${ROOT};Sampled=0`, other], WORKER, PARTS)).not.toContain('Sampled');
   });
 
-  it('a slow chain is none, however long it lasts', () => {
-    expect(observeMinutes(new LoopGuard(LIMITS), 100, 300, 59)).toEqual([]);
-  });
-
-  it('a break ends it, and it is reported again', () => {
-    const guard = new LoopGuard(LIMITS);
-    observeMinutes(guard, 100, 105, 60);
-    guard.observe(sentInMinute(107, 1));
-    expect(sentInMinute(107, 1).some((message) => guard.isSuspicious(message))).toBe(false);
-    expect(observeMinutes(guard, 108, 113, 60)).toEqual(['r']);
-  });
-
-  it('retries of old messages do not count', () => {
-    const guard = new LoopGuard(LIMITS);
-    const old = sentInMinute(100, 60);
-    for (let minute = 101; minute < 120; minute += 1) {
-      expect(guard.observe([...sentInMinute(minute, 1), ...old])).toEqual([]);
-    }
-  });
-
-  it('messages without a trace are none of its business', () => {
-    const guard = new LoopGuard({ messagesPerMinute: 1, minutes: 0 });
-    expect(guard.observe([receivedMessage()])).toEqual([]);
-    expect(guard.isSuspicious(receivedMessage())).toBe(false);
-  });
-
-  it('remembers a bounded number of traces', () => {
-    const guard = new LoopGuard(LIMITS);
-    observeMinutes(guard, 100, 105, 60);
-    for (let other = 0; other < 1_000; other += 1) guard.observe(sentInMinute(105, 1, `other-${other}`));
-    expect(sentInMinute(105, 1).some((message) => guard.isSuspicious(message))).toBe(false);
-  });
-
-  it.each([
-    ['Root=1-5759e988-bd862e3fe1be46a994272793;Parent=x;Sampled=1', '1-5759e988-bd862e3fe1be46a994272793'],
-    ['Sampled=0; Root=abc', 'abc'],
-    ['Self=1-2;NotRoot=abc', undefined],
-    [undefined, undefined],
-  ])('the root of %s is %s', (header, root) => {
-    expect(traceRoot(header)).toBe(root);
+  it('begins where no message has one', () => {
+    expect(traceOfBatch([undefined], WORKER, PARTS)).toMatch(
+      /^Root=1-6774[0-9a-f]{4}-[0-9a-f]{24};Karin=[0-9a-f]{8}:1$/,
+    );
   });
 });

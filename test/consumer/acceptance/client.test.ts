@@ -130,7 +130,7 @@ forEachStore('Client', (open) => {
     await queue.send([message('traced', { traceHeader })]);
 
     const call = await world.lambda.next();
-    expect(call.headers['x-amzn-trace-id']).toBe(traceHeader);
+    expect(call.headers['x-amzn-trace-id']).toMatch(new RegExp(`^${traceHeader};Karin=[0-9a-f]{8}:1$`));
     expect(call.records[0]?.attributes['AWSTraceHeader']).toBe(traceHeader);
   });
 });

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { forEachStore, groupMessages, mappingOf } from '../../support/consumer-world.ts';
 import { CRASH, Gate, type LambdaCall, reportFailures, SUCCESS } from '../../support/scriptable-lambda.ts';
 
-/** The message group of a batch; batches of a mapping without failure reports have one. */
+/** The message group of a batch, where it has one. */
 function groupOf(call: LambdaCall): string | undefined {
   return call.records[0]?.attributes['MessageGroupId'];
 }
@@ -16,13 +16,14 @@ forEachStore('FIFO', (open) => {
     world.apply(mappingOf(queue));
     await world.events.until(() => world.counts.byMapping().values().next().value?.DeletedEventCount === 75);
 
+    const records = world.lambda.calls.flatMap((call) => call.records);
     for (const group of ['a', 'b', 'c']) {
-      const seen = world.lambda.calls.filter((call) => groupOf(call) === group).flatMap(({ bodies }) => bodies);
+      const seen = records.filter(({ attributes }) => attributes['MessageGroupId'] === group).map(({ body }) => body);
       expect(seen).toEqual(numbers);
     }
   });
 
-  it('order per group: one batch of a group in flight, and batches have one group', async () => {
+  it('order per group: one batch of a group in flight, others beside it', async () => {
     const world = await open();
     const queue = await world.queue('jobs.fifo');
     const gates = { a: new Gate(), b: new Gate() };
@@ -30,13 +31,12 @@ forEachStore('FIFO', (open) => {
     world.lambda.behave(async (call) => {
       const group = groupOf(call) ?? '';
       expect(running).not.toContain(group);
-      expect(new Set(call.records.map(({ attributes }) => attributes['MessageGroupId'])).size).toBe(1);
       running.add(group);
       await (group === 'a' ? gates.a : gates.b).opened;
       running.delete(group);
       return SUCCESS;
     });
-    await queue.send([...groupMessages('a', ['1', '2', '3']), ...groupMessages('b', ['1', '2', '3'])]);
+    await queue.send([...groupMessages('a', ['1', '2', '3', '4']), ...groupMessages('b', ['1', '2', '3', '4'])]);
     world.apply(mappingOf(queue, { batchSize: 2 }));
 
     expect([groupOf(await world.lambda.next()), groupOf(await world.lambda.next())].sort()).toEqual(['a', 'b']);
@@ -46,6 +46,38 @@ forEachStore('FIFO', (open) => {
     await world.events.until(() => world.events.of('deleted').length === 4);
 
     expect(world.lambda.calls).toHaveLength(4);
+  });
+
+  it('a batch is filled from several groups, so that there are as many Invokes as with Lambda', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs.fifo');
+    await queue.send(Array.from({ length: 100 }, (_, index) => groupMessages(`g${index}`, ['x'])).flat());
+    world.apply(mappingOf(queue));
+    await world.events.until(() => world.events.of('deleted').flatMap(({ messageIds }) => messageIds).length === 100);
+
+    expect(world.lambda.calls).toHaveLength(10);
+  });
+
+  it('a group that always fails takes others with it once, and is invoked alone from then on', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs.fifo', { visibilityTimeoutSeconds: 60 });
+    world.lambda.behave(({ bodies }) => (bodies.includes('poison') ? CRASH : SUCCESS));
+    await queue.send(['poison', 'b', 'c'].flatMap((body) => groupMessages(body, [body])));
+    world.apply(mappingOf(queue));
+    await world.events.next('failed');
+    await world.settled();
+    await world.pass(60_001);
+    await world.events.until(() => world.events.of('deleted').length === 2);
+    await world.events.next('failed');
+    // The next receive meets the group together with new ones of others.
+    await queue.send(['d', 'e'].flatMap((body) => groupMessages(body, [body])));
+    await world.events.until(() => world.events.of('deleted').length === 3);
+    await world.settled();
+    await world.pass(60_001);
+    await world.events.next('failed');
+
+    const poisoned = world.lambda.calls.map(({ bodies }) => bodies).filter((bodies) => bodies.includes('poison'));
+    expect(poisoned.map((bodies) => bodies.length)).toEqual([3, 1, 1]);
   });
 
   it('group lock across failure: failed messages come back first, later ones of the group wait', async () => {
@@ -115,19 +147,6 @@ forEachStore('FIFO', (open) => {
     await world.events.next('deleted');
 
     expect(world.lambda.calls.map(({ bodies }) => bodies)).toEqual([['1', '2', '3', '4'], ['2']]);
-  });
-
-  it('with failure reports the last free slot takes several groups', async () => {
-    const world = await open();
-    const queue = await world.queue('jobs.fifo');
-    await queue.send([...groupMessages('a', ['a1', 'a2']), ...groupMessages('b', ['b1', 'b2'])]);
-    world.apply(mappingOf(queue, { reportBatchItemFailures: true, maximumConcurrency: 1 }));
-
-    const { bodies } = await world.lambda.next();
-
-    expect([...bodies].sort()).toEqual(['a1', 'a2', 'b1', 'b2']);
-    expect(bodies.indexOf('a1')).toBeLessThan(bodies.indexOf('a2'));
-    expect(bodies.indexOf('b1')).toBeLessThan(bodies.indexOf('b2'));
   });
 
   it('messages behind an oversize one of their group wait for it to become a dead letter', async () => {
