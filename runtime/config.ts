@@ -34,6 +34,8 @@ export interface Config {
     | { readonly kind: 'none' };
   /** `KARIN_SYNC_INTERVAL`, seconds between syncs; default 3600; 0: never by itself. */
   readonly syncIntervalSeconds: number;
+  /** `KARIN_MAX_QUEUES`: queues made by CreateQueue that may exist at one time, 0 to 100,000; default 1,000. Those that AWS names are not counted. */
+  readonly maxQueues: number;
   /** `KARIN_MAX_DELAY_SECONDS`, 900 to 1,209,600; default 900, as SQS. */
   readonly maxDelaySeconds: number;
   /**
@@ -134,6 +136,7 @@ export function readConfig(
     ...optional('accountId', readAccountId(env)),
     discovery: readDiscovery(env, purpose),
     syncIntervalSeconds: env.integer('KARIN_SYNC_INTERVAL', 0, 604_800, 3600, 'seconds'),
+    maxQueues: env.integer('KARIN_MAX_QUEUES', 0, 100_000, 1000),
     maxDelaySeconds: env.integer('KARIN_MAX_DELAY_SECONDS', 900, 1_209_600, 900, 'seconds'),
     keysText: env.text('KARIN_KEYS') ?? '',
     ...optional('keysFile', env.text('KARIN_KEYS_FILE')),

@@ -225,6 +225,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     time,
     randomness,
     maxDelaySeconds: config.maxDelaySeconds,
+    maxQueues: config.maxQueues,
     unknownQueues: () => health.unknownQueues(),
     report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
     audited: ({ action, caller: { senderId, address }, queue, destination }) => {

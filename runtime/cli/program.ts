@@ -80,6 +80,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .option('--queue <glob>', "names of queues, for example 'app-*'; may be repeated (default: all)", collect, [])
     .option('--expires <time>', '30m, 12h or 90d (default: never)')
     .option('--name <text>', 'whose token it is')
+    .option('--sends <count>', 'messages that may be sent in a second, through each server (default: no bound)', number)
     .option('--json', 'print JSON')
     .action(async (options) => {
       const { createToken } = await import('./token.ts');
@@ -185,17 +186,18 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   AWS_REGION               region of the queues and functions
   HOST, PORT               127.0.0.1 and 4000
   KARIN_PUBLIC_URL         address that callers use, if a proxy stands before the server
-  KARIN_TRUSTED_PROXIES    how many proxies write X-Forwarded-For (0)
+  KARIN_TRUSTED_PROXIES    how many proxies write X-Forwarded-For (0); on Fly (FLY_APP_NAME) 1 means Fly-Client-IP
   KARIN_CONNECTIONS        connections of clients at one time (4096)
   KARIN_CONNECTIONS_PER_ADDRESS  of them, from one address (256; none behind trusted proxies)
   KARIN_CORS_ORIGINS       origins whose pages may use the SQS API from a browser (none)
   KARIN_ADMIN_PASSWORD     the ops page, /sync, tokens (or KARIN_ADMIN_PASSWORD_FILE)
-  KARIN_TOKENS             token[:scopes[:queues]], ... (or KARIN_TOKENS_FILE, read again on SIGHUP)
-  KARIN_KEYS               id:secret[:scopes[:queues]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)
+  KARIN_TOKENS             token[:scopes[:queues[:sends=N]]], ... (or KARIN_TOKENS_FILE, read again on SIGHUP)
+  KARIN_KEYS               id:secret[:scopes[:queues[:sends=N]]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)
   KARIN_DISCOVERY          aws, template:<path> or none (aws)
   KARIN_SYNC_INTERVAL      seconds between syncs, 0 for none (3600)
   KARIN_ACCOUNT_ID         account of queues named without one (that of the functions)
   KARIN_CONSUME          names of the queues to consume, * and ? as wildcards, ! excludes (all)
+  KARIN_MAX_QUEUES         queues that CreateQueue may make (1000)
   KARIN_MAX_DELAY_SECONDS  longest delay of a message, up to 1209600 (900)
   KARIN_CONCURRENCY        invokes at one time, beyond one for each mapping (200)
   KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (25165824)

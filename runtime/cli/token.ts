@@ -31,6 +31,8 @@ export interface CreateOptions extends TokenOptions {
   /** `90d`, `12h`, `30m`; absent: never. */
   readonly expires?: string;
   readonly name?: string;
+  /** Messages a second; absent: not bounded. */
+  readonly sends?: number;
 }
 
 /** As `POST /tokens` takes it. */
@@ -38,6 +40,7 @@ interface NewToken {
   readonly scopes: string;
   readonly queues: string;
   readonly expiresInSeconds?: number;
+  readonly sendsPerSecond?: number;
   readonly name?: string;
 }
 
@@ -54,6 +57,7 @@ export async function createToken(options: CreateOptions, context: CliContext): 
     queues: options.queue.join('|'),
     ...(options.expires === undefined ? {} : { expiresInSeconds: parseDuration(options.expires) }),
     ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.sends === undefined ? {} : { sendsPerSecond: options.sends }),
   };
   const created = await withTokens(options, context, (tokens) => tokens.create(request));
   if (options.json === true) return context.out(`${JSON.stringify(created, undefined, 2)}\n`);

@@ -170,6 +170,7 @@ function callerOf(
     account: parts.account(),
     region: parts.region,
     allows: credential.allows,
+    ...(credential.takeSends === undefined ? {} : { takeSends: credential.takeSends }),
   };
 }
 

@@ -32,6 +32,8 @@ export interface SqsApiOptions {
   readonly randomness: Randomness;
   /** The longest `DelaySeconds` of a message, 900 to 1,209,600 seconds; 900 as SQS. */
   readonly maxDelaySeconds: number;
+  /** Queues made by CreateQueue that may exist at one time; default 1,000. */
+  readonly maxQueues?: number;
   /** Why queues may exist that the directory does not know yet, a sentence for callers; `undefined`: it knows all. Default: it does. */
   readonly unknownQueues?: () => string | undefined;
   /** Takes what nobody foresaw; the caller is told only that it happened, and the request id. */
@@ -60,6 +62,9 @@ export interface SqsApi {
   refuse(request: SqsRequestHead, error: SqsError): Promise<SqsResponse>;
 }
 
+/** A definition with all tags and policies has some 30 KB, and each server keeps all in memory. */
+const MAX_QUEUES = 1000;
+
 /** Where SQS has these two, only its root answers them. */
 const NOT_ON_A_QUEUE: ReadonlySet<string> = new Set(['CreateQueue', 'ListQueues']);
 /** What these answer depends on queues beyond the one that the request names, so they wait until all are known. */
@@ -77,6 +82,7 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     moveTasks,
     randomness,
     maxDelaySeconds,
+    maxQueues: options.maxQueues ?? MAX_QUEUES,
     purges: createPurgeInterval(options.documents, options.time),
   };
   const query = createQueryAnswers();

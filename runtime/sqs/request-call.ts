@@ -14,6 +14,7 @@ export class RequestCall implements Call {
   readonly purges: Services['purges'];
   readonly randomness: Services['randomness'];
   readonly maxDelaySeconds: number;
+  readonly maxQueues: number;
   readonly caller: Caller;
   readonly endpoint: string;
   readonly #request: SqsRequest;
@@ -24,6 +25,7 @@ export class RequestCall implements Call {
     this.purges = services.purges;
     this.randomness = services.randomness;
     this.maxDelaySeconds = services.maxDelaySeconds;
+    this.maxQueues = services.maxQueues;
     this.caller = request.caller;
     this.endpoint = request.endpoint;
     this.#request = request;

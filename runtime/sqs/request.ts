@@ -23,6 +23,8 @@ export interface Caller {
   readonly account: string;
   /** The region of this server's queues, for example `us-east-1`. */
   readonly region: string;
+  /** Takes so many messages from the credential's share of sends; `false`: there is no room. Absent: its share is not bounded. */
+  readonly takeSends?: (count: number) => boolean;
   /** Whether the credential has this scope for the queue; without a name: for at least one conceivable queue. */
   allows(scope: Scope, queueName?: string): boolean;
 }

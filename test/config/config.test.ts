@@ -29,6 +29,7 @@ describe('a production configuration', () => {
       region: 'eu-west-1',
       discovery: { kind: 'aws' },
       syncIntervalSeconds: 3600,
+      maxQueues: 1000,
       maxDelaySeconds: 900,
       keysText: '',
       tokensText: '',

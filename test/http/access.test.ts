@@ -16,6 +16,7 @@ import { createTokenStore } from '../../runtime/http/auth/token-store.ts';
 import { formatQueueArn } from '../../runtime/queue/arn.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemTime } from '../../runtime/time.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { arnOf, discoveryOf, ScriptedSource } from '../sync/discoveries.ts';
 import { queueAsSqs } from '../transfer/support/queue-as-sqs.ts';
 import { openSide } from '../transfer/support/side.ts';
@@ -198,6 +199,45 @@ describe('a server with credentials', () => {
       }
     }
     side.directory.close();
+  });
+
+  it('gives a credential its share of sends, whichever way it was made, and others theirs', async () => {
+    const env = { ...CLOSED, KARIN_TOKENS: `${TOKEN}:send:*:sends=10 ${CONSUMER}:all` };
+    const time = new ManualTime();
+    const karin = await runKarin(env, { time: { ...systemTime, now: () => time.now() } });
+    const all = `${karin.url}/k/${CONSUMER}`;
+    await sqsCall(all, 'CreateQueue', { QueueName: 'jobs' });
+    const headers = { authorization: `Bearer ${PASSWORD}` };
+    const body = JSON.stringify({ scopes: 'send', sendsPerSecond: 10 });
+    const { token } = await jsonOf(await fetch(`${karin.url}/tokens`, { method: 'POST', headers, body }));
+    const send = (url: string) => sqsCall(url, 'SendMessage', { QueueUrl: 'jobs', MessageBody: 'x' });
+    for (const shared of [`${karin.url}/k/${TOKEN}`, `${karin.url}/k/${token}`]) {
+      const Entries = Array.from({ length: 9 }, (_, index) => ({ Id: `m${index}`, MessageBody: 'x' }));
+      expect((await sqsCall(shared, 'SendMessageBatch', { QueueUrl: 'jobs', Entries })).status).toBe(200);
+      expect((await send(shared)).status).toBe(200);
+      const refused = await send(shared);
+      expect([refused.status, await refused.json()]).toEqual([
+        403,
+        expect.objectContaining({ __type: 'com.amazonaws.sqs#RequestThrottled' }),
+      ]);
+      expect((await send(all)).status).toBe(200);
+      time.advance(100);
+      expect((await send(shared)).status).toBe(200);
+      expect((await send(shared)).status).toBe(403);
+    }
+  });
+
+  it('creates no more queues than its operator lets it, and those that are there go on', async () => {
+    const karin = await runKarin({ ...CLOSED, KARIN_TOKENS: `${TOKEN}:all`, KARIN_MAX_QUEUES: '2' });
+    const create = (QueueName: string) => sqsCall(`${karin.url}/k/${TOKEN}`, 'CreateQueue', { QueueName });
+    for (const name of ['a', 'b', 'a']) expect((await create(name)).status).toBe(200);
+    const refused = await create('c');
+    expect([refused.status, await refused.json()]).toEqual([
+      403,
+      expect.objectContaining({ __type: 'com.amazonaws.sqs#OverLimit', message: expect.stringContaining('2 queues') }),
+    ]);
+    await sqsCall(`${karin.url}/k/${TOKEN}`, 'DeleteQueue', { QueueUrl: 'a' });
+    expect((await create('c')).status).toBe(200);
   });
 
   it('takes the admin password for everything', async () => {

@@ -21,7 +21,7 @@ const SHORTEST_SECRET = 16;
  */
 export function parseAccessKeys(text: string, source: string, problems: string[]): readonly AccessKey[] {
   return splitEntries(text, source).flatMap(({ fields, where }) => {
-    const [id = '', secret = '', scopes, globs, ...rest] = fields;
+    const [id = '', secret = '', scopes, globs, share, ...rest] = fields;
     const before = problems.length;
     if (!ID.test(id)) problems.push(`${where}: the access key id must be 3 to 128 letters, digits, - or _`);
     if (secret.length < SHORTEST_SECRET) {
@@ -30,8 +30,8 @@ export function parseAccessKeys(text: string, source: string, problems: string[]
       );
     }
     if (rest.length > 0)
-      problems.push(`${where}: has more than four fields; the form is id:secret[:scopes[:queue names]]`);
-    const grant = readGrant(scopes, globs, FULL_GRANT, where, problems);
+      problems.push(`${where}: has more than five fields; the form is id:secret[:scopes[:queue names[:sends=N]]]`);
+    const grant = readGrant(scopes, globs, share, FULL_GRANT, where, problems);
     return problems.length > before ? [] : [{ id, secret, grant }];
   });
 }

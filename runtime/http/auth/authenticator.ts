@@ -67,6 +67,8 @@ export interface AuthenticatorParts {
 export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   const { book, tokens, verifier, attempts, now } = parts;
 
+  const withShare = createShares(now);
+
   const unknown = () => new SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.');
 
   const byToken = (token: string): Credential => {
@@ -76,7 +78,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     if (hasExpired(capability, now())) {
       throw new SqsError('InvalidClientTokenId', 'The security token included in the request is expired.');
     }
-    return credentialOf(capability, token);
+    return withShare(credentialOf(capability, token), capability.grant);
   };
 
   const bySecret = (secret: string, address: string): Credential => {
@@ -113,7 +115,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     const key = book().keys.get(claim.accessKeyId);
     if (key === undefined) throw unknown();
     verifier.verify(claim, key.secret, request);
-    return withGrant({ kind: 'access-key', senderId: key.id }, key.grant);
+    return withShare(withGrant({ kind: 'access-key', senderId: key.id }, key.grant), key.grant);
   };
 
   /** What `act` throws, counted if it may have been a guess. */
@@ -152,6 +154,31 @@ const GUESSES: ReadonlySet<SqsErrorCode> = new Set<SqsErrorCode>(['InvalidClient
 
 function withGrant(credential: Omit<Credential, 'allows'>, grant: Grant): Credential {
   return { ...credential, allows: (scope, queueName) => grants(grant, scope, queueName) };
+}
+
+/** A whole batch must fit into a share. */
+const SMALLEST_SHARE = 10;
+
+/**
+ * The shares of sends, in process: each credential has a bucket of one second's messages that fills up with time. Nothing of it is stored, so each server
+ * gives the whole share, and a credential without a share costs nothing.
+ */
+function createShares(now: () => number): (credential: Credential, grant: Grant) => Credential {
+  const buckets = new Map<string, { left: number; at: number }>();
+  return (credential, { sendsPerSecond }) => {
+    if (sendsPerSecond === undefined) return credential;
+    const takeSends = (count: number): boolean => {
+      const most = Math.max(SMALLEST_SHARE, sendsPerSecond);
+      const bucket = buckets.get(credential.senderId) ?? { left: most, at: now() };
+      buckets.set(credential.senderId, bucket);
+      bucket.left = Math.min(most, bucket.left + (Math.max(0, now() - bucket.at) * sendsPerSecond) / 1000);
+      bucket.at = now();
+      if (bucket.left < count) return false;
+      bucket.left -= count;
+      return true;
+    };
+    return { ...credential, takeSends };
+  };
 }
 
 function credentialOf(capability: Capability, token: string): Credential {

@@ -52,7 +52,7 @@ export function hasExpired(capability: Capability, now: number): boolean {
 /** Reads `token[:scopes[:queue globs]]` entries. What is wrong is added to `problems`, without the token. */
 export function parseTokens(text: string, source: string, problems: string[]): readonly Capability[] {
   return splitEntries(text, source).flatMap(({ fields, where }) => {
-    const [token = '', scopes, globs, ...rest] = fields;
+    const [token = '', scopes, globs, share, ...rest] = fields;
     const before = problems.length;
     if (!TOKEN.test(token)) {
       problems.push(
@@ -60,8 +60,8 @@ export function parseTokens(text: string, source: string, problems: string[]): r
       );
     }
     if (rest.length > 0)
-      problems.push(`${where}: has more than three fields; the form is token[:scopes[:queue names]]`);
-    const grant = readGrant(scopes, globs, DEFAULT_GRANT, where, problems);
+      problems.push(`${where}: has more than four fields; the form is token[:scopes[:queue names[:sends=N]]]`);
+    const grant = readGrant(scopes, globs, share, DEFAULT_GRANT, where, problems);
     const hash = hashToken(token);
     return problems.length > before ? [] : [{ id: capabilityId(hash), hash, grant, createdAt: 0 }];
   });

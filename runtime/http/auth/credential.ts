@@ -11,5 +11,7 @@ export interface Credential {
   readonly senderId: string;
   /** The token of a capability, so that URLs in answers carry it again. */
   readonly token?: string;
+  /** Takes so many messages from its share of this second; `false`: there is no room. Absent: its share is not bounded. */
+  readonly takeSends?: (count: number) => boolean;
   allows(scope: Scope, queueName?: string): boolean;
 }

@@ -12,6 +12,8 @@ export interface Grant {
   readonly scopes: readonly Scope[];
   /** Queue-name globs: `*` stands for any characters, `?` for one. At least one; `*` alone: every queue. */
   readonly queues: readonly string[];
+  /** Messages that may be sent in a second, through each server; absent: as many as it can take. */
+  readonly sendsPerSecond?: number;
 }
 
 /** Everything, on every queue. */
@@ -43,6 +45,15 @@ export function parseQueueGlobs(text: string): readonly string[] | { readonly pr
   }
   if (globs.length === 0) return { problem: 'no queue is given: use * for all of them' };
   return globs;
+}
+
+const MOST_SENDS = 1_000_000;
+
+/** `sends=50`: messages a second. Errors: a sentence instead. */
+export function parseShare(text: string): Pick<Grant, 'sendsPerSecond'> | { readonly problem: string } {
+  const sends = Number(/^sends=(\d{1,7})$/.exec(text)?.[1]);
+  if (sends >= 1 && sends <= MOST_SENDS) return { sendsPerSecond: sends };
+  return { problem: `the share of a credential must be written as sends=<messages a second>, 1 to ${MOST_SENDS}` };
 }
 
 /** Whether the grant holds for the queue; without a name: for at least one conceivable queue, which every glob names. */

@@ -5,7 +5,7 @@
  */
 import type { Scope } from '../../sqs/request.ts';
 import { type Capability, hasExpired } from './capability.ts';
-import { parseQueueGlobs, parseScopes } from './grant.ts';
+import { parseQueueGlobs, parseScopes, parseShare } from './grant.ts';
 import type { TokenStore } from './token-store.ts';
 
 /** A token as lists show it, never with its secret. */
@@ -13,6 +13,7 @@ export interface ShownToken {
   readonly id: string;
   readonly scopes: readonly Scope[];
   readonly queues: readonly string[];
+  readonly sendsPerSecond?: number;
   /** ISO 8601. */
   readonly createdAt: string;
   /** ISO 8601; absent: never. */
@@ -31,6 +32,7 @@ export interface CreatedToken extends ShownToken {
 export interface TokenRequest {
   readonly scopes: readonly Scope[];
   readonly queues: readonly string[];
+  readonly sendsPerSecond?: number;
   readonly expiresInSeconds?: number;
   readonly name?: string;
 }
@@ -46,19 +48,23 @@ export function readTokenRequest(value: unknown): TokenRequest | { readonly prob
   const queues = parseQueueGlobs(text(body['queues']) ?? '*');
   const seconds = body['expiresInSeconds'];
   const name = text(body['name']);
+  const share = body['sendsPerSecond'] === undefined ? {} : parseShare(`sends=${String(body['sendsPerSecond'])}`);
   const lifeIsValid =
     seconds === undefined ||
     (Number.isInteger(seconds) && Number(seconds) >= 60 && Number(seconds) <= LONGEST_LIFE_SECONDS);
   const problems = [
     ...('problem' in scopes ? [scopes.problem] : []),
     ...('problem' in queues ? [queues.problem] : []),
+    ...('problem' in share ? [share.problem] : []),
     ...(lifeIsValid ? [] : [`a token may live from 60 to ${LONGEST_LIFE_SECONDS} seconds, or for ever`]),
     ...((name?.length ?? 0) > LONGEST_NAME ? [`a name may have ${LONGEST_NAME} characters`] : []),
   ];
-  if ('problem' in scopes || 'problem' in queues || problems.length > 0) return { problem: problems.join('; ') };
+  if ('problem' in scopes || 'problem' in queues || 'problem' in share || problems.length > 0)
+    return { problem: problems.join('; ') };
   return {
     scopes,
     queues,
+    ...share,
     ...(seconds === undefined ? {} : { expiresInSeconds: Number(seconds) }),
     ...(name === undefined ? {} : { name }),
   };
@@ -71,10 +77,11 @@ export async function createRequested(
   server: string,
   now: number,
 ): Promise<CreatedToken> {
-  const { scopes, queues, expiresInSeconds, name } = request;
+  const { scopes, queues, sendsPerSecond, expiresInSeconds, name } = request;
   const { token, capability } = await tokens.create({
     scopes,
     queues,
+    ...(sendsPerSecond === undefined ? {} : { sendsPerSecond }),
     ...(expiresInSeconds === undefined ? {} : { expiresAt: now + expiresInSeconds * 1000 }),
     ...(name === undefined ? {} : { name }),
   });
@@ -88,6 +95,7 @@ export function showToken(capability: Capability, now: number): ShownToken {
     id,
     scopes: grant.scopes,
     queues: grant.queues,
+    ...(grant.sendsPerSecond === undefined ? {} : { sendsPerSecond: grant.sendsPerSecond }),
     createdAt: new Date(createdAt).toISOString(),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
     expired: hasExpired(capability, now),

@@ -54,13 +54,13 @@ export function createTokenStore(documents: Documents, now: () => number): Token
   return {
     find: (hash) => byHash.get(hash),
     list: () => [...byHash.values()].sort((a, b) => a.createdAt - b.createdAt),
-    create: async ({ scopes, queues, expiresAt, name }) => {
+    create: async ({ scopes, queues, sendsPerSecond, expiresAt, name }) => {
       const token = newToken();
       const hash = hashToken(token);
       const capability: Capability = {
         id: capabilityId(hash),
         hash,
-        grant: { scopes, queues },
+        grant: { scopes, queues, ...(sendsPerSecond === undefined ? {} : { sendsPerSecond }) },
         createdAt: now(),
         ...(expiresAt === undefined ? {} : { expiresAt }),
         ...(name === undefined ? {} : { name }),

@@ -23,6 +23,8 @@ export interface Services {
   readonly randomness: Randomness;
   /** The longest `DelaySeconds` of a message; 900 as in SQS, more where the operator allows it. */
   readonly maxDelaySeconds: number;
+  /** Queues made by CreateQueue that may exist at one time. Each server counts those it knows, so several may pass it by what they make in one moment. */
+  readonly maxQueues: number;
 }
 
 /** What one request brings beside its input. */
@@ -55,6 +57,13 @@ export function authorize(action: ActionName, need: Need, call: Pick<Call, 'call
     'AccessDenied',
     `${call.caller.senderId} is not authorized to perform: sqs:${action} on ${resource}. Its credential needs ${scope} for it.`,
   );
+}
+
+/** Takes messages from the share of the caller's credential. Errors: `RequestThrottled`, which SDKs try again after a pause. */
+export function takeSends(call: Pick<Call, 'caller'>, count: number): void {
+  if (call.caller.takeSends?.(count) === false) {
+    throw new SqsError('RequestThrottled', `${call.caller.senderId} sends more messages a second than its share.`);
+  }
 }
 
 /** Whether the caller has any scope for a queue. */

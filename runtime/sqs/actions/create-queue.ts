@@ -28,6 +28,13 @@ export const createQueue: Action<'CreateQueue'> = {
     authorizeSources('CreateQueue', call, attributes);
     const tags = mergeTags({}, input.tags ?? new Map(), name);
     if (await call.directory.deletedRecently(queueKey(arn))) throw new SqsError('QueueDeletedRecently');
+    const made = call.directory.all().filter(({ definition }) => definition.origin === 'api').length;
+    if (made >= call.maxQueues) {
+      throw new SqsError(
+        'OverLimit',
+        `No more than ${call.maxQueues} queues can be created on this server. Delete some, or ask its operator to raise KARIN_MAX_QUEUES.`,
+      );
+    }
     const { queue, exists } = await call.directory.create(arn, attributes, tags);
     // Another caller may have been faster.
     if (exists) checkSame(queue, given);

@@ -4,7 +4,7 @@ import { SqsError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../limits.ts';
 import { type AcceptedMessage, acceptMessage, sizeOf } from '../outgoing-message.ts';
 import type { MessageInput } from '../protocol/model.ts';
-import { type Call, queueAction } from './action.ts';
+import { type Call, queueAction, takeSends } from './action.ts';
 
 const ENTRY = 'SendMessageBatchRequestEntry';
 
@@ -14,6 +14,7 @@ export const sendMessageBatch = queueAction('SendMessageBatch', 'send', async (q
   const { accepted, failed } = queue.definition.fifo
     ? { accepted: acceptAllOrNone(entries, queue, call), failed: [] }
     : partition(entries, (entry) => accept(entry, queue, call, 'One or more parameters cannot be validated.'));
+  if (accepted.length > 0) takeSends(call, accepted.length);
   const sent = accepted.length === 0 ? [] : await queue.send(accepted.map(({ value }) => value.message));
   const Successful = accepted.map(({ id, value }, index) => {
     const outcome = sent[index];
