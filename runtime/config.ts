@@ -126,7 +126,8 @@ export function readConfig(
     (value === undefined ? {} : { [name]: value }) as { [P in K]?: V };
 
   const config: Config = {
-    host: env.text('HOST') ?? '127.0.0.1',
+    // In brackets, as in a URL, is how many write an IPv6 address.
+    host: (env.text('HOST') ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1'),
     port: env.integer('PORT', 0, 65_535, 4000),
     redis: readRedis(env, purpose),
     dataDirectory: env.text('KARIN_DATA_DIR') ?? './karin-data',

@@ -19,6 +19,10 @@ function problemsOf(env: Environment): readonly string[] {
 }
 
 describe('a production configuration', () => {
+  it('reads an IPv6 address with the brackets of a URL or without', () => {
+    for (const HOST of ['::1', '[::1]']) expect(readConfig({ HOST }, 'dev').host).toBe('::1');
+  });
+
   it('needs a Redis and a region; everything else has a default', () => {
     expect(readConfig(MINIMUM)).toEqual({
       host: '127.0.0.1',

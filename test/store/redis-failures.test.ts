@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openStore } from '../../runtime/store/open-store.ts';
+import { parseRedisUrls } from '../../runtime/store/redis/address.ts';
 import { UnsuitableRedisError } from '../../runtime/store/redis/errors.ts';
 import { DOCUMENTS, queueKeys } from '../../runtime/store/redis/keys.ts';
 import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis/redis-store.ts';
@@ -355,10 +356,23 @@ describe('opening a store', () => {
   });
 
   it.each([
+    ['redis://a', 0],
+    ['redis://a/3', 3],
+    ['redis://a?db=3', 3],
+    ['redis://a/?family=6&db=3', 3],
+    ['redis://a/3?db=3', 3],
+  ])('reads the database of %s', (url, database) => {
+    expect(parseRedisUrls([url])[0].database).toBe(database);
+  });
+
+  it.each([
     [[], 'no URL of Redis is given'],
     [['localhost:6379'], 'URL 1 of Redis is not of the form redis://'],
     [['redis://a', 'http://user:secret@b'], 'URL 2 of Redis is not of the form'],
     [['redis://a/x'], 'URL 1 of Redis is not of the form'],
+    [['redis://a/?db=x'], 'URL 1 of Redis is not of the form'],
+    [['redis://a/1?db=2'], 'URL 1 of Redis is not of the form'],
+    [['redis://a?db=1', 'redis://b'], 'a cluster has no database but 0'],
     [['redis://a/1', 'redis://b'], 'a cluster has no database but 0'],
   ])('refuses the URLs %j', async (urls, message) => {
     const failure = openStore({ urls, instanceId: 'x', time: systemTime, randomness: systemRandomness });

@@ -10,12 +10,12 @@ export interface RedisAddress {
   readonly tls: boolean;
   readonly username?: string;
   readonly password?: string;
-  /** 0 unless the path of the URL names another. A cluster has no other. */
+  /** 0 unless the path of the URL or its parameter `db` names another. A cluster has no other. */
   readonly database: number;
 }
 
 const FORM =
-  'redis://[user:password@]host[:port][/database], or rediss:// for TLS; in user and password a character such as / # @ % is written %2F %23 %40 %25';
+  'redis://[user:password@]host[:port][/database] (or ?db=database), or rediss:// for TLS; in user and password a character such as / # @ % is written %2F %23 %40 %25';
 
 /**
  * Reads `redis://` and `rediss://` URLs. Errors, all at once and never with a credential in them: `RangeError`.
@@ -49,6 +49,8 @@ function parse(text: string): RedisAddress | undefined {
   const url = new URL(text);
   if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') return undefined;
   if (url.hostname === '' || !/^\/?\d{0,3}$/.test(url.pathname)) return undefined;
+  const database = databaseOf(url);
+  if (database === undefined) return undefined;
   const [username, password] = [decoded(url.username), decoded(url.password)];
   if (username === undefined || password === undefined) return undefined;
   return {
@@ -57,8 +59,15 @@ function parse(text: string): RedisAddress | undefined {
     tls: url.protocol === 'rediss:',
     ...(username === '' ? {} : { username }),
     ...(password === '' ? {} : { password }),
-    database: Number(url.pathname.slice(1)),
+    database,
   };
+}
+
+/** The number in the path or in `db`, as other clients write it; `undefined`: neither is one, or they differ, and the wrong one may be that of another stage. */
+function databaseOf(url: URL): number | undefined {
+  const named = [url.pathname.slice(1), ...url.searchParams.getAll('db')].filter((text) => text !== '');
+  const [first = '0', ...others] = named;
+  return /^\d{1,3}$/.test(first) && others.every((other) => other === first) ? Number(first) : undefined;
 }
 
 /** `undefined`: a percent sign stands for itself, so nobody knows what the others stand for. */
