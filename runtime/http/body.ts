@@ -116,7 +116,7 @@ export interface MemoryBudget {
   readonly answers: number;
 }
 
-/** Seven of the largest unproven bodies; five of the largest bodies; four answers of ten messages of 400 KB. */
+/** Seven of the largest unproven bodies; five of the largest bodies; eight answers of the largest receive. */
 export const MEMORY_BUDGET: MemoryBudget = { strangers: 8 * MIB, callers: 32 * MIB, answers: 16 * MIB };
 
 /** What a known sender's body and each answer may hold uncounted, bytes: more than most messages are. */

@@ -43,7 +43,7 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   connections: 4096,
   connectionsPerAddress: 256,
   countsLoopback: false,
-  // An answer of 4 MiB moves on a slow mobile line, if slowly.
+  // An answer of 2 MiB moves on a slow mobile line, if slowly.
   writeTimeoutMs: 20_000,
 };
 

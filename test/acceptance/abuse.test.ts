@@ -93,6 +93,43 @@ describe('a stranger', () => {
     },
   );
 
+  const TYPES = [
+    'application/x-www-form-urlencoded',
+    'application/x-amz-json-1.0',
+    'application/json',
+    'multipart/form-data; boundary=a',
+  ];
+  const PATHS = [
+    '/',
+    '/000000000000/jobs',
+    '/ops/login',
+    '/ops/queues/a/send',
+    '/sync',
+    '/drain',
+    '/tokens',
+    '/metrics',
+    '/k/a/',
+    '/healthz',
+  ];
+  const KB = 1_024;
+  const SIZES = IS_FULL ? [8 * KB, 64 * KB, 256 * KB, 4.2 * MIB] : [256 * KB];
+
+  it.each(PATHS)(
+    'who sends bodies that grow to %s is answered in the words of HTTP, and the server goes on',
+    async (path) => {
+      for (const type of TYPES) {
+        for (const piece of ['&', '+', 'a=b&', '[', '"QueueUrl":"/k/', '\r\n--a\r\n']) {
+          for (const size of SIZES) {
+            const sent = post(path, piece.repeat(Math.floor(size / piece.length)), { type });
+            expect(await sendRaw(port, sent), `${type} ${piece} ${size}`).toMatch(/^(HTTP\/1\.1 [34]\d\d |$)/);
+          }
+        }
+      }
+      await goesOn();
+    },
+    300_000,
+  );
+
   it('cannot keep bodies in memory: hundreds of them that never end leave room for callers', async () => {
     const count = IS_FULL ? 250 : 60;
     const attacks = await Promise.all([
