@@ -38,7 +38,7 @@ interface Group {
   readonly name: string;
   due: number;
   readonly messages: SortedList<OrderedMessage>;
-  /** Ends of leases by message id. Those that ran out may linger. */
+  /** Ends of leases by message id. One that ended stays while another runs, and may linger after that. */
   leases: Map<string, number>;
 }
 
@@ -83,11 +83,11 @@ export class FifoMemoryQueue implements MemoryQueue {
       if (full || leased.length === maxMessages || (singleGroup === true && taken.size === 1)) break;
       if (Math.floor(group.due) > now) break;
       for (const message of group.messages.take(maxMessages - leased.length)) {
-        if (message.delayedUntil !== undefined && message.delayedUntil > now) break;
+        if ((message.delayedUntil ?? 0) > now || (group.leases.get(message.id) ?? 0) > now) break;
         bytes += message.record.length;
         full = bytes > maxBytes && !(takeFirst && leased.length === 0);
         if (full) break;
-        if (!taken.has(group)) group.leases = new Map();
+        if (!taken.has(group) && running(now, group).length === 0) group.leases = new Map();
         taken.add(group);
         group.leases.set(message.id, now + leaseMs);
         countReceive(now, message);
@@ -95,7 +95,9 @@ export class FifoMemoryQueue implements MemoryQueue {
       }
     }
     const next = this.#firstOther(taken);
-    for (const [index, group] of [...taken].entries()) this.#place(group, inOrder(now + leaseMs, index));
+    for (const [index, group] of [...taken].entries()) {
+      this.#place(group, inOrder(now + leaseMs, index) + later(group, now + leaseMs));
+    }
     return { leased, total, ...nextDue(now, next?.due) };
   }
 
@@ -114,7 +116,7 @@ export class FifoMemoryQueue implements MemoryQueue {
 
   release(now: number, leases: readonly Lease[]): DeleteReply {
     return this.#settle(now, leases, (_, message, group) => {
-      group.leases.delete(message.id);
+      group.leases.set(message.id, now);
       uncountReceive(message);
     });
   }
@@ -163,7 +165,7 @@ export class FifoMemoryQueue implements MemoryQueue {
         this.#remove(message, group);
         trimmed += 1;
       }
-      if (trimmed > before && running(now, group).length === 0) thinned.push(group);
+      if (trimmed > before) thinned.push(group);
     }
     this.#replace(now, thinned);
     return trimmed;
@@ -233,17 +235,16 @@ export class FifoMemoryQueue implements MemoryQueue {
     let free = 0;
     let earliest: number | undefined;
     for (const group of groups) {
-      const leases = running(now, group);
+      const held = running(now, group).length > 0;
       const head = group.messages.first;
-      group.leases = new Map(leases);
+      if (!held) group.leases = new Map();
       if (head === undefined) {
         this.#due.remove(group);
         this.#groups.delete(group.name);
         continue;
       }
-      const dueAt =
-        leases.length > 0 ? Math.max(...leases.map(([, ends]) => ends)) : Math.max(now, head.delayedUntil ?? 0);
-      this.#place(group, leases.length > 0 ? dueAt : inOrder(dueAt, free++));
+      const dueAt = held ? (group.leases.get(head.id) ?? now) : Math.max(now, head.delayedUntil ?? 0);
+      this.#place(group, held ? dueAt + later(group, dueAt) : inOrder(dueAt, free++));
       earliest = Math.min(dueAt, earliest ?? dueAt);
     }
     return earliest;
@@ -257,6 +258,7 @@ export class FifoMemoryQueue implements MemoryQueue {
 
   #remove(message: OrderedMessage, group: Group): void {
     group.messages.remove(message);
+    group.leases.delete(message.id);
     this.#messages.delete(message.id);
   }
 
@@ -268,6 +270,11 @@ export class FifoMemoryQueue implements MemoryQueue {
 
 function running(now: number, group: Group): [id: string, ends: number][] {
   return [...group.leases].filter(([, ends]) => ends > now);
+}
+
+/** The half that says that a lease of the group ends after `dueAt`; the invariant of `fifo-groups.ts` says why. */
+function later(group: Group, dueAt: number): number {
+  return [...group.leases.values()].some((ends) => ends > dueAt) ? 0.5 : 0;
 }
 
 function sentEntry(id: string, sentAt: number, sequence: number, duplicate: boolean): SentEntry {

@@ -1,9 +1,9 @@
-import { GROUPS } from './fifo-groups.ts';
+import { GROUPS, LEASES } from './fifo-groups.ts';
 import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
  * Leases due messages of a FIFO queue: from the group that waits longest as many as wanted and in order, then from the next group.
- * What is leased locks its group. A message whose own delay still runs stops its group.
+ * Messages behind one in flight are locked. A message whose own delay still runs stops its group.
  *
  * Records are read 32 at a time and reading stops at the byte bound. An entry without a record, or a group without entries (an eviction took them), is dropped.
  *
@@ -14,7 +14,7 @@ import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * then for each leased message: id, value (sent time and record), receive count, first received ms, group, sequence number.
  *
  * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 4 if no group may be served (ZCARD); 11 with messages of one group (EXISTS, ZRANGE, HMGET, HMGET, ZADD, HSET, HSET);
- * +1 ZRANGE for each further group; +1 ZMSCORE for each group while the queue has delays; +1 HMGET for each 32 records after the first 32.
+ * +1 ZRANGE for each further group; +1 ZMSCORE for each group while the queue has delays; +1 HGET for each group of which a later message may be in flight; +1 HMGET for each 32 records after the first 32.
  */
 export const FIFO_RECEIVE = script(
   'allow-oom',
@@ -23,6 +23,7 @@ export const FIFO_RECEIVE = script(
   OUTCOMES,
   HISTORY,
   GROUPS,
+  LEASES,
   `
 local most, mostBytes, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local takeFirst, mostGroups = ARGV[4] == '1', ARGV[5] == '1' and 1 or 500
@@ -30,13 +31,14 @@ local takeFirst, mostGroups = ARGV[4] == '1', ARGV[5] == '1' and 1 or 500
 local found = redis.call('ZRANGE', KEYS[1], 0, most, 'WITHSCORES')
 if #found == 0 then return {0, -1} end
 local reply = {redis.call('ZCARD', KEYS[5]), -1}
-local candidates, groups, dropped = {}, 0, {}
+local candidates, groups, dropped, kept = {}, 0, {}, {}
 if math.floor(found[2]) <= now then
   local hasDelays = redis.call('EXISTS', KEYS[4]) == 1
   for i = 1, #found, 2 do
     if math.floor(found[i + 1]) > now or #candidates == most or groups == mostGroups then break end
     local group = found[i]
     local members = membersOf(group, most - #candidates)
+    if found[i + 1] % 1 >= 0.5 then kept[group] = readLeases(redis.call('HGET', KEYS[6], group)) end
     if #members == 0 then
       redis.call('ZREM', KEYS[1], group)
       dropped[group] = true
@@ -46,7 +48,11 @@ if math.floor(found[2]) <= now then
       for k, member in ipairs(members) do ids[k] = idOf(member) end
       if hasDelays then delays = redis.call('ZMSCORE', KEYS[4], unpack(ids)) end
       for k, member in ipairs(members) do
-        if delays[k] and tonumber(delays[k]) > now then break end
+        local lease = kept[group] and kept[group][ids[k]]
+        local inFlight = lease and lease.ends > now and lease.sequence == sequenceOf(member)
+        -- An eviction took what stood before it.
+        if inFlight and k == 1 then redis.call('ZADD', KEYS[1], 'XX', lease.ends + 0.5, group) end
+        if inFlight or (delays[k] and tonumber(delays[k]) > now) then break end
         table.insert(candidates, {group = group, member = member, id = ids[k]})
       end
     end
@@ -62,6 +68,7 @@ for from = 1, #candidates, 32 do
     local candidate = candidates[from + i - 1]
     if not value then
       redis.call('ZREM', KEYS[5], candidate.member)
+      if kept[candidate.group] then kept[candidate.group][candidate.id] = nil end
     else
       bytes = bytes + #value - 6
       if bytes > mostBytes and not (takeFirst and #leased == 0) then
@@ -77,11 +84,22 @@ end
 local flights, due, flight = {}, {}, {}
 for _, message in ipairs(leased) do
   local group = message.group
-  if not flights[group] then
-    table.insert(due, now + lease + #due / 2048)
+  flights[group] = (flights[group] or '') .. message.id .. sequenceOf(message.member) .. now + lease
+  if kept[group] then kept[group][message.id] = nil end
+end
+local placed = {}
+for _, message in ipairs(leased) do
+  local group = message.group
+  if not placed[group] then
+    placed[group] = true
+    local half = 0
+    for id, other in pairs(kept[group] or {}) do
+      flights[group] = flights[group] .. id .. other.sequence .. other.ends
+      if other.ends > now + lease then half = 0.5 end
+    end
+    table.insert(due, now + lease + #due / 2048 + half)
     table.insert(due, group)
   end
-  flights[group] = (flights[group] or '') .. message.id .. sequenceOf(message.member) .. now + lease
 end
 for group, text in pairs(flights) do
   table.insert(flight, group)

@@ -1,10 +1,10 @@
-import { FLIGHTS, GROUPS } from './fifo-groups.ts';
+import { FLIGHTS, GROUPS, LEASES } from './fifo-groups.ts';
 import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
  * Ends or moves leases of a FIFO queue: the three scripts of this file.
  *
- * A lease holds while it runs and the receive count and sequence number are those it was given. One that ran out does nothing: its group may have a new holder.
+ * A lease holds while it runs and the receive count and sequence number are those it was given. One that ran out does nothing: later messages of the group wait for whoever receives this one next.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
  * Returns, all three: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there is none; then the outcome of each.
@@ -65,6 +65,7 @@ export const FIFO_DELETE = script(
   OUTCOMES,
   HISTORY,
   GROUPS,
+  LEASES,
   FLIGHTS,
   leases(4),
   `
@@ -89,7 +90,7 @@ end`,
 );
 
 /**
- * Moves the ends of leases. A lease moved to now is over: the message is visible, and its group is free once no other lease of it runs.
+ * Moves the ends of leases. A lease moved to now is over: the message is visible, and may be received if no message before it is in flight.
  *
  * ARGV: for each lease: id, receive count, group, sequence number, ms from now; channel; queue; time
  * Commands: 8 for one group (EVALSHA, TIME, HMGET, HMGET, ZRANGE; then HSET, ZADD; then ZRANGE); 10 if the group became free (ZRANGE, ZMSCORE, HDEL, ZADD); 5 if no lease holds; +1 as FIFO_DELETE.
@@ -102,6 +103,7 @@ export const FIFO_CHANGE_VISIBILITY = script(
   OUTCOMES,
   HISTORY,
   GROUPS,
+  LEASES,
   FLIGHTS,
   leases(5),
   `
@@ -130,6 +132,7 @@ export const FIFO_RELEASE = script(
   OUTCOMES,
   HISTORY,
   GROUPS,
+  LEASES,
   FLIGHTS,
   leases(4),
   `
@@ -139,7 +142,7 @@ for i, id in ipairs(ids) do
   reply[i + 2] = outcome
   if outcome == DONE then
     local count, first = readHistory(histories[id])
-    flights[groupOf[i]][id] = nil
+    flights[groupOf[i]][id].ends = now
     touch(groupOf[i])
     if count > 1 then
       histories[id] = writeHistory(count - 1, first, '')

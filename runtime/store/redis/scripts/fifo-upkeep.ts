@@ -1,4 +1,4 @@
-import { FLIGHTS, GROUPS } from './fifo-groups.ts';
+import { FLIGHTS, GROUPS, LEASES } from './fifo-groups.ts';
 import { CLOCK, SIX_BYTES, script } from './script.ts';
 
 /**
@@ -38,13 +38,14 @@ return {total - delayed - inFlight, delayed, inFlight}`,
  * ARGV: age ms, most to remove (up to 500), time
  * Returns: how many were removed; 1 if there may be more to do at once, else 0.
  * Commands: 4 on an empty queue (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for the leases; +3 for each 32 records of a group (ZRANGE, ZMSCORE, HMGET);
- * +4 if messages are removed (ZREM, HDEL, HDEL, ZREM), and what FLIGHTS needs for the groups that no lease holds; +1 ZREM if delays ended.
+ * +4 if messages are removed (ZREM, HDEL, HDEL, ZREM), and what FLIGHTS needs for their groups; +1 ZREM if delays ended.
  */
 export const FIFO_TRIM = script(
   'allow-oom',
   CLOCK,
   SIX_BYTES,
   GROUPS,
+  LEASES,
   FLIGHTS,
   `
 local limit, most = now - ARGV[1], tonumber(ARGV[2])
@@ -63,12 +64,14 @@ local function trimGroup(group)
     for i, member in ipairs(page) do
       examined = examined + 1
       bytes = bytes + #(values[i] or '')
-      if not flights[group][pageIds[i]] then
+      local lease = flights[group][pageIds[i]]
+      if not lease or lease.ends <= now then
         local delayed = delays[i] and tonumber(delays[i]) > now
         local young = values[i] and fromSixBytes(values[i]) >= limit
         if delayed or young or #ids == most then return end
         table.insert(members, member)
         table.insert(ids, pageIds[i])
+        flights[group][pageIds[i]] = nil
       end
     end
     if #page < 32 then return end
@@ -80,7 +83,7 @@ for _, group in ipairs(groups) do
   if #ids >= most or examined >= 500 or bytes > 8388608 then break end
   local before = #ids
   trimGroup(group)
-  if #ids > before and not next(flights[group]) then table.insert(thinned, group) end
+  if #ids > before then table.insert(thinned, group) end
 end
 if #ids > 0 then
   redis.call('ZREM', KEYS[5], unpack(members))
