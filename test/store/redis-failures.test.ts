@@ -334,6 +334,14 @@ describe('opening a store', () => {
     await expect(failure).rejects.not.toThrow('secret');
   });
 
+  it('says what a server says that takes no more connections', async () => {
+    const server = await startServer();
+    const client = new Redis(server.url);
+    await client.config('SET', 'maxclients', '1');
+    await expect(open(server.url)).rejects.toThrow('max number of clients reached');
+    client.disconnect();
+  });
+
   it('says that the password is wrong, and takes the right one', async () => {
     const server = await startServer({ password: 'p@ss word' });
     await expect(open(`redis://:wrong@127.0.0.1:${server.port}`)).rejects.toThrow('WRONGPASS');

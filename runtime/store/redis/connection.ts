@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { connect } from 'node:net';
 import { Cluster, Redis } from 'ioredis';
 import type { Randomness } from '../../time.ts';
 import { displayAddress, type RedisAddress } from './address.ts';
@@ -13,6 +14,7 @@ const COMMAND_TIMEOUT_MS = 5_000;
 const SOCKET_TIMEOUT_MS = 6_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const LONGEST_RETRY_MS = 2_000;
+const UNASKED_MS = 500;
 /** Each round of a command through a cluster waits 100 ms after a lost node; a call should fail within a second. */
 const CLUSTER_REDIRECTIONS = 6;
 
@@ -54,6 +56,26 @@ export class RedisConnection {
   /** The servers that hold data: one, or every master of the cluster. */
   servers(): readonly Redis[] {
     return this.client instanceof Cluster ? this.client.nodes('master') : [this.client];
+  }
+
+  /**
+   * Why the server closes connections at once, such as "max number of clients reached": it says so unasked, and the driver, which writes first, reads only that the
+   * connection broke. So one is made that only listens. `undefined`: nothing was said within half a second, or only TLS is spoken.
+   */
+  unaskedWords(): Promise<string | undefined> {
+    const { host, port, tls } = this.#addresses[0];
+    if (tls) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const socket = connect({ host, port, timeout: UNASKED_MS });
+      let said = '';
+      socket.setEncoding('latin1').on('data', (text: string) => {
+        said = (said + text).slice(0, 200);
+        if (said.includes('\n')) socket.destroy();
+      });
+      socket.on('timeout', () => socket.destroy());
+      socket.on('error', () => {});
+      socket.once('close', () => resolve(/^-([^\r\n]+)/.exec(said)?.[1]));
+    });
   }
 
   /** Gives the connection up, for this reason, and makes a new one, which may lead to another server. */

@@ -86,7 +86,11 @@ export class Reachability {
           reject(error instanceof UnsuitableRedisError ? error : this.#unavailable(error));
         },
       };
-      connection.client.on('error', (error: Error) => this.#first?.reject(error));
+      connection.client.on('error', (error: Error) => {
+        if (!isBroken(error)) return this.#first?.reject(error);
+        const first = this.#first;
+        void connection.unaskedWords().then((words) => first?.reject(words === undefined ? error : new Error(words)));
+      });
       // What goes wrong is reported as an error event, with its cause.
       connection.client.connect().catch(() => undefined);
     });
@@ -218,6 +222,11 @@ export class Reachability {
     const { standalone } = this.#options.connection;
     return `${first.description}, ${standalone ? 'standalone' : `cluster of ${this.#servers.length} masters`}`;
   }
+}
+
+/** Whether the other side closed the connection while something was written. */
+function isBroken(error: Error): boolean {
+  return 'code' in error && (error.code === 'EPIPE' || error.code === 'ECONNRESET');
 }
 
 /** What the server itself said; `undefined`: the connection failed. */
