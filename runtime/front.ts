@@ -95,6 +95,7 @@ export function openFront(parts: FrontParts): Front {
   const pages = pagesRoute({
     edge,
     sessions: access.sessions,
+    endSession: access.endSession,
     attempts: access.attempts,
     audit: access.audit,
     adminPassword: access.adminPassword,

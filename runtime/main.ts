@@ -209,7 +209,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
           log.warn(why, 'the store of messages is lost: requests are answered with 503 until it is reached again');
         }
       }
-      Promise.all([access.tokens.heard(signal), synchroniser?.heard(signal)]).catch((error: unknown) =>
+      Promise.all([access.heard(signal), synchroniser?.heard(signal)]).catch((error: unknown) =>
         log.warn(
           { err: error, signal: signal.kind },
           'what another instance changed could not be read; it is tried again',

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import * as z from 'zod/mini';
 import { type Config, ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
 import { sharedSecret } from '../queue/shared-secret.ts';
-import type { Documents } from '../store/store.ts';
+import type { Documents, Signal } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import { type Audit, createAudit } from './audit.ts';
 import { authorizationSecret, createSessions, type Sessions } from './auth/admin.ts';
@@ -25,6 +26,10 @@ import { createTokenStore, type TokenStore } from './auth/token-store.ts';
 
 const SESSION_SECRET = 'secret:ops-sessions';
 
+/** The sessions that were ended before their time, with when that is, ms since the epoch. */
+const ENDED_SESSIONS = 'ended-sessions';
+const endedSessions = z.record(z.string(), z.number());
+
 export interface Access {
   readonly authenticator: Authenticator;
   readonly tokens: TokenStore;
@@ -32,6 +37,10 @@ export interface Access {
   /** Whether an Authorization header may be an attempt at the admin password: it carries a secret that is no token of this server. */
   mayBeGuess(authorization: string | undefined): boolean;
   readonly sessions: Sessions;
+  /** Ends a session on every server: the others hear of it through the store. Here it is ended whether the store can be reached or not. */
+  endSession(cookie: string): Promise<void>;
+  /** To be called with every signal of the store. */
+  heard(signal: Signal): Promise<void>;
   readonly audit: Audit;
   readonly adminPassword: () => string | undefined;
   /** Reads the files of keys and tokens again. Errors: `ConfigError`; then everything stays as it was. */
@@ -56,6 +65,12 @@ export async function createAccess(config: Config, documents: Documents, time: T
   const attempts = createAttemptLimit(time);
   const audit = createAudit(log, time);
   const secret = Buffer.from(await sharedSecret(documents, SESSION_SECRET)).toString('hex');
+  const sessions = createSessions(secret, book.adminPassword, now);
+  const readEnded = async (): Promise<void> => {
+    const parsed = endedSessions.safeParse(jsonOf(await documents.get(ENDED_SESSIONS)));
+    if (parsed.success) sessions.ended(new Map(Object.entries(parsed.data)));
+  };
+  await readEnded();
   return {
     authenticator: createAuthenticator({
       book: () => book,
@@ -87,10 +102,29 @@ export async function createAccess(config: Config, documents: Documents, time: T
       const hash = hashToken(given);
       return (book.tokens.get(hash) ?? tokens.find(hash)) === undefined;
     },
-    sessions: createSessions(secret, book.adminPassword, now),
+    sessions,
+    endSession: async (cookie) => {
+      // Two log-outs at one time may overwrite each other here; each server then knows its own, and the next log-out writes both.
+      await readEnded().catch(() => undefined);
+      const text = JSON.stringify(Object.fromEntries(sessions.end(cookie)));
+      await documents.put(ENDED_SESSIONS, text);
+    },
+    heard: async (signal) => {
+      const concerns = signal.kind === 'gap' || (signal.kind === 'document' && signal.name === ENDED_SESSIONS);
+      await Promise.all([tokens.heard(signal), concerns ? readEnded() : undefined]);
+    },
     adminPassword: () => book.adminPassword,
     reload: () => {
       book = readCredentialBook(config);
     },
   };
+}
+
+/** What a document says; `undefined`: nothing that is JSON. */
+function jsonOf(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

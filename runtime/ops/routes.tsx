@@ -40,6 +40,7 @@ import { createPageSessions, LOGIN_FORM, PAGE_FORM, requireFormToken, requireSes
 export interface PagesParts extends OverviewParts {
   readonly edge: Edge;
   readonly sessions: Sessions;
+  readonly endSession: (cookie: string) => Promise<void>;
   readonly attempts: AttemptLimit;
   readonly audit: Audit;
   /** Absent: on an open server nobody logs in; otherwise nobody can. */
@@ -151,7 +152,11 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     app.use(path, guard, formGuard);
   }
 
-  app.post('/ops/logout', (c) => {
+  app.post('/ops/logout', async (c) => {
+    // Ended here in any case; where the store cannot be reached, other servers keep it until its time.
+    // An open server gives everybody a session; remembering their ends would only fill the store.
+    const shared = edge.authenticator.open ? undefined : parts.endSession(c.get('session'));
+    await shared?.catch((error: unknown) => parts.log.warn({ err: error }, 'other servers did not hear of a log-out'));
     pages.end(c);
     record(c, 'log-out');
     return c.redirect(`${base}/ops/login`, 303);

@@ -87,6 +87,30 @@ describe('the audit trail', () => {
     ]);
   });
 
+  it('says who logged out, and the cookie of that session is refused from then on, by every server', async () => {
+    const store = new MemoryStore({ time: systemTime });
+    const servers = [await runKarin(ENV, { store }), await runKarin(ENV, { store })];
+    const [one] = servers;
+    const login = async () => {
+      const init = { method: 'POST', body: new URLSearchParams({ password: PASSWORD }), redirect: 'manual' } as const;
+      return ((await fetch(`${one?.url}/ops/login`, init)).headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+    };
+    const statuses = (cookie: string) =>
+      Promise.all(
+        servers.map(async ({ url }) => (await fetch(`${url}/ops`, { headers: { cookie }, redirect: 'manual' })).status),
+      );
+    const [mine, other] = [await login(), await login()];
+    const page = await (await fetch(`${one?.url}/ops`, { headers: { cookie: mine } })).text();
+    const [, csrf = ''] = /name="csrf" value="([^"]+)"/.exec(page) ?? [];
+    const body = new URLSearchParams({ csrf });
+    await fetch(`${one?.url}/ops/logout`, { method: 'POST', headers: { cookie: mine }, body, redirect: 'manual' });
+    expect(await statuses(mine)).toEqual([303, 303]);
+    expect(await statuses(other)).toEqual([200, 200]);
+    servers.push(await runKarin(ENV, { store }));
+    expect(await statuses(mine)).toEqual([303, 303, 303]);
+    expect(trail({ logged: one?.logged ?? [] }).at(-1)).toEqual({ what: 'log-out', who: 'admin', from: '127.0.0.1' });
+  });
+
   it('stands beside the loss and the return of the store', async () => {
     const store = new MemoryStore({ time: systemTime });
     const listeners: ((signal: Signal) => void)[] = [];

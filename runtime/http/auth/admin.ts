@@ -29,6 +29,10 @@ export interface Sessions {
   /** A new session: the value of its cookie, and its life in seconds. */
   begin(): { readonly cookie: string; readonly maxAgeSeconds: number };
   holds(cookie: string | undefined): boolean;
+  /** Ends the session of a cookie that holds: from now on the cookie does not. Gives all that were ended before their time, with when that is, ms. */
+  end(cookie: string): ReadonlyMap<string, number>;
+  /** Takes over sessions that another server ended. */
+  ended(sessions: ReadonlyMap<string, number>): void;
   /** A word that only a page of this session knows, to be sent along with every form (against forged requests of other sites). */
   formToken(cookie: string): string;
   formTokenHolds(cookie: string, token: string | undefined): boolean;
@@ -38,6 +42,11 @@ export interface Sessions {
 export function createSessions(secret: string, password: string | undefined, now: () => number): Sessions {
   const key = Buffer.from(hkdfSync('sha256', `${secret}\n${password ?? ''}`, '', 'karin ops session', 32));
   const sign = (text: string): string => createHmac('sha256', key).update(text).digest('base64url');
+  /** By statement, until they would have ended by themselves: after that the time in the cookie refuses it. */
+  const over = new Map<string, number>();
+  const prune = (): void => {
+    for (const [statement, expires] of over) if (expires <= now()) over.delete(statement);
+  };
   const sessions: Sessions = {
     begin: () => {
       const statement = `${now() + SESSION_MS}.${randomBytes(12).toString('base64url')}`;
@@ -45,8 +54,18 @@ export function createSessions(secret: string, password: string | undefined, now
     },
     holds: (cookie) => {
       const [, statement, expires, signature] = /^((\d+)\.[\w-]+)\.([\w-]+)$/.exec(cookie ?? '') ?? [];
-      if (statement === undefined || signature === undefined) return false;
+      if (statement === undefined || signature === undefined || over.has(statement)) return false;
       return equalInConstantTime(sign(`session ${statement}`), signature) && now() < Number(expires);
+    },
+    end: (cookie) => {
+      const statement = cookie.slice(0, cookie.lastIndexOf('.'));
+      if (sessions.holds(cookie)) over.set(statement, Number.parseInt(statement, 10));
+      prune();
+      return over;
+    },
+    ended: (others) => {
+      for (const [statement, expires] of others) over.set(statement, expires);
+      prune();
     },
     formToken: (cookie) => sign(`form ${cookie}`),
     formTokenHolds: (cookie, token) => equalInConstantTime(sessions.formToken(cookie), token ?? ''),
