@@ -55,7 +55,7 @@ export function compileLeaf(alternatives: readonly unknown[], path: string): Lea
       else if (operand === false) mayBeAbsent = true;
       else throw new FilterError(`"${path}": exists must be true or false, not ${JSON.stringify(operand)}`);
     } else if (isScalar(alternative)) {
-      values.add(alternative);
+      values.add(typeof alternative === 'number' ? canonical(alternative) : alternative);
       const sameAddress = typeof alternative === 'string' ? compileAddress(alternative) : undefined;
       if (sameAddress !== undefined) tests.push(onStrings(sameAddress));
     } else {
@@ -64,7 +64,8 @@ export function compileLeaf(alternatives: readonly unknown[], path: string): Lea
   }
   return {
     // Numbers are compared by value, so that 300, 300.0 and 3.0e2 are one; a string never equals a number.
-    matches: (value) => values.has(value) || tests.some((test) => test(value)),
+    matches: (value) =>
+      values.has(typeof value === 'number' ? canonical(value) : value) || tests.some((test) => test(value)),
     steps: (value) => 1 + tests.length + (typeof value === 'string' ? searches * (value.length >> 5) : 0),
     mayBeAbsent,
   };
@@ -160,14 +161,30 @@ function compileAnythingBut(operand: unknown, path: string): ScalarTest {
   if ((type !== 'string' && type !== 'number') || values.some((value) => typeof value !== type)) {
     throw new FilterError(`"${path}": anything-but takes strings or numbers, all of one type`);
   }
-  const excluded = new Set(values);
-  return (value) => !excluded.has(value);
+  for (const value of values) if (typeof value === 'number') checkRange(value, path);
+  const excluded = new Set(values.map((value) => (typeof value === 'number' ? canonical(value) : value)));
+  return (value) => !excluded.has(typeof value === 'number' ? canonical(value) : value);
 }
 
 function listOf(operand: unknown, path: string): readonly unknown[] {
   const list: readonly unknown[] = Array.isArray(operand) ? operand : [operand];
   if (list.length === 0) throw new FilterError(`"${path}": anything-but is given an empty list`);
   return list;
+}
+
+/** The numbers that AWS's engine compares as numbers: up to five thousand million either way, to six places. */
+const LARGEST_NUMBER = 5e9;
+const MILLIONTHS = 1e6;
+
+/** One number for all that the engine takes for the same: millionths, cut off as it cuts them. A number beyond its range is itself alone. */
+function canonical(value: number): number {
+  if (Math.abs(value) > LARGEST_NUMBER) return value;
+  return Math.trunc(MILLIONTHS * (value + LARGEST_NUMBER)) / MILLIONTHS - LARGEST_NUMBER;
+}
+
+function checkRange(value: number, path: string): void {
+  if (Math.abs(value) <= LARGEST_NUMBER) return;
+  throw new FilterError(`"${path}": ${value} is beyond the numbers that can be compared, -5000000000 to 5000000000`);
 }
 
 const COMPARISONS: Readonly<Record<string, (value: number, bound: number) => boolean>> = {
@@ -190,7 +207,10 @@ function compileNumeric(operand: unknown, path: string): ScalarTest {
       const compare = typeof operator === 'string' && Object.hasOwn(COMPARISONS, operator) && COMPARISONS[operator];
       if (!compare) throw refuse('the comparisons are =, <, <=, > and >=');
       if (typeof bound !== 'number') throw refuse('a comparison must be followed by a number');
-      return { operator, compare, bound };
+      checkRange(bound, path);
+      if (operator.startsWith('>') && bound === LARGEST_NUMBER)
+        throw refuse('no number that can be compared is larger');
+      return { operator, compare, bound: canonical(bound) };
     });
   const [low, high] = terms;
   if (low && high) {
@@ -198,7 +218,11 @@ function compileNumeric(operand: unknown, path: string): ScalarTest {
     if (high.operator !== '<' && high.operator !== '<=') throw refuse('a range ends with < or <=');
     if (high.bound <= low.bound) throw refuse('the low end of a range must be less than its high end');
   }
-  return (value) => typeof value === 'number' && terms.every(({ compare, bound }) => compare(value, bound));
+  return (value) => {
+    if (typeof value !== 'number' || Math.abs(value) > LARGEST_NUMBER) return false;
+    const number = canonical(value);
+    return terms.every(({ compare, bound }) => compare(number, bound));
+  };
 }
 
 /** Whether it is a JSON object. */

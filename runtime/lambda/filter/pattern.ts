@@ -2,7 +2,7 @@
  * From the JSON text of a filter pattern to trees that can be matched.
  *
  * `$or` is taken out first: a pattern becomes a list of conjunctions, one for each way to choose from its `$or`s, and matches if one of them does. A conjunction is a
- * tree of field names with leaves. Dots in names separate levels, so that `{"a.b": [1]}` and `{"a": {"b": [1]}}` are one pattern.
+ * tree of field names with leaves. A path that is given twice, beside and inside an `$or` or with and without dots, is what it is given last: so AWS's own engine has it. Dots in names separate levels, so that `{"a.b": [1]}` and `{"a": {"b": [1]}}` are one pattern.
  *
  * @module
  */
@@ -34,17 +34,17 @@ export function compilePattern(text: string): readonly PatternNode[] {
     throw new FilterError(`it is not valid JSON (${error instanceof Error ? error.message : String(error)})`);
   }
   if (!isRecord(pattern)) throw new FilterError('it must be a JSON object');
-  return conjunctionsOf(pattern, '').map(treeOf);
+  return conjunctionsOf(pattern, undefined).map(treeOf);
 }
 
-function conjunctionsOf(pattern: Record<string, unknown>, prefix: string): readonly Conjunction[] {
+function conjunctionsOf(pattern: Record<string, unknown>, prefix: string | undefined): readonly Conjunction[] {
   const fields = Object.entries(pattern);
   if (fields.length === 0) {
-    throw new FilterError(`${prefix === '' ? 'it' : `"${prefix}"`} is an empty object; name at least one field`);
+    throw new FilterError(`${prefix === undefined ? 'it' : `"${prefix}"`} is an empty object; name at least one field`);
   }
   let all: readonly Conjunction[] = [[]];
   for (const [name, value] of fields) {
-    const path = prefix === '' ? name : `${prefix}.${name}`;
+    const path = prefix === undefined ? name : `${prefix}.${name}`;
     const choices = isOr(name, value)
       ? value.flatMap((branch) => conjunctionsOf(branch, prefix))
       : isRecord(value)
@@ -90,7 +90,6 @@ function treeOf(conjunction: Conjunction): PatternNode {
       }
       node = child;
     }
-    if (node.leaf !== undefined) throw new FilterError(`the path "${path}" is given more than once`);
     node.leaf = leaf;
   }
   return root;
