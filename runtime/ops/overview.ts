@@ -83,9 +83,10 @@ export async function gatherOverview(parts: OverviewParts, search: string, page:
   const sync = parts.syncState();
   const found = parts.directory.all().filter((queue) => queue.arn.name.includes(search));
   const shown = found.slice((page - 1) * QUEUES_PER_PAGE, page * QUEUES_PER_PAGE);
+  const sources = deadLetterSources(parts.directory);
   const [store, queues] = await Promise.all([
     parts.store.health(),
-    Promise.all(shown.map((queue) => queueRow(queue, parts.directory, sync))),
+    Promise.all(shown.map((queue) => queueRow(queue, sources, sync))),
   ]);
   const consumer = parts.consumer();
   return {
@@ -109,10 +110,23 @@ export async function gatherOverview(parts: OverviewParts, search: string, page:
   };
 }
 
+/** Names of the queues whose dead letters go to a queue, by the ARN of that queue; made once for all rows of a page. */
+export function deadLetterSources(directory: Pick<QueueDirectory, 'all'>): ReadonlyMap<string, readonly string[]> {
+  const sources = new Map<string, string[]>();
+  for (const { arn, definition } of directory.all()) {
+    const target = definition.attributes.redrivePolicy?.deadLetterTargetArn;
+    if (target === undefined) continue;
+    const names = sources.get(target);
+    if (names === undefined) sources.set(target, [arn.name]);
+    else names.push(arn.name);
+  }
+  return sources;
+}
+
 /** One queue with its depth. */
 export async function queueRow(
   queue: Queue,
-  directory: Pick<QueueDirectory, 'all'>,
+  sources: ReadonlyMap<string, readonly string[]>,
   sync: SyncState | undefined,
 ): Promise<QueueRow> {
   const arn = formatQueueArn(queue.arn);
@@ -126,10 +140,7 @@ export async function queueRow(
     waitingInSqs: sync?.discovery?.waitingInSqs[arn] ?? 0,
     held: sync?.held.some((held) => queueKey(held) === queue.key) ?? false,
     consumed: sync?.discovery?.mappings.some((mapping) => queueKey(mapping.queueArn) === queue.key) ?? false,
-    deadLettersOf: directory
-      .all()
-      .filter((other) => other.definition.attributes.redrivePolicy?.deadLetterTargetArn === arn)
-      .map((other) => other.arn.name),
+    deadLettersOf: sources.get(arn) ?? [],
   };
 }
 

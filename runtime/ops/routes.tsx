@@ -22,7 +22,7 @@ import type { OnTransfer } from '../transfer/transfer-events.ts';
 import type { Transfers } from '../transfers.ts';
 import type { ApiClient } from './api-client.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
-import { gatherOverview, mappingRows, type OverviewParts, queueRow } from './overview.ts';
+import { deadLetterSources, gatherOverview, mappingRows, type OverviewParts, queueRow } from './overview.ts';
 import { ConfirmPage } from './pages/confirm-page.tsx';
 import { ErrorPage } from './pages/error-page.tsx';
 import { FunctionsPage } from './pages/functions-page.tsx';
@@ -188,7 +188,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     const sync = parts.syncState();
     const looks = Math.max(0, Number.parseInt(c.req.query('messages') ?? '0', 10) || 0);
     const [row, moveTasks, messages] = await Promise.all([
-      queueRow(queue, directory, sync),
+      queueRow(queue, deadLetterSources(directory), sync),
       parts.moveTasks.list(queue).catch(whileUnreachable),
       looks === 0 ? undefined : queue.browse(SHOWN_MESSAGES).catch(whileUnreachable),
     ]);

@@ -28,7 +28,7 @@ it('the trace header of a SendMessage request reaches the function, as a header 
     expect(sent.status).toBe(200);
 
     const call = await lambda.next();
-    expect(call.headers['x-amzn-trace-id']).toBe(TRACE);
+    expect(call.headers['x-amzn-trace-id']).toMatch(new RegExp(`^${TRACE};Karin=[0-9a-f]{8}:1$`));
     expect(call.event).toMatchObject({
       Records: [
         { body: 'traced', attributes: { AWSTraceHeader: TRACE }, eventSourceARN: formatQueueArn(arnOf('jobs')) },

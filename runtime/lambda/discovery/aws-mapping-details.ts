@@ -202,6 +202,10 @@ export class MappingDetails {
       lambda.send(new GetFunctionConfigurationCommand({ FunctionName: functionArn })),
     );
     const limits = limitsOf(found);
+    if (found.TenancyConfig?.TenantIsolationMode !== undefined) {
+      const what = `the function ${functionArn} isolates its tenants, and needs a tenant id that no message of SQS names`;
+      return { limits, broken: `${what}; invoke it from another function that names one, then sync` };
+    }
     const why = found.StateReason === undefined ? '' : `: ${found.StateReason}`;
     switch (found.State) {
       case 'Failed':

@@ -98,6 +98,14 @@ describe('discovery from AWS', () => {
     expect(found.broken[0]?.reason).toContain(`is in state ${State}: because`);
   });
 
+  it('reports a mapping whose function isolates its tenants, as no message names one', async () => {
+    aws.script.pages = [[wireMapping('a')]];
+    aws.script.functions[FUNCTION] = { Timeout: 3, TenancyConfig: { TenantIsolationMode: 'PER_TENANT' } };
+    const found = await aws.source().discover(undefined, false);
+    expect(found.mappings).toEqual([]);
+    expect(found.broken[0]?.reason).toContain('isolates its tenants');
+  });
+
   it.each(['Active', 'Pending', 'Inactive'])('serves a mapping whose function is %s', async (State) => {
     aws.script.pages = [[wireMapping('a')]];
     aws.script.functions[FUNCTION] = { Timeout: 3, State };
