@@ -13,6 +13,7 @@ import { type Releasers, unlessGivenUp } from './releasers.ts';
 import { startEmbeddedRedis } from './store/embedded-redis.ts';
 import { openStore } from './store/open-store.ts';
 import type { Store } from './store/store.ts';
+import { documentFault } from './stored-documents.ts';
 import type { SyncState } from './sync/synchroniser.ts';
 import type { Randomness, Time } from './time.ts';
 import { createAwsRealQueues } from './transfer/aws-real-queues.ts';
@@ -45,7 +46,11 @@ export async function openConfiguredStore(config: Config, parts: StoreParts, rel
     releasers.add('the embedded Redis', () => redis.stop());
     urls = [redis.url];
   }
-  const store = await unlessGivenUp(openStore({ urls, ...storeParts }), signal, (late) => void late.close());
+  const store = await unlessGivenUp(
+    openStore({ urls, ...storeParts, documentFault }),
+    signal,
+    (late) => void late.close(),
+  );
   releasers.add('the store', () => store.close());
   return store;
 }

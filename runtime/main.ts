@@ -25,7 +25,7 @@ import type { Invoker } from './lambda/invoker.ts';
 import type { Mapping } from './lambda/mapping.ts';
 import { createLog, type Log } from './log.ts';
 import { createActivityLog } from './ops/activity.ts';
-import { logEvents, logQueueWarning, logTransfers } from './ops/event-log.ts';
+import { logEvents, logQueueWarning, logStoreLoss, logTransfers } from './ops/event-log.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import { createHealth } from './ops/health.ts';
 import type { QueueDirectory } from './queue/directory.ts';
@@ -38,7 +38,7 @@ import type { Store } from './store/store.ts';
 import type { SyncReport } from './sync/report.ts';
 import { scheduleSyncs } from './sync/schedule.ts';
 import { createSynchroniser } from './sync/synchroniser.ts';
-import { type Randomness, systemRandomness, systemTime, type Time } from './time.ts';
+import { type Randomness, systemRandomness, systemTime, type Time, watchClocks } from './time.ts';
 import { createForwarder } from './transfer/forwarder.ts';
 import { startForwarding } from './transfer/forwarding.ts';
 import type { RealQueues } from './transfer/real-queues.ts';
@@ -148,6 +148,16 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     ...(realQueues === undefined ? {} : { forward: createForwarder(realQueues) }),
   });
   releasers.add('the directory of queues', () => directory.close());
+  releasers.add(
+    'comparing clocks',
+    watchClocks(time, (byMs) => {
+      log.warn(
+        { byMs },
+        'the wall clock jumped, or the machine slept; every queue is asked anew when messages are due',
+      );
+      directory.askAnew();
+    }),
+  );
   const transfers = realQueues === undefined ? undefined : createTransfers({ directory, realQueues, time, randomness });
   if (realQueues !== undefined && transfers !== undefined) {
     const onEvent: OnTransfer = (event) => {
@@ -195,6 +205,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
   const health = createHealth(
     synchroniser === undefined ? undefined : () => synchroniser.state(),
     () => counts.troubled().size,
+    () => time.now(),
   );
 
   releasers.add(
@@ -209,6 +220,9 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
           log.warn(why, 'the store of messages is lost: requests are answered with 503 until it is reached again');
         }
       }
+      logStoreLoss(log, signal);
+      // What is written again from memory may be older than AWS. A failure is logged there.
+      if (signal.kind === 'emptied') synchroniser?.sync({ full: true }).catch(() => undefined);
       Promise.all([access.heard(signal), synchroniser?.heard(signal)]).catch((error: unknown) =>
         log.warn(
           { err: error, signal: signal.kind },

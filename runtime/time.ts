@@ -31,6 +31,30 @@ export interface Randomness {
 /** The longest delay that a Node timer takes; a longer one would fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+/** How often the two clocks are compared, ms. It costs nothing but a timer. */
+const COMPARE_CLOCKS_MS = 5_000;
+/** NTP moves the wall clock by less than this at a time, ms, unless it was wrong. */
+const JUMP_MS = 2_000;
+
+/**
+ * Calls `jumped` when the wall clock went another way than the monotonic one since they were last compared: it was set, or the machine slept, in which the monotonic clock of Linux stands still.
+ * `byMs`: how far, negative for backwards.
+ */
+export function watchClocks(time: Time, jumped: (byMs: number) => void): Cancel {
+  let cancel: Cancel = () => {};
+  const arm = (): void => {
+    const wall = time.now();
+    const monotonic = time.monotonic();
+    cancel = time.after(COMPARE_CLOCKS_MS, () => {
+      const byMs = Math.round(time.now() - wall - (time.monotonic() - monotonic));
+      arm();
+      if (Math.abs(byMs) >= JUMP_MS) jumped(byMs);
+    });
+  };
+  arm();
+  return () => cancel();
+}
+
 /** The process's own clock. */
 export const systemTime: Time = {
   now: () => Date.now(),

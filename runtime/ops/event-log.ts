@@ -6,6 +6,7 @@
 import type { ConsumerEvent } from '../consumer/events.ts';
 import type { Log } from '../log.ts';
 import type { QueueEvent } from '../queue/queue-events.ts';
+import type { Signal } from '../store/store.ts';
 import type { OnTransfer, TransferEvent } from '../transfer/transfer-events.ts';
 
 type Level = 'debug' | 'info' | 'warn';
@@ -61,4 +62,21 @@ const TRANSFER_LEVELS: Readonly<Record<TransferEvent['kind'], Level>> = {
 /** Writes what moves between here and SQS. */
 export function logTransfers(log: Log): OnTransfer {
   return ({ kind, ...members }) => log[TRANSFER_LEVELS[kind]](members, kind);
+}
+
+/** Writes what the store lost, and what was made of it. */
+export function logStoreLoss(log: Log, signal: Signal): void {
+  if (signal.kind === 'emptied') {
+    const { queues, tokens, restored } = signal;
+    log.error(
+      { queues, tokens, restored },
+      'the store came back empty: every message in it is lost. Queues, modes, tokens and secrets that the servers had in memory are written again, and AWS is read anew',
+    );
+  } else if (signal.kind === 'unreadable') {
+    const { name, asideAs, fault, restored } = signal;
+    log.error(
+      { document: name, asideAs, fault, restored },
+      'a stored document cannot be read and was set aside under another name',
+    );
+  }
 }

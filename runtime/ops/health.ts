@@ -29,17 +29,32 @@ export interface Health {
   unknownQueues(): string | undefined;
 }
 
+/** Kinds of unreadable documents that are named. */
+const MOST_NAMED = 10;
+
 /**
  * @param syncState Absent: the server has no source of mappings (`KARIN_DISCOVERY=none`).
  * @param troubled How many mappings have invocations that do not get through to Lambda. Another server would fare no better, so this one stays ready.
  */
-export function createHealth(syncState: (() => SyncState) | undefined, troubled: () => number = () => 0): Health {
+export function createHealth(
+  syncState: (() => SyncState) | undefined,
+  troubled: () => number = () => 0,
+  now: () => number = Date.now,
+): Health {
   let reachable = true;
   let refusal: string | undefined;
   let stopping = false;
+  let emptied: string | undefined;
+  const setAside = new Set<string>();
   return {
     heard: (signal) => {
       if (signal.kind === 'reachable') ({ reachable, refusal } = { refusal: undefined, ...signal });
+      if (signal.kind === 'emptied') {
+        emptied =
+          `the store of messages came back empty at ${iso(now())}: the messages in it are lost; ` +
+          `${signal.queues} queues and ${signal.tokens} tokens were written again from the memory of the servers`;
+      }
+      if (signal.kind === 'unreadable' && setAside.size < MOST_NAMED) setAside.add(signal.name.split(':', 1)[0] ?? '');
     },
     stopping: () => {
       stopping = true;
@@ -51,6 +66,8 @@ export function createHealth(syncState: (() => SyncState) | undefined, troubled:
         ...(reachable ? [] : [`${storeFault(refusal)}; requests are answered with 503`]),
         ...(discovery.reason === undefined ? [] : [discovery.reason]),
         ...troubleReason(troubled()),
+        ...(emptied === undefined ? [] : [emptied]),
+        ...[...setAside].map((kind) => `a stored document (${kind}) could not be read and was set aside; see the log`),
       ];
       // With an old result the server works, so a load balancer should go on sending; without any it would refuse every queue.
       const ready = !stopping && reachable && discovery.usable;

@@ -13,7 +13,7 @@
  * What moves it:
  *
  *   lowered(ms)        a send of this process lowered the head (the reply says so), or a wake came from another instance. The head
- *                      becomes the earlier of what it was and now + ms.
+ *                      becomes the earlier of what it was and now + ms. A send that finds the head of the store long past due says so too, with 0 ms.
  *   asking() .. answered(ms)
  *                      a receive, a peek, or the end or change of leases is under way, and its answer replaces the head. Dirty rule: replies and wakes come over two connections
  *                      and have no order, so a `lowered` that arrives while an ask is under way is remembered and merged into that answer; without it a
@@ -26,7 +26,8 @@
  *                      does not count what it leased. Said again, it replaces the lease (a visibility change).
  *   settled(id)        the lease is over (deleted or released). The call that ended it is an ask like any other: as long as the lease was the head, messages that others sent to be due later
  *                      published no wake, so only the store knows what is the head now. For the same reason a finished batch needs no further call.
- *   forget()           back to unknown (signals were lost), and listeners are woken.
+ *   forget()           back to unknown (signals were lost, or the wall clock, by which the store counts, went another way than the
+ *                      monotonic one, by which the timers do), and listeners are woken.
  *   relearn() .. answered(ms)
  *                      the same for a caller who asks at once: nobody is woken before the answer.
  *

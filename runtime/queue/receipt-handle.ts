@@ -26,6 +26,8 @@ export interface ReceiptHandles {
   issue(queue: QueueKey, receipt: Receipt): string;
   /** Reads a handle; `undefined` if it is not one that was issued for this queue. */
   read(queue: QueueKey, handle: string): Receipt | undefined;
+  /** Another secret is the one that all instances share. Handles that this instance issued before stay readable here. */
+  renew(secret: Uint8Array): void;
 }
 
 const VERSION = 1;
@@ -39,11 +41,15 @@ const GROUP_AT = SEQUENCE_AT + 8;
 /** A group id has at most 128 ASCII characters; anything longer is not a handle and is not worth decoding. */
 const LONGEST_HANDLE = 256;
 const SEQUENCE_DIGITS = 20;
+/** The present secret, and those before it that handles may still have. */
+const MOST_SECRETS = 3;
 
 /** `secret`: at least 32 random bytes, the same on every instance. */
 export function createReceiptHandles(secret: Uint8Array): ReceiptHandles {
-  const mac = (queue: QueueKey, bytes: Buffer): Buffer =>
-    createHmac('sha256', secret)
+  /** The first one issues. */
+  let secrets: readonly Uint8Array[] = [secret];
+  const mac = (queue: QueueKey, bytes: Buffer, key: Uint8Array): Buffer =>
+    createHmac('sha256', key)
       .update(queue)
       .update('\0')
       .update(bytes.subarray(0, MAC_AT))
@@ -54,7 +60,7 @@ export function createReceiptHandles(secret: Uint8Array): ReceiptHandles {
   return {
     issue(queue, receipt) {
       const bytes = pack(receipt);
-      mac(queue, bytes).copy(bytes, MAC_AT);
+      mac(queue, bytes, secrets[0] ?? secret).copy(bytes, MAC_AT);
       return bytes.toString('base64url');
     },
     read(queue, handle) {
@@ -63,8 +69,12 @@ export function createReceiptHandles(secret: Uint8Array): ReceiptHandles {
       if (bytes.length < SEQUENCE_AT || bytes[0] !== VERSION) return undefined;
       // Node ignores characters outside the alphabet; only the text that was issued counts.
       if (bytes.toString('base64url') !== handle) return undefined;
-      if (!timingSafeEqual(mac(queue, bytes), bytes.subarray(MAC_AT, SEQUENCE_AT))) return undefined;
-      return unpack(bytes);
+      const given = bytes.subarray(MAC_AT, SEQUENCE_AT);
+      return secrets.some((key) => timingSafeEqual(mac(queue, bytes, key), given)) ? unpack(bytes) : undefined;
+    },
+    renew(next) {
+      if (Buffer.from(next).equals(secrets[0] ?? secret)) return;
+      secrets = [next, ...secrets].slice(0, MOST_SECRETS);
     },
   };
 }

@@ -2,7 +2,9 @@
  * One receive: leases what is due, sets aside what must not be handed out (past retention, received too often, unreadable), and turns the rest into messages with receipt handles.
  *
  * What is set aside never makes a receive fail: the leases of the good messages have begun, and an error would hide them until they end. So a removal or a move that fails is reported,
- * its messages stay under their leases, and the receive that follows the end of those tries again.
+ * its messages stay under their leases, and the receive that follows the end of those tries again. Each time that takes longer, up to a quarter of an hour: the leases are extended by how often the
+ * message was received, whatever the visibility timeout, because with one of 0 the same message would be received thousands of times a second. A lease that has ended cannot be extended on a FIFO
+ * queue; so while a queue has such messages, its leases last a second at least.
  *
  * @module
  */
@@ -26,6 +28,14 @@ const DEFAULT_MAX_BYTES = 16 * 1_048_576;
 /** Old messages removed together with one that a receive met. */
 const TRIM_LIMIT = 500;
 
+/** How long a message that could not be set aside is left alone after its first receive, ms; doubled with each further one. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 900_000;
+/** Least length of a lease, ms, while a queue has messages that could not be set aside. */
+const LEAST_LEASE_MS = 1_000;
+/** A warning is said again after this long, ms, with how often it would have been said. */
+const WARN_AGAIN_MS = 60_000;
+
 interface ReceivingOptions {
   readonly queue: { readonly key: QueueKey; readonly definition: QueueDefinition };
   readonly store: WatchedStore;
@@ -46,6 +56,9 @@ export interface ReceiveOutcome {
 export class Receiving {
   readonly #options: ReceivingOptions;
   readonly #limit: InFlightLimit;
+  /** Monotonic ms: until then some message of the queue may be one that could not be set aside. */
+  #troubledUntil = Number.NEGATIVE_INFINITY;
+  readonly #warned = new Map<QueueWarning, { readonly at: number; passedOver: number }>();
 
   constructor(options: ReceivingOptions) {
     this.#options = options;
@@ -56,8 +69,10 @@ export class Receiving {
   async receive(request: ReceiveRequest): Promise<ReceiveOutcome | 'at-limit'> {
     if (!(await this.#limit.admits())) return 'at-limit';
     const { store, time, queue } = this.#options;
-    const leaseMs = request.visibilityTimeoutMs ?? queue.definition.attributes.visibilityTimeoutSeconds * 1000;
-    const leaseEndsAt = time.monotonic() + leaseMs;
+    const wantedMs = request.visibilityTimeoutMs ?? queue.definition.attributes.visibilityTimeoutSeconds * 1000;
+    const begunAt = time.monotonic();
+    const leaseMs = begunAt < this.#troubledUntil ? Math.max(wantedMs, LEAST_LEASE_MS) : wantedMs;
+    const leaseEndsAt = begunAt + leaseMs;
     const { leased, total } = await store.receive({
       maxMessages: request.maxMessages,
       maxBytes: request.maxBytes ?? DEFAULT_MAX_BYTES,
@@ -65,7 +80,7 @@ export class Receiving {
       ...(request.singleGroup === undefined ? {} : { singleGroup: request.singleGroup }),
     });
     this.#limit.received(leased.length, total);
-    const deliverable = await this.#setAside(leased);
+    const deliverable = await this.#setAside(leased, leaseMs);
     return {
       messages: deliverable.map((opened) => this.#message(opened, leaseEndsAt)),
       setAside: deliverable.length < leased.length,
@@ -73,24 +88,29 @@ export class Receiving {
   }
 
   /** What may be handed out. The rest has been dealt with. */
-  async #setAside(leased: readonly LeasedEntry[]): Promise<readonly OpenedEntry[]> {
+  async #setAside(leased: readonly LeasedEntry[], leaseMs: number): Promise<readonly OpenedEntry[]> {
     const { clock, deadLetters, queue } = this.#options;
     const { attributes } = queue.definition;
     const old: LeasedEntry[] = [];
     const fresh: LeasedEntry[] = [];
     for (const entry of leased) (isPastRetention(entry.sentAt, attributes, clock) ? old : fresh).push(entry);
-    const readable = await this.#open(fresh);
+    const stuck: LeasedEntry[] = [];
+    const readable = await this.#open(fresh, stuck);
     const policy = attributes.redrivePolicy;
     const dead = policy === undefined ? [] : readable.filter((opened) => exceedsReceives(opened, policy));
     const target = dead.length === 0 ? undefined : deadLetters.target();
-    await Promise.all([this.#removeOld(old), target === undefined ? undefined : this.#moveDead(dead, target)]);
+    await Promise.all([
+      this.#removeOld(old, stuck),
+      target === undefined ? undefined : this.#moveDead(dead, target, stuck),
+    ]);
+    await this.#postpone(stuck, leaseMs);
     if (target === undefined) return readable;
     const moved = new Set(dead);
     return readable.filter((opened) => !moved.has(opened));
   }
 
   /** Reads the records. An unreadable one stays under its lease; on a FIFO queue those behind it in its group are given back, so that nothing overtakes it. */
-  async #open(entries: readonly LeasedEntry[]): Promise<readonly OpenedEntry[]> {
+  async #open(entries: readonly LeasedEntry[], stuck: LeasedEntry[]): Promise<readonly OpenedEntry[]> {
     const opened: OpenedEntry[] = [];
     const behind: LeasedEntry[] = [];
     const blocked = new Set<string>();
@@ -104,6 +124,7 @@ export class Receiving {
       } catch (error) {
         if (!(error instanceof RecordError)) throw error;
         this.#warn('unreadable-record', error.message);
+        stuck.push(entry);
         if (this.#options.queue.definition.fifo && entry.group !== undefined) blocked.add(entry.group);
       }
     }
@@ -113,21 +134,35 @@ export class Receiving {
     return opened;
   }
 
-  async #removeOld(entries: readonly LeasedEntry[]): Promise<void> {
+  /** Those that a fault left where they are are added to `stuck`, here and below. */
+  async #removeOld(entries: readonly LeasedEntry[], stuck: LeasedEntry[]): Promise<void> {
     if (entries.length === 0) return;
     const { queue, store, notify } = this.#options;
-    await this.#try('retention-failed', async () => {
+    const done = await this.#try('retention-failed', async () => {
       const outcomes = await store.delete(entries);
       // Where one is old there are often more, and none of them needs a receive of its own.
       const trimmed = await store.trim(retentionMs(queue.definition.attributes), TRIM_LIMIT);
       const count = outcomes.filter((outcome) => outcome === 'done').length + trimmed;
       if (count > 0) notify({ kind: 'expired', queue: queue.key, count });
     });
+    if (!done) stuck.push(...entries);
   }
 
-  async #moveDead(dead: readonly OpenedEntry[], target: DeadLetterTarget): Promise<void> {
+  async #moveDead(dead: readonly OpenedEntry[], target: DeadLetterTarget, stuck: LeasedEntry[]): Promise<void> {
     const moves = dead.map(({ entry, content }) => ({ message: { ...entry, ...content.message }, lease: entry }));
-    await this.#try('dead-letter-move-failed', () => this.#options.deadLetters.move(moves, target));
+    const done = await this.#try('dead-letter-move-failed', () => this.#options.deadLetters.move(moves, target));
+    if (!done) stuck.push(...dead.map(({ entry }) => entry));
+  }
+
+  /** Leaves messages alone for longer than their leases, if those would end sooner. */
+  async #postpone(stuck: readonly LeasedEntry[], leaseMs: number): Promise<void> {
+    if (stuck.length === 0) return;
+    this.#troubledUntil = this.#options.time.monotonic() + 2 * LONGEST_PAUSE_MS;
+    const changes = stuck
+      .map((entry) => ({ ...entry, leaseMs: pauseAfter(entry.receiveCount) }))
+      .filter((change) => change.leaseMs > leaseMs);
+    // If it fails, the leases end as they would have, and the store has troubles of its own.
+    await this.#options.store.changeVisibility(changes).catch(() => undefined);
   }
 
   #message({ entry, content }: OpenedEntry, leaseEndsAt: number): ReceivedMessage {
@@ -150,15 +185,31 @@ export class Receiving {
     };
   }
 
-  async #try(what: QueueWarning, act: () => Promise<unknown>): Promise<void> {
+  /** Whether it worked. */
+  async #try(what: QueueWarning, act: () => Promise<unknown>): Promise<boolean> {
     try {
       await act();
+      return true;
     } catch (error) {
       this.#warn(what, error instanceof Error ? error.message : String(error));
+      return false;
     }
   }
 
+  /** Says it once, and then counts. */
   #warn(what: QueueWarning, detail: string): void {
-    this.#options.notify({ kind: 'queue-warning', queue: this.#options.queue.key, what, detail });
+    const { time, notify, queue } = this.#options;
+    const last = this.#warned.get(what);
+    if (last !== undefined && time.monotonic() - last.at < WARN_AGAIN_MS) {
+      last.passedOver += 1;
+      return;
+    }
+    this.#warned.set(what, { at: time.monotonic(), passedOver: 0 });
+    const more = last === undefined || last.passedOver === 0 ? '' : ` (and ${last.passedOver} times more since)`;
+    notify({ kind: 'queue-warning', queue: queue.key, what, detail: detail + more });
   }
+}
+
+function pauseAfter(receiveCount: number): number {
+  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(receiveCount - 1, 20));
 }

@@ -199,6 +199,11 @@ export class StoredDirectory implements QueueDirectory {
     );
   }
 
+  /** What is known of when messages are due is no longer true (signals were lost, a clock jumped): the store is asked again, where somebody waits. */
+  askAnew(): void {
+    for (const { queue } of this.#entries.values()) void queue.signalsLost();
+  }
+
   /** Stops listening and closes every queue: waiting receives answer empty. The messages stay in the store. */
   close(): void {
     this.#unsubscribe();
@@ -215,8 +220,13 @@ export class StoredDirectory implements QueueDirectory {
     } else if (signal.kind === 'document' && signal.name.startsWith(DEFINITION_PREFIX)) {
       const key = signal.name.slice(DEFINITION_PREFIX.length);
       this.#refresh(key).catch(() => this.#loadLater());
+    } else if (signal.kind === 'document' && signal.name === HANDLE_SECRET) {
+      sharedSecret(this.#documents, HANDLE_SECRET).then(
+        (secret) => this.#context.handles.renew(secret),
+        () => this.#loadLater(),
+      );
     } else if (signal.kind === 'gap') {
-      for (const { queue } of this.#entries.values()) void queue.signalsLost();
+      this.askAnew();
       this.load().catch(() => this.#loadLater());
     }
   }

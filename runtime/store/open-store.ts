@@ -13,6 +13,8 @@ export interface OpenStoreOptions {
   readonly allowEviction?: boolean;
   /** Redis: ms between the proofs that signals arrive. Default 600,000. */
   readonly canaryIntervalMs?: number;
+  /** Redis: why a document cannot be read, so that it is set aside. Default: all can. */
+  readonly documentFault?: (name: string, text: string) => string | undefined;
   /** Redis: start although it cannot be reached yet. Default false. */
   readonly startUnreachable?: boolean;
 }

@@ -36,6 +36,12 @@ export interface NewEntry {
 /** Five minutes, as AWS documents for `MessageDeduplicationId`. */
 export const DEDUPLICATION_WINDOW_MS = 300_000;
 
+/**
+ * A head that has been due for longer than this, ms, is news to a send: the clock of the store may have jumped over it (the machine slept), so that the timers of the instances stand long after it. With a
+ * backlog that is older it costs one published wake for each call, which wakes nobody who is awake.
+ */
+export const OVERDUE_MS = 10_000;
+
 export interface SentEntry {
   /** The id stored, or that of the first message where this one was a duplicate. */
   readonly id: string;
@@ -49,6 +55,7 @@ export interface SentEntry {
 export interface HeadLowered {
   /**
    * Set only if this operation made the head earlier than it was: milliseconds from now until it is due (0: now). The store has published a wake for the other instances.
+   * A send that finds the head long past due (`OVERDUE_MS`) sets it to 0.
    * A send of an id that is stored already sets it too, because the reply to the first send may have been lost.
    */
   readonly headLoweredToMs?: number;
@@ -175,6 +182,19 @@ export type Signal =
   | { readonly kind: 'instances'; readonly ids: readonly string[] }
   /** Signals may have been lost (the connection was replaced). Whoever relies on them must look for himself. */
   | { readonly kind: 'gap' }
+  /**
+   * The store had come back without anything in it. The documents that were in the memory of the instances have been written again, `restored` of them by this one; `queues` and `tokens`: how many this
+   * instance knows now. The messages are gone, and whoever holds more than documents must write it again. A `gap` follows.
+   */
+  | { readonly kind: 'emptied'; readonly queues: number; readonly tokens: number; readonly restored: number }
+  /** A document cannot be read and was set aside under another name; `restored`: what it held before is there again. */
+  | {
+      readonly kind: 'unreadable';
+      readonly name: string;
+      readonly asideAs: string;
+      readonly fault: string;
+      readonly restored: boolean;
+    }
   /** Calls can or cannot be made. `refusal`: what the store itself said, if it is there and refuses them; it names no address and no secret. */
   | { readonly kind: 'reachable'; readonly reachable: boolean; readonly refusal?: string };
 

@@ -170,6 +170,11 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     return true;
   };
 
+  /** The store lost what it had: others that start meanwhile must find what is served. */
+  const storeAgain = async (): Promise<void> => {
+    if (found !== undefined) await documents.put(DOCUMENT, stableJson(found), null);
+  };
+
   /** The run that has not begun, shared by all who ask before it does. */
   let next: { readonly promise: Promise<SyncReport>; full: boolean } | undefined;
 
@@ -189,6 +194,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       return run.promise;
     },
     heard: async (signal) => {
+      if (signal.kind === 'emptied') await inTurn(storeAgain);
       if (signal.kind === 'gap' || (signal.kind === 'document' && signal.name === DOCUMENT)) await inTurn(load);
     },
     state: () => ({

@@ -168,6 +168,18 @@ export function anyQueueContract(context: Context): void {
         expect(await context.store.delete(queue, leased)).toEqual({ outcomes: ['done'], nextDueInMs: 5_000 });
       });
 
+      it('says of a send that finds the head long past due that the head is due now, to this instance and to the others', async () => {
+        const queue = newQueue(fifo);
+        const wakes = context.wakesOf(queue);
+        await context.store.send(queue, [grouped('a', { delayMs: 1_000 })]);
+        expect(await wakes.next()).toBe(1_000);
+        context.time.advance(5_000);
+        expect((await context.store.send(queue, [grouped('b')])).headLoweredToMs).toBeUndefined();
+        context.time.advance(3_600_000);
+        expect((await context.store.send(queue, [grouped('c', { delayMs: 5_000 })])).headLoweredToMs).toBe(0);
+        expect(await wakes.next()).toBe(0);
+      });
+
       it('keeps the history of a moved message', async () => {
         const queue = newQueue(fifo);
         const history = {

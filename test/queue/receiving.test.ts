@@ -197,6 +197,27 @@ forEachStore('receiving', (open) => {
     expect((await queue.receive({ maxMessages: 10 })).map(({ body }) => body)).toEqual(['b1']);
   });
 
+  it.each(['jobs', 'jobs.fifo'])(
+    'leaves what it cannot read in %s alone for longer each time, whatever the visibility timeout, and says so once',
+    async (name) => {
+      const world = await open();
+      const queue = await world.queue(name, { visibilityTimeoutSeconds: 0 });
+      const group = name.endsWith('.fifo') ? { group: 'a' } : {};
+      await queue.store.send([{ id: crypto.randomUUID(), record: encode([99]), delayMs: 0, ...group }]);
+      let receives = 0;
+      for (let elapsed = 0; elapsed < 3_600_000; elapsed += 100) {
+        if (queue.watch.isDue()) {
+          await queue.receive({ maxMessages: 1 });
+          receives += 1;
+        }
+        world.time.advance(100);
+      }
+      expect(receives).toBeLessThan(25);
+      expect(world.events.length).toBeLessThanOrEqual(receives);
+      expect(world.events.length).toBeGreaterThan(0);
+    },
+  );
+
   it('is woken by its own lease when nobody deletes the message', async () => {
     const world = await open();
     const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 10 });

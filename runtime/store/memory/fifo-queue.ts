@@ -19,6 +19,7 @@ import {
   countReceive,
   Delays,
   headLowered,
+  headLoweredBySend,
   headNews,
   inOrder,
   type MemoryQueue,
@@ -69,7 +70,10 @@ export class FifoMemoryQueue implements MemoryQueue {
     const repeated = sent.some(
       (one, index) => !one.duplicate && one.sequenceNumber !== sequenceNumber(firstSequence + index),
     );
-    return { sent, ...(repeated ? headNews(now, this.head()) : headLowered(now, before, this.head())) };
+    if (repeated) return { sent, ...headNews(now, this.head()) };
+    return sent.every(({ duplicate }) => duplicate)
+      ? { sent }
+      : { sent, ...headLoweredBySend(now, before, this.head()) };
   }
 
   receive(now: number, options: ReceiveOptions, takeFirst: boolean): ReceiveReply {

@@ -17,6 +17,7 @@ import type {
   SendReply,
   VisibilityChange,
 } from '../store.ts';
+import { OVERDUE_MS } from '../store.ts';
 import { SortedList } from './sorted-list.ts';
 
 /** All times are whole milliseconds; `now` is the clock of the store. */
@@ -86,6 +87,16 @@ export function headLowered(
 ): { headLoweredToMs?: number } {
   if (after === undefined || (before !== undefined && after >= before)) return {};
   return { headLoweredToMs: Math.max(0, after - now) };
+}
+
+/** The same for a send, to which a head that is long past due is news. */
+export function headLoweredBySend(
+  now: number,
+  before: number | undefined,
+  after: number | undefined,
+): { headLoweredToMs?: number } {
+  const overdue = before !== undefined && Math.floor(before) < now - OVERDUE_MS;
+  return overdue ? headLowered(now, undefined, before) : headLowered(now, before, after);
 }
 
 /** The same for a repeated call: where the head is, because the answer to the first call may have been lost. */

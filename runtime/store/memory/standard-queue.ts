@@ -20,6 +20,7 @@ import {
   countReceive,
   Delays,
   headLowered,
+  headLoweredBySend,
   headNews,
   inOrder,
   type MemoryQueue,
@@ -58,7 +59,8 @@ export class StandardMemoryQueue implements MemoryQueue {
       earliest = Math.min(dueAt, earliest ?? dueAt);
       return { id: message.id, sentAt: message.sentAt, duplicate: false };
     });
-    return { sent, ...(repeated ? headNews(now, this.head()) : headLowered(now, before, earliest)) };
+    if (repeated) return { sent, ...headNews(now, this.head()) };
+    return earliest === undefined ? { sent } : { sent, ...headLoweredBySend(now, before, earliest) };
   }
 
   receive(now: number, { maxMessages, maxBytes, leaseMs }: ReceiveOptions, takeFirst: boolean): ReceiveReply {

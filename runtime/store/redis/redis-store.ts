@@ -35,6 +35,7 @@ import { RedisConnection } from './connection.ts';
 import { integerReply } from './encoding.ts';
 import { bare, messageOf, UnsuitableRedisError } from './errors.ts';
 import { FifoCommands } from './fifo-commands.ts';
+import { KeptDocuments } from './kept-documents.ts';
 import { queueKeys, signalChannel } from './keys.ts';
 import type { QueueCommands } from './queue-commands.ts';
 import { Reachability } from './reachability.ts';
@@ -57,6 +58,8 @@ export interface RedisStoreOptions {
   readonly canaryIntervalMs?: number;
   /** Start although Redis cannot be reached yet: calls fail until it can. Default false: `open` rejects. */
   readonly startUnreachable?: boolean;
+  /** Why a document of this name and text cannot be read, so that it is set aside; `undefined`: it can. Default: all can. */
+  readonly documentFault?: (name: string, text: string) => string | undefined;
   /** The clock of the store instead of the server's, milliseconds since the epoch; for tests. */
   readonly clock?: () => number;
 }
@@ -64,7 +67,7 @@ export interface RedisStoreOptions {
 const DEFAULT_CANARY_INTERVAL_MS = 600_000;
 
 export class RedisStore implements Store {
-  readonly documents: RedisDocuments;
+  readonly documents: KeptDocuments;
   readonly slots: RedisSlots;
   readonly #connection: RedisConnection;
   readonly #calls: RedisCalls;
@@ -88,7 +91,13 @@ export class RedisStore implements Store {
     const channel = signalChannel(this.#connection.database);
     this.#standard = new StandardCommands(this.#calls, channel, instanceId);
     this.#fifo = new FifoCommands(this.#calls, channel, instanceId);
-    this.documents = new RedisDocuments(this.#calls, channel);
+    this.documents = new KeptDocuments({
+      documents: new RedisDocuments(this.#calls, channel),
+      time,
+      uuid: () => randomness.uuid(),
+      fault: options.documentFault ?? (() => undefined),
+      emit,
+    });
     this.slots = new RedisSlots(this.#calls, channel);
     this.#wakeChannel = new WakeChannel({
       listener: () => this.#connection.listener(),
@@ -132,26 +141,31 @@ export class RedisStore implements Store {
 
   async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
     checkEntries(queue, entries);
+    this.documents.active();
     const whole = entries.map((entry) => ({ ...entry, delayMs: wholeMs(entry.delayMs) }));
     return this.#commands(queue).send(queue.key, whole);
   }
 
   async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {
     checkMaxMessages(options.maxMessages);
+    this.documents.active();
     const whole = { ...options, leaseMs: wholeMs(options.leaseMs) };
     return receiveInSteps(whole, (step, takeFirst) => this.#commands(queue).receive(queue.key, step, takeFirst));
   }
 
   async delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
+    this.documents.active();
     return settleInSteps(leases, (step) => this.#commands(queue).delete(queue.key, step));
   }
 
   async changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
+    this.documents.active();
     const whole = changes.map((change) => ({ ...change, leaseMs: wholeMs(change.leaseMs) }));
     return settleInSteps(whole, (step) => this.#commands(queue).changeVisibility(queue.key, step));
   }
 
   async release(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
+    this.documents.active();
     return settleInSteps(leases, (step) => this.#commands(queue).release(queue.key, step));
   }
 
@@ -237,6 +251,7 @@ export class RedisStore implements Store {
 
   async #close(): Promise<void> {
     this.#listeners.clear();
+    this.documents.close();
     const goodbye = this.#wakeChannel.close();
     this.#reachability.stop();
     await Promise.all([goodbye, this.#calls.drain()]);

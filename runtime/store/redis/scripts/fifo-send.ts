@@ -15,7 +15,7 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * Returns: ms until the new head is due or -1 if the head was not lowered; then for each message: id, sent ms, sequence number, 1 if it is a duplicate of another message.
  *
  * Commands: 8 (EVALSHA, TIME, ZRANGE, HMGET, INCRBY, HSET, ZADD, ZADD), whatever the number of messages; +1 SET for each deduplication key, +1 SET where it was remembered for longer than
- * the window, +1 GET for all that were remembered; +1 ZRANGE and +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history; for an id already stored +1 ZRANGE, and +1 for each 500 messages of its group.
+ * the window, +1 GET for all that were remembered; +1 ZRANGE and +1 PUBLISH if the head was lowered or is long past due; +2 (3 if delays have ended) with a delay; +1 with a history; for an id already stored +1 ZRANGE, and +1 for each 500 messages of its group.
  */
 export const FIFO_SEND = script(
   '',
@@ -122,7 +122,9 @@ if #records > 0 then
   end
   -- A group that is already there keeps its place: what decides it stands before these messages.
   local newGroups = redis.call('ZADD', KEYS[1], 'NX', unpack(due))
-  if newGroups > 0 and (not before or earliest < before) then reply[1] = lowered(before, head()) end
+  local after = before
+  if newGroups > 0 and (not before or earliest < before) then after = head() end
+  reply[1] = loweredBySend(before, after)
 end
 if repeated and reply[1] == -1 then reply[1] = nextDue() end
 return reply`,

@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { OVERDUE_MS } from '../../store.ts';
 
 export interface Script {
   /**
@@ -76,6 +77,7 @@ end`;
 
 /**
  * The head of the queue, KEYS[1], and the wake. A wake is published only if the head became earlier: every instance already has a timer at or before the old head.
+ * The clock of the server may jump over that timer; so a send that finds the head long past due publishes as well.
  * ARGV[#ARGV - 2] is the channel, ARGV[#ARGV - 1] the queue and the instance.
  */
 export const HEAD = `
@@ -88,6 +90,10 @@ local function lowered(before, after)
   local dueIn = math.max(0, after - now)
   redis.call('PUBLISH', ARGV[#ARGV - 2], 'w' .. dueIn .. ' ' .. ARGV[#ARGV - 1])
   return dueIn
+end
+local function loweredBySend(before, after)
+  if before and before < now - ${OVERDUE_MS} then return lowered(nil, before) end
+  return lowered(before, after)
 end
 local function nextDue()
   local at = head()

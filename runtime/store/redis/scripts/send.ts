@@ -13,7 +13,7 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, SIX_BYTES, script } from './sc
  * Returns: ms until the new head is due or -1 if the head was not lowered; then the sent time of each message.
  *
  * Commands: 5 (EVALSHA, TIME, ZRANGE, HSETNX, ZADD); several messages: 6 (HMGET and HSET for the HSETNX), whatever their number.
- * +1 PUBLISH if the head was lowered; +2 (3 if delays have ended) with a delay; +1 with a history.
+ * +1 PUBLISH if the head was lowered or is long past due; +2 (3 if delays have ended) with a delay; +1 with a history.
  * An id already stored, alone: 6 (HGET and ZRANGE for the ZADD); among others: +1 ZRANGE.
  */
 export const SEND = script(
@@ -76,7 +76,7 @@ if #delayed > 0 then
   if #ended > 0 then redis.call('ZREM', KEYS[4], unpack(ended)) end
   redis.call('ZADD', KEYS[4], unpack(delayed))
 end
-reply[1] = lowered(before, earliest)
+if earliest then reply[1] = loweredBySend(before, earliest) else reply[1] = -1 end
 if repeated and reply[1] == -1 then reply[1] = nextDue() end
 return reply`,
 );
