@@ -29,6 +29,14 @@ export interface ReceiveRequest {
   readonly attemptId?: string;
 }
 
+export interface HandleOptions {
+  /**
+   * Standard queues: the handle of an earlier receive counts as well, as callers of SQS were measured to find it. Default false, for the consumer: a batch whose lease ran out must not
+   * delete a message that another delivery handles.
+   */
+  readonly orEarlier?: boolean;
+}
+
 /** `missing`, `superseded`, `expired`: as the store says; `invalid`: not a receipt handle of this queue. */
 export type HandleOutcome = 'done' | 'superseded' | 'missing' | 'expired' | 'invalid';
 
@@ -62,10 +70,11 @@ export interface Queue {
    */
   receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]>;
   /** Deletes by receipt handle; an outcome for each. */
-  delete(receiptHandles: readonly string[]): Promise<readonly HandleOutcome[]>;
+  delete(receiptHandles: readonly string[], options?: HandleOptions): Promise<readonly HandleOutcome[]>;
   /** Moves the ends of leases; `timeoutMs` 0 to 43,200,000. */
   changeVisibility(
     changes: readonly { readonly receiptHandle: string; readonly timeoutMs: number }[],
+    options?: HandleOptions,
   ): Promise<readonly VisibilityOutcome[]>;
   /** Undoes receives: due at once, not counted. For messages that were leased and never shown to anyone. */
   release(receiptHandles: readonly string[]): Promise<void>;

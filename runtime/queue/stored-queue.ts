@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { LeaseOutcome, VisibilityChange } from '../store/store.ts';
+import type { Lease, LeaseOutcome, VisibilityChange } from '../store/store.ts';
 import { type QueueArn, type QueueKey, queueKey } from './arn.ts';
 import { type BrowsedMessage, browse } from './browse.ts';
 import { DeadLetters } from './dead-letter.ts';
@@ -14,6 +14,7 @@ import { createHeadWatch, type HeadWatch } from './head-watch.ts';
 import { LongPoll, WIDEST } from './long-poll.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import {
+  type HandleOptions,
   type HandleOutcome,
   InFlightLimitError,
   type Queue,
@@ -109,19 +110,28 @@ export class StoredQueue implements Queue {
     return this.#attempts.receive(request.attemptId, timeoutMs, () => this.#receive(request));
   }
 
-  delete(receiptHandles: readonly string[]): Promise<readonly HandleOutcome[]> {
+  delete(
+    receiptHandles: readonly string[],
+    { orEarlier = false }: HandleOptions = {},
+  ): Promise<readonly HandleOutcome[]> {
     this.#attempts.settled(receiptHandles);
-    const verdicts = receiptHandles.map((handle) => this.#read(handle) ?? 'invalid');
-    return complete<Receipt, 'invalid'>(verdicts, (receipts) => this.store.delete(receipts));
+    const verdicts = receiptHandles.map((handle): Lease | 'invalid' => {
+      const receipt = this.#read(handle);
+      return receipt === undefined ? 'invalid' : { ...receipt, orEarlier };
+    });
+    return complete<Lease, 'invalid'>(verdicts, (receipts) => this.store.delete(receipts));
   }
 
   changeVisibility(
     changes: readonly { readonly receiptHandle: string; readonly timeoutMs: number }[],
+    { orEarlier = false }: HandleOptions = {},
   ): Promise<readonly VisibilityOutcome[]> {
     const verdicts = changes.map(({ receiptHandle, timeoutMs }): VisibilityChange | 'invalid' | 'beyond-maximum' => {
       const receipt = this.#read(receiptHandle);
       if (receipt === undefined) return 'invalid';
-      return this.#isBeyondMaximum(receipt, timeoutMs) ? 'beyond-maximum' : { ...receipt, leaseMs: timeoutMs };
+      return this.#isBeyondMaximum(receipt, timeoutMs)
+        ? 'beyond-maximum'
+        : { ...receipt, leaseMs: timeoutMs, orEarlier };
     });
     return complete<VisibilityChange, 'invalid' | 'beyond-maximum'>(verdicts, (allowed) =>
       this.store.changeVisibility(allowed),

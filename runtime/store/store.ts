@@ -106,6 +106,8 @@ export interface Lease {
   readonly receiveCount: number;
   readonly group?: string;
   readonly sequenceNumber?: string;
+  /** Standard queues, `delete` and `changeVisibility`: a lease of an earlier receive counts as well. Default: only that of the last one. */
+  readonly orEarlier?: boolean;
 }
 
 /**
@@ -253,9 +255,9 @@ export interface Store {
   send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply>;
   /** Leases what is due, oldest due first. */
   receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply>;
-  /** Deletes leased messages. Standard: also after the lease ran out, as long as nobody received the message again. */
+  /** Deletes leased messages. Standard: also after the lease ran out, as long as nobody received the message again, or `orEarlier` is set. */
   delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply>;
-  /** Moves the end of leases. Standard: also of a message that is visible again, as long as nobody received it. */
+  /** Moves the end of leases. Standard: also of a message that is visible again, as long as nobody received it, or `orEarlier` is set. */
   changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply>;
   /** Undoes receives: the messages are due at once, and their receive count is what it was before (0 clears the first-receive time as well). */
   release(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply>;

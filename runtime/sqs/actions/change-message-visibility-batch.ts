@@ -24,7 +24,7 @@ export const changeMessageVisibilityBatch = queueAction(
       receiptHandle: value.receiptHandle,
       timeoutMs: value.seconds * 1000,
     }));
-    const outcomes = changes.length === 0 ? [] : await queue.changeVisibility(changes);
+    const outcomes = changes.length === 0 ? [] : await queue.changeVisibility(changes, { orEarlier: true });
     const Successful: { readonly Id: string }[] = [];
     for (const [index, { id, value }] of accepted.entries()) {
       const outcome = outcomes[index] ?? 'invalid';

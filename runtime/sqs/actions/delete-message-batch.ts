@@ -9,7 +9,13 @@ export const deleteMessageBatch = queueAction('DeleteMessageBatch', 'consume', a
     if (!entry.ReceiptHandle?.trim()) throw missingParameter('ReceiptHandle');
     return entry.ReceiptHandle;
   });
-  const outcomes = accepted.length === 0 ? [] : await queue.delete(accepted.map(({ value }) => value));
+  const outcomes =
+    accepted.length === 0
+      ? []
+      : await queue.delete(
+          accepted.map(({ value }) => value),
+          { orEarlier: true },
+        );
   const Successful: { readonly Id: string }[] = [];
   for (const [index, { id, value }] of accepted.entries()) {
     const error = deleteError(outcomes[index] ?? 'invalid', value, queue.definition.fifo);

@@ -182,10 +182,12 @@ export class StandardMemoryQueue implements MemoryQueue {
     return undefined;
   }
 
-  #held({ id, receiveCount }: Lease): DueMessage | LeaseOutcome {
+  #held({ id, receiveCount, orEarlier }: Lease): DueMessage | LeaseOutcome {
     const message = this.#messages.get(id);
     if (message === undefined) return 'missing';
-    return message.receiveCount > 0 && message.receiveCount === receiveCount ? message : 'superseded';
+    const { receiveCount: current } = message;
+    const holds = current === receiveCount || (orEarlier === true && current > receiveCount);
+    return current > 0 && holds ? message : 'superseded';
   }
 
   #moveLeases<T extends Lease>(

@@ -78,12 +78,12 @@ export class StandardCommands implements QueueCommands {
   }
 
   async delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
-    const args = leases.flatMap(({ id, receiveCount }) => [shortIdBytes(id), receiveCount]);
+    const args = leases.flatMap((lease) => [shortIdBytes(lease.id), fenceOf(lease)]);
     return this.#settle(DELETE, queue, args);
   }
 
   async changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
-    const args = changes.flatMap(({ id, receiveCount, leaseMs }) => [shortIdBytes(id), receiveCount, leaseMs]);
+    const args = changes.flatMap((change) => [shortIdBytes(change.id), fenceOf(change), change.leaseMs]);
     return this.#settle(CHANGE_VISIBILITY, queue, args);
   }
 
@@ -166,4 +166,9 @@ function readLeased(reply: ReplyReader): LeasedEntry {
   };
   const group = reply.text();
   return group === '' ? entry : { ...entry, group };
+}
+
+/** The receive count as the scripts take it: negative if earlier receives count as well. */
+function fenceOf({ receiveCount, orEarlier }: Lease): number {
+  return orEarlier === true ? -receiveCount : receiveCount;
 }

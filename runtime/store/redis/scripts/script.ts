@@ -106,7 +106,7 @@ local DONE, SUPERSEDED, MISSING, EXPIRED = 0, 1, 2, 3`;
 
 /**
  * The receive history of a message: `<count>:<first received ms>`, on standard queues followed by `:<group>` if it has one.
- * `fence` compares a lease with it; `KEYS[2]` holds the records.
+ * `fence` compares a lease with it; a negative count stands for this receive or an earlier one. `KEYS[2]` holds the records.
  */
 export const HISTORY = `
 local function readHistory(text)
@@ -120,5 +120,6 @@ local function fence(id, history, count)
   if not history then
     return redis.call('HEXISTS', KEYS[2], id) == 1 and SUPERSEDED or MISSING
   end
-  return readHistory(history) == count and DONE or SUPERSEDED
+  local current = readHistory(history)
+  return (current == count or (count < 0 and current >= -count)) and DONE or SUPERSEDED
 end`;

@@ -3,7 +3,8 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, script } from './script.ts';
 /**
  * Ends or moves leases of a standard queue: the three scripts of this file.
  *
- * The fence: a lease holds as long as the receive count is the one it was given. It may have run out; on a standard queue that alone does not end it.
+ * The fence: a lease holds as long as the receive count is the one it was given, or, given as a negative number, is not below it. It may have run out; on a standard queue that alone
+ * does not end it.
  *
  * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives
  */
