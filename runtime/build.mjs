@@ -8,7 +8,7 @@ await rm(`${here}dist`, { recursive: true, force: true });
 
 const result = await build({
   absWorkingDir: here,
-  entryPoints: { cli: 'cli.ts' },
+  entryPoints: { cli: 'cli/karin.ts' },
   outdir: 'dist',
   bundle: true,
   // Commands are loaded when they are called; what they share stands in chunks.
@@ -37,7 +37,7 @@ const result = await build({
 });
 await chmod(`${here}dist/cli.js`, 0o755);
 // Run as they are, in processes of their own.
-await cp(`${here}local/bootstrap`, `${here}dist/bootstrap`, { recursive: true });
+await cp(`${here}dev/bootstrap`, `${here}dist/bootstrap`, { recursive: true });
 
 const scripts = Object.entries(result.metafile.outputs).filter(([name]) => name.endsWith('.js'));
 const bytes = scripts.reduce((sum, [, output]) => sum + output.bytes, 0);

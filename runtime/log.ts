@@ -7,13 +7,14 @@
  * @module
  */
 import { pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
 
 export type Log = pino.Logger;
 
 export interface LogOptions {
   /** pino's levels, or `silent`. */
   readonly level: string;
-  /** Where finished lines go; default: standard output. `readable` of `log-pretty.ts` makes them fit for a terminal. */
+  /** Where finished lines go; default: standard output. `readable` of `log.ts` makes them fit for a terminal. */
   readonly write?: (line: string) => void;
 }
 
@@ -98,4 +99,18 @@ export function writeTogether(write: (lines: string) => void): (line: string) =>
     kept += line;
     if (kept.length > MOST_KEPT) flush();
   };
+}
+
+/*
+ * Log lines for people at a terminal.
+ */
+
+/** Turns JSON log lines into readable ones on their way to `write`. */
+export function readable(write: (line: string) => void): (line: string) => void {
+  const format = prettyFactory({
+    colorize: process.stdout.isTTY === true,
+    ignore: 'pid,hostname',
+    translateTime: 'HH:MM:ss',
+  });
+  return (line) => write(format(line) ?? '');
 }

@@ -10,40 +10,35 @@
  * @module
  */
 
-import { type Config, ConfigError } from './config.ts';
-import { configuredRealQueues, configuredSource, openConfiguredStore } from './configured-parts.ts';
-import { createEventBus, type EventListener } from './consumer/event-bus.ts';
-import { countMetrics } from './consumer/metric-counts.ts';
+import type { DiscoverySource } from './aws/discovery/discovery.ts';
+import { createInvoker, type Invoker } from './aws/invoke.ts';
+import type { Mapping } from './aws/mapping.ts';
+import type { RealQueues } from './aws/real-queues.ts';
+import { scheduleSyncs } from './aws/sync/schedule.ts';
+import { createSynchroniser, type SyncReport } from './aws/sync/synchroniser.ts';
+import { createEventBus, type EventListener } from './consumer/events.ts';
 import { type ApplyDiff, createSupervisor, type Supervisor } from './consumer/supervisor.ts';
-import { openFront } from './front.ts';
 import { createAccess } from './http/access.ts';
 import { reachableHost } from './http/location.ts';
 import { openDoor } from './http/server.ts';
-import type { DiscoverySource } from './lambda/discovery/source.ts';
-import { createInvoker } from './lambda/invoke.ts';
-import type { Invoker } from './lambda/invoker.ts';
-import type { Mapping } from './lambda/mapping.ts';
 import { createLog, type Log } from './log.ts';
-import { createActivityLog } from './ops/activity.ts';
-import { logEvents, logQueueWarning, logStoreLoss, logTransfers } from './ops/event-log.ts';
+import { createActivityLog, logEvents, logQueueWarning, logStoreLoss, logTransfers } from './ops/activity.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import { createHealth } from './ops/health.ts';
+import { countMetrics } from './ops/metrics.ts';
 import type { QueueDirectory } from './queue/directory.ts';
-import type { Notify } from './queue/queue-events.ts';
+import type { Notify } from './queue/queue.ts';
 import { createDirectory } from './queue/stored-directory.ts';
 import { createMoveTasks } from './queue/stored-move-tasks.ts';
-import { createReleasers, type Releasers, unlessGivenUp } from './releasers.ts';
+import { openFront } from './server/front.ts';
+import { configuredRealQueues, configuredSource, openConfiguredStore } from './server/parts.ts';
+import { createReleasers, type Releasers, unlessGivenUp } from './server/releasers.ts';
+import { type Config, ConfigError } from './settings.ts';
 import { createSqsApi } from './sqs/api.ts';
 import type { Store } from './store/store.ts';
-import type { SyncReport } from './sync/report.ts';
-import { scheduleSyncs } from './sync/schedule.ts';
-import { createSynchroniser } from './sync/synchroniser.ts';
 import { type Randomness, systemRandomness, systemTime, type Time, watchClocks } from './time.ts';
-import { createForwarder } from './transfer/forwarder.ts';
-import { startForwarding } from './transfer/forwarding.ts';
-import type { RealQueues } from './transfer/real-queues.ts';
-import type { OnTransfer } from './transfer/transfer-events.ts';
-import { createTransfers } from './transfers.ts';
+import { createForwarder, startForwarding } from './transfer/forwarding.ts';
+import { createTransfers, type OnTransfer } from './transfer/transfers.ts';
 
 /** Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by `stop`. */
 export interface Overrides {

@@ -3,19 +3,19 @@
  *
  * @module
  */
-import type { Config } from '../config.ts';
-import { ConfigError, readConfig } from '../config.ts';
-import { NO_ACCOUNT } from '../configured-parts.ts';
+
+import { createAwsDiscovery } from '../aws/discovery/aws.ts';
+import { type Discovery, DiscoveryError } from '../aws/discovery/discovery.ts';
 import {
   credentialProblems,
   isEmpty,
   isLoopback,
   openServerProblem,
   readCredentialBook,
-} from '../http/auth/credential-book.ts';
-import { createAwsDiscovery } from '../lambda/discovery/aws.ts';
-import { type Discovery, DiscoveryError } from '../lambda/discovery/source.ts';
-import { formatQueueArn } from '../queue/arn.ts';
+} from '../http/auth/credentials.ts';
+import { formatQueueArn } from '../queue/names.ts';
+import { NO_ACCOUNT } from '../server/parts.ts';
+import { type Config, ConfigError, readConfig } from '../settings.ts';
 import { openStore } from '../store/open-store.ts';
 import { systemRandomness, systemTime } from '../time.ts';
 import type { CliContext } from './context.ts';

@@ -120,7 +120,7 @@ export async function iam(options: IamOptions, context: CliContext): Promise<voi
 async function withDeployed(options: IamOptions, { env }: CliContext): Promise<IamOptions> {
   const region = options.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'];
   if (region === undefined) throw new CliError('say in which region to look, with --region or AWS_REGION');
-  const { createAwsDiscovery } = await import('../lambda/discovery/aws.ts');
+  const { createAwsDiscovery } = await import('../aws/discovery/aws.ts');
   const found = await createAwsDiscovery({ region, time: systemTime }).discover(undefined, true);
   const mappings = [...found.mappings, ...found.broken];
   const [first] = mappings;

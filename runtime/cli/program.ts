@@ -4,7 +4,7 @@
  * @module
  */
 import { Command, InvalidArgumentError } from 'commander';
-import { readVersion } from '../version.ts';
+import { readVersion } from '../settings.ts';
 import type { CliContext } from './context.ts';
 
 /** `finished`: called with the exit status of commands that end by themselves. */
@@ -31,7 +31,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .option('--lambda-endpoint <url>', 'another local Lambda that runs the functions, such as serverless-offline')
     .option('--no-watch', 'do not read the project again when its files change')
     .action(async (options) => {
-      const { dev } = await import('./dev.ts');
+      const { dev } = await import('./start.ts');
       await dev({ ...options, environment: context.env });
     });
 

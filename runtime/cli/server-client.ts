@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EnvironmentReader } from '../environment.ts';
+import { EnvironmentReader } from '../settings.ts';
 import { type CliContext, CliError } from './context.ts';
 
 export interface ServerOptions {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SyncReport } from '../sync/report.ts';
+import type { SyncReport } from '../aws/sync/synchroniser.ts';
 import type { CliContext } from './context.ts';
 import { callServer, type ServerOptions } from './server-client.ts';
 

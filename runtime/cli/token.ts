@@ -6,16 +6,17 @@
  *
  * @module
  */
-import { readRedisUrls } from '../config.ts';
-import { EnvironmentReader } from '../environment.ts';
+
 import {
   type CreatedToken,
   createRequested,
+  createTokenStore,
   readTokenRequest,
   type ShownToken,
   showToken,
-} from '../http/auth/token-requests.ts';
-import { createTokenStore, type TokenStore } from '../http/auth/token-store.ts';
+  type TokenStore,
+} from '../http/auth/tokens.ts';
+import { EnvironmentReader, readRedisUrls } from '../settings.ts';
 import { openStore } from '../store/open-store.ts';
 import { systemRandomness, systemTime } from '../time.ts';
 import { type CliContext, CliError, table } from './context.ts';

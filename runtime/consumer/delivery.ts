@@ -6,16 +6,18 @@
  *
  * @module
  */
-import { TIMEOUT_MARGIN_MS } from '../lambda/invoke.ts';
-import type { InvokeOutcome, Invoker } from '../lambda/invoker.ts';
-import { expectedRunSeconds, longestInvokeSeconds } from '../lambda/mapping.ts';
+import { type InvokeOutcome, type Invoker, TIMEOUT_MARGIN_MS } from '../aws/invoke.ts';
+import { expectedRunSeconds, longestInvokeSeconds } from '../aws/mapping.ts';
+import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
-import type { Batch } from './batch.ts';
-import { traceOfBatch } from './loop-guard.ts';
-import type { AfterPause } from './next-attempt.ts';
+import { pause, repeat } from '../retry.ts';
+import type { Randomness, Time } from '../time.ts';
+import { type Batch, takeInvoke } from './batch.ts';
+import type { EventSink } from './events.ts';
+import { traceOfBatch } from './intake.ts';
 import { type ConcurrencyEffect, decide, type Failure, lastAttemptMargin, pastLease } from './outcome.ts';
-import { repeat } from './pause.ts';
-import { type BatchName, deleteMessages, type SettlementParts } from './settlement.ts';
+import type { ConsumerParts } from './parts.ts';
+import type { Holdings, MappingSlots } from './slots.ts';
 
 export interface DeliveryParts extends SettlementParts {
   readonly invoker: Invoker;
@@ -143,4 +145,176 @@ async function invokeOnce(batch: Batch, payload: Uint8Array, parts: DeliveryPart
     // An invoker answers with outcomes; whatever it throws is unknown, and the unknown must not be invoked again.
     return { kind: 'connection-lost', message: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/*
+ * What lies between two attempts to invoke one batch: a pause, in which the batch keeps its leases, its slot and its place in memory, but no Invoke; then another Invoke.
+ *
+ * A function can be throttled for as long as a lease lasts. So that its batches harm no others meanwhile, one of them is given back, uncounted, when other queues have no memory left.
+ */
+
+/** `invoke`: the next attempt begins now. `past-lease`: it would come too late. The other two: give the messages back. */
+export type AfterPause = 'invoke' | 'past-lease' | 'stopping' | 'starving';
+
+export interface Waiting {
+  readonly holdings: Holdings;
+  readonly slots: MappingSlots;
+  readonly name: BatchName;
+  readonly parts: ConsumerParts;
+}
+
+/**
+ * Waits `inMs` milliseconds, and then for an Invoke, at the latest until `until` (monotonic ms).
+ * Errors: `StoreUnavailableError`, if the slot in the store would have to be prolonged once more.
+ */
+export async function awaitNextAttempt(waiting: Waiting, inMs: number, until: number): Promise<AfterPause> {
+  const { holdings, slots, name, parts } = waiting;
+  holdings.giveBackInvoke();
+  slots.retrying(holdings, inMs).catch((error: unknown) => {
+    warnOfStore(name, 'a slot could not be prolonged, and may end before its batch', error, parts);
+  });
+  const end = await pauseUnlessStarving(inMs, parts);
+  if (end !== 'over') return end;
+
+  const atOnce = holdings.tryTakeInvoke();
+  if (!atOnce && !(await takeInvoke(holdings, until, parts))) return parts.stopping.aborted ? 'stopping' : 'past-lease';
+  // The slot in the store was prolonged for the pause, but not for a wait after it.
+  return atOnce || (await slots.retrying(holdings, 0)) ? 'invoke' : 'past-lease';
+}
+
+function pauseUnlessStarving(
+  ms: number,
+  { time, stopping, limits }: ConsumerParts,
+): Promise<'over' | 'stopping' | 'starving'> {
+  if (stopping.aborted) return Promise.resolve('stopping');
+  return new Promise((resolve) => {
+    const end = (why: 'over' | 'stopping' | 'starving'): void => {
+      cancelTimer();
+      endIdling();
+      stopping.removeEventListener('abort', onStopping);
+      resolve(why);
+    };
+    const onStopping = (): void => end('stopping');
+    const cancelTimer = time.after(ms, () => end('over'));
+    stopping.addEventListener('abort', onStopping, { once: true });
+    let endIdling = (): void => {};
+    endIdling = limits.idling(() => end('starving'));
+  });
+}
+
+/*
+ * The ends of leases that the consumer brings about itself: deleting what was handled, giving back what nobody was shown.
+ *
+ * Both are safe to repeat: receipt handles carry a fence, so a message that was received again meanwhile is left alone. A failing store loses nothing either way:
+ * what is not deleted is delivered again, what is not given back waits out its lease.
+ */
+
+/** Whose messages they are, as every event names them. */
+export interface BatchName {
+  readonly mapping: string;
+  readonly queue: string;
+  readonly batch: number;
+}
+
+export interface SettlementParts {
+  readonly time: Time;
+  readonly randomness: Randomness;
+  readonly events: EventSink;
+  /** The process will not wait any longer. */
+  readonly aborting: AbortSignal;
+}
+
+/** Pauses between tries to delete, ms: doubling from the first to the last. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+/** Tries are made for this long at least, ms, even if the lease ends before: after it, the fence still decides rightly. */
+const LEAST_PATIENCE_MS = 10_000;
+
+/**
+ * Deletes messages; while the store cannot be reached it is tried again, because each message that stays is one that the function handles twice.
+ *
+ * @param until Monotonic ms: the end of the lease, after which others may have the messages anyway.
+ * @returns Ids of the messages that this call deleted: not those deleted before by the function itself, nor those received again since.
+ */
+export async function deleteMessages(
+  queue: Queue,
+  messages: readonly ReceivedMessage[],
+  name: BatchName,
+  until: number,
+  parts: SettlementParts,
+): Promise<readonly string[]> {
+  const handles = messages.map((message) => message.receiptHandle);
+  const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    try {
+      const outcomes = await queue.delete(handles);
+      return messages.filter((_, index) => outcomes[index] === 'done').map((message) => message.id);
+    } catch (error) {
+      warnOfStore(name, 'messages that were handled could not be deleted yet', error, parts);
+    }
+    const waitMs = pauseMs * (1 + parts.randomness.fraction() / 4);
+    const last = parts.time.monotonic() + waitMs > giveUpAt;
+    if (last || !(await pause(parts.time, waitMs, parts.aborting))) return [];
+  }
+}
+
+/** Gives back messages that no function was shown: due at once, the receive not counted. */
+export async function releaseMessages(
+  queue: Queue,
+  messages: readonly ReceivedMessage[],
+  name: BatchName,
+  why: string,
+  parts: SettlementParts,
+): Promise<void> {
+  if (messages.length === 0) return;
+  try {
+    await queue.release(messages.map((message) => message.receiptHandle));
+    parts.events.emit({ kind: 'released', ...name, messageIds: messages.map((message) => message.id), why });
+  } catch (error) {
+    warnOfStore(name, 'messages could not be given back, and wait out their lease', error, parts);
+  }
+}
+
+/** Tells the operator that the store failed an operation of the consumer. */
+export function warnOfStore(
+  name: { readonly mapping: string; readonly queue: string },
+  what: string,
+  error: unknown,
+  parts: { readonly events: EventSink },
+): void {
+  parts.events.emit({
+    kind: 'warning',
+    what: 'store-error',
+    mapping: name.mapping,
+    queue: name.queue,
+    detail: `${what}: ${error instanceof Error ? error.message : String(error)}`,
+  });
+}
+
+/** Leases that end less than this beside their due time are left as they are, ms: a timer is no more exact, and a call to the store is saved. */
+const LEASE_TOLERANCE_MS = 250;
+
+/**
+ * Makes leases end one visibility timeout from now, if they do not already: a batch that was flushed before its window ended has longer ones, one that had to
+ * wait for its Invoke shorter ones. Not waited for: the command leaves before the Invoke does, so a change that the function itself makes comes later and stands.
+ *
+ * @param leaseEndsAt The earliest end now, monotonic ms.
+ * @returns The end that may be relied upon, monotonic ms.
+ */
+export function alignLeases(
+  queue: Queue,
+  messages: readonly ReceivedMessage[],
+  leaseEndsAt: number,
+  visibilityTimeoutMs: number,
+  name: BatchName,
+  parts: SettlementParts,
+): number {
+  const due = parts.time.monotonic() + visibilityTimeoutMs;
+  if (Math.abs(due - leaseEndsAt) > LEASE_TOLERANCE_MS) {
+    const changes = messages.map(({ receiptHandle }) => ({ receiptHandle, timeoutMs: visibilityTimeoutMs }));
+    queue.changeVisibility(changes).catch((error: unknown) => {
+      warnOfStore(name, 'leases keep the length of their batch window', error, parts);
+    });
+  }
+  return Math.min(due, leaseEndsAt);
 }

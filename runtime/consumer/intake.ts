@@ -3,12 +3,14 @@
  *
  * @module
  */
+
+import { createHash } from 'node:crypto';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { Randomness, Time } from '../time.ts';
 import { type BatchRecord, sortReceived } from './batch.ts';
-import { LoopGuard, MOST_TURNS } from './loop-guard.ts';
+import { type BatchName, deleteMessages, releaseMessages, warnOfStore } from './delivery.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
-import { type BatchName, deleteMessages, releaseMessages, warnOfStore } from './settlement.ts';
 
 /** So many messages without a single match, and the filters are probably not what their author meant. */
 const SUSPICIOUSLY_MANY_DROPPED = 20;
@@ -153,4 +155,142 @@ export class Intake {
   #track(work: Promise<void>): void {
     this.#options.track(work);
   }
+}
+
+/*
+ * Finds loops: a function that sends to the queue it is invoked from. Each turn of such a chain is counted, as Lambda does; how fast messages come says nothing, because a producer may send
+ * many of one trace.
+ *
+ * How a chain is counted. The trace header of an Invoke reaches the function as `_X_AMZN_TRACE_ID`, and AWS SDKs inside a function send it on with every request, so that it comes back here with the
+ * messages that the function sends. Karin adds one member to it: `Karin=<function>:<turns>|...`, with eight hex digits for each function of the chain and how often the chain has invoked it.
+ * Lambda's own member, `Lineage`, is carried on as well: where Lambda counts, it refuses the seventeenth turn itself (`RecursiveInvocationException`).
+ *
+ * A batch has one Invoke and so one header. Its chain is as deep as that of its shallowest message: messages that are sent anew never end as part of a loop because they came together with others.
+ * So a loop in a queue that is busy with other messages is found later, or by Lambda. Messages of several traces begin a new one, which is sampled if one of them is.
+ *
+ * Source: "Use Lambda recursive loop detection to prevent infinite loops"; the form of `Lineage` (`1:a793ea9a:0`, formerly `a87bd80c:1|68fd508a:5`) is that of recorded headers.
+ */
+
+/** Turns after which a chain is a loop. Lambda: "approximately 16". */
+export const MOST_TURNS = 16;
+/** Functions of one chain that are counted; of more, those that were invoked last. */
+const COUNTED_FUNCTIONS = 16;
+/** Traces whose loops were reported; the oldest is forgotten. */
+const REMEMBERED_ROOTS = 128;
+
+const OWN_MEMBER = 'Karin';
+
+export class LoopGuard {
+  readonly #reported = new Set<string>();
+  #mostTurns = MOST_TURNS;
+
+  /** The messages that belong to loops through `functionArn`. */
+  looping(messages: readonly ReceivedMessage[], functionArn: string): readonly ReceivedMessage[] {
+    return messages.filter(({ traceHeader }) => {
+      const members = membersOf(traceHeader);
+      const turns = ownTurns(members).get(digestOf(functionArn)) ?? 0;
+      return turns >= this.#mostTurns || lineageTurns(members.get('Lineage')) > this.#mostTurns;
+    });
+  }
+
+  /** The traces of these messages, each once as long as it is remembered. */
+  unreported(messages: readonly ReceivedMessage[]): readonly string[] {
+    const found: string[] = [];
+    for (const { traceHeader } of messages) {
+      const root = membersOf(traceHeader).get('Root');
+      if (root === undefined || this.#reported.has(root)) continue;
+      this.#reported.add(root);
+      found.push(root);
+      for (const oldest of this.#reported) {
+        if (this.#reported.size <= REMEMBERED_ROOTS) break;
+        this.#reported.delete(oldest);
+      }
+    }
+    return found;
+  }
+
+  /** The operator looked at it, and wants the messages delivered: chains may go on for as many turns again. */
+  allowMore(): void {
+    this.#mostTurns += MOST_TURNS;
+  }
+}
+
+/** The trace header with which a batch of these messages is invoked. */
+export function traceOfBatch(
+  headers: readonly (string | undefined)[],
+  functionArn: string,
+  { time, randomness }: { readonly time: Time; readonly randomness: Randomness },
+): string {
+  const all = headers.map(membersOf);
+  const traced = all.filter((members) => members.has('Root'));
+  const roots = new Set(traced.map((members) => members.get('Root')));
+  const first = roots.size === 1 ? traced[0] : undefined;
+  const parent = first?.get('Parent');
+  const sampled = first?.get('Sampled') ?? sampledOf(traced);
+  const shallowest = all.reduce((least, members) =>
+    lineageTurns(members.get('Lineage')) < lineageTurns(least.get('Lineage')) ? members : least,
+  );
+  const lineage = shallowest.get('Lineage');
+  return [
+    `Root=${first?.get('Root') ?? newRoot(time, randomness)}`,
+    ...(parent === undefined ? [] : [`Parent=${parent}`]),
+    ...(sampled === undefined ? [] : [`Sampled=${sampled}`]),
+    ...(lineage === undefined ? [] : [`Lineage=${lineage}`]),
+    `${OWN_MEMBER}=${nextTurn(all.map(ownTurns), digestOf(functionArn))}`,
+  ].join(';');
+}
+
+/** The counts of the shallowest message, with one turn more for the function. */
+function nextTurn(counts: readonly ReadonlyMap<string, number>[], fn: string): string {
+  const [first = new Map<string, number>(), ...rest] = counts;
+  const turns = [...first].flatMap(([other, count]): [string, number][] => {
+    const least = rest.reduce((lowest, each) => Math.min(lowest, each.get(other) ?? 0), count);
+    return least === 0 || other === fn ? [] : [[other, least]];
+  });
+  const own = Math.min(...counts.map((each) => each.get(fn) ?? 0)) + 1;
+  const kept: [string, number][] = [[fn, own], ...turns.slice(0, COUNTED_FUNCTIONS - 1)];
+  return kept.map(([each, count]) => `${each}:${count}`).join('|');
+}
+
+/** What the messages of several traces say together; `undefined`: nothing, so that Lambda decides. */
+function sampledOf(traced: readonly ReadonlyMap<string, string>[]): string | undefined {
+  if (traced.some((members) => members.get('Sampled') === '1')) return '1';
+  return traced.length > 0 && traced.every((members) => members.get('Sampled') === '0') ? '0' : undefined;
+}
+
+/** The members of a trace header; what is no name and value of a sensible length is left out. */
+function membersOf(header: string | undefined): ReadonlyMap<string, string> {
+  const members = new Map<string, string>();
+  for (const part of header?.split(';', 32) ?? []) {
+    const [, name, value] = /^\s*([A-Za-z]{1,16})=([\x21-\x3a\x3c-\x7e]{1,256})\s*$/.exec(part) ?? [];
+    if (name !== undefined && value !== undefined) members.set(name, value);
+  }
+  return members;
+}
+
+function ownTurns(members: ReadonlyMap<string, string>): ReadonlyMap<string, number> {
+  const turns = new Map<string, number>();
+  for (const entry of members.get(OWN_MEMBER)?.split('|', COUNTED_FUNCTIONS) ?? []) {
+    const [, fn, count] = /^([0-9a-f]{8}):(\d{1,4})$/.exec(entry) ?? [];
+    if (fn !== undefined) turns.set(fn, Number(count));
+  }
+  return turns;
+}
+
+/** The highest count of a `Lineage`, which is the last number of each of its entries; 0: there is none. */
+function lineageTurns(lineage: string | undefined): number {
+  const counts = lineage?.split('|').map((entry) => Number(/:(\d{1,6})$/.exec(entry)?.[1] ?? 0)) ?? [];
+  return Math.max(0, ...counts);
+}
+
+/** Aliases and versions of a function are one function. */
+function digestOf(functionArn: string): string {
+  const unqualified = functionArn.split(':').slice(0, 7).join(':');
+  return createHash('sha256').update(unqualified).digest('hex').slice(0, 8);
+}
+
+/** `1-<seconds, hex>-<96 random bits, hex>`. Source: X-Ray, "Trace ID". */
+function newRoot(time: Time, randomness: Randomness): string {
+  const seconds = Math.floor(time.now() / 1_000).toString(16);
+  return `1-${seconds.padStart(8, '0')}-${randomness.uuid().replaceAll('-', '').slice(0, 24)}`;
 }

@@ -20,7 +20,7 @@
  *
  * @module
  */
-import type { ProbeOutcome } from '../lambda/invoker.ts';
+import type { ProbeOutcome } from '../aws/invoke.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 
 /** `no-way`: no connection, credentials refused, answers lost. `not-found`: no such function. `refused`: throttled, or faults inside Lambda, for longer than a lease. */

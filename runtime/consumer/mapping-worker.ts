@@ -3,7 +3,7 @@
  *
  * The life of a batch, each step only after the one before:
  *
- *   begin      everything that is needed is taken, see `mapping-slots.ts`.
+ *   begin      everything that is needed is taken, see `slots.ts`.
  *   lease      one receive, for as many messages and bytes as there is room for. Only one is under way per queue, because its actor draws one at a time.
  *   collect    only with a window: the batch stays open, each newcomer is leased into it. It holds its slot, but no Invoke.
  *   flush      on size, bytes, window end, a change of the mapping, or because others starve for memory. A batch that collected takes its Invoke now, before all
@@ -18,20 +18,15 @@
  */
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
+import { pause } from '../retry.ts';
 import type { Cancel } from '../time.ts';
-import { Batch, type BatchRecord } from './batch.ts';
-import { deliver } from './delivery.ts';
-import { readyToInvoke } from './flush.ts';
-import type { Holdings } from './holdings.ts';
+import { Batch, type BatchRecord, readyToInvoke } from './batch.ts';
+import { awaitNextAttempt, type BatchName, deliver, releaseMessages, warnOfStore } from './delivery.ts';
 import { Intake } from './intake.ts';
 import type { Trouble } from './lambda-trouble.ts';
-import { MappingSlots } from './mapping-slots.ts';
-import { awaitNextAttempt } from './next-attempt.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
-import { pause } from './pause.ts';
 import type { ByteShare } from './process-limits.ts';
-import { type BatchName, releaseMessages, warnOfStore } from './settlement.ts';
-
+import { type Holdings, MappingSlots } from './slots.ts';
 /** `empty`: nothing was there. `refused`: no slot in the store, or the worker was withheld meanwhile. */
 export type DrawEnd = 'received' | 'empty' | 'refused';
 

@@ -22,8 +22,9 @@
  *
  * @module
  */
-import { failedIds } from '../lambda/batch-response.ts';
-import type { InvokeOutcome } from '../lambda/invoker.ts';
+
+import type { InvokeOutcome } from '../aws/invoke.ts';
+import { failedIds } from './event.ts';
 import type { FailureReason } from './events.ts';
 import type { Trouble } from './lambda-trouble.ts';
 

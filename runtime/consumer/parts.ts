@@ -3,10 +3,11 @@
  *
  * @module
  */
-import type { Filter } from '../lambda/filter.ts';
-import type { Mapping } from '../lambda/mapping.ts';
+
+import type { Mapping } from '../aws/mapping.ts';
 import type { Slots } from '../store/store.ts';
 import type { DeliveryParts } from './delivery.ts';
+import type { Filter } from './filter/filter.ts';
 import type { ProcessLimits } from './process-limits.ts';
 import type { Tuning } from './tuning.ts';
 

@@ -10,23 +10,21 @@
  * @module
  */
 import { setMaxListeners } from 'node:events';
-import { compileFilter, FilterError } from '../lambda/filter.ts';
-import type { Invoker } from '../lambda/invoker.ts';
-import type { BrokenMapping, Mapping } from '../lambda/mapping.ts';
-import { type QueueKey, queueKey } from '../queue/arn.ts';
+import type { Invoker } from '../aws/invoke.ts';
+import type { BrokenMapping, Mapping } from '../aws/mapping.ts';
 import type { DirectoryEvent, QueueDirectory } from '../queue/directory.ts';
+import { type QueueKey, queueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
-import { stableJson } from '../stable-json.ts';
+import { stableJson } from '../store/documents.ts';
 import type { Signal, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { EventSink } from './events.ts';
-import { MappingWarnings } from './mapping-warnings.ts';
+import { compileFilter, FilterError } from './filter/filter.ts';
+import { mappingOfSlotSet, Rendezvous } from './instances.ts';
 import { type ConsumerParts, type ConsumerSettings, DEFAULT_SETTINGS, type ServedMapping } from './parts.ts';
 import { type LimitOptions, ProcessLimits } from './process-limits.ts';
 import { type ActorSnapshot, QueueActor } from './queue-actor.ts';
-import { Rendezvous } from './rendezvous.ts';
-import { mappingOfSlotSet } from './shared-slots.ts';
-import { queueNameChooser, readTuning, TuningError } from './tuning.ts';
+import { MappingWarnings, queueNameChooser, readTuning, TuningError } from './tuning.ts';
 
 export interface SupervisorOptions {
   readonly directory: QueueDirectory;

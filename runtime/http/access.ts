@@ -4,9 +4,9 @@
  * @module
  */
 import * as z from 'zod/mini';
-import { type Config, ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
-import { sharedSecret } from '../queue/shared-secret.ts';
+import { sharedSecret } from '../queue/receipt-handle.ts';
+import { type Config, ConfigError } from '../settings.ts';
 import type { Documents, Signal } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import { type Audit, createAudit } from './audit.ts';
@@ -14,15 +14,9 @@ import { authorizationSecret, createSessions, type Sessions } from './auth/admin
 import { type AttemptLimit, createAttemptLimit } from './auth/attempt-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
 import { hashToken } from './auth/capability.ts';
-import {
-  type CredentialBook,
-  isEmpty,
-  isLoopback,
-  openServerProblem,
-  readCredentialBook,
-} from './auth/credential-book.ts';
+import { type CredentialBook, isEmpty, isLoopback, openServerProblem, readCredentialBook } from './auth/credentials.ts';
 import { SignatureVerifier } from './auth/sigv4.ts';
-import { createTokenStore, type TokenStore } from './auth/token-store.ts';
+import { createTokenStore, type TokenStore } from './auth/tokens.ts';
 
 const SESSION_SECRET = 'secret:ops-sessions';
 

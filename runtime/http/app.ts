@@ -5,13 +5,12 @@
  */
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { reportFor, type SyncReport } from '../aws/sync/synchroniser.ts';
 import type { Log } from '../log.ts';
-import { reportFor, type SyncReport } from '../sync/report.ts';
 import type { Audit } from './audit.ts';
-import type { TokenStore } from './auth/token-store.ts';
+import type { TokenStore } from './auth/tokens.ts';
 import type { Edge } from './edge.ts';
-import { type AppEnv, answerErrors, reachOf, requireManage } from './management.ts';
-import { tokensRoute } from './tokens-route.ts';
+import { type AppEnv, answerErrors, reachOf, requireManage, tokensRoute } from './management.ts';
 
 /** Nothing that these routes read is larger, bytes: a form with a message of 1 MiB, and a quarter of that for its encoding. Each has a smaller bound of its own. */
 const LARGEST_BODY = 1_310_720;

@@ -21,10 +21,10 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Config } from '../config.ts';
+import type { Config } from '../settings.ts';
 import type { Time } from '../time.ts';
 import { network } from './auth/attempt-limit.ts';
-import { isLoopback } from './auth/credential-book.ts';
+import { isLoopback } from './auth/credentials.ts';
 import type { Memory } from './body.ts';
 
 export interface ConnectionLimits {

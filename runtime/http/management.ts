@@ -4,16 +4,17 @@
  * @module
  */
 import type { HttpBindings } from '@hono/node-server';
-import type { Context, ErrorHandler, MiddlewareHandler } from 'hono';
+import { type Context, type ErrorHandler, Hono, type MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
-import { DiscoveryError } from '../lambda/discovery/source.ts';
+import { DiscoveryError } from '../aws/discovery/discovery.ts';
 import type { Log } from '../log.ts';
 import { SqsError } from '../sqs/errors.ts';
-import { isForm } from '../sqs/protocol/content-type.ts';
-import { EVERY_QUEUE } from '../sqs/request.ts';
+import { EVERY_QUEUE, isForm } from '../sqs/request.ts';
 import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
+import type { Audit } from './audit.ts';
 import type { AuthenticationHead } from './auth/authenticator.ts';
-import type { Credential } from './auth/credential.ts';
+import type { Credential } from './auth/credentials.ts';
+import { createRequested, readTokenRequest, showToken, type TokenStore } from './auth/tokens.ts';
 import { ClientGoneError, readBody } from './body.ts';
 import type { Edge } from './edge.ts';
 import { endpointOf, type Location, signerViews } from './location.ts';
@@ -185,4 +186,37 @@ export function answerErrors(log: Log): ErrorHandler<AppEnv> {
     log.error({ err: error, path: c.env.location.path }, 'a request failed unexpectedly');
     return c.json({ error: 'an unexpected error; see the log of the server' }, 500);
   };
+}
+
+/*
+ * `/tokens`: makes, lists and revokes capability tokens over HTTP, for `karin token`.
+ */
+
+/** `now`: wall clock, milliseconds since the epoch. */
+export function tokensRoute(edge: Edge, tokens: TokenStore, now: () => number, audit: Audit): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+  app.use(requireAdmin(edge));
+  const record = (c: Context<AppEnv>, what: string, to: Readonly<Record<string, unknown>>): void =>
+    audit({ what, who: c.get('credential').senderId, from: edge.clientAddress(c.env.incoming), to });
+
+  app.get('/', (c) => c.json({ tokens: tokens.list().map((capability) => showToken(capability, now())) }));
+
+  app.post('/', async (c) => {
+    const request = readTokenRequest(await readJson(c, edge));
+    if ('problem' in request) throw new HTTPException(400, { message: request.problem });
+    const created = await createRequested(tokens, request, endpoint(c, edge), now());
+    const { id, scopes, queues, expiresAt, name } = created;
+    record(c, 'token-created', { id, scopes, queues, expiresAt, name });
+    return c.json(created, 201);
+  });
+
+  app.delete('/:id', async (c) => {
+    const id = c.req.param('id');
+    if (await tokens.revoke(id)) {
+      record(c, 'token-revoked', { id });
+      return c.body(null, 204);
+    }
+    throw new HTTPException(404, { message: `there is no token ${id}; karin token list shows them` });
+  });
+  return app;
 }

@@ -7,9 +7,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
-import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Readiness } from '../ops/health.ts';
+import { ConfigError } from '../settings.ts';
 import type { Cancel, Time } from '../time.ts';
 import type { Access } from './access.ts';
 import { isAppPath } from './app.ts';

@@ -4,8 +4,17 @@
  *
  * @module
  */
-import type { Discovery } from '../lambda/discovery/source.ts';
-import { type QueueKey, queueKey } from '../queue/arn.ts';
+
+import {
+  LambdaClient,
+  type LambdaClientConfig,
+  paginateListFunctions,
+  paginateListFunctionUrlConfigs,
+} from '@aws-sdk/client-lambda';
+import type { Discovery } from '../aws/discovery/discovery.ts';
+import type { Log } from '../log.ts';
+import { type QueueKey, queueKey } from '../queue/names.ts';
+import type { Time } from '../time.ts';
 import { nameOf } from './activity.ts';
 
 export interface FunctionRow {
@@ -42,4 +51,75 @@ export function functionRows(discovery: Discovery | undefined, urls: readonly Fu
       urls: urls.filter((url) => url.functionArn === arn).map((url) => url.url),
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/*
+ * Function URLs of an AWS account and region, asked only when somebody opens the page, and remembered for a while.
+ */
+
+const FRESH_MS = 300_000;
+/** AWS grants 15 such calls a second to the whole account, and one is needed for each function. */
+const PARALLEL = 5;
+const MOST_FUNCTIONS = 300;
+
+export interface AwsFunctionUrlsOptions {
+  readonly region: string;
+  readonly time: Time;
+  readonly log: Log;
+  /** Beside the SDK's own configuration. */
+  readonly lambda?: LambdaClientConfig;
+}
+
+type Listed = Awaited<ReturnType<FunctionUrls['list']>>;
+
+export function createAwsFunctionUrls(options: AwsFunctionUrlsOptions): FunctionUrls {
+  const { region, time, log } = options;
+  let cached: { readonly at: number; readonly listed: Promise<Listed> } | undefined;
+  return {
+    list: () => {
+      if (cached === undefined || time.monotonic() - cached.at > FRESH_MS) {
+        cached = { at: time.monotonic(), listed: list(new LambdaClient({ region, ...options.lambda }), log) };
+      }
+      return cached.listed;
+    },
+  };
+}
+
+async function list(lambda: LambdaClient, log: Log): Promise<Listed> {
+  try {
+    const names: string[] = [];
+    let more = false;
+    for await (const page of paginateListFunctions({ client: lambda }, {})) {
+      names.push(...(page.Functions ?? []).flatMap(({ FunctionName }) => FunctionName ?? []));
+      more = names.length > MOST_FUNCTIONS;
+      if (more) break;
+    }
+    const open = names.slice(0, MOST_FUNCTIONS);
+    const urls: FunctionUrl[] = [];
+    const work = async (): Promise<void> => {
+      for (let name = open.pop(); name !== undefined; name = open.pop()) urls.push(...(await urlsOf(lambda, name)));
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, work));
+    return more
+      ? { urls, hint: `Only the first ${MOST_FUNCTIONS} functions of the account were asked for their URL.` }
+      : { urls };
+  } catch (error) {
+    log.info({ err: error }, 'function URLs cannot be listed');
+    return {
+      urls: [],
+      hint: 'Function URLs are not shown, because they cannot be listed: the server needs lambda:ListFunctions and lambda:ListFunctionUrlConfigs for that.',
+    };
+  } finally {
+    lambda.destroy();
+  }
+}
+
+async function urlsOf(lambda: LambdaClient, name: string): Promise<readonly FunctionUrl[]> {
+  const found: FunctionUrl[] = [];
+  for await (const page of paginateListFunctionUrlConfigs({ client: lambda }, { FunctionName: name })) {
+    for (const { FunctionArn, FunctionUrl: url } of page.FunctionUrlConfigs ?? []) {
+      if (FunctionArn !== undefined && url !== undefined) found.push({ functionArn: FunctionArn, url });
+    }
+  }
+  return found;
 }

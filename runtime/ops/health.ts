@@ -6,9 +6,9 @@
  *
  * @module
  */
-import type { DiscoveryProgress } from '../lambda/discovery/source.ts';
+import type { DiscoveryProgress } from '../aws/discovery/discovery.ts';
+import type { SyncState } from '../aws/sync/synchroniser.ts';
 import type { Signal } from '../store/store.ts';
-import type { SyncState } from '../sync/synchroniser.ts';
 
 export interface Readiness {
   /** Whether requests should be sent here. */

@@ -6,15 +6,13 @@
  *
  * @module
  */
-import type { EventBus } from '../consumer/event-bus.ts';
-import { neverInvoked } from '../consumer/events.ts';
-import type { MetricCounts, MetricName } from '../consumer/metric-counts.ts';
-import type { Mapping } from '../lambda/mapping.ts';
-import type { QueueKey } from '../queue/arn.ts';
+
+import type { Mapping } from '../aws/mapping.ts';
+import type { SyncState } from '../aws/sync/synchroniser.ts';
+import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
+import type { QueueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
-import type { SyncState } from '../sync/synchroniser.ts';
 import { nameOf } from './activity.ts';
-import { exposition, type Labels, type MetricFamily } from './exposition.ts';
 import type { Health } from './health.ts';
 
 /** Requests answered, by status. */
@@ -229,4 +227,123 @@ function queueNameOf(key: QueueKey): string {
 
 function snakeCase(name: string): string {
   return name.replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+}
+
+/*
+ * The text format of Prometheus, version 0.0.4.
+ */
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface MetricFamily {
+  /** In `snake_case`; counters end in `_total`. */
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  /** One sentence with the unit. */
+  readonly help: string;
+  readonly samples: readonly { readonly labels?: Labels; readonly value: number }[];
+}
+
+export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** Families without samples are left out. */
+export function exposition(families: readonly MetricFamily[]): string {
+  return families
+    .filter((family) => family.samples.length > 0)
+    .map(
+      ({ name, type, help, samples }) =>
+        `# HELP ${name} ${help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}\n# TYPE ${name} ${type}\n${samples
+          .map(({ labels, value }) => `${name}${labelText(labels)} ${value}\n`)
+          .join('')}`,
+    )
+    .join('');
+}
+
+function labelText(labels: Labels | undefined): string {
+  const pairs = Object.entries(labels ?? {});
+  return pairs.length === 0 ? '' : `{${pairs.map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(',')}}`;
+}
+
+function escapeLabel(value: string): string {
+  return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
+}
+
+/*
+ * Counters per mapping under the names of AWS's own event source mapping metrics, fed by the typed events alone.
+ *
+ * Source: "Viewing metrics for Lambda functions", event source mapping metrics (`EventCount` group, dimension `EventSourceMappingUUID`).
+ */
+
+/** Messages since the process began; each only grows. */
+export interface MappingCounts {
+  /** Read from the queue, every receive counted. */
+  readonly PolledEventCount: number;
+  /** Deleted because no filter matched. */
+  readonly FilteredOutEventCount: number;
+  /** Shown to the function, or meant to be: every attempt counts, throttled ones included. */
+  readonly InvokedEventCount: number;
+  /** Of failed batches, and those that a function reported as failed. */
+  readonly FailedInvokeEventCount: number;
+  /** Deleted after success, filtered-out ones included. */
+  readonly DeletedEventCount: number;
+}
+
+export type MetricName = keyof MappingCounts;
+
+/** Reads the counters. */
+export interface MetricCounts {
+  /** By UUID of the mapping; mappings without an event so far are absent. */
+  byMapping(): ReadonlyMap<string, MappingCounts>;
+  /** UUIDs of the mappings whose invocations do not get through now. */
+  troubled(): ReadonlySet<string>;
+}
+
+const ZERO: MappingCounts = {
+  PolledEventCount: 0,
+  FilteredOutEventCount: 0,
+  InvokedEventCount: 0,
+  FailedInvokeEventCount: 0,
+  DeletedEventCount: 0,
+};
+
+/** Counts the events of `bus` from now on. */
+export function countMetrics(bus: EventBus): MetricCounts {
+  const counts = new Map<string, MappingCounts>();
+  const troubled = new Set<string>();
+  bus.subscribe((event) => {
+    if (event.kind === 'lambda-trouble') troubled.add(event.mapping);
+    if (event.kind === 'lambda-reached' || event.kind === 'mapping-stopped') troubled.delete(event.mapping);
+    if (event.kind === 'mapping-removed') {
+      counts.delete(event.mapping);
+      troubled.delete(event.mapping);
+    }
+    for (const [mapping, name, by] of increments(event)) {
+      const before = counts.get(mapping) ?? ZERO;
+      counts.set(mapping, { ...before, [name]: before[name] + by });
+    }
+  });
+  return { byMapping: () => counts, troubled: () => troubled };
+}
+
+/** What one event adds to which counters. */
+function increments(event: ConsumerEvent): readonly (readonly [mapping: string, name: MetricName, by: number])[] {
+  switch (event.kind) {
+    case 'leased':
+      return [[event.mapping, 'PolledEventCount', event.messageIds.length]];
+    case 'filtered-out':
+      return [
+        [event.mapping, 'FilteredOutEventCount', event.messageIds.length],
+        [event.mapping, 'DeletedEventCount', event.messageIds.length],
+      ];
+    case 'invoked':
+      return [[event.mapping, 'InvokedEventCount', event.messageIds.length]];
+    case 'succeeded':
+      return event.failedIds.length === 0 ? [] : [[event.mapping, 'FailedInvokeEventCount', event.failedIds.length]];
+    case 'failed':
+      return neverInvoked(event.reason) ? [] : [[event.mapping, 'FailedInvokeEventCount', event.messageIds.length]];
+    case 'deleted':
+      return [[event.mapping, 'DeletedEventCount', event.messageIds.length]];
+    default:
+      return [];
+  }
 }

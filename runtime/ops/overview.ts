@@ -3,15 +3,16 @@
  *
  * @module
  */
-import type { MappingCounts, MetricCounts } from '../consumer/metric-counts.ts';
+
+import type { SyncState } from '../aws/sync/synchroniser.ts';
 import type { ConsumerSnapshot } from '../consumer/supervisor.ts';
-import { formatQueueArn, type QueueKey, queueKey } from '../queue/arn.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
+import { formatQueueArn, type QueueKey, queueKey } from '../queue/names.ts';
 import type { Queue, QueueDepth } from '../queue/queue.ts';
 import { type Store, type StoreHealth, StoreUnavailableError } from '../store/store.ts';
-import type { SyncState } from '../sync/synchroniser.ts';
 import { type Activity, type ActivityLog, nameOf } from './activity.ts';
 import type { Health, Readiness } from './health.ts';
+import type { MappingCounts, MetricCounts } from './metrics.ts';
 
 /** Queues on one page: each costs the store a call, every few seconds while the page is open. */
 export const QUEUES_PER_PAGE = 100;

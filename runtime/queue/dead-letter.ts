@@ -18,12 +18,12 @@
  * @module
  */
 import type { Lease, LeasedEntry, NewEntry } from '../store/store.ts';
-import { formatQueueArn, type QueueKey } from './arn.ts';
+import type { QueueDefinition, RedrivePolicy } from './definition.ts';
 import type { Message } from './message.ts';
-import type { QueueDefinition, RedrivePolicy } from './queue-definition.ts';
-import type { Notify } from './queue-events.ts';
+import { formatQueueArn, type QueueKey } from './names.ts';
+import type { Notify } from './queue.ts';
 import { encodeRecord, type RecordContent } from './record.ts';
-import type { StoreClock } from './store-clock.ts';
+import type { StoreClock } from './upkeep.ts';
 import type { WatchedStore } from './watched-store.ts';
 
 /** A message under a lease, with its record read. */

@@ -5,9 +5,10 @@
  *
  * @module
  */
-import type { QueueArn, QueueKey } from './arn.ts';
+
+import type { QueueAttributes, QueueMode } from './definition.ts';
+import type { QueueArn, QueueKey } from './names.ts';
 import type { Queue } from './queue.ts';
-import type { QueueAttributes, QueueMode } from './queue-definition.ts';
 
 /** A queue as AWS (or a template) describes it. */
 export interface DiscoveredQueue {

@@ -8,8 +8,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { LeasedEntry, NewEntry } from '../store/store.ts';
-import { parseQueueArn, type QueueKey, queueKey } from './arn.ts';
 import type { MoveTaskFailure } from './move-task.ts';
+import { parseQueueArn, type QueueKey, queueKey } from './names.ts';
 import { decodeRecord, encodeRecord, RecordError } from './record.ts';
 import type { StoredQueue } from './stored-queue.ts';
 

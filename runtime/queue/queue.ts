@@ -4,11 +4,17 @@
  *
  * @module
  */
-import type { QueueArn, QueueKey } from './arn.ts';
-import type { BrowsedMessage } from './browse.ts';
+
+import type { Store } from '../store/store.ts';
+import type { Randomness, Time } from '../time.ts';
+import type { DeadLetterTarget } from './dead-letter.ts';
+import type { QueueDefinition } from './definition.ts';
 import type { HeadWatch } from './head-watch.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
-import type { QueueDefinition } from './queue-definition.ts';
+import type { QueueArn, QueueKey } from './names.ts';
+import type { ReceiptHandles } from './receipt-handle.ts';
+import type { BrowsedMessage } from './receiving.ts';
+import type { StoreClock } from './upkeep.ts';
 
 export interface ReceiveRequest {
   /** 1 to 10 for the API, up to 10,000 for a consumer. */
@@ -91,4 +97,67 @@ export interface Queue {
   depth(): Promise<QueueDepth>;
   /** Looks at the first messages held here, at most `limit` (1 to 500) and few megabytes, without receiving them. Errors: `StoreUnavailableError`. */
   browse(limit: number): Promise<readonly BrowsedMessage[]>;
+}
+
+/*
+ * What a queue does by itself, reported to whoever keeps count. The consumer's events include these.
+ */
+
+/** Why a `queue-warning` was reported. */
+export type QueueWarning =
+  /** The redrive policy names a queue that does not exist here, or of the other type; messages stay and are received on. */
+  | 'dead-letter-queue-missing'
+  /** Messages could not be moved now (store full or unreachable); they stay under their lease and are tried again when it ends. */
+  | 'dead-letter-move-failed'
+  /** A stored message cannot be read by this version; it stays in the queue. */
+  | 'unreadable-record'
+  /** Old messages could not be removed now; the next receive or sweep tries again. */
+  | 'retention-failed'
+  /** The safety sweep could not ask the store; the next one will. */
+  | 'sweep-failed'
+  /** A stored definition cannot be read; the queue is not served by this instance. */
+  | 'unreadable-definition'
+  /** Mode `forward` without a way to forward; messages are kept here. */
+  | 'cannot-forward'
+  /** A message move task could not go on now; it is tried again. */
+  | 'move-task-interrupted';
+
+export type QueueEvent =
+  /** Moved to the dead-letter queue by a receive. */
+  | {
+      readonly kind: 'dead-lettered';
+      readonly queue: QueueKey;
+      readonly target: QueueKey;
+      readonly messageIds: readonly string[];
+    }
+  /** Removed because they were older than the retention period. */
+  | { readonly kind: 'expired'; readonly queue: QueueKey; readonly count: number }
+  /** Something the operator should know. Never a message body. */
+  | { readonly kind: 'queue-warning'; readonly queue: QueueKey; readonly what: QueueWarning; readonly detail: string };
+
+/** Takes every event of every queue of this process. It must not throw. */
+export type Notify = (event: QueueEvent) => void;
+
+/*
+ * What all queues of a process share.
+ */
+
+/**
+ * Sends messages to the real SQS queue of the same ARN, a standard queue; an answer for each, in order. Delays are at most 900 s. It rejects if any of them was not accepted, and the sender
+ * then sees the whole send fail, as with a store that cannot be reached.
+ */
+export type Forward = (queue: Queue, messages: readonly OutgoingMessage[]) => Promise<readonly SentMessage[]>;
+
+export interface QueueContext {
+  readonly store: Store;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  readonly handles: ReceiptHandles;
+  readonly clock: StoreClock;
+  readonly notify: Notify;
+  readonly forward?: Forward;
+  /** Messages of one queue that may be in flight. */
+  readonly inFlightLimit: number;
+  /** The queue with this ARN, if it exists here and is of the same type. */
+  readonly findDeadLetterQueue: (arn: string, fifo: boolean) => DeadLetterTarget | undefined;
 }

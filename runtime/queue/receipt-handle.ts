@@ -10,9 +10,9 @@
  *
  * @module
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { Lease } from '../store/store.ts';
-import type { QueueKey } from './arn.ts';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Documents, Lease } from '../store/store.ts';
+import type { QueueKey } from './names.ts';
 
 /** What a handle says. */
 export interface Receipt extends Lease {
@@ -117,4 +117,20 @@ function packUuid(id: string): Buffer {
 function unpackUuid(bytes: Buffer): string {
   const hex = bytes.toString('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/*
+ * A secret that all instances share and nobody has to configure: whoever starts first makes it.
+ */
+
+const SECRET_BYTES = 32;
+
+/** The secret stored under `name`: 32 random bytes, made now if there is none. Errors: `StoreUnavailableError`. */
+export async function sharedSecret(documents: Documents, name: string): Promise<Uint8Array> {
+  const stored = await documents.get(name);
+  if (stored !== undefined) return Buffer.from(stored, 'base64');
+  const made = randomBytes(SECRET_BYTES);
+  if (await documents.put(name, made.toString('base64'), null)) return made;
+  // Another instance was faster, and its secret is the one.
+  return sharedSecret(documents, name);
 }

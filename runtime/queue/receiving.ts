@@ -8,19 +8,16 @@
  *
  * @module
  */
-import type { LeasedEntry } from '../store/store.ts';
+import type { BrowsedEntry, LeasedEntry } from '../store/store.ts';
 import type { Time } from '../time.ts';
-import type { QueueKey } from './arn.ts';
 import { type DeadLetters, type DeadLetterTarget, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
-import { InFlightLimit } from './in-flight-limit.ts';
-import type { ReceivedMessage } from './message.ts';
-import type { ReceiveRequest } from './queue.ts';
-import type { QueueDefinition } from './queue-definition.ts';
-import type { Notify, QueueWarning } from './queue-events.ts';
+import type { QueueAttributes, QueueDefinition } from './definition.ts';
+import type { Message, ReceivedMessage } from './message.ts';
+import type { QueueKey } from './names.ts';
+import type { Notify, QueueWarning, ReceiveRequest } from './queue.ts';
 import type { ReceiptHandles } from './receipt-handle.ts';
 import { decodeRecord, RecordError } from './record.ts';
-import { isPastRetention, retentionMs } from './retention.ts';
-import type { StoreClock } from './store-clock.ts';
+import type { StoreClock } from './upkeep.ts';
 import type { WatchedStore } from './watched-store.ts';
 
 /** More than any answer of the SQS API can hold: ten messages of 1 MiB and their attributes. */
@@ -212,4 +209,115 @@ export class Receiving {
 
 function pauseAfter(receiveCount: number): number {
   return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(receiveCount - 1, 20));
+}
+
+/*
+ * The in-flight limit: about 120,000 messages of one queue may be received and not yet deleted.
+ * Source: SQS quotas, "In-flight messages per queue". A standard queue answers a short poll with OverLimit, a long poll and a FIFO queue with nothing.
+ *
+ * It costs nothing as long as a queue holds fewer messages than the limit, because every receive reply says how many there are. Beyond that the exact number is read,
+ * and half of what is left may be received before it is read again (half, because other instances receive as well).
+ */
+
+/** Messages of one queue. */
+export const IN_FLIGHT_LIMIT = 120_000;
+
+export class InFlightLimit {
+  readonly #limit: number;
+  readonly #readInFlight: () => Promise<number>;
+  /** Messages that may be received before the exact number must be read. */
+  #allowance = Number.POSITIVE_INFINITY;
+
+  /** `limit`: messages in flight at most. `readInFlight`: asks the store how many are in flight now. */
+  constructor(limit: number, readInFlight: () => Promise<number>) {
+    this.#limit = limit;
+    this.#readInFlight = readInFlight;
+  }
+
+  /** Whether a receive may go on. Asks the store only if the queue holds more messages than the limit and the allowance is used up. */
+  async admits(): Promise<boolean> {
+    if (this.#allowance > 0) return true;
+    const left = this.#limit - (await this.#readInFlight());
+    this.#allowance = Math.ceil(Math.max(0, left) / 2);
+    return this.#allowance > 0;
+  }
+
+  /** A receive leased `count` messages of a queue that held `total`. */
+  received(count: number, total: number): void {
+    if (total < this.#limit) this.#allowance = Number.POSITIVE_INFINITY;
+    else if (this.#allowance === Number.POSITIVE_INFINITY) this.#allowance = 0;
+    else this.#allowance -= count;
+  }
+}
+
+/*
+ * Looks at messages without receiving them, for people: nothing is leased, counted or moved, so that looking at a dead letter does not change it.
+ */
+
+export interface BrowsedMessage extends Omit<BrowsedEntry, 'record'> {
+  /** Absent: this version of Karin cannot read its record. */
+  readonly message?: Message;
+}
+
+/** Bytes of records that one look reads: a small machine holds them several times while a page is made of them. */
+const MAX_BYTES = 2_097_152;
+
+/** The first messages, at most `limit` (1 to 500). Errors: `StoreUnavailableError`. */
+export async function browse(store: WatchedStore, limit: number): Promise<readonly BrowsedMessage[]> {
+  const entries = await store.browse({ limit, maxBytes: MAX_BYTES });
+  return entries.map(({ record, ...entry }) => {
+    try {
+      return { ...entry, message: decodeRecord(entry.id, record).message };
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error;
+      return entry;
+    }
+  });
+}
+
+/*
+ * Retention: messages older than `MessageRetentionPeriod`, counted from when they were sent, are not received any more and are removed.
+ * Source: `MessageRetentionPeriod` of SetQueueAttributes; "Setting-up dead-letter queue retention" (a move to a standard dead-letter queue keeps the sent time).
+ *
+ * Old messages go in two ways. A receive that meets one deletes it instead of handing it out, so that nobody ever sees one. Where nobody receives (a dead-letter
+ * queue), a trim removes them; it rides on the safety sweep and on `depth`, at intervals of a quarter of the period, so that counts are right within that and an idle queue costs next to nothing.
+ */
+
+const SHORTEST_TRIM_INTERVAL_MS = 60_000;
+const LONGEST_TRIM_INTERVAL_MS = 24 * 3_600_000;
+
+/** The retention period in milliseconds. */
+export function retentionMs(attributes: QueueAttributes): number {
+  return attributes.messageRetentionPeriodSeconds * 1000;
+}
+
+/** Whether a message is past the period. `sentAt`: epoch ms by the store's clock. Where the store's time is not known yet, nothing is old: rather late than lost. */
+export function isPastRetention(sentAt: number, attributes: QueueAttributes, clock: StoreClock): boolean {
+  const now = clock.now();
+  return now !== undefined && now - sentAt > retentionMs(attributes);
+}
+
+/** When the next trim of one queue is worth its commands. */
+export class TrimSchedule {
+  readonly #time: Time;
+  #lastAt: number | undefined;
+
+  constructor(time: Time) {
+    this.#time = time;
+  }
+
+  /** Whether a trim is due: none was made yet, or the last is a quarter of the period ago (between a minute and a day). */
+  isDue(attributes: QueueAttributes): boolean {
+    if (this.#lastAt === undefined) return true;
+    const interval = Math.max(
+      SHORTEST_TRIM_INTERVAL_MS,
+      Math.min(LONGEST_TRIM_INTERVAL_MS, retentionMs(attributes) / 4),
+    );
+    return this.#time.monotonic() - this.#lastAt >= interval;
+  }
+
+  /** A trim was made that left nothing old. */
+  done(): void {
+    this.#lastAt = this.#time.monotonic();
+  }
 }

@@ -10,25 +10,24 @@
  */
 import type { Documents, Signal, Store } from '../store/store.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
-import { isFifoName, parseQueueArn, type QueueArn, type QueueKey, queueKey } from './arn.ts';
-import type { DirectoryEvent, DiscoveredQueue, Next, QueueDirectory } from './directory.ts';
-import { IN_FLIGHT_LIMIT } from './in-flight-limit.ts';
-import type { Queue } from './queue.ts';
-import type { QueueAttributes, QueueDefinition, QueueMode } from './queue-definition.ts';
 import {
   DEFINITION_PREFIX,
   definitionName,
+  type QueueAttributes,
+  type QueueDefinition,
   QueueDocumentError,
+  type QueueMode,
   readDefinition,
   writeDefinition,
-} from './queue-document.ts';
-import type { Notify } from './queue-events.ts';
-import { createReceiptHandles, type ReceiptHandles } from './receipt-handle.ts';
-import { sharedSecret } from './shared-secret.ts';
-import { createStoreClock } from './store-clock.ts';
+} from './definition.ts';
+import type { DirectoryEvent, DiscoveredQueue, Next, QueueDirectory } from './directory.ts';
+import { isFifoName, parseQueueArn, type QueueArn, type QueueKey, queueKey } from './names.ts';
+import type { Notify, Queue } from './queue.ts';
+import { createReceiptHandles, type ReceiptHandles, sharedSecret } from './receipt-handle.ts';
+import { IN_FLIGHT_LIMIT } from './receiving.ts';
 import { type Forward, type QueueContext, StoredQueue } from './stored-queue.ts';
 import { Tombstones } from './tombstones.ts';
-import { Turns } from './turns.ts';
+import { createStoreClock } from './upkeep.ts';
 
 export interface DirectoryOptions {
   readonly store: Store;
@@ -366,4 +365,29 @@ function next<T extends object>(change: Next<T>, present: T): T {
 /** The mode of a queue that AWS consumes, by what the operator wants of it: its messages are kept, or sent on. */
 function whileAwsConsumes(wanted: QueueMode): QueueMode {
   return wanted === 'consume' ? 'hold' : wanted;
+}
+
+/*
+ * Things that must be done one after another, per name.
+ */
+
+export class Turns {
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  /** Whether something of this name is under way. */
+  has(name: string): boolean {
+    return this.#last.has(name);
+  }
+
+  /** Runs `act` when everything begun before under this name is over, whatever came of it. */
+  take<T>(name: string, act: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(name) ?? Promise.resolve();
+    const turn = before.then(act, act);
+    this.#last.set(name, turn);
+    const over = (): void => {
+      if (this.#last.get(name) === turn) this.#last.delete(name);
+    };
+    turn.then(over, over);
+    return turn;
+  }
 }

@@ -12,22 +12,24 @@
  */
 import type { Documents, Signal, Store } from '../store/store.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
-import type { QueueKey } from './arn.ts';
 import { moveStep, STEP_LEASE_MS } from './message-move.ts';
-import { type MoveTask, MoveTaskError, type MoveTaskFailure, type MoveTasks } from './move-task.ts';
 import {
   activeTask,
   arnOf,
   describeTask,
   MOVE_TASKS_PREFIX,
+  type MoveTask,
+  MoveTaskError,
+  type MoveTaskFailure,
+  type MoveTasks,
   moveTasksName,
   readMoveTasks,
   readTaskHandle,
   type StoredMoveTask,
   writeMoveTasks,
-} from './move-task-document.ts';
-import type { Queue } from './queue.ts';
-import type { Notify } from './queue-events.ts';
+} from './move-task.ts';
+import type { QueueKey } from './names.ts';
+import type { Notify, Queue } from './queue.ts';
 import type { StoredDirectory } from './stored-directory.ts';
 import type { StoredQueue } from './stored-queue.ts';
 

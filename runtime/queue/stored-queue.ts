@@ -7,32 +7,30 @@
  * @module
  */
 import type { Lease, LeaseOutcome, VisibilityChange } from '../store/store.ts';
-import { type QueueArn, type QueueKey, queueKey } from './arn.ts';
-import { type BrowsedMessage, browse } from './browse.ts';
 import { DeadLetters } from './dead-letter.ts';
+import type { QueueDefinition } from './definition.ts';
 import { createHeadWatch, type HeadWatch } from './head-watch.ts';
 import { LongPoll, WIDEST } from './long-poll.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
+import { type QueueArn, type QueueKey, queueKey } from './names.ts';
 import {
   type HandleOptions,
   type HandleOutcome,
   InFlightLimitError,
   type Queue,
+  type QueueContext,
   type QueueDepth,
   type ReceiveRequest,
   type VisibilityOutcome,
 } from './queue.ts';
-import type { QueueContext } from './queue-context.ts';
-import type { QueueDefinition } from './queue-definition.ts';
 import type { Receipt } from './receipt-handle.ts';
 import { ReceiveAttempts } from './receive-attempts.ts';
-import { Receiving } from './receiving.ts';
-import { isPastRetention } from './retention.ts';
+import { type BrowsedMessage, browse, isPastRetention, Receiving } from './receiving.ts';
 import { Sending } from './sending.ts';
 import { Upkeep } from './upkeep.ts';
 import { WatchedStore } from './watched-store.ts';
 
-export type { Forward, QueueContext } from './queue-context.ts';
+export type { Forward, QueueContext } from './queue.ts';
 
 /** A message may be invisible for twelve hours from its receive. Source: "Amazon SQS visibility timeout", Visibility timeout limits. */
 const LONGEST_VISIBILITY_MS = 43_200_000;

@@ -8,7 +8,7 @@
  */
 import type { Documents } from '../store/store.ts';
 import type { Cancel, Time } from '../time.ts';
-import type { QueueKey } from './arn.ts';
+import type { QueueKey } from './names.ts';
 
 const LASTS_MS = 60_000;
 

@@ -26,7 +26,7 @@ import {
 } from '../store/store.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Ask, HeadWatch } from './head-watch.ts';
-import type { StoreClock } from './store-clock.ts';
+import type { StoreClock } from './upkeep.ts';
 
 /** Most messages that one call to the store may send or delete. */
 const MOST_PER_CALL = 500;

@@ -4,24 +4,28 @@
  * @module
  */
 import type { QueueDirectory } from '../queue/directory.ts';
-import type { MoveTasks } from '../queue/move-task.ts';
-import { readTaskHandle } from '../queue/move-task-document.ts';
+import { type MoveTasks, readTaskHandle } from '../queue/move-task.ts';
 import { InFlightLimitError } from '../queue/queue.ts';
 import { type Documents, StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
-import type { Services } from './actions/action.ts';
+import { RequestCall, type Services } from './actions/action.ts';
+import { createPurgeInterval } from './actions/queues.ts';
 import { ACTIONS } from './actions/registry.ts';
 import { echo, SqsError } from './errors.ts';
-import { isForm, protocolOf, queryFormatOf } from './protocol/content-type.ts';
-import type { Decoded } from './protocol/decoded.ts';
 import { Form } from './protocol/form.ts';
 import { decodeJson, encodeJson, jsonError, jsonSuccess } from './protocol/json.ts';
 import { type ActionName, type Input, isActionName, MODEL, type Output } from './protocol/model.ts';
 import { createQueryAnswers, type QueryAnswers } from './protocol/query.ts';
-import type { StructureShape } from './protocol/shape.ts';
-import { createPurgeInterval } from './purge-interval.ts';
-import type { Caller, SqsRequest, SqsRequestHead, SqsResponse } from './request.ts';
-import { RequestCall } from './request-call.ts';
+import type { Decoded, StructureShape } from './protocol/shape.ts';
+import {
+  type Caller,
+  isForm,
+  protocolOf,
+  queryFormatOf,
+  type SqsRequest,
+  type SqsRequestHead,
+  type SqsResponse,
+} from './request.ts';
 
 export interface SqsApiOptions {
   readonly directory: QueueDirectory;

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import type { QueueAttributes } from '../queue/queue-definition.ts';
+import type { QueueAttributes } from '../queue/definition.ts';
+import { checkPolicy } from './actions/permissions.ts';
 import { echo, SqsError } from './errors.ts';
 import {
   KMS_REUSE_SECONDS,
@@ -17,7 +18,6 @@ import {
   MIN_MAXIMUM_MESSAGE_SIZE,
   RETENTION_SECONDS,
 } from './limits.ts';
-import { checkPolicy } from './policy.ts';
 import { readRedriveAllowPolicy, readRedrivePolicy, writeRedriveAllowPolicy, writeRedrivePolicy } from './redrive.ts';
 
 /** What a caller may take away again: by an empty text, or by choosing the other kind of encryption. */

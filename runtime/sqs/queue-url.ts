@@ -6,12 +6,11 @@
  *
  * @module
  */
-import type { QueueArn } from '../queue/arn.ts';
+import type { QueueArn } from '../queue/names.ts';
 import { echo, SqsError } from './errors.ts';
 import { QUEUE_NAME } from './limits.ts';
-import { isForm, isJson } from './protocol/content-type.ts';
 import { AMPERSAND, decodeFormText, endOfPair } from './protocol/form.ts';
-import type { Caller, SqsRequest } from './request.ts';
+import { type Caller, isForm, isJson, type SqsRequest } from './request.ts';
 
 const ACCOUNT = /^\d{12}$/;
 

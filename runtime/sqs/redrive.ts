@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, queueKey } from '../queue/arn.ts';
-import type { QueueAttributes, RedriveAllowPolicy, RedrivePolicy } from '../queue/queue-definition.ts';
+
+import type { QueueAttributes, RedriveAllowPolicy, RedrivePolicy } from '../queue/definition.ts';
+import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, queueKey } from '../queue/names.ts';
 import { authorize, type Call, mayRead } from './actions/action.ts';
 import { echo, invalidParameter, SqsError } from './errors.ts';
 import { MAX_ALLOWED_SOURCES, MAX_RECEIVE_COUNT } from './limits.ts';

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { QueryFormat } from './protocol/query.ts';
 
 /**
  * What a credential may do. `send`: SendMessage and its batch. `consume`: receive, delete, change visibility. `manage`: create, delete, purge and configure
@@ -61,4 +62,29 @@ export interface SqsResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+}
+
+/*
+ * Which protocol a request speaks, by its headers alone.
+ */
+
+export type Protocol = 'json' | 'query';
+
+/** Whether a content type is that of the JSON protocol. */
+export function isJson(contentType: string | undefined): boolean {
+  return /^application\/x-amz-json-1\.[01]\s*(?:;|$)/i.test(contentType ?? '');
+}
+
+/** Whether a content type is that of form parameters. */
+export function isForm(contentType: string | undefined): boolean {
+  return /^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(contentType ?? '');
+}
+
+export function protocolOf(head: Pick<SqsRequestHead, 'method' | 'headers'>): Protocol {
+  return head.method === 'POST' && isJson(head.headers('content-type')) ? 'json' : 'query';
+}
+
+/** SQS answers a GET in JSON if that is what it accepts. */
+export function queryFormatOf(head: Pick<SqsRequestHead, 'method' | 'headers'>): QueryFormat {
+  return head.method === 'GET' && /\bapplication\/json\b/i.test(head.headers('accept') ?? '') ? 'json' : 'xml';
 }

@@ -21,11 +21,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
+import { ConfigError } from '../settings.ts';
 import type { Cancel, Time } from '../time.ts';
 import { type FolderOwner, listens, ownFolder } from './folder-owner.ts';
 

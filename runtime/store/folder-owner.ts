@@ -26,8 +26,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ConfigError } from '../config.ts';
 import type { Log } from '../log.ts';
+import { ConfigError } from '../settings.ts';
 import type { Time } from '../time.ts';
 
 export interface FolderOwner {

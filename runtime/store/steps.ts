@@ -3,9 +3,15 @@
  *
  * @module
  */
-import { STEP } from './checks.ts';
-import type { DeleteReply, LeasedEntry, ReceiveOptions, ReceiveReply } from './store.ts';
-
+import type {
+  DelaySpan,
+  DeleteReply,
+  LeasedEntry,
+  NewEntry,
+  ReceiveOptions,
+  ReceiveReply,
+  StoredQueue,
+} from './store.ts';
 /** One step of a receive. `takeFirst`: whether the first record is taken whatever its size; `maxMessages` is at most `STEP`. */
 export type ReceiveStep = (options: ReceiveOptions, takeFirst: boolean) => Promise<ReceiveReply>;
 
@@ -66,4 +72,56 @@ export async function settleInSteps<T>(
     ...(headLoweredToMs === undefined ? {} : { headLoweredToMs }),
     ...(nextDueInMs === undefined ? {} : { nextDueInMs }),
   };
+}
+
+/*
+ * What both stores demand of their callers. A breach is a fault of Karin's own code, not of a user: `RangeError`.
+ */
+
+/** As many messages as one script handles at once: Lua passes on a few thousand values at most, and Redis serves nobody else meanwhile. */
+export const STEP = 500;
+
+/** How many due messages of a standard queue are looked at to give message groups their turns. */
+export const FAIR_LOOK_AHEAD = 200;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Throws unless `entries` can be sent to `queue`. */
+export function checkEntries(queue: StoredQueue, entries: readonly NewEntry[]): void {
+  if (entries.length < 1 || entries.length > STEP) {
+    throw new RangeError(`send takes 1 to ${STEP} messages, not ${entries.length}`);
+  }
+  for (const { id, group } of entries) {
+    if (!UUID.test(id)) throw new RangeError(`a message id must be a UUID in lower case, not ${JSON.stringify(id)}`);
+    if (queue.fifo && group === undefined)
+      throw new RangeError(`a message for the FIFO queue ${queue.key} needs a group`);
+    if (group === '' || group?.includes('\0') === true) {
+      throw new RangeError('a message group must not be empty or contain a zero character');
+    }
+  }
+}
+
+/** Throws unless `maxMessages` is 1 or more. */
+export function checkMaxMessages(maxMessages: number): void {
+  if (!(maxMessages >= 1)) throw new RangeError(`receive takes 1 message or more, not ${maxMessages}`);
+}
+
+/** Throws unless `limit` is 1 to 500. */
+export function checkBrowse(limit: number): void {
+  if (!(limit >= 1 && limit <= STEP)) throw new RangeError(`1 to ${STEP} messages can be looked at, not ${limit}`);
+}
+
+/** Throws unless a call about running delays makes sense: only those of standard queues are looked at one by one. `count`: messages asked for or named. */
+export function checkDelayed(queue: StoredQueue, count: number, span?: DelaySpan): void {
+  if (queue.fifo) throw new RangeError(`the delays of the FIFO queue ${queue.key} are not looked at one by one`);
+  if (count < 1 || count > STEP) throw new RangeError(`1 to ${STEP} delayed messages can be named, not ${count}`);
+  if (span !== undefined && !(span.fromMs <= span.toMs)) {
+    throw new RangeError(`a span of time must not end (${span.toMs} ms) before it begins (${span.fromMs} ms)`);
+  }
+}
+
+/** Due times are whole milliseconds; a part of one counts as a whole, so that nothing comes early. */
+export function wholeMs(ms: number): number {
+  if (!(ms >= 0)) throw new RangeError(`a time from now must be 0 ms or more, not ${ms}`);
+  return Math.ceil(ms);
 }

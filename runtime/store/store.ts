@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { QueueKey } from '../queue/arn.ts';
+import type { QueueKey } from '../queue/names.ts';
 
 /** Which queue, and which of the two structures it has. */
 export interface StoredQueue {

@@ -7,10 +7,11 @@
  *
  * @module
  */
+
+import { batchesOf, MAX_BATCH_ENTRIES, type RealQueues } from '../aws/real-queues.ts';
 import type { Message } from '../queue/message.ts';
 import { decodeRecord, RecordError } from '../queue/record.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
-import { batchesOf, MAX_BATCH_ENTRIES, type RealQueues } from './real-queues.ts';
 
 /** A delay that ends sooner than this is waited for: longer than a send with all its repeats takes. */
 const SOONEST_MS = 120_000;

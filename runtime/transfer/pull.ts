@@ -11,17 +11,16 @@
  * @module
  */
 import { createHash } from 'node:crypto';
+import { MAX_BATCH_ENTRIES, type RealDepth, type RealMessage, type RealQueues } from '../aws/real-queues.ts';
+import type { QueueMode } from '../queue/definition.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { Message } from '../queue/message.ts';
-import type { QueueMode } from '../queue/queue-definition.ts';
 import { encodeRecord } from '../queue/record.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
+import { Attempts, type AttemptsOptions } from '../retry.ts';
 import { type NewEntry, StoreFullError } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
-import { Attempts, type AttemptsOptions } from './attempts.ts';
-import { MAX_BATCH_ENTRIES, type RealDepth, type RealMessage, type RealQueues } from './real-queues.ts';
-import { TransferError } from './transfer-error.ts';
-import type { OnTransfer } from './transfer-events.ts';
+import { type OnTransfer, TransferError } from './transfers.ts';
 
 export interface PullOptions {
   /** With its store below the rules: a message that was accepted by SQS is not judged again here. */

@@ -3,9 +3,9 @@
  */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from '../../runtime/config.ts';
 import { createLog } from '../../runtime/log.ts';
 import { type Karin, startKarin } from '../../runtime/main.ts';
+import { readConfig } from '../../runtime/settings.ts';
 import { sqsCall } from '../http/running-karin.ts';
 import { RedisServer } from '../support/redis-server.ts';
 

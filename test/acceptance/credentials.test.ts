@@ -57,7 +57,7 @@ describe('karin start on an address that others can reach', () => {
     expect(ended).toContain('no credential is configured');
     expect(ended).toContain('KARIN_ADMIN_PASSWORD="$(openssl rand -base64 24)"');
     expect(ended).toContain('karin token create');
-    expect(ended).not.toContain('cli.ts:');
+    expect(ended).not.toContain('karin.ts:');
   });
 
   it('names every problem of its settings at once', async () => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { createInvoker } from '../../runtime/lambda/invoke.ts';
-import { formatQueueArn } from '../../runtime/queue/arn.ts';
+import { createInvoker } from '../../runtime/aws/invoke.ts';
+import { formatQueueArn } from '../../runtime/queue/names.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
 import { ScriptableLambda } from '../support/scriptable-lambda.ts';

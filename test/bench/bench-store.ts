@@ -1,5 +1,5 @@
 /** The store by itself, and messages for it. */
-import { newMessageId } from '../../runtime/queue/message-id.ts';
+import { newMessageId } from '../../runtime/queue/message.ts';
 import { encodeRecord } from '../../runtime/queue/record.ts';
 import { openStore } from '../../runtime/store/open-store.ts';
 import type { NewEntry, Store } from '../../runtime/store/store.ts';

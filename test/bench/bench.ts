@@ -1,7 +1,6 @@
 /** What every figure shares: processes that end with the bench, sizes, and a plain SQS call. */
 import { RedisServer } from '../support/redis-server.ts';
-import type { ServerProcess } from './server-process.ts';
-import { imageFlags, startServer } from './server-process.ts';
+import { imageFlags, type ServerProcess, startServer } from './server-process.ts';
 
 const BARE = ['--import', 'tsx', 'test/bench/bare-server.ts'];
 const COUNTING = ['--import', 'tsx', 'test/bench/path-server.ts'];

@@ -5,9 +5,9 @@
  * inside one turn of the event loop and across turns alike; a function that runs ten times counts once.
  */
 import { Session } from 'node:inspector/promises';
-import { readConfig } from '../../runtime/config.ts';
 import { createLog } from '../../runtime/log.ts';
 import { startKarin } from '../../runtime/main.ts';
+import { readConfig } from '../../runtime/settings.ts';
 
 /** What ran: each function as `<file>:<name>:<offset>`. */
 export interface Executed {

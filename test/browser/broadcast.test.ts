@@ -26,7 +26,7 @@ beforeAll(async () => {
   example = spawn('npm', ['start'], {
     cwd: FOLDER,
     detached: true,
-    env: { ...process.env, ...ports, RUN_KARIN: 'npx tsx ../../runtime/cli.ts' },
+    env: { ...process.env, ...ports, RUN_KARIN: 'npx tsx ../../runtime/cli/karin.ts' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   exited = new Promise((resolve) => example.once('close', resolve));

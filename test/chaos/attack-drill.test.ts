@@ -66,7 +66,7 @@ it('an honest caller is served while strangers and a bad caller do all they can'
   if (IS_FULL) execFileSync(process.execPath, ['runtime/build.mjs']);
   const command = IS_FULL
     ? [process.execPath, ...imageFlags(), 'runtime/dist/cli.js', 'start']
-    : [process.execPath, '--import', 'tsx', 'runtime/cli.ts', 'start'];
+    : [process.execPath, '--import', 'tsx', 'runtime/cli/karin.ts', 'start'];
   const intoGroup = group === undefined ? '' : `echo $$ > ${group}/cgroup.procs; `;
   const server = await startServer('sh', ['-c', `${intoGroup}exec "$@"`, 'sh', ...command], {
     HOST: '127.0.0.1',

@@ -1,4 +1,4 @@
-import type { Discovery } from '../../runtime/lambda/discovery/source.ts';
+import type { Discovery } from '../../runtime/aws/discovery/discovery.ts';
 
 /** What a source would have found: these mappings and queues, and nothing to complain of. */
 export function discoveryOf({ mappings, queues }: Pick<Discovery, 'mappings' | 'queues'>): Discovery {

@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { highest } from '../../runtime/consumer/rendezvous.ts';
-import type { Discovery } from '../../runtime/lambda/discovery/source.ts';
-import { queueKey } from '../../runtime/queue/arn.ts';
-import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/queue-definition.ts';
+import type { Discovery } from '../../runtime/aws/discovery/discovery.ts';
+import { highest } from '../../runtime/consumer/instances.ts';
+import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/definition.ts';
+import { queueKey } from '../../runtime/queue/names.ts';
 import { createDirectory, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import { slotsKey } from '../../runtime/store/redis/keys.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';

@@ -6,10 +6,10 @@ import {
   StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Discovery } from '../../runtime/lambda/discovery/source.ts';
-import { formatQueueArn, type QueueArn, queueKey } from '../../runtime/queue/arn.ts';
-import { moveTasksName, readMoveTasks, type StoredMoveTask } from '../../runtime/queue/move-task-document.ts';
-import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/queue-definition.ts';
+import type { Discovery } from '../../runtime/aws/discovery/discovery.ts';
+import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/definition.ts';
+import { moveTasksName, readMoveTasks, type StoredMoveTask } from '../../runtime/queue/move-task.ts';
+import { formatQueueArn, type QueueArn, queueKey } from '../../runtime/queue/names.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { Store } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import type { Discovery } from '../../runtime/lambda/discovery/source.ts';
+import type { Discovery } from '../../runtime/aws/discovery/discovery.ts';
 
 export interface ServerOptions {
   readonly redisUrl: string;

@@ -4,9 +4,9 @@
  * @module
  */
 import { z } from 'zod';
-import { readConfig } from '../../runtime/config.ts';
-import type { Discovery } from '../../runtime/lambda/discovery/source.ts';
+import type { Discovery } from '../../runtime/aws/discovery/discovery.ts';
 import { startKarin } from '../../runtime/main.ts';
+import { readConfig } from '../../runtime/settings.ts';
 
 /** Environment variable with the discovery as JSON. */
 const VARIABLE = 'KARIN_TEST_DISCOVERY';

@@ -6,8 +6,14 @@
  *
  * @module
  */
-import type { Answer, LambdaCall, SeenRecord } from '../support/scriptable-lambda.ts';
-import { CRASH, SUCCESS, THROTTLED } from '../support/scriptable-lambda.ts';
+import {
+  type Answer,
+  CRASH,
+  type LambdaCall,
+  type SeenRecord,
+  SUCCESS,
+  THROTTLED,
+} from '../support/scriptable-lambda.ts';
 
 /** What the message asks of the function, in its body. */
 export interface Fate {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
-import type { Discovery } from '../../runtime/lambda/discovery/source.ts';
-import type { Mapping } from '../../runtime/lambda/mapping.ts';
-import { formatQueueArn, type QueueArn, queueKey } from '../../runtime/queue/arn.ts';
+import type { Discovery } from '../../runtime/aws/discovery/discovery.ts';
+import type { Mapping } from '../../runtime/aws/mapping.ts';
+import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/definition.ts';
 import type { DiscoveredQueue } from '../../runtime/queue/directory.ts';
-import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/queue-definition.ts';
+import { formatQueueArn, type QueueArn, queueKey } from '../../runtime/queue/names.ts';
 import { createDirectory, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';

@@ -1,7 +1,7 @@
 import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Discovery } from '../../runtime/lambda/discovery/source.ts';
-import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/queue-definition.ts';
+import type { Discovery } from '../../runtime/aws/discovery/discovery.ts';
+import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/definition.ts';
 import { mappingOf } from '../support/consumer-world.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { ScriptableLambda } from '../support/scriptable-lambda.ts';

@@ -22,7 +22,7 @@ describe('karin', () => {
 
   it('names every setting of the server in the help of start', async () => {
     const { out } = await runCli(['start', '--help']);
-    const source = readFileSync('runtime/config.ts', 'utf8');
+    const source = readFileSync('runtime/settings.ts', 'utf8');
     const settings = new Set(source.match(/(?<=env\.\w+\(\s*')[A-Z_]+(?=')/g));
     expect(settings.size).toBeGreaterThan(15);
     for (const setting of settings) if (setting !== 'AWS_DEFAULT_REGION') expect(out).toContain(setting);

@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -32,7 +31,7 @@ const env = (change: Readonly<Record<string, string>> = {}) => ({
 function run(
   change: Readonly<Record<string, string>>,
 ): Promise<{ readonly status: number | null; readonly err: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'runtime/cli.ts', 'start'], {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'runtime/cli/karin.ts', 'start'], {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', PORT: '0', ...change },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -100,7 +99,7 @@ describe('karin start', () => {
     onTestFinished(() => void silent.close());
     // An AddressInfo, because it listens on a port.
     const { port } = silent.address() as AddressInfo;
-    const child = spawn(process.execPath, ['--import', 'tsx', 'runtime/cli.ts', 'start'], {
+    const child = spawn(process.execPath, ['--import', 'tsx', 'runtime/cli/karin.ts', 'start'], {
       env: {
         PATH: process.env['PATH'] ?? '',
         PORT: '0',

@@ -2,9 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ConfigError, readConfig } from '../../runtime/config.ts';
-import type { Environment } from '../../runtime/environment.ts';
-import { credentialProblems } from '../../runtime/http/auth/credential-book.ts';
+import { credentialProblems } from '../../runtime/http/auth/credentials.ts';
+import { ConfigError, type Environment, readConfig } from '../../runtime/settings.ts';
 
 const MINIMUM = { REDIS_URL: 'redis://127.0.0.1:6379', AWS_REGION: 'eu-west-1' };
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { InvokeOutcome, Invoker, ProbeOutcome } from '../../runtime/lambda/invoker.ts';
-import { formatQueueArn } from '../../runtime/queue/arn.ts';
+import type { InvokeOutcome, Invoker, ProbeOutcome } from '../../runtime/aws/invoke.ts';
 import type { ReceivedMessage } from '../../runtime/queue/message.ts';
+import { formatQueueArn } from '../../runtime/queue/names.ts';
 import { mappingOf, message, World } from '../support/consumer-world.ts';
 import { ManualTime } from '../support/manual-time.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Batch, type BatchRecord, sortReceived } from '../../runtime/consumer/batch.ts';
-import { MAX_EVENT_BYTES } from '../../runtime/lambda/event.ts';
-import { compileFilter } from '../../runtime/lambda/filter.ts';
+import { MAX_EVENT_BYTES } from '../../runtime/consumer/event.ts';
+import { compileFilter } from '../../runtime/consumer/filter/filter.ts';
 import { QUEUE_ARN, receivedMessage } from '../lambda/received-message.ts';
 import { mappingOf } from '../support/consumer-world.ts';
 

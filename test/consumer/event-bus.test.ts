@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createEventBus } from '../../runtime/consumer/event-bus.ts';
-import type { ConsumerEvent } from '../../runtime/consumer/events.ts';
-import { countMetrics } from '../../runtime/consumer/metric-counts.ts';
+import { type ConsumerEvent, createEventBus } from '../../runtime/consumer/events.ts';
+import { countMetrics } from '../../runtime/ops/metrics.ts';
 
 const BATCH = { mapping: 'm', queue: 'q', batch: 1, messageIds: ['a', 'b'] } as const;
 const EXPIRED: ConsumerEvent = { kind: 'expired', queue: 'q', count: 1 };

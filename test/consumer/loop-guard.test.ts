@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LoopGuard, MOST_TURNS, traceOfBatch } from '../../runtime/consumer/loop-guard.ts';
+import { LoopGuard, MOST_TURNS, traceOfBatch } from '../../runtime/consumer/intake.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { receivedMessage } from '../lambda/received-message.ts';
 import { ManualTime } from '../support/manual-time.ts';

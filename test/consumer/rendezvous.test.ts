@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { highest, Rendezvous } from '../../runtime/consumer/rendezvous.ts';
+import { highest, Rendezvous } from '../../runtime/consumer/instances.ts';
 
 const QUEUES = Array.from({ length: 300 }, (_, index) => `eu-west-1:111122223333:queue-${index}`);
 

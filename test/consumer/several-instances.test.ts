@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { highest } from '../../runtime/consumer/rendezvous.ts';
-import type { Mapping } from '../../runtime/lambda/mapping.ts';
+import type { Mapping } from '../../runtime/aws/mapping.ts';
+import { highest } from '../../runtime/consumer/instances.ts';
 import { forEachStore, mappingOf, message, type OpenWorld, type World } from '../support/consumer-world.ts';
 import { type Answer, CRASH, Gate, SUCCESS, THROTTLED } from '../support/scriptable-lambda.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { mappingOfSlotSet, SharedSlots } from '../../runtime/consumer/shared-slots.ts';
-import { MemorySlots } from '../../runtime/store/memory/memory-slots.ts';
+import { mappingOfSlotSet, SharedSlots } from '../../runtime/consumer/instances.ts';
+import { MemorySlots } from '../../runtime/store/memory/memory-store.ts';
 import type { Slots } from '../../runtime/store/store.ts';
 import { ManualTime } from '../support/manual-time.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Mapping } from '../../runtime/lambda/mapping.ts';
+import type { Mapping } from '../../runtime/aws/mapping.ts';
 import { forEachStore, mappingOf, message, type World } from '../support/consumer-world.ts';
 import { type Behaviour, CRASH, Gate, SUCCESS, THROTTLED } from '../support/scriptable-lambda.ts';
 

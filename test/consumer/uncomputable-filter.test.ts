@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createEventBus } from '../../runtime/consumer/event-bus.ts';
+import { createEventBus } from '../../runtime/consumer/events.ts';
 import { Intake } from '../../runtime/consumer/intake.ts';
 import { type ConsumerParts, DEFAULT_SETTINGS } from '../../runtime/consumer/parts.ts';
 import { ProcessLimits } from '../../runtime/consumer/process-limits.ts';

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { newMessageId } from '../../runtime/queue/message-id.ts';
+import { newMessageId } from '../../runtime/queue/message.ts';
 import type {
   Lease,
   LeasedEntry,

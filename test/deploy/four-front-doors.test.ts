@@ -263,7 +263,7 @@ async function deployedStatements(): Promise<readonly Statement[]> {
 
 /** The policy that `karin iam` prints for what is deployed. */
 async function printedStatements(): Promise<readonly Statement[]> {
-  const args = ['--import', 'tsx', 'runtime/cli.ts', 'iam', '--deployed', '--drain', '--pull', '--function-urls'];
+  const args = ['--import', 'tsx', 'runtime/cli/karin.ts', 'iam', '--deployed', '--drain', '--pull', '--function-urls'];
   const output = await command(process.execPath, args, { env: { ...moto.environment, NODE_NO_WARNINGS: '1' } });
   return statementsOf(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1));
 }

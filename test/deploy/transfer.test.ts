@@ -7,8 +7,8 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type QueueArn, queueKey } from '../../runtime/queue/arn.ts';
-import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/queue-definition.ts';
+import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/definition.ts';
+import { type QueueArn, queueKey } from '../../runtime/queue/names.ts';
 import { createDirectory, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';

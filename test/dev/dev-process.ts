@@ -32,7 +32,7 @@ export async function startDevProcess(
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', join(ROOT, 'runtime', 'cli.ts'), 'dev', '--project', project, ...args],
+    ['--import', 'tsx', join(ROOT, 'runtime', 'cli', 'karin.ts'), 'dev', '--project', project, ...args],
     { cwd: ROOT, env: { PATH, HOME, PORT: '0', ...environment }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const killWithUs = (): void => {

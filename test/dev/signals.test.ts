@@ -33,7 +33,16 @@ describe.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('karin dev leaves nothin
 
   const start = (): void => {
     const { PATH = '', HOME = '' } = process.env;
-    const args = ['--import', 'tsx', join(ROOT, 'runtime', 'cli.ts'), 'dev', '--project', folder, '--port', '0'];
+    const args = [
+      '--import',
+      'tsx',
+      join(ROOT, 'runtime', 'cli', 'karin.ts'),
+      'dev',
+      '--project',
+      folder,
+      '--port',
+      '0',
+    ];
     dev = spawn(process.execPath, args, { cwd: ROOT, env: { PATH, HOME }, stdio: ['ignore', 'pipe', 'inherit'] });
     ready = new Promise((resolve) => {
       if (dev.stdout === null) return;

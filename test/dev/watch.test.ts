@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Dev, startDev } from '../../runtime/local/dev.ts';
-import { ProjectWatcher } from '../../runtime/local/watch.ts';
+import { type Dev, startDev } from '../../runtime/dev/dev.ts';
+import { ProjectWatcher } from '../../runtime/dev/watch.ts';
 import { systemTime } from '../../runtime/time.ts';
 
 let folder: string;

@@ -12,8 +12,8 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { describe, expect, it } from 'vitest';
-import { createTokenStore } from '../../runtime/http/auth/token-store.ts';
-import { formatQueueArn } from '../../runtime/queue/arn.ts';
+import { createTokenStore } from '../../runtime/http/auth/tokens.ts';
+import { formatQueueArn } from '../../runtime/queue/names.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { ManualTime } from '../support/manual-time.ts';

@@ -2,13 +2,18 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ConfigError } from '../../runtime/config.ts';
-import { parseAccessKeys } from '../../runtime/http/auth/access-keys.ts';
 import { authorizationSecret, createSessions } from '../../runtime/http/auth/admin.ts';
 import { createAttemptLimit } from '../../runtime/http/auth/attempt-limit.ts';
 import { hashToken, parseTokens, splitCapability } from '../../runtime/http/auth/capability.ts';
-import { isLoopback, readCredentialBook } from '../../runtime/http/auth/credential-book.ts';
-import { grants, parseQueueGlobs, parseScopes } from '../../runtime/http/auth/grant.ts';
+import {
+  grants,
+  isLoopback,
+  parseAccessKeys,
+  parseQueueGlobs,
+  parseScopes,
+  readCredentialBook,
+} from '../../runtime/http/auth/credentials.ts';
+import { ConfigError } from '../../runtime/settings.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
 const SECRET = 's3cr3t-s3cr3t-s3cr3t/+';

@@ -5,16 +5,16 @@
 import { describe, expect, it } from 'vitest';
 import { canonicalRequest } from '../../runtime/http/auth/canonical.ts';
 import { splitCapability } from '../../runtime/http/auth/capability.ts';
-import { readClaim } from '../../runtime/http/auth/signature-claim.ts';
+import { readClaim } from '../../runtime/http/auth/sigv4.ts';
 import { clientAddress, endpointOf, locate } from '../../runtime/http/location.ts';
 import { createLog, withoutSecrets } from '../../runtime/log.ts';
 import { SqsError } from '../../runtime/sqs/errors.ts';
-import { isForm, isJson, queryFormatOf } from '../../runtime/sqs/protocol/content-type.ts';
-import { decodeBase64 } from '../../runtime/sqs/protocol/decoded.ts';
 import { Form } from '../../runtime/sqs/protocol/form.ts';
 import { parseBody } from '../../runtime/sqs/protocol/json.ts';
 import { createQueryAnswers } from '../../runtime/sqs/protocol/query.ts';
+import { decodeBase64 } from '../../runtime/sqs/protocol/shape.ts';
 import { findQueueUrl, parseQueueUrl } from '../../runtime/sqs/queue-url.ts';
+import { isForm, isJson, queryFormatOf } from '../../runtime/sqs/request.ts';
 import { expectLinear } from '../support/growth.ts';
 
 /** Pieces that patterns and parsers begin with, repeated. */

@@ -4,9 +4,9 @@
  * @module
  */
 import { afterEach } from 'vitest';
-import { readConfig } from '../../runtime/config.ts';
 import { createLog } from '../../runtime/log.ts';
 import { type Karin, type Overrides, startKarin } from '../../runtime/main.ts';
+import { readConfig } from '../../runtime/settings.ts';
 
 export interface RunningKarin extends Karin {
   /** Every line it logged so far. */

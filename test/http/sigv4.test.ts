@@ -4,8 +4,7 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeRfc3986 } from '../../runtime/http/auth/canonical.ts';
-import { readClaim } from '../../runtime/http/auth/signature-claim.ts';
-import { SignatureVerifier, type SignedRequest } from '../../runtime/http/auth/sigv4.ts';
+import { readClaim, SignatureVerifier, type SignedRequest } from '../../runtime/http/auth/sigv4.ts';
 import { SqsError } from '../../runtime/sqs/errors.ts';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';

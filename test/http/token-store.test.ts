@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createTokenStore } from '../../runtime/http/auth/token-store.ts';
+import { createTokenStore } from '../../runtime/http/auth/tokens.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { ManualTime } from '../support/manual-time.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createIdleMemory, giveMemoryBack } from '../../runtime/idle-memory.ts';
+import { createIdleMemory, giveMemoryBack } from '../../runtime/ops/idle-memory.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
 const SECOND = 1_000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type BatchResponse, failedIds } from '../../runtime/lambda/batch-response.ts';
+import { type BatchResponse, failedIds } from '../../runtime/consumer/event.ts';
 
 const SENT = new Set(['a', 'b', 'c']);
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { eventBytes, eventPayload, eventRecord, MAX_EVENT_BYTES, recordBytes } from '../../runtime/lambda/event.ts';
+import { eventBytes, eventPayload, eventRecord, MAX_EVENT_BYTES, recordBytes } from '../../runtime/consumer/event.ts';
 import type { ReceivedMessage } from '../../runtime/queue/message.ts';
 import { QUEUE_ARN, receivedMessage } from './received-message.ts';
 

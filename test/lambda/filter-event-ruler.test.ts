@@ -5,9 +5,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { FilterError } from '../../runtime/lambda/filter/filter-error.ts';
-import { matchesTree, Work } from '../../runtime/lambda/filter/match.ts';
-import { compilePattern } from '../../runtime/lambda/filter/pattern.ts';
+import { compilePattern, FilterError } from '../../runtime/consumer/filter/filter.ts';
+import { matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
 import recorded from './golden/event-ruler.json' with { type: 'json' };
 import ofKinds from './golden/event-ruler-kinds.json' with { type: 'json' };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compileFilter } from '../../runtime/lambda/filter.ts';
+import { compileFilter } from '../../runtime/consumer/filter/filter.ts';
 import { QUEUE_ARN, receivedMessage } from './received-message.ts';
 
 /** Whether a message whose body is `{"field": <value>}` passes the filter `{"body": {"field": <alternatives>}}`; the value as JSON text, '' for none. */

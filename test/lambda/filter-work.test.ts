@@ -3,9 +3,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { sortReceived } from '../../runtime/consumer/batch.ts';
-import { matchesTree, Work } from '../../runtime/lambda/filter/match.ts';
-import { compilePattern } from '../../runtime/lambda/filter/pattern.ts';
-import { compileFilter, FilterWorkError } from '../../runtime/lambda/filter.ts';
+import { compileFilter, compilePattern, FilterWorkError } from '../../runtime/consumer/filter/filter.ts';
+import { matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
 import { mappingOf } from '../sync/discoveries.ts';
 import { QUEUE_ARN, receivedMessage } from './received-message.ts';
 

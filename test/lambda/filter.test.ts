@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { compileFilter, FilterError } from '../../runtime/lambda/filter.ts';
-import { md5OfBody } from '../../runtime/queue/digest.ts';
-import type { ReceivedMessage } from '../../runtime/queue/message.ts';
+import { compileFilter, FilterError } from '../../runtime/consumer/filter/filter.ts';
+import { md5OfBody, type ReceivedMessage } from '../../runtime/queue/message.ts';
 import { QUEUE_ARN, receivedMessage } from './received-message.ts';
 
 function passes(patterns: readonly unknown[], message: Partial<ReceivedMessage>): boolean {

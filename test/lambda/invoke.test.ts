@@ -3,8 +3,14 @@ import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createInvoker, type InvokerOptions, TIMEOUT_MARGIN_MS } from '../../runtime/lambda/invoke.ts';
-import type { InvokeOutcome, InvokeRequest, Invoker } from '../../runtime/lambda/invoker.ts';
+import {
+  createInvoker,
+  type InvokeOutcome,
+  type InvokeRequest,
+  type Invoker,
+  type InvokerOptions,
+  TIMEOUT_MARGIN_MS,
+} from '../../runtime/aws/invoke.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { respond, type ScriptedLambda, type SeenInvoke, startScriptedLambda } from './scripted-lambda.ts';

@@ -1,5 +1,5 @@
-import type { QueueArn } from '../../runtime/queue/arn.ts';
 import type { ReceivedMessage } from '../../runtime/queue/message.ts';
+import type { QueueArn } from '../../runtime/queue/names.ts';
 
 /** The queue of the messages below. */
 export const QUEUE_ARN: QueueArn = { partition: 'aws', region: 'eu-west-1', account: '111122223333', name: 'jobs' };

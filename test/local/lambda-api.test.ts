@@ -11,10 +11,10 @@ import {
   ListTagsCommand,
 } from '@aws-sdk/client-lambda';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { createAwsDiscovery } from '../../runtime/lambda/discovery/aws.ts';
-import type { TemplateMapping } from '../../runtime/lambda/discovery/template/model.ts';
-import { createInvoker } from '../../runtime/lambda/invoke.ts';
-import { startRuntimeApi } from '../../runtime/local/runtime-api.ts';
+import { createAwsDiscovery } from '../../runtime/aws/discovery/aws.ts';
+import { createInvoker } from '../../runtime/aws/invoke.ts';
+import { startRuntimeApi } from '../../runtime/dev/runtime-api.ts';
+import type { TemplateMapping } from '../../runtime/dev/template/model.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { ScriptedAws } from '../lambda/discovery/scripted-aws.ts';
 import { ScratchLambda } from './scratch-lambda.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createOutput, lineSplitter } from '../../runtime/local/output.ts';
+import { createOutput, lineSplitter } from '../../runtime/dev/guide.ts';
 
 describe('the output of functions', () => {
   it('has the name of the function before each line', () => {

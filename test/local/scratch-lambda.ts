@@ -7,8 +7,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { InvokeCommand, type InvokeCommandOutput, LambdaClient } from '@aws-sdk/client-lambda';
-import type { TemplateApplication, TemplateFunction } from '../../runtime/lambda/discovery/template/model.ts';
-import { LocalLambda, type LocalLambdaOptions, ownNodeModules } from '../../runtime/local/local-lambda.ts';
+import { LocalLambda, type LocalLambdaOptions, ownNodeModules } from '../../runtime/dev/local-lambda.ts';
+import type { TemplateApplication, TemplateFunction } from '../../runtime/dev/template/model.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 
 export class ScratchLambda {

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { withVariables } from '../../runtime/local/project/serverless-variables.ts';
-import { readServerlessFile } from '../../runtime/local/project/serverless-yml.ts';
+import { readServerlessFile } from '../../runtime/dev/project/serverless.ts';
+import { withVariables } from '../../runtime/dev/project/serverless-variables.ts';
 
 describe('the variables of a serverless.yml', () => {
   let folder: string;

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { unzip } from '../../runtime/local/unzip.ts';
+import { unzip } from '../../runtime/dev/unzip.ts';
 import { zip } from './zip.ts';
 
 describe('unpacking deployment packages', () => {

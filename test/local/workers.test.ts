@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { unusable } from '../../runtime/local/launch.ts';
+import { unusable } from '../../runtime/dev/bundle.ts';
 import { systemTime, type Time } from '../../runtime/time.ts';
 import { ScratchLambda } from './scratch-lambda.ts';
 import { zip } from './zip.ts';

@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createEventBus } from '../../runtime/consumer/event-bus.ts';
-import type { ConsumerEvent } from '../../runtime/consumer/events.ts';
+import { type ConsumerEvent, createEventBus } from '../../runtime/consumer/events.ts';
 import { createLog } from '../../runtime/log.ts';
-import { createActivityLog } from '../../runtime/ops/activity.ts';
-import { logEvents } from '../../runtime/ops/event-log.ts';
+import { createActivityLog, logEvents } from '../../runtime/ops/activity.ts';
 
 const OF = { mapping: 'uuid-a', queue: 'eu-west-1:111122223333:a' };
 const BATCH = { ...OF, batch: 1, messageIds: ['1', '2'] };

@@ -2,8 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createLog } from '../../runtime/log.ts';
-import { createAwsFunctionUrls } from '../../runtime/ops/aws-function-urls.ts';
-import { functionRows } from '../../runtime/ops/functions.ts';
+import { createAwsFunctionUrls, functionRows } from '../../runtime/ops/functions.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { discoveryOf, mappingOf } from '../sync/discoveries.ts';
 

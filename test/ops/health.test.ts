@@ -1,12 +1,12 @@
 import { createConnection } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { readConfig } from '../../runtime/config.ts';
+import type { SyncState } from '../../runtime/aws/sync/synchroniser.ts';
 import { openDoor } from '../../runtime/http/server.ts';
 import { createLog } from '../../runtime/log.ts';
 import { type Overrides, startKarin } from '../../runtime/main.ts';
 import { createHealth } from '../../runtime/ops/health.ts';
+import { readConfig } from '../../runtime/settings.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
-import type { SyncState } from '../../runtime/sync/synchroniser.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { jsonOf, runKarin, sqsCall } from '../http/running-karin.ts';
 import { discoveryOf, ScriptedSource, UNREACHABLE } from '../sync/discoveries.ts';

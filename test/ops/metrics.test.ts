@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createEventBus } from '../../runtime/consumer/event-bus.ts';
-import { countMetrics } from '../../runtime/consumer/metric-counts.ts';
-import { exposition } from '../../runtime/ops/exposition.ts';
+import { createEventBus } from '../../runtime/consumer/events.ts';
 import { createHealth } from '../../runtime/ops/health.ts';
-import { createMetrics, createTraffic } from '../../runtime/ops/metrics.ts';
+import { countMetrics, createMetrics, createTraffic, exposition } from '../../runtime/ops/metrics.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
 import { discoveryOf, keyOf } from '../sync/discoveries.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { printable } from '../../runtime/ops/pages/printable.ts';
+import { printable } from '../../runtime/ops/pages/layout.tsx';
 
 it('shows what cannot be seen, and what makes a text look like another', () => {
   expect(printable('a\u0000b\u202egpj.exe\u200b\u2028\ud800\ufeff', 100)).toBe(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { md5OfAttributes, md5OfBody, md5OfSystemAttributes } from '../../runtime/queue/digest.ts';
+import { md5OfAttributes, md5OfBody, md5OfSystemAttributes } from '../../runtime/queue/message.ts';
 
 describe('the digests of SQS', () => {
   it('are MD5 of the UTF-8 body', () => {

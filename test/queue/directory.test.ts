@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { queueKey } from '../../runtime/queue/arn.ts';
+import { type QueueDefinition, readDefinition, writeDefinition } from '../../runtime/queue/definition.ts';
 import type { DirectoryEvent, DiscoveredQueue } from '../../runtime/queue/directory.ts';
-import type { QueueDefinition } from '../../runtime/queue/queue-definition.ts';
-import { readDefinition, writeDefinition } from '../../runtime/queue/queue-document.ts';
+import { queueKey } from '../../runtime/queue/names.ts';
 import type { StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import {
   arn,

@@ -4,7 +4,7 @@
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { encodeRecord } from '../../runtime/queue/record.ts';
-import { SafetySweep } from '../../runtime/queue/safety-sweep.ts';
+import { SafetySweep } from '../../runtime/queue/upkeep.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { arn, attributes, forEachStore, forStores, message, signalsDelivered, turn, woken } from './queue-world.ts';
 

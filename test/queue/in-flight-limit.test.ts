@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { IN_FLIGHT_LIMIT, InFlightLimit } from '../../runtime/queue/in-flight-limit.ts';
 import type { ReceivedMessage } from '../../runtime/queue/message.ts';
 import { InFlightLimitError, type Queue } from '../../runtime/queue/queue.ts';
+import { IN_FLIGHT_LIMIT, InFlightLimit } from '../../runtime/queue/receiving.ts';
 import type { Store } from '../../runtime/store/store.ts';
 import { forEachStore, message, turn } from './queue-world.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isOwnMessageId, messageIdOf, newMessageId } from '../../runtime/queue/message-id.ts';
+import { isOwnMessageId, messageIdOf, newMessageId } from '../../runtime/queue/message.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 
 describe('the id of a new message', () => {

@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { type MoveTask, MoveTaskError } from '../../runtime/queue/move-task.ts';
-import { moveTasksName } from '../../runtime/queue/move-task-document.ts';
+import { type MoveTask, MoveTaskError, moveTasksName } from '../../runtime/queue/move-task.ts';
 import type { Queue } from '../../runtime/queue/queue.ts';
 import { createMoveTasks, type StoredMoveTasks } from '../../runtime/queue/stored-move-tasks.ts';
 import type { StoredQueue } from '../../runtime/queue/stored-queue.ts';

@@ -5,11 +5,10 @@
  */
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
-import { formatQueueArn, type QueueArn } from '../../runtime/queue/arn.ts';
+import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../runtime/queue/definition.ts';
 import type { OutgoingMessage } from '../../runtime/queue/message.ts';
-import type { Queue } from '../../runtime/queue/queue.ts';
-import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../runtime/queue/queue-definition.ts';
-import type { QueueEvent } from '../../runtime/queue/queue-events.ts';
+import { formatQueueArn, type QueueArn } from '../../runtime/queue/names.ts';
+import type { Queue, QueueEvent } from '../../runtime/queue/queue.ts';
 import { createDirectory, type DirectoryOptions, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import type { StoredQueue } from '../../runtime/queue/stored-queue.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { MissingDeduplicationIdError } from '../../runtime/queue/deduplication.ts';
 import type { OutgoingMessage } from '../../runtime/queue/message.ts';
 import type { Queue } from '../../runtime/queue/queue.ts';
+import { MissingDeduplicationIdError } from '../../runtime/queue/sending.ts';
 import { forEachStore, message, woken } from './queue-world.ts';
 
 async function bodies(queue: Queue): Promise<readonly string[]> {

@@ -4,8 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { type ActionName, MODEL } from '../../runtime/sqs/protocol/model.ts';
-import type { Shape } from '../../runtime/sqs/protocol/shape.ts';
-import { wireName } from '../../runtime/sqs/protocol/shape.ts';
+import { type Shape, wireName } from '../../runtime/sqs/protocol/shape.ts';
 import { type Api, describeApi } from './support/describe-api.ts';
 import { queueArnText, queueUrl } from './support/harness.ts';
 import { parseXml } from './support/wire.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { md5OfAttributes } from '../../runtime/queue/digest.ts';
+import { md5OfAttributes } from '../../runtime/queue/message.ts';
 import { describeApi } from './support/describe-api.ts';
 import { queueUrl } from './support/harness.ts';
 

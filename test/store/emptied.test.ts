@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
+import { documentFault } from '../../runtime/server/documents.ts';
 import { DOCUMENTS } from '../../runtime/store/redis/keys.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { Signal, Store } from '../../runtime/store/store.ts';
-import { documentFault } from '../../runtime/stored-documents.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { entry, newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';

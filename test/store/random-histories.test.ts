@@ -5,7 +5,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newMessageId } from '../../runtime/queue/message-id.ts';
+import { newMessageId } from '../../runtime/queue/message.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { Lease, LeasedEntry, NewEntry, Store, StoredQueue } from '../../runtime/store/store.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { newMessageId } from '../../runtime/queue/message-id.ts';
+import { newMessageId } from '../../runtime/queue/message.ts';
 import { idBytes, idText, shortIdBytes } from '../../runtime/store/redis/encoding.ts';
 
 const uuid = fc.uuid({ version: 4 });

@@ -1,9 +1,9 @@
 /** What instances on one Redis hear of each other, and that nothing is missed without a `gap`. */
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Membership } from '../../runtime/store/redis/membership.ts';
+import { parseChannelMessage } from '../../runtime/store/redis/keys.ts';
 import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis/redis-store.ts';
-import { parseChannelMessage } from '../../runtime/store/redis/signals.ts';
+import { Membership } from '../../runtime/store/redis/wake-channel.ts';
 import type { Signal, Store } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { entry, newQueue } from '../contract/store-under-test.ts';

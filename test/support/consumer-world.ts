@@ -5,15 +5,14 @@
  */
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
-import { createEventBus } from '../../runtime/consumer/event-bus.ts';
-import { countMetrics, type MetricCounts } from '../../runtime/consumer/metric-counts.ts';
+import { createInvoker, type Invoker } from '../../runtime/aws/invoke.ts';
+import type { Mapping } from '../../runtime/aws/mapping.ts';
+import { createEventBus } from '../../runtime/consumer/events.ts';
 import { createSupervisor, type Supervisor, type SupervisorOptions } from '../../runtime/consumer/supervisor.ts';
-import { createInvoker } from '../../runtime/lambda/invoke.ts';
-import type { Invoker } from '../../runtime/lambda/invoker.ts';
-import type { Mapping } from '../../runtime/lambda/mapping.ts';
-import { formatQueueArn, type QueueArn } from '../../runtime/queue/arn.ts';
+import { countMetrics, type MetricCounts } from '../../runtime/ops/metrics.ts';
+import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../runtime/queue/definition.ts';
 import type { OutgoingMessage } from '../../runtime/queue/message.ts';
-import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../runtime/queue/queue-definition.ts';
+import { formatQueueArn, type QueueArn } from '../../runtime/queue/names.ts';
 import { createDirectory, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import type { StoredQueue } from '../../runtime/queue/stored-queue.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';

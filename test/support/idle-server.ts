@@ -4,9 +4,9 @@
  * @module
  */
 import { Redis } from 'ioredis';
-import { readConfig } from '../../runtime/config.ts';
 import { createLog } from '../../runtime/log.ts';
 import { type Karin, startKarin } from '../../runtime/main.ts';
+import { readConfig } from '../../runtime/settings.ts';
 import { type AwsEndpoint, REGION } from './aws-endpoint.ts';
 import { ManualTime } from './manual-time.ts';
 

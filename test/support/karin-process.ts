@@ -31,7 +31,7 @@ export async function startServerProcess(
   env: Readonly<Record<string, string>>,
   through: readonly string[] = [],
 ): Promise<RunningServer> {
-  const [command = '', ...args] = [...through, process.execPath, '--import', 'tsx', 'runtime/cli.ts', 'start'];
+  const [command = '', ...args] = [...through, process.execPath, '--import', 'tsx', 'runtime/cli/karin.ts', 'start'];
   const child = spawn(command, args, {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', HOST: '127.0.0.1', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

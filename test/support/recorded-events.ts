@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { EventBus } from '../../runtime/consumer/event-bus.ts';
-import type { ConsumerEvent } from '../../runtime/consumer/events.ts';
+import type { ConsumerEvent, EventBus } from '../../runtime/consumer/events.ts';
 
 type Kind = ConsumerEvent['kind'];
 type Of<K extends Kind> = Extract<ConsumerEvent, { readonly kind: K }>;

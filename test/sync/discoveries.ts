@@ -9,11 +9,11 @@ import {
   type DiscoveryProgress,
   type DiscoverySource,
   type ForeignMapping,
-} from '../../runtime/lambda/discovery/source.ts';
-import type { Mapping } from '../../runtime/lambda/mapping.ts';
-import { formatQueueArn, type QueueArn } from '../../runtime/queue/arn.ts';
+} from '../../runtime/aws/discovery/discovery.ts';
+import type { Mapping } from '../../runtime/aws/mapping.ts';
+import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/definition.ts';
 import type { DiscoveredQueue } from '../../runtime/queue/directory.ts';
-import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/queue-definition.ts';
+import { formatQueueArn, type QueueArn } from '../../runtime/queue/names.ts';
 
 export function arnOf(name: string): QueueArn {
   return { partition: 'aws', region: 'eu-west-1', account: '111122223333', name };

@@ -4,14 +4,14 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { karinsOf, standingOf, unsettledOf } from '../../runtime/aws/discovery/mapping-state.ts';
+import type { Mapping } from '../../runtime/aws/mapping.ts';
+import { createSynchroniser } from '../../runtime/aws/sync/synchroniser.ts';
 import type { ApplyDiff } from '../../runtime/consumer/supervisor.ts';
-import { karinsOf, standingOf, unsettledOf } from '../../runtime/lambda/discovery/mapping-state.ts';
-import type { Mapping } from '../../runtime/lambda/mapping.ts';
 import { createLog } from '../../runtime/log.ts';
-import type { QueueMode } from '../../runtime/queue/queue-definition.ts';
+import type { QueueMode } from '../../runtime/queue/definition.ts';
 import { createDirectory } from '../../runtime/queue/stored-directory.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
-import { createSynchroniser } from '../../runtime/sync/synchroniser.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { DENIED, FUNCTION, ScriptedAws, THROTTLED, wireMapping } from '../lambda/discovery/scripted-aws.ts';
 import { message } from '../queue/queue-world.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { scheduleSyncs } from '../../runtime/sync/schedule.ts';
+import { scheduleSyncs } from '../../runtime/aws/sync/schedule.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
 const HOUR = 3_600_000;

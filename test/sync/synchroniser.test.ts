@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Mapping } from '../../runtime/aws/mapping.ts';
+import { createSynchroniser } from '../../runtime/aws/sync/synchroniser.ts';
 import type { ApplyDiff } from '../../runtime/consumer/supervisor.ts';
-import type { Mapping } from '../../runtime/lambda/mapping.ts';
 import { createLog } from '../../runtime/log.ts';
 import { createDirectory, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { type Signal, StoreUnavailableError } from '../../runtime/store/store.ts';
-import { createSynchroniser } from '../../runtime/sync/synchroniser.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import {

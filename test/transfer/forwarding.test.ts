@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { RealQueues } from '../../runtime/aws/real-queues.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
-import { createForwarder } from '../../runtime/transfer/forwarder.ts';
-import { type Forwarding, startForwarding } from '../../runtime/transfer/forwarding.ts';
-import type { RealQueues } from '../../runtime/transfer/real-queues.ts';
+import { createForwarder, type Forwarding, startForwarding } from '../../runtime/transfer/forwarding.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { TransferEvents } from './support/events.ts';
 import { flow } from './support/flow.ts';

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { RealQueues } from '../../runtime/aws/real-queues.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { runDrain } from '../../runtime/transfer/drain.ts';
 import { runPull } from '../../runtime/transfer/pull.ts';
-import type { RealQueues } from '../../runtime/transfer/real-queues.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { flow } from './support/flow.ts';
 import { type Fate, Mortal } from './support/mortal.ts';

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { QueueMode } from '../../runtime/queue/queue-definition.ts';
+import type { RealQueues, RealSendOutcome } from '../../runtime/aws/real-queues.ts';
+import type { QueueMode } from '../../runtime/queue/definition.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { StoreUnavailableError } from '../../runtime/store/store.ts';
-import { createForwarder } from '../../runtime/transfer/forwarder.ts';
-import type { RealQueues, RealSendOutcome } from '../../runtime/transfer/real-queues.ts';
+import { createForwarder } from '../../runtime/transfer/forwarding.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { queueAsSqs } from './support/queue-as-sqs.ts';
 import { messageOf, openSide, type Side, takeAll } from './support/side.ts';

@@ -1,14 +1,13 @@
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { batchesOf, createAwsRealQueues, type RealQueues } from '../../runtime/aws/real-queues.ts';
 import type { Message } from '../../runtime/queue/message.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
-import { createAwsRealQueues } from '../../runtime/transfer/aws-real-queues.ts';
 import { runDrain } from '../../runtime/transfer/drain.ts';
-import { createForwarder } from '../../runtime/transfer/forwarder.ts';
+import { createForwarder } from '../../runtime/transfer/forwarding.ts';
 import { runPull } from '../../runtime/transfer/pull.ts';
-import { batchesOf, type RealQueues } from '../../runtime/transfer/real-queues.ts';
-import { TransferError } from '../../runtime/transfer/transfer-error.ts';
+import { TransferError } from '../../runtime/transfer/transfers.ts';
 import { arnOf, bodiesByGroup, messageOf, openSide, type Side, takeAll } from './support/side.ts';
 import { type SqsServer, startSqsServer } from './support/sqs-server.ts';
 

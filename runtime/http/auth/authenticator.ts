@@ -14,12 +14,9 @@ import { authorizationSecret, equalInConstantTime } from './admin.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
 import { queryPairs, type RequestParts } from './canonical.ts';
 import { type Capability, hasExpired, hashToken } from './capability.ts';
-import type { Credential } from './credential.ts';
-import type { CredentialBook } from './credential-book.ts';
-import { FULL_GRANT, type Grant, grants } from './grant.ts';
-import { readClaim } from './signature-claim.ts';
-import type { SignatureVerifier } from './sigv4.ts';
-import type { TokenStore } from './token-store.ts';
+import { type Credential, type CredentialBook, FULL_GRANT, type Grant, grants } from './credentials.ts';
+import { readClaim, type SignatureVerifier } from './sigv4.ts';
+import type { TokenStore } from './tokens.ts';
 
 /** A request without its body. */
 export interface AuthenticationHead extends RequestParts {

@@ -8,8 +8,7 @@
  * @module
  */
 import { hash, randomBytes } from 'node:crypto';
-import { readGrant, splitEntries } from './entries.ts';
-import type { Grant } from './grant.ts';
+import { type Grant, readGrant, splitEntries } from './credentials.ts';
 
 export interface Capability {
   /** The first 12 hex digits of the hash: names the token in lists and as SenderId, and does not help to find it. */

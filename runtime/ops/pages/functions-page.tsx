@@ -1,6 +1,6 @@
 import type { FunctionRow } from '../functions.ts';
 import { Page, type PageFrame } from './layout.tsx';
-import { queueHref } from './queue-state.tsx';
+import { queueHref } from './queue-page.tsx';
 
 export function FunctionsPage(props: {
   frame: PageFrame;

@@ -125,3 +125,73 @@ export function bytes(count: number): string {
 export function count(value: number | undefined): string {
   return value === undefined ? '-' : value.toLocaleString('en-US');
 }
+
+export function LoginPage({ frame, notice }: { frame: PageFrame; notice?: Notice | undefined }) {
+  return (
+    <Page frame={frame} title="Log in">
+      <div class="card login">
+        <h1>Karin</h1>
+        {notice === undefined ? null : (
+          <p class={`notice ${notice.kind}`} role="alert">
+            {notice.text}
+          </p>
+        )}
+        <form method="post" action={`${frame.base}/ops/login`} class="stack">
+          <label>
+            Admin password
+            <input type="password" name="password" autocomplete="current-password" required autofocus />
+          </label>
+          <button type="submit" class="main">
+            Log in
+          </button>
+        </form>
+        <p class="quiet small">
+          The password is <code>KARIN_ADMIN_PASSWORD</code> of the server.
+        </p>
+      </div>
+    </Page>
+  );
+}
+
+/** A question before something that cannot be undone, for browsers that run no script. */
+export function ConfirmPage(props: { frame: PageFrame; question: string; action: string; back: string }) {
+  const { frame, question, action, back } = props;
+  return (
+    <Page frame={frame} title="Are you sure?">
+      <h1>Are you sure?</h1>
+      <p>{question}</p>
+      <Form frame={frame} action={action} class="row">
+        <input type="hidden" name="confirmed" value="yes" />
+        <button type="submit" class="danger">
+          Yes
+        </button>
+        <a href={frame.base + back}>No, go back</a>
+      </Form>
+    </Page>
+  );
+}
+
+/** What could not be done, in a sentence. */
+export function ErrorPage(props: { frame: PageFrame; message: string }) {
+  const { frame, message } = props;
+  return (
+    <Page frame={frame} title="Not done" notice={{ text: message, kind: 'bad' }}>
+      <p>
+        <a href={`${frame.base}/ops`}>To the queues</a>
+      </p>
+    </Page>
+  );
+}
+
+/*
+ * Makes the text of strangers fit for a page. Markup is escaped elsewhere; this is about characters that cannot be seen, or that make a text look like another one.
+ */
+
+/** Control characters, marks that change the direction of text, the invisible, and halves of surrogate pairs; but not the joiners, without which some scripts cannot be written. */
+const UNSEEN = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/** The text with unseen characters but tab and line feed written as `\u{hex}`, cut after `limit` characters. */
+export function printable(text: string, limit: number): string {
+  const cut = text.length > limit ? `${text.slice(0, limit)}...` : text;
+  return cut.replaceAll(UNSEEN, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}

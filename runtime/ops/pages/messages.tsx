@@ -1,8 +1,6 @@
-import type { BrowsedMessage } from '../../queue/browse.ts';
 import type { MessageAttribute } from '../../queue/message.ts';
-import { bytes, count, type PageFrame, Time } from './layout.tsx';
-import { printable } from './printable.ts';
-
+import type { BrowsedMessage } from '../../queue/receiving.ts';
+import { bytes, count, type PageFrame, printable, Time } from './layout.tsx';
 /** Messages that a page shows. */
 export const SHOWN_MESSAGES = 20;
 /** Characters of a body in its line, and when it is opened. */

@@ -3,17 +3,18 @@
  *
  * @module
  */
-import type { QueueArn } from '../../queue/arn.ts';
-import { queueKey } from '../../queue/arn.ts';
+
 import type { QueueDirectory } from '../../queue/directory.ts';
 import type { MoveTasks } from '../../queue/move-task.ts';
+import { type QueueArn, queueKey } from '../../queue/names.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Randomness } from '../../time.ts';
 import { SqsError } from '../errors.ts';
+import { FORBIDDEN_CHARACTER, MAX_TRACE_HEADER_LENGTH } from '../limits.ts';
 import type { ActionName, Input, Output } from '../protocol/model.ts';
-import type { PurgeInterval } from '../purge-interval.ts';
 import { parseQueueUrl } from '../queue-url.ts';
-import type { Caller, Scope } from '../request.ts';
+import type { Caller, Scope, SqsRequest } from '../request.ts';
+import type { PurgeInterval } from './queues.ts';
 
 /** What the actions of one server share. */
 export interface Services {
@@ -105,4 +106,44 @@ export function requireOwn(queue: Queue, action: ActionName): void {
       ? 'belongs to AWS: change it in AWS, then sync (POST /sync)'
       : 'is no longer named by AWS and only kept until its messages are gone: receive, move, purge or delete them';
   throw new SqsError('UnsupportedOperation', `${action} is not supported here: queue ${queue.arn.name} ${why}.`);
+}
+
+/*
+ * A request as the actions see it.
+ */
+
+/** What most actions never ask for (the signal, the trace header) is looked up only when one does: a send should not pay for it. */
+export class RequestCall implements Call {
+  readonly directory: Services['directory'];
+  readonly moveTasks: Services['moveTasks'];
+  readonly purges: Services['purges'];
+  readonly randomness: Services['randomness'];
+  readonly maxDelaySeconds: number;
+  readonly maxQueues: number;
+  readonly caller: Caller;
+  readonly endpoint: string;
+  readonly #request: SqsRequest;
+
+  constructor(services: Services, request: SqsRequest) {
+    this.directory = services.directory;
+    this.moveTasks = services.moveTasks;
+    this.purges = services.purges;
+    this.randomness = services.randomness;
+    this.maxDelaySeconds = services.maxDelaySeconds;
+    this.maxQueues = services.maxQueues;
+    this.caller = request.caller;
+    this.endpoint = request.endpoint;
+    this.#request = request;
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
+
+  /** Set by X-Ray and by API Gateway; anything that could not be given back as text is not one. */
+  get traceHeader(): string | undefined {
+    const header = this.#request.headers('x-amzn-trace-id');
+    if (header === undefined || header === '' || header.length > MAX_TRACE_HEADER_LENGTH) return undefined;
+    return FORBIDDEN_CHARACTER.test(header) ? undefined : header;
+  }
 }

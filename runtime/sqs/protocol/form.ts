@@ -7,8 +7,19 @@
  * @module
  */
 import { echo, SqsError } from '../errors.ts';
-import { type Decoded, type DecodedStructure, decodeBase64, decodeUtf8, MOST_VALUES, typed } from './decoded.ts';
-import { type MapShape, type Shape, type StructureShape, type Value, wireName } from './shape.ts';
+import {
+  type Decoded,
+  type DecodedStructure,
+  decodeBase64,
+  decodeUtf8,
+  type MapShape,
+  MOST_VALUES,
+  type Shape,
+  type StructureShape,
+  typed,
+  type Value,
+  wireName,
+} from './shape.ts';
 
 /** Parts of a parameter's name; the longest one that means something has seven (see above, with `StringListValue.1` at its end). */
 const MOST_STEPS = 10;

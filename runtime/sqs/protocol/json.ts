@@ -12,11 +12,14 @@ import {
   type DecodedStructure,
   decodeBase64,
   decodeUtf8,
+  type MapShape,
   MOST_VALUES,
   presentMembers,
+  type Shape,
+  type StructureShape,
   typed,
-} from './decoded.ts';
-import type { MapShape, Shape, StructureShape, Value } from './shape.ts';
+  type Value,
+} from './shape.ts';
 
 const CONTENT_TYPE = 'application/x-amz-json-1.0';
 

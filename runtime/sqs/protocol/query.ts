@@ -9,8 +9,7 @@
  */
 import type { SqsError } from '../errors.ts';
 import type { SqsResponse } from '../request.ts';
-import { type Decoded, presentMembers } from './decoded.ts';
-import { type Shape, type StructureShape, wireName } from './shape.ts';
+import { type Decoded, presentMembers, type Shape, type StructureShape, wireName } from './shape.ts';
 
 const NAMESPACE = 'http://queue.amazonaws.com/doc/2012-11-05/';
 

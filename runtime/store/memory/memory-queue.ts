@@ -6,18 +6,18 @@
  *
  * @module
  */
-import type {
-  BrowsedEntry,
-  DeleteReply,
-  Depth,
-  Lease,
-  NewEntry,
-  ReceiveOptions,
-  ReceiveReply,
-  SendReply,
-  VisibilityChange,
+import {
+  type BrowsedEntry,
+  type DeleteReply,
+  type Depth,
+  type Lease,
+  type NewEntry,
+  OVERDUE_MS,
+  type ReceiveOptions,
+  type ReceiveReply,
+  type SendReply,
+  type VisibilityChange,
 } from '../store.ts';
-import { OVERDUE_MS } from '../store.ts';
 import { SortedList } from './sorted-list.ts';
 
 /** All times are whole milliseconds; `now` is the clock of the store. */

@@ -3,10 +3,17 @@
  *
  * @module
  */
-import type { QueueKey } from '../../queue/arn.ts';
+import type { QueueKey } from '../../queue/names.ts';
 import type { Time } from '../../time.ts';
-import { checkBrowse, checkDelayed, checkEntries, checkMaxMessages, wholeMs } from '../checks.ts';
-import { receiveInSteps, settleInSteps } from '../steps.ts';
+import {
+  checkBrowse,
+  checkDelayed,
+  checkEntries,
+  checkMaxMessages,
+  receiveInSteps,
+  settleInSteps,
+  wholeMs,
+} from '../steps.ts';
 import {
   type BrowsedEntry,
   type BrowseOptions,
@@ -14,6 +21,7 @@ import {
   type DelaySpan,
   type DeleteReply,
   type Depth,
+  type Documents,
   type HeadLowered,
   type Lease,
   type LeaseOutcome,
@@ -22,6 +30,7 @@ import {
   type ReceiveReply,
   type SendReply,
   type Signal,
+  type Slots,
   type Store,
   type StoredQueue,
   type StoreHealth,
@@ -29,9 +38,7 @@ import {
   type VisibilityChange,
 } from '../store.ts';
 import { FifoMemoryQueue } from './fifo-queue.ts';
-import { MemoryDocuments } from './memory-documents.ts';
-import { type MemoryQueue, withinBytes } from './memory-queue.ts';
-import { MemorySlots } from './memory-slots.ts';
+import { compareText, type MemoryQueue, withinBytes } from './memory-queue.ts';
 import { StandardMemoryQueue } from './standard-queue.ts';
 
 export interface MemoryStoreOptions {
@@ -168,5 +175,73 @@ export class MemoryStore implements Store {
     setImmediate(() => {
       for (const listener of [...this.#listeners]) listener(signal);
     });
+  }
+}
+
+export class MemoryDocuments implements Documents {
+  readonly #values = new Map<string, string>();
+  readonly #signal: (signal: Signal) => void;
+
+  constructor(signal: (signal: Signal) => void) {
+    this.#signal = signal;
+  }
+
+  async get(name: string): Promise<string | undefined> {
+    return this.#values.get(name);
+  }
+
+  async list(prefix: string): Promise<ReadonlyMap<string, string>> {
+    return new Map([...this.#values].filter(([name]) => name.startsWith(prefix)).sort(([a], [b]) => compareText(a, b)));
+  }
+
+  async put(name: string, value: string, expected?: string | null): Promise<boolean> {
+    const present = this.#values.get(name);
+    if (expected !== undefined && present !== (expected ?? undefined)) return false;
+    this.#values.set(name, value);
+    this.#signal({ kind: 'document', name });
+    return true;
+  }
+
+  async remove(name: string, expected?: string): Promise<boolean> {
+    const present = this.#values.get(name);
+    if (present === undefined || (expected !== undefined && present !== expected)) return false;
+    this.#values.delete(name);
+    this.#signal({ kind: 'document', name });
+    return true;
+  }
+}
+
+export class MemorySlots implements Slots {
+  /** For each set, when the slot of each holder frees itself. */
+  readonly #sets = new Map<string, Map<string, number>>();
+  readonly #time: Time;
+  readonly #signal: (signal: Signal) => void;
+
+  constructor(time: Time, signal: (signal: Signal) => void) {
+    this.#time = time;
+    this.#signal = signal;
+  }
+
+  async take(name: string, holder: string, limit: number, holdMs: number): Promise<'taken' | number> {
+    const holders = this.#holders(name);
+    if (!holders.has(holder) && holders.size >= limit) return Math.min(...holders.values()) - this.#time.now();
+    holders.set(holder, this.#time.now() + holdMs);
+    return 'taken';
+  }
+
+  async free(name: string, holder: string, limit: number): Promise<void> {
+    const holders = this.#holders(name);
+    const wasFull = holders.size >= limit;
+    if (holders.delete(holder) && wasFull) this.#signal({ kind: 'slot', name });
+  }
+
+  #holders(name: string): Map<string, number> {
+    let holders = this.#sets.get(name);
+    if (holders === undefined) {
+      holders = new Map();
+      this.#sets.set(name, holders);
+    }
+    for (const [holder, until] of holders) if (until <= this.#time.now()) holders.delete(holder);
+    return holders;
   }
 }

@@ -1,4 +1,4 @@
-import { FAIR_LOOK_AHEAD } from '../checks.ts';
+import { FAIR_LOOK_AHEAD } from '../steps.ts';
 import type {
   BrowsedEntry,
   DelayedEntry,

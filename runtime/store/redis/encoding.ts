@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isOwnMessageId, MESSAGE_ID_HEAD_BYTES, messageIdOf } from '../../queue/message-id.ts';
+import { isOwnMessageId, MESSAGE_ID_HEAD_BYTES, messageIdOf } from '../../queue/message.ts';
 import { StoreUnavailableError } from '../store.ts';
 
 const TIME_BYTES = 6;

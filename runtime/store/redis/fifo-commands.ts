@@ -1,4 +1,4 @@
-import type { QueueKey } from '../../queue/arn.ts';
+import type { QueueKey } from '../../queue/names.ts';
 import {
   type BrowsedEntry,
   type BrowseOptions,
@@ -16,7 +16,13 @@ import {
 } from '../store.ts';
 import type { Argument, RedisCalls } from './calls.ts';
 import { buffer, idBytes, idText, ReplyReader, sequenceText, storedValue } from './encoding.ts';
-import { queueKeys } from './keys.ts';
+import { queueKeys, wakeSubject } from './keys.ts';
+import { FIFO_BROWSE } from './scripts/browse.ts';
+import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';
+import { FIFO_SEND } from './scripts/fifo-send.ts';
+import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
+import { FIFO_DEPTH, FIFO_PURGE, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
+import type { Script } from './scripts/script.ts';
 import {
   type QueueCommands,
   readBrowsed,
@@ -25,14 +31,7 @@ import {
   readNextDue,
   readOutcomes,
   readTrimmed,
-} from './queue-commands.ts';
-import { FIFO_BROWSE } from './scripts/browse.ts';
-import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';
-import { FIFO_SEND } from './scripts/fifo-send.ts';
-import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
-import { FIFO_DEPTH, FIFO_PURGE, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
-import type { Script } from './scripts/script.ts';
-import { wakeSubject } from './signals.ts';
+} from './standard-commands.ts';
 
 /** How long Redis keeps a deduplication key: longer than the window, so that its expiry never decides. */
 const DEDUPLICATION_EXPIRY_MS = DEDUPLICATION_WINDOW_MS + 60_000;

@@ -1,10 +1,22 @@
+import type { Redis } from 'ioredis';
 import type { Cancel, Time } from '../../time.ts';
 import { type StoreHealth, StoreUnavailableError } from '../store.ts';
-import type { RedisCalls } from './calls.ts';
-import { examine } from './capabilities.ts';
+import {
+  bare,
+  isOutOfMemory,
+  isPassing,
+  isQuota,
+  isReadOnly,
+  isReply,
+  messageOf,
+  type RedisCalls,
+  refusalOf,
+  UnsuitableRedisError,
+} from './calls.ts';
 import type { RedisConnection } from './connection.ts';
-import { bare, isQuota, isReadOnly, isReply, messageOf, refusalOf, UnsuitableRedisError } from './errors.ts';
-import { readServerInfo, type ServerInfo } from './server-info.ts';
+import { probeKey } from './keys.ts';
+import { scriptText } from './scripts/script.ts';
+import { PROBE } from './scripts/shared.ts';
 
 /** How long the first connection may take. */
 const START_TIMEOUT_MS = 10_000;
@@ -242,4 +254,173 @@ function sum(parts: readonly (number | undefined)[]): number | undefined {
     total = (total ?? 0) + part;
   }
   return total;
+}
+
+/*
+ * What kind of server answers, and whether Karin's messages are safe there. Asked on every new connection, because a fail-over or an upgrade may change it.
+ */
+
+export interface Capabilities {
+  /** Whether scripts may begin with a line of flags. */
+  readonly shebang: boolean;
+  readonly servers: readonly ServerInfo[];
+}
+
+/**
+ * Examines all servers. `allowEviction`: accept an eviction policy that loses messages.
+ *
+ * Errors: `UnsuitableRedisError`, all problems at once; what the driver says if a server cannot be asked.
+ */
+export async function examine(
+  connection: RedisConnection,
+  instanceId: string,
+  allowEviction: boolean,
+): Promise<Capabilities> {
+  const servers = await Promise.all(connection.servers().map(readServerInfo));
+  const problems = new Set<string>();
+  for (const server of servers) {
+    if (server.evictionPolicy?.startsWith('allkeys-') === true && !allowEviction) {
+      problems.add(
+        `the eviction policy of Redis is ${server.evictionPolicy}, which throws away messages when memory runs short: ` +
+          'set maxmemory-policy to noeviction, or allow the eviction policy explicitly if losing messages is acceptable',
+      );
+    }
+    if (server.clusterNode && connection.standalone) {
+      problems.add(
+        `the server at ${connection.display} is a node of a cluster: give the URLs of two or more of its nodes, separated by commas`,
+      );
+    }
+  }
+  let shebang = true;
+  if (problems.size === 0) {
+    try {
+      shebang = await probe(connection, instanceId);
+    } catch (error) {
+      if (!isVerdict(error)) throw error;
+      problems.add(
+        `Karin needs Redis 7.0 or newer, Valkey, or a compatible server, and ${servers[0]?.description ?? 'this one'} refused a script that it needs: ${messageOf(error)}`,
+      );
+    }
+  }
+  if (problems.size > 0) throw new UnsuitableRedisError([...problems].join('; '));
+  return { shebang, servers };
+}
+
+/**
+ * Runs a script made of everything that came to Redis last, which proves more than a version string of a compatible server does.
+ * Answers whether scripts may carry flags. Throws the server's error if it cannot run the script at all.
+ */
+async function probe({ client }: RedisConnection, instanceId: string): Promise<boolean> {
+  const run = (shebang: boolean): Promise<unknown> =>
+    client.callBuffer('eval', [scriptText(PROBE, shebang), 1, probeKey(instanceId)]);
+  try {
+    await run(true);
+    return true;
+  } catch (error) {
+    if (!isVerdict(error)) throw error;
+  }
+  try {
+    await run(false);
+  } catch (error) {
+    // Without flags a full server refuses every script that writes: that says nothing about what it can do.
+    if (!isOutOfMemory(messageOf(error))) throw error;
+  }
+  return false;
+}
+
+/** Whether the server itself said so, of what it is and not of how it is just now, rather than the driver about the connection. */
+function isVerdict(error: unknown): boolean {
+  return isReply(error) && !isPassing(messageOf(error)) && !isQuota(messageOf(error));
+}
+
+/** What INFO says about one server, as far as it matters here. Managed servers hide parts of it. */
+export interface ServerInfo {
+  /** For example `redis 7.0.15`. */
+  readonly description: string;
+  readonly clusterNode: boolean;
+  readonly evictionPolicy?: string;
+  readonly usedBytes?: number;
+  /** Absent: no limit is set, or it is hidden. */
+  readonly maxBytes?: number;
+  /** In plain words, what endangers messages. */
+  readonly warnings: readonly string[];
+}
+
+/** From this share of its memory limit on a server counts as nearly full. */
+const NEARLY_FULL = 0.9;
+
+/** Asks one server; one command. A server that does not permit INFO is described as far as that goes. */
+export async function readServerInfo(server: Redis): Promise<ServerInfo> {
+  try {
+    return parseServerInfo(await server.info());
+  } catch (error) {
+    if (!messageOf(error).startsWith('NOPERM')) throw error;
+    return {
+      description: 'a Redis server that does not permit INFO',
+      clusterNode: false,
+      warnings: ['Redis does not permit INFO: its eviction policy, memory and persistence are unknown'],
+    };
+  }
+}
+
+/** Reads the reply of INFO. */
+export function parseServerInfo(text: string): ServerInfo {
+  const fields = new Map(
+    text.split('\r\n').flatMap((line): [string, string][] => {
+      const colon = line.indexOf(':');
+      return colon === -1 ? [] : [[line.slice(0, colon), line.slice(colon + 1)]];
+    }),
+  );
+  const valkey = fields.get('valkey_version');
+  const usedBytes = positive(fields.get('used_memory'));
+  const maxBytes = positive(fields.get('maxmemory'));
+  const evictionPolicy = fields.get('maxmemory_policy');
+  return {
+    description:
+      valkey === undefined ? `redis ${fields.get('redis_version') ?? '(version hidden)'}` : `valkey ${valkey}`,
+    clusterNode: fields.get('cluster_enabled') === '1',
+    ...(evictionPolicy === undefined ? {} : { evictionPolicy }),
+    ...(usedBytes === undefined ? {} : { usedBytes }),
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    warnings: [
+      ...evictionWarnings(evictionPolicy),
+      ...persistenceWarnings(fields),
+      ...memoryWarnings(usedBytes, maxBytes),
+    ],
+  };
+}
+
+function evictionWarnings(policy: string | undefined): string[] {
+  if (policy === undefined) return ['the eviction policy of Redis is unknown: it must be noeviction'];
+  if (policy.startsWith('allkeys-')) {
+    return [`the eviction policy of Redis is ${policy}: messages are thrown away when memory runs short`];
+  }
+  if (policy.startsWith('volatile-')) {
+    return [
+      `the eviction policy of Redis is ${policy}: when memory runs short, deduplication ids of FIFO queues are forgotten early`,
+    ];
+  }
+  return [];
+}
+
+function persistenceWarnings(fields: ReadonlyMap<string, string>): string[] {
+  const warnings: string[] = [];
+  if (fields.get('aof_enabled') === '0') {
+    warnings.push(
+      'Redis keeps no append-only file: a restart loses messages, at best only those since the last snapshot',
+    );
+  }
+  if (fields.get('aof_last_write_status') === 'err') warnings.push('Redis cannot write its append-only file');
+  if (fields.get('rdb_last_bgsave_status') === 'err') warnings.push('Redis cannot write its snapshot');
+  return warnings;
+}
+
+function memoryWarnings(usedBytes: number | undefined, maxBytes: number | undefined): string[] {
+  if (usedBytes === undefined || maxBytes === undefined || usedBytes < NEARLY_FULL * maxBytes) return [];
+  return [`Redis uses ${Math.round((100 * usedBytes) / maxBytes)} % of its memory limit`];
+}
+
+function positive(text: string | undefined): number | undefined {
+  const number = Number(text);
+  return number > 0 ? number : undefined;
 }

@@ -7,8 +7,16 @@
  * @module
  */
 import type { Randomness, Time } from '../../time.ts';
-import { checkBrowse, checkDelayed, checkEntries, checkMaxMessages, STEP, wholeMs } from '../checks.ts';
-import { receiveInSteps, settleInSteps } from '../steps.ts';
+import {
+  checkBrowse,
+  checkDelayed,
+  checkEntries,
+  checkMaxMessages,
+  receiveInSteps,
+  STEP,
+  settleInSteps,
+  wholeMs,
+} from '../steps.ts';
 import {
   type BrowsedEntry,
   type BrowseOptions,
@@ -16,6 +24,7 @@ import {
   type DelaySpan,
   type DeleteReply,
   type Depth,
+  type Documents,
   type Lease,
   type LeaseOutcome,
   type NewEntry,
@@ -23,26 +32,23 @@ import {
   type ReceiveReply,
   type SendReply,
   type Signal,
+  type Slots,
   type Store,
   type StoredQueue,
   type StoreHealth,
   StoreUnavailableError,
   type VisibilityChange,
 } from '../store.ts';
-import { parseRedisUrls } from './address.ts';
-import { RedisCalls } from './calls.ts';
-import { RedisConnection } from './connection.ts';
-import { integerReply } from './encoding.ts';
-import { bare, messageOf, UnsuitableRedisError } from './errors.ts';
+import { bare, messageOf, RedisCalls, UnsuitableRedisError } from './calls.ts';
+import { parseRedisUrls, RedisConnection } from './connection.ts';
+import { integerReply, ReplyReader } from './encoding.ts';
 import { FifoCommands } from './fifo-commands.ts';
 import { KeptDocuments } from './kept-documents.ts';
-import { queueKeys, signalChannel } from './keys.ts';
-import type { QueueCommands } from './queue-commands.ts';
+import { DOCUMENTS, queueKeys, signalChannel, slotsKey } from './keys.ts';
 import { Reachability } from './reachability.ts';
-import { RedisDocuments } from './redis-documents.ts';
-import { RedisSlots } from './redis-slots.ts';
-import { PEEK } from './scripts/queue-upkeep.ts';
-import { StandardCommands } from './standard-commands.ts';
+import { FREE_SLOT, PUT_DOCUMENT, REMOVE_DOCUMENT, TAKE_SLOT } from './scripts/shared.ts';
+import { PEEK } from './scripts/standard-upkeep.ts';
+import { type QueueCommands, StandardCommands } from './standard-commands.ts';
 import { WakeChannel } from './wake-channel.ts';
 
 export interface RedisStoreOptions {
@@ -269,4 +275,74 @@ export class RedisStore implements Store {
 
 function reachSignal(reachable: boolean, refusal: string | undefined): Signal {
   return { kind: 'reachable', reachable, ...(refusal === undefined ? {} : { refusal }) };
+}
+
+/**
+ * Documents in Redis. A write with an expectation that the driver repeats after a lost connection may answer that the document was not as
+ * expected although it was this very write that changed it; whoever relies on the answer reads the document again.
+ */
+export class RedisDocuments implements Documents {
+  readonly #calls: RedisCalls;
+  readonly #channel: string;
+
+  constructor(calls: RedisCalls, channel: string) {
+    this.#calls = calls;
+    this.#channel = channel;
+  }
+
+  async get(name: string): Promise<string | undefined> {
+    const value = await this.#calls.command('hget', DOCUMENTS, name);
+    return value === null ? undefined : new ReplyReader([value]).text();
+  }
+
+  async list(prefix: string): Promise<ReadonlyMap<string, string>> {
+    const all = new ReplyReader(await this.#calls.command('hkeys', DOCUMENTS));
+    const names: string[] = [];
+    while (!all.done) {
+      const name = all.text();
+      if (name.startsWith(prefix)) names.push(name);
+    }
+    if (names.length === 0) return new Map();
+    names.sort();
+    const values = await this.#calls.command('hmget', DOCUMENTS, ...names);
+    if (!Array.isArray(values)) return new Map();
+    // One that was removed between the two commands is not there.
+    return new Map(
+      names.flatMap((name, index): [string, string][] => {
+        const value: unknown = values[index];
+        return Buffer.isBuffer(value) ? [[name, value.toString()]] : [];
+      }),
+    );
+  }
+
+  async put(name: string, value: string, expected?: string | null): Promise<boolean> {
+    const expectation = expected === undefined ? 'any' : expected === null ? 'absent' : 'is';
+    const args = [name, value, expectation, expected ?? '', this.#channel];
+    return integerReply(await this.#calls.script(PUT_DOCUMENT, [DOCUMENTS], args)) === 1;
+  }
+
+  async remove(name: string, expected?: string): Promise<boolean> {
+    const args = [name, expected === undefined ? 'any' : 'is', expected ?? '', this.#channel];
+    return integerReply(await this.#calls.script(REMOVE_DOCUMENT, [DOCUMENTS], args)) === 1;
+  }
+}
+
+export class RedisSlots implements Slots {
+  readonly #calls: RedisCalls;
+  readonly #channel: string;
+
+  constructor(calls: RedisCalls, channel: string) {
+    this.#calls = calls;
+    this.#channel = channel;
+  }
+
+  async take(name: string, holder: string, limit: number, holdMs: number): Promise<'taken' | number> {
+    const reply = await this.#calls.script(TAKE_SLOT, [slotsKey(name)], [holder, limit, wholeMs(holdMs)]);
+    const freeInMs = integerReply(reply);
+    return freeInMs === 0 ? 'taken' : freeInMs;
+  }
+
+  async free(name: string, holder: string, limit: number): Promise<void> {
+    await this.#calls.script(FREE_SLOT, [slotsKey(name)], [holder, limit, name, this.#channel]);
+  }
 }

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { readConfig } from '../../../runtime/config.ts';
+
 import { type Karin, startKarin } from '../../../runtime/main.ts';
+import { readConfig } from '../../../runtime/settings.ts';
 import { RedisServer } from '../../support/redis-server.ts';
 
 export const REGION = 'eu-west-1';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatQueueArn } from '../../../runtime/queue/arn.ts';
+import { formatQueueArn } from '../../../runtime/queue/names.ts';
 import { forEachStore, groupMessages, mappingOf, message } from '../../support/consumer-world.ts';
 import { CRASH, reportFailures, SUCCESS } from '../../support/scriptable-lambda.ts';
 

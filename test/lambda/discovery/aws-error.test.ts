@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { awsFailure } from '../../../runtime/lambda/discovery/aws-error.ts';
+import { awsFailure } from '../../../runtime/aws/discovery/calls.ts';
 
 function answer(name: string, httpStatusCode?: number): Error {
   return Object.assign(new Error('no detail'), { name, $metadata: { httpStatusCode } });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { unsettledOf } from '../../../runtime/lambda/discovery/mapping-state.ts';
-import type { DiscoveryProgress } from '../../../runtime/lambda/discovery/source.ts';
-import { formatQueueArn } from '../../../runtime/queue/arn.ts';
+import type { DiscoveryProgress } from '../../../runtime/aws/discovery/discovery.ts';
+import { unsettledOf } from '../../../runtime/aws/discovery/mapping-state.ts';
+import { formatQueueArn } from '../../../runtime/queue/names.ts';
 import { DENIED, FUNCTION, QUEUE, ScriptedAws, THROTTLED, wireMapping } from './scripted-aws.ts';
 
 const MAPPING_ARN = 'arn:aws:lambda:us-east-1:123456789012:event-source-mapping';

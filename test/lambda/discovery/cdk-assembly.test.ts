@@ -6,8 +6,8 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TemplateApplication, TemplateFunction } from '../../../runtime/lambda/discovery/template/model.ts';
-import { readTemplate } from '../../../runtime/lambda/discovery/template.ts';
+import { readTemplate } from '../../../runtime/dev/template/discovery.ts';
+import type { TemplateApplication, TemplateFunction } from '../../../runtime/dev/template/model.ts';
 
 const INLINE = lambda.Code.fromInline('exports.handler = async () => 1;');
 const RUNTIME = lambda.Runtime.NODEJS_22_X;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createPacer } from '../../../runtime/lambda/discovery/pacer.ts';
+import { createPacer } from '../../../runtime/aws/discovery/calls.ts';
 import { ManualTime } from '../../support/manual-time.ts';
 
 function throttle(): Error {

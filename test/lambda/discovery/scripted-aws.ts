@@ -6,8 +6,8 @@
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createAwsDiscovery } from '../../../runtime/lambda/discovery/aws.ts';
-import type { DiscoverySource } from '../../../runtime/lambda/discovery/source.ts';
+import { createAwsDiscovery } from '../../../runtime/aws/discovery/aws.ts';
+import type { DiscoverySource } from '../../../runtime/aws/discovery/discovery.ts';
 import { systemTime, type Time } from '../../../runtime/time.ts';
 
 /** An answer that is not a success. */

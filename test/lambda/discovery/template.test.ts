@@ -3,15 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readApplication } from '../../../runtime/lambda/discovery/template/application.ts';
-import type {
-  TemplateApplication,
-  TemplateFunction,
-  TemplateSettings,
-} from '../../../runtime/lambda/discovery/template/model.ts';
-import { createTemplateDiscovery, discoveryOf, readTemplate } from '../../../runtime/lambda/discovery/template.ts';
-import { readServerlessFile } from '../../../runtime/local/project/serverless-yml.ts';
-import { formatQueueArn } from '../../../runtime/queue/arn.ts';
+import { readServerlessFile } from '../../../runtime/dev/project/serverless.ts';
+import { readApplication } from '../../../runtime/dev/template/application.ts';
+import { createTemplateDiscovery, discoveryOf, readTemplate } from '../../../runtime/dev/template/discovery.ts';
+import type { TemplateApplication, TemplateFunction, TemplateSettings } from '../../../runtime/dev/template/model.ts';
+import { formatQueueArn } from '../../../runtime/queue/names.ts';
 import { ManualTime } from '../../support/manual-time.ts';
 
 const FOLDER = fileURLToPath(new URL('./templates/', import.meta.url));

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { parseQueueArn } from '../../../runtime/queue/arn.ts';
+
+import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../../runtime/queue/definition.ts';
 import type { DiscoveredQueue } from '../../../runtime/queue/directory.ts';
-import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../../runtime/queue/queue-definition.ts';
+import { parseQueueArn } from '../../../runtime/queue/names.ts';
 import { createDirectory, type StoredDirectory } from '../../../runtime/queue/stored-directory.ts';
 import { createMoveTasks } from '../../../runtime/queue/stored-move-tasks.ts';
 import { createSqsApi, type SqsApi } from '../../../runtime/sqs/api.ts';

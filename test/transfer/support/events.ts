@@ -1,4 +1,4 @@
-import type { OnTransfer, TransferEvent } from '../../../runtime/transfer/transfer-events.ts';
+import type { OnTransfer, TransferEvent } from '../../../runtime/transfer/transfers.ts';
 
 type Kind = TransferEvent['kind'];
 type Of<K extends Kind> = Extract<TransferEvent, { readonly kind: K }>;

@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import type { QueueArn } from '../../../runtime/queue/arn.ts';
+import type { QueueArn } from '../../../runtime/queue/names.ts';
 
 export interface TransferOrder {
   readonly direction: 'drain' | 'pull';

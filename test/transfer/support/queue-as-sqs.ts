@@ -3,8 +3,9 @@
  *
  * @module
  */
+
+import type { RealQueues, RealSendOutcome } from '../../../runtime/aws/real-queues.ts';
 import type { StoredQueue } from '../../../runtime/queue/stored-queue.ts';
-import type { RealQueues, RealSendOutcome } from '../../../runtime/transfer/real-queues.ts';
 
 /** `accepts`: asked for each message that is sent, whether SQS takes it this time; by default it always does. */
 export function queueAsSqs(queue: StoredQueue, accepts: () => boolean = () => true): RealQueues {

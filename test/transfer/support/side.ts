@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { formatQueueArn, isFifoName, type QueueArn, queueKey } from '../../../runtime/queue/arn.ts';
+
+import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../../runtime/queue/definition.ts';
 import type { Message } from '../../../runtime/queue/message.ts';
-import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../../runtime/queue/queue-definition.ts';
+import { formatQueueArn, isFifoName, type QueueArn, queueKey } from '../../../runtime/queue/names.ts';
 import { createDirectory, type StoredDirectory } from '../../../runtime/queue/stored-directory.ts';
 import type { Forward, StoredQueue } from '../../../runtime/queue/stored-queue.ts';
 import type { Store } from '../../../runtime/store/store.ts';

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { queueKey } from '../../../runtime/queue/arn.ts';
+
+import { createAwsRealQueues } from '../../../runtime/aws/real-queues.ts';
+import { queueKey } from '../../../runtime/queue/names.ts';
 import { createDirectory } from '../../../runtime/queue/stored-directory.ts';
 import { RedisStore } from '../../../runtime/store/redis/redis-store.ts';
 import { systemRandomness, systemTime } from '../../../runtime/time.ts';
-import { createAwsRealQueues } from '../../../runtime/transfer/aws-real-queues.ts';
 import { runDrain } from '../../../runtime/transfer/drain.ts';
 import { runPull } from '../../../runtime/transfer/pull.ts';
 import type { TransferOrder } from './killed-transfer.ts';

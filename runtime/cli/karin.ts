@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+/**
+ * The command `karin`.
+ *
+ * @module
+ */
+import { CommanderError } from 'commander';
+import { DiscoveryError } from '../aws/discovery/discovery.ts';
+import { ConfigError } from '../settings.ts';
+import { StoreUnavailableError } from '../store/store.ts';
+import { type CliContext, CliError, endOnSignals } from './context.ts';
+import { createProgram } from './program.ts';
+
+endOnSignals();
+
+// It speaks of later releases of the SDK than the one that is built in here, to people who cannot do anything about it.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
+const context: CliContext = {
+  env: process.env,
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
+
+/** Errors of parts that are loaded only by the commands that need them. */
+const EXPECTED_NAMES: ReadonlySet<string> = new Set([
+  'UnsuitableRedisError',
+  'TransferError',
+  'DevError',
+  'ProjectError',
+]);
+
+try {
+  await createProgram(context, (status) => {
+    process.exitCode = status;
+  }).parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Shows what went wrong, to people; answers the exit status. */
+function report(error: unknown): number {
+  // Commander has already written its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode;
+  if (isExpected(error)) {
+    context.err(`karin: ${error.message}\n`);
+    return 1;
+  }
+  context.err(`karin failed unexpectedly:\n${error instanceof Error ? error.stack : error}\n`);
+  return 70;
+}
+
+/** Whether the message says it all. */
+function isExpected(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const known = [CliError, ConfigError, DiscoveryError, StoreUnavailableError];
+  return known.some((kind) => error instanceof kind) || isOfSystem(error) || EXPECTED_NAMES.has(error.name);
+}
+
+/** What the operating system or the network refused, such as a file that is not there. Errors of Node itself have a code, too; they come from mistakes in Karin. */
+function isOfSystem(error: Error): boolean {
+  return 'code' in error && typeof error.code === 'string' && 'syscall' in error && 'errno' in error;
+}

@@ -1,0 +1,76 @@
+/**
+ * The environment of a function's process: what its template says, what Lambda sets, and nothing of the developer's own but the way to
+ * programs and proxies. Credentials are dummies, so that a function under development cannot reach into a real account by accident.
+ *
+ * Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+ *
+ * @module
+ */
+import { delimiter, join } from 'node:path';
+import type { TemplateFunction } from './template/model.ts';
+
+/** What all functions of one local Lambda share. */
+export interface SharedEnvironment {
+  readonly region: string;
+  /** Origin of the SQS API, for `AWS_ENDPOINT_URL_SQS`. */
+  readonly sqsOrigin: string;
+  /** Origin of the local Lambda, for `AWS_ENDPOINT_URL_LAMBDA`. */
+  readonly lambdaOrigin: string;
+  /** The environment of this process. */
+  readonly inherited: Readonly<Record<string, string | undefined>>;
+  /** `node_modules` folders that stand in for what AWS's Node runtimes provide, in order of preference. */
+  readonly nodeModules: readonly string[];
+}
+
+/** Of this process's variables, those that programs need to be found, to find temporary space and to reach the network. */
+const INHERITED =
+  /^(PATH|HOME|USERPROFILE|SYSTEMROOT|TMPDIR|TEMP|TMP|LANG|LC_.*|NODE_EXTRA_CA_CERTS|SSL_CERT_.*|https?_proxy|no_proxy)$/i;
+/** Endpoints of other services, such as a local DynamoDB, reach functions as they reach any other program. */
+const ENDPOINT = /^AWS_ENDPOINT_URL(_|$)/;
+
+export function functionEnvironment(
+  fn: TemplateFunction,
+  shared: SharedEnvironment,
+  taskRoot: string,
+  layers: readonly string[],
+): Record<string, string> {
+  const inherited = Object.entries(shared.inherited).filter(
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && (INHERITED.test(entry[0]) || ENDPOINT.test(entry[0])),
+  );
+  const nodeModules = [...layers.map(nodePackages), ...shared.nodeModules];
+  return {
+    ...Object.fromEntries(inherited),
+    TZ: ':UTC',
+    NODE_PATH: nodeModules.join(delimiter),
+    PYTHONPATH: layers.flatMap((layer) => [join(layer, 'python'), layer]).join(delimiter),
+    // Output of a Python process would otherwise be held back until its buffer is full.
+    PYTHONUNBUFFERED: '1',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    // The SDK would warn of the Node version of this machine, which is not the one that the function has in AWS.
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
+    ...fn.environment,
+    AWS_ENDPOINT_URL_SQS: shared.sqsOrigin,
+    AWS_ENDPOINT_URL_LAMBDA: shared.lambdaOrigin,
+    AWS_REGION: shared.region,
+    AWS_DEFAULT_REGION: shared.region,
+    AWS_ACCESS_KEY_ID: 'local',
+    AWS_SECRET_ACCESS_KEY: 'local',
+    AWS_SESSION_TOKEN: 'local',
+    AWS_LAMBDA_FUNCTION_NAME: fn.name,
+    AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(fn.memoryMegabytes),
+    AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${fn.name}`,
+    AWS_LAMBDA_LOG_STREAM_NAME: 'local',
+    AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
+    AWS_EXECUTION_ENV: `AWS_Lambda_${fn.runtime ?? 'provided'}`,
+    LAMBDA_TASK_ROOT: taskRoot,
+    LAMBDA_RUNTIME_DIR: taskRoot,
+    _HANDLER: fn.handler,
+  };
+}
+
+/** Where a layer keeps packages for Node. */
+export function nodePackages(layer: string): string {
+  return join(layer, 'nodejs', 'node_modules');
+}

@@ -1,0 +1,151 @@
+/**
+ * What `karin dev` tells a person: what it found, what it cannot run, and what to try next.
+ *
+ * @module
+ */
+import type { Discovery } from '../aws/discovery/discovery.ts';
+import type { ReportedMapping, SyncReport } from '../aws/sync/synchroniser.ts';
+import { parseQueueArn } from '../queue/names.ts';
+import type { TemplateApplication, TemplateFunction } from './template/model.ts';
+
+/** Where things are. */
+export interface Places {
+  /** Origin of the SQS API, with a capability where one is needed. */
+  readonly sqsOrigin: string;
+  /** Origin of the server, for pages. */
+  readonly serverOrigin: string;
+  readonly account: string;
+  readonly region: string;
+  functionUrl(name: string): string;
+}
+
+/** One line per mapping and per problem. */
+export function summary(application: TemplateApplication, discovery: Discovery): readonly string[] {
+  const served = discovery.mappings.map(
+    ({ queueArn, functionArn }) => [queueArn.name, shortName(functionArn)] as const,
+  );
+  const width = Math.max(0, ...served.map(([queue]) => queue.length));
+  const lines = served.map(([queue, fn]) => `  ${queue.padEnd(width)}  ->  ${fn}`);
+  if (lines.length === 0 && discovery.broken.length === 0) {
+    lines.push(
+      discovery.foreign.length > 0
+        ? '  no disabled mapping of a queue; to run those that are enabled as well: karin dev --all'
+        : '  no mapping of a queue: karin runs functions whose event source mapping is disabled (enabled: false)',
+    );
+  }
+  for (const { queueArn, functionArn } of discovery.foreign) {
+    lines.push(
+      `  ${queueArn.name}  ->  ${shortName(functionArn)}: enabled, so AWS would consume this itself; messages are held (karin dev --all runs it)`,
+    );
+  }
+  for (const { queueArn, functionArn, reason } of discovery.broken) {
+    lines.push(`! ${queueArn.name}  ->  ${shortName(functionArn)}: ${reason}`);
+  }
+  const problems = new Set([...application.problems, ...(discovery.problems ?? []).map(({ text }) => text)]);
+  for (const problem of problems) lines.push(`! ${problem}`);
+  return lines;
+}
+
+/** Commands to copy, for the first queue that has a consumer and the functions that have a URL. */
+export function nextSteps(application: TemplateApplication, discovery: Discovery, places: Places): readonly string[] {
+  const { sqsOrigin, serverOrigin, account, region } = places;
+  const targets = new Set(
+    discovery.queues.map(({ attributes }) => parseQueueArn(attributes.redrivePolicy?.deadLetterTargetArn ?? '')?.name),
+  );
+  const [first] = discovery.mappings.filter(({ queueArn }) => !targets.has(queueArn.name));
+  const queue = (first ?? discovery.mappings[0])?.queueArn ?? discovery.queues[0]?.arn;
+  const lines: string[] = [];
+  if (queue !== undefined) {
+    const url = `${sqsOrigin}/${queue.account}/${queue.name}`;
+    const group = queue.name.endsWith('.fifo');
+    lines.push(
+      'Send a message with the AWS CLI:',
+      `  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws sqs send-message --region ${region} --endpoint-url ${sqsOrigin} \\`,
+      `    --queue-url ${url} --message-body hello${group ? ' --message-group-id one --message-deduplication-id 1' : ' --delay-seconds 5'}`,
+      'or with an SDK:',
+      `  const sqs = new SQSClient({ endpoint: '${sqsOrigin}', region: '${region}', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } });`,
+      `  await sqs.send(new SendMessageCommand({ QueueUrl: '${url}', MessageBody: 'hello'${group ? ", MessageGroupId: 'one', MessageDeduplicationId: '1'" : ', DelaySeconds: 5'} }));`,
+    );
+  }
+  const others = callable(application);
+  if (others.length > 0) lines.push('Call a function by its URL:');
+  for (const fn of others) lines.push(`  curl ${places.functionUrl(fn.name)}`);
+  lines.push(
+    'Look at queues and functions:',
+    `  ${serverOrigin}/ops   ${serverOrigin}/functions`,
+    `Account ${account}, region ${region}, any credentials.`,
+  );
+  return lines;
+}
+
+/** Functions that are called by requests: those that ask for a URL, and those that no queue invokes, whose API is not here. */
+export function callable(application: TemplateApplication): readonly TemplateFunction[] {
+  const consumers = new Set(application.mappings.map(({ mapping }) => shortName(mapping.functionArn).split(':')[0]));
+  return application.functions.filter((fn) => fn.url !== undefined || !consumers.has(fn.name));
+}
+
+/** The name of a function, with its qualifier. */
+export function shortName(functionArn: string): string {
+  return functionArn.split(':').slice(6).join(':');
+}
+
+/** What a sync after a change did, for people; empty: nothing that concerns mappings. */
+export function changes(report: SyncReport): readonly string[] {
+  const line = (sign: string, one: ReportedMapping): string =>
+    `${sign} ${one.queueArn.split(':').at(-1)}  ->  ${shortName(one.functionArn)}`;
+  return [
+    ...report.added.map((one) => line('+', one)),
+    ...report.removed.map((one) => line('-', one)),
+    ...report.changed.map((one) => line('~', one)),
+    ...report.broken.map((one) => `${line('!', one)}: ${one.reason}`),
+    ...report.problems.map((problem) => `! ${problem}`),
+  ];
+}
+
+/*
+ * What functions print, with the name of the function before each line.
+ */
+
+/** Where the lines go. */
+export interface Output {
+  /** A line that a function printed. */
+  line(functionName: string, text: string): void;
+}
+
+/** ANSI colours that are readable on dark and light terminals; one per function, in turn. */
+const COLOURS = [36, 35, 33, 32, 34, 31];
+/** A process that never ends its line must not fill the memory, characters. */
+const LONGEST_LINE = 65_536;
+
+/** Writes `[name] text` lines; with `colour`, each name in a colour of its own. */
+export function createOutput(write: (text: string) => void, colour: boolean): Output {
+  const colours = new Map<string, number>();
+  return {
+    line(functionName, text) {
+      if (!colour) return write(`[${functionName}] ${text}\n`);
+      const chosen = colours.get(functionName) ?? COLOURS[colours.size % COLOURS.length] ?? 0;
+      colours.set(functionName, chosen);
+      write(`\u001b[${chosen}m[${functionName}]\u001b[39m ${text}\n`);
+    },
+  };
+}
+
+/** Cuts a stream of text into lines; `end` gives the last one, if it was never finished. */
+export function lineSplitter(line: (text: string) => void): { push(text: string): void; end(): void } {
+  let rest = '';
+  return {
+    push(text) {
+      const lines = (rest + text).split(/\r?\n/);
+      rest = lines.pop() ?? '';
+      for (const one of lines) line(one);
+      if (rest.length > LONGEST_LINE) {
+        line(rest);
+        rest = '';
+      }
+    },
+    end() {
+      if (rest !== '') line(rest);
+      rest = '';
+    },
+  };
+}

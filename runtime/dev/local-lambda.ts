@@ -1,0 +1,253 @@
+/**
+ * The local Lambda: functions of a template, run in processes of this machine, behind the Lambda API and behind their URLs, on one loopback
+ * port.
+ *
+ * @module
+ */
+import { rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { getRequestListener } from '@hono/node-server';
+import type { Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { comesFromForeignPage, isLink, isOwnHost } from '../http/browser-guard.ts';
+import type { Randomness, Time } from '../time.ts';
+import { prepareLaunch } from './bundle.ts';
+import { ConcurrencyError, FunctionHost, type WorkerBudget } from './function-host.ts';
+import { badGateway, urlEvent, urlResponse } from './function-url.ts';
+import type { Output } from './guide.ts';
+import { lambdaApi } from './lambda-api.ts';
+import { type Invocation, type InvocationResult, listen } from './runtime-api.ts';
+import type { JsonObject, TemplateApplication, TemplateFunction, TemplateMapping } from './template/model.ts';
+
+export interface LocalLambdaOptions {
+  readonly region: string;
+  /** Origin of the SQS API that functions send to. */
+  readonly sqsOrigin: string;
+  /** A folder of its own, for unpacked code and bundles. Below the project, so that code in it finds the project's packages. */
+  readonly workFolder: string;
+  /** `node_modules` folders to look in for what AWS's Node runtimes provide. */
+  readonly nodeModules: readonly string[];
+  /** The environment of this process; only a few variables of it are handed on. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** 0 to 65,535; default 0, any free port. One that is taken is replaced by a free one. */
+  readonly port?: number;
+  /** Processes of all functions together; default 32. */
+  readonly maxWorkers?: number;
+  readonly output: Output;
+  readonly time: Time;
+  readonly randomness: Randomness;
+}
+
+const DEFAULT_MAX_WORKERS = 32;
+
+export class LocalLambda {
+  readonly #options: LocalLambdaOptions;
+  readonly #server: Server;
+  readonly #hosts = new Map<string, FunctionHost>();
+  readonly #budget: WorkerBudget;
+  #mappings: readonly TemplateMapping[] = [];
+  #workers = 0;
+  #port = 0;
+
+  /** Starts to listen; it knows no functions before `apply`. */
+  static async start(options: LocalLambdaOptions): Promise<LocalLambda> {
+    const lambda = new LocalLambda(options);
+    await lambda.#listen();
+    return lambda;
+  }
+
+  private constructor(options: LocalLambdaOptions) {
+    this.#options = options;
+    const max = options.maxWorkers ?? DEFAULT_MAX_WORKERS;
+    this.#budget = {
+      claim: () => {
+        const room = this.#workers < max || [...this.#hosts.values()].some((host) => host.giveUpIdle());
+        if (room) this.#workers += 1;
+        return room;
+      },
+      release: () => {
+        this.#workers -= 1;
+      },
+    };
+    const app = this.#app();
+    const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+    this.#server = createServer((request, response) => {
+      const refusal = this.#refusal(request);
+      if (refusal === undefined) void listener(request, response);
+      else response.writeHead(403, { 'content-type': 'text/plain' }).end(refusal);
+    });
+    // A function may take fifteen minutes.
+    this.#server.requestTimeout = 0;
+  }
+
+  /** `http://127.0.0.1:<port>`: the endpoint of the Lambda API. */
+  get origin(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  functionUrl(name: string): string {
+    return `${this.origin}/functions/${name}/`;
+  }
+
+  /** Takes over what a template says now. Functions that did not change keep their processes. */
+  apply(application: TemplateApplication): void {
+    this.#mappings = application.mappings;
+    const wanted = new Map(application.functions.map((fn) => [fn.name, fn]));
+    for (const [name, host] of this.#hosts) {
+      const fn = wanted.get(name);
+      if (fn === undefined) {
+        this.#hosts.delete(name);
+        void host.stop();
+      } else if (JSON.stringify(fn) !== JSON.stringify(host.definition)) {
+        host.replace(fn);
+      }
+    }
+    for (const [name, fn] of wanted) {
+      if (!this.#hosts.has(name)) this.#hosts.set(name, this.#host(fn));
+    }
+  }
+
+  /** The code changed: every function is loaded anew by its next invocation. */
+  reload(): void {
+    for (const host of this.#hosts.values()) host.replace(host.definition);
+  }
+
+  /** Stops every process and closes the port. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#hosts.values()].map((host) => host.stop()));
+    this.#hosts.clear();
+    await new Promise((resolve) => {
+      this.#server.close(resolve);
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #listen(): Promise<void> {
+    const { port = 0 } = this.#options;
+    try {
+      this.#port = await listen(this.#server, port);
+    } catch (error) {
+      if (port === 0) throw error;
+      this.#port = await listen(this.#server);
+    }
+  }
+
+  #host(fn: TemplateFunction): FunctionHost {
+    const { time, output, region, sqsOrigin, nodeModules, environment, workFolder } = this.#options;
+    const shared = { region, sqsOrigin, nodeModules, inherited: environment, lambdaOrigin: this.origin };
+    const home = join(workFolder, fn.name);
+    let versions = 0;
+    return new FunctionHost(fn, {
+      time,
+      budget: this.#budget,
+      print: (name, line) => output.line(name, line),
+      prepare: async (definition) => {
+        versions += 1;
+        const version = versions;
+        // Processes of the version before may still be starting, or load files late; those of the one before that have been told to end long since. The first version clears
+        // what an earlier run left.
+        const old = version === 1 ? home : join(home, String(version - 2));
+        await rm(old, { recursive: true, force: true });
+        return prepareLaunch(definition, shared, join(home, String(version)));
+      },
+    });
+  }
+
+  /**
+   * Why a request must not be served: nobody is asked for a credential here, so pages of other sites must stay out. Function URLs are made for browsers: there the
+   * `Cors` of the URL decides. AWS runs the function all the same and only leaves out the headers without which the page cannot read the answer;
+   * here the function is not run, because a URL on this machine was never meant to be public.
+   */
+  #refusal(request: IncomingMessage): string | undefined {
+    const { headers, url = '/' } = request;
+    if (!isOwnHost(headers.host)) return 'only localhost and loopback addresses are answered';
+    if (!comesFromForeignPage(headers)) return undefined;
+    // As the router reads it: without dot segments.
+    const path = URL.canParse(url, this.origin) ? new URL(url, this.origin).pathname : '';
+    const [, name] = /^\/functions\/([^/]+)\//.exec(path) ?? [];
+    if (name === undefined) return 'requests of web sites are refused';
+    const cors = this.#hosts.get(name)?.definition.url?.cors;
+    if (isLink(request) || (cors !== undefined && allowsOrigin(cors, headers.origin))) return undefined;
+    return `the Cors of the function URL of ${name} does not let this web site in (AllowOrigins)`;
+  }
+
+  #app(): Hono {
+    const { randomness } = this.#options;
+    const app = lambdaApi({
+      functions: () => [...this.#hosts.values()].map(({ definition }) => definition),
+      mappings: () => this.#mappings,
+      functionUrl: (name) => this.functionUrl(name),
+      invoke: (name, invocation) => this.#invoke(name, invocation),
+      uuid: () => randomness.uuid(),
+    });
+    app.use('/functions/:name/*', async (c, next) => {
+      const settings = this.#hosts.get(c.req.param('name'))?.definition.url?.cors;
+      return settings === undefined || Object.keys(settings).length === 0
+        ? next()
+        : cors(corsOptions(settings))(c, next);
+    });
+    app.all('/functions/:name/*', async (c) => {
+      const name = c.req.param('name');
+      const host = this.#hosts.get(name);
+      if (host?.definition.url === undefined) {
+        return c.json({ Message: `there is no function ${name} with a function URL` }, 404);
+      }
+      const requestId = randomness.uuid();
+      const body = new Uint8Array(await c.req.arrayBuffer());
+      const path = new URL(c.req.url).pathname.slice(`/functions/${name}`.length);
+      const now = this.#options.time.now();
+      const event = urlEvent({ request: c.req.raw, path, body, requestId, now, sourceIp: '127.0.0.1' });
+      const payload = new TextEncoder().encode(JSON.stringify(event));
+      try {
+        const result = await host.invoke({ requestId, functionArn: host.definition.arn, payload });
+        return result.kind === 'response' ? urlResponse(result.payload) : badGateway();
+      } catch (error) {
+        if (error instanceof ConcurrencyError) return c.json({ Message: error.message }, 429);
+        throw error;
+      }
+    });
+    return app;
+  }
+
+  async #invoke(name: string, invocation: Invocation): Promise<InvocationResult> {
+    const host = this.#hosts.get(name);
+    // The API looked the function up just before; only a reload in between could take it away.
+    if (host === undefined) throw new Error(`the function ${name} was removed`);
+    return host.invoke(invocation);
+  }
+}
+
+/** Whether the `Cors` of a function URL lets in pages of this origin; without one only those that let in everybody do. */
+function allowsOrigin(settings: JsonObject, origin: string | undefined): boolean {
+  const origins = [settings['AllowOrigins'] ?? []].flat().map(String);
+  return origins.includes('*') || (origin !== undefined && origins.includes(origin));
+}
+
+/** `Cors` of a function URL, in the terms of the middleware. */
+function corsOptions(settings: JsonObject): Parameters<typeof cors>[0] {
+  const list = (key: string): string[] => [settings[key] ?? []].flat().map(String);
+  const methods = list('AllowMethods');
+  const maxAge = Number(settings['MaxAge']);
+  return {
+    origin: list('AllowOrigins').includes('*') ? '*' : list('AllowOrigins'),
+    allowMethods: methods.includes('*') ? ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] : methods,
+    allowHeaders: list('AllowHeaders').includes('*') ? [] : list('AllowHeaders'),
+    exposeHeaders: list('ExposeHeaders'),
+    credentials: settings['AllowCredentials'] === true,
+    ...(Number.isFinite(maxAge) ? { maxAge } : {}),
+  };
+}
+
+/** The folder in which this package's own dependencies lie; `undefined`: they are bundled into it. */
+export function ownNodeModules(): string | undefined {
+  try {
+    const [folder] = createRequire(import.meta.url)
+      .resolve('@aws-sdk/client-sqs')
+      .split('@aws-sdk');
+    return folder;
+  } catch {
+    return undefined;
+  }
+}

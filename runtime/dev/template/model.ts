@@ -1,0 +1,182 @@
+/**
+ * What a synthesized template is before and after it is understood.
+ *
+ * @module
+ */
+
+import type { BrokenMapping, Mapping } from '../../aws/mapping.ts';
+import type { DiscoveredQueue } from '../../queue/directory.ts';
+
+/** A CloudFormation template; the sections are objects by logical id or name. */
+export interface Template {
+  readonly parameters: JsonObject;
+  readonly mappings: JsonObject;
+  readonly conditions: JsonObject;
+  readonly outputs: JsonObject;
+  readonly resources: Readonly<Record<string, Resource>>;
+}
+
+export interface Resource {
+  readonly type: string;
+  readonly properties: JsonObject;
+  readonly metadata: JsonObject;
+  readonly condition?: string;
+}
+
+/** One stack, found in an assembly or standing alone. */
+export interface StackSource {
+  readonly name: string;
+  readonly template: Template;
+  /** Relative paths in the template are relative to this folder. */
+  readonly folder: string;
+  /** Where the assets of an assembly lie, by the S3 key they are uploaded to. */
+  readonly assets: ReadonlyMap<string, string>;
+  /** The account that the stack is bound to, if it names one. */
+  readonly account?: string;
+  /** The functions' sources as their author keeps them, where packages hold only copies (Serverless Framework). */
+  readonly sourceFolder?: string;
+  /** What was already noticed while the template was read, one sentence each. */
+  readonly notes?: readonly string[];
+}
+
+/** Values that a deployment would give. */
+export interface TemplateSettings {
+  /** `AWS::AccountId`, twelve digits. */
+  readonly account: string;
+  /** `AWS::Region`. */
+  readonly region: string;
+  /** Origin of queue URLs, for example `http://127.0.0.1:4000`, without a slash at the end. */
+  readonly sqsOrigin: string;
+  /** The URL of a function that has one. */
+  functionUrl(functionName: string): string;
+}
+
+/** Where the code of a function or a layer is. `folder` may have a package of it to fall back on. */
+export type CodeLocation =
+  | { readonly kind: 'folder'; readonly path: string; readonly packaged?: string }
+  | { readonly kind: 'zip'; readonly path: string }
+  | { readonly kind: 'inline'; readonly text: string }
+  | { readonly kind: 'absent'; readonly reason: string };
+
+/** An `AWS::Lambda::Function`, resolved. */
+export interface TemplateFunction {
+  readonly name: string;
+  readonly arn: string;
+  /** `nodejs22.x`, `provided.al2023`, ...; absent: a container image. */
+  readonly runtime?: string;
+  readonly handler: string;
+  readonly code: CodeLocation;
+  readonly layers: readonly CodeLocation[];
+  /** 1 to 900 s; default 3. */
+  readonly timeoutSeconds: number;
+  /** MiB; default 128. */
+  readonly memoryMegabytes: number;
+  /** Variables that could be resolved; queue URLs point at `sqsOrigin`. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** `ReservedConcurrentExecutions`; absent: no limit. */
+  readonly reservedConcurrency?: number;
+  /** Names of its aliases; versions are not told apart. */
+  readonly aliases: readonly string[];
+  /** The URL is asked for (`AWS::Lambda::Url`), with its `Cors` settings. */
+  readonly url?: { readonly cors: JsonObject };
+}
+
+/** An event source mapping of a queue, and whether AWS would consume it itself. */
+export interface TemplateMapping {
+  readonly mapping: Mapping;
+  readonly enabled: boolean;
+}
+
+/** Everything that the stacks of a template source say about queues and functions. */
+export interface TemplateApplication {
+  readonly functions: readonly TemplateFunction[];
+  readonly mappings: readonly TemplateMapping[];
+  readonly broken: readonly BrokenMapping[];
+  /** Every queue that the stacks define. */
+  readonly queues: readonly DiscoveredQueue[];
+  /** What could not be resolved or is not supported, one sentence each. */
+  readonly problems: readonly string[];
+}
+
+/** Takes a parsed template apart; what is not an object is read as if it were not there. */
+export function templateOf(parsed: unknown): Template {
+  const template = objectOr(parsed);
+  const resources = Object.entries(objectOr(template['Resources'])).flatMap(([id, body]): [string, Resource][] =>
+    isObject(body) ? [[id, resourceOf(body)]] : [],
+  );
+  return {
+    parameters: objectOr(template['Parameters']),
+    mappings: objectOr(template['Mappings']),
+    conditions: objectOr(template['Conditions']),
+    outputs: objectOr(template['Outputs']),
+    resources: Object.fromEntries(resources),
+  };
+}
+
+export function resourceOf(body: JsonObject): Resource {
+  const condition = textOr(body['Condition'], undefined);
+  return {
+    type: textOr(body['Type'], ''),
+    properties: objectOr(body['Properties']),
+    metadata: objectOr(body['Metadata']),
+    ...(condition === undefined ? {} : { condition }),
+  };
+}
+
+/*
+ * Reading JSON of unknown shape without trusting it.
+ */
+
+/** An object whose members may be anything. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The value if it is an object, else an empty one. */
+export function objectOr(value: unknown): JsonObject {
+  return isObject(value) ? value : {};
+}
+
+export function textOr<T>(value: unknown, fallback: T): string | T {
+  return typeof value === 'string' ? value : fallback;
+}
+
+/** CloudFormation takes numbers and booleans as texts, too. */
+export function numberOr<T>(value: unknown, fallback: T): number | T {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'string' || value.trim() === '') return fallback;
+  const number = Number(value);
+  return Number.isFinite(number) ? number : fallback;
+}
+
+export function booleanOr<T>(value: unknown, fallback: T): boolean | T {
+  if (typeof value === 'boolean') return value;
+  if (typeof value !== 'string') return fallback;
+  switch (value.toLowerCase()) {
+    case 'true':
+      return true;
+    case 'false':
+      return false;
+    default:
+      return fallback;
+  }
+}
+
+/** What a scalar becomes where only text fits, as CloudFormation converts it; `undefined`: it is none. */
+export function scalarText(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : undefined;
+}
+
+/** `Tags`, as a list of `Key` and `Value` (CloudFormation) or as an object (SAM). */
+export function tagsOf(value: unknown): Readonly<Record<string, string>> {
+  const entries: readonly (readonly [unknown, unknown])[] = Array.isArray(value)
+    ? value.map((tag: unknown) => [objectOr(tag)['Key'], objectOr(tag)['Value']])
+    : Object.entries(objectOr(value));
+  return Object.fromEntries(
+    entries.flatMap(([key, tag]) => (typeof key === 'string' ? [[key, scalarText(tag) ?? '']] : [])),
+  );
+}

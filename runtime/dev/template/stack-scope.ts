@@ -1,0 +1,184 @@
+/**
+ * One stack as the place in which its intrinsic functions are computed: parameters, pseudo parameters, conditions, and what `Ref` and
+ * `Fn::GetAtt` of its resources give.
+ *
+ * @module
+ */
+import { partitionOf, urlSuffixOf } from '../../aws/discovery/queues.ts';
+import { type Lookups, NO_VALUE, resolveCondition, resolveValue, Unresolvable } from './intrinsics.ts';
+import { isObject, objectOr, type Resource, type StackSource, type TemplateSettings, textOr } from './model.ts';
+import { resourceAttribute, resourceReference } from './names.ts';
+
+/** What a stack needs from the other stacks. */
+export interface Surroundings {
+  readonly settings: TemplateSettings;
+  importValue(exportName: string): unknown;
+  stackOutput(stackName: string, output: string): unknown;
+  /** The physical name of a resource of `scope`. */
+  nameOf(scope: StackScope, logicalId: string): string;
+  /** The stack behind an `AWS::CloudFormation::Stack` of `scope`. */
+  nested(scope: StackScope, logicalId: string): StackScope | undefined;
+}
+
+/** The value, or why there is none. */
+export type Resolution<T = unknown> =
+  | { readonly known: true; readonly value: T }
+  | { readonly known: false; readonly reason: string };
+
+export class StackScope implements Lookups {
+  readonly source: StackSource;
+  readonly #surroundings: Surroundings;
+  /** Parameters as the parent stack gives them; they are resolved there. */
+  readonly #given: Readonly<Record<string, () => unknown>>;
+  /** What is being computed, to notice what refers to itself. */
+  readonly #underWay = new Set<string>();
+
+  constructor(source: StackSource, surroundings: Surroundings, given: Readonly<Record<string, () => unknown>> = {}) {
+    this.source = source;
+    this.#surroundings = surroundings;
+    this.#given = given;
+  }
+
+  get settings(): TemplateSettings {
+    return this.#surroundings.settings;
+  }
+
+  get region(): string {
+    return this.settings.region;
+  }
+
+  /** Computes `value`, or says why it cannot be. */
+  resolve(value: unknown): Resolution {
+    try {
+      const resolved = resolveValue(value, this);
+      return { known: true, value: resolved === NO_VALUE ? undefined : resolved };
+    } catch (error) {
+      if (error instanceof Unresolvable) return { known: false, reason: error.message };
+      throw error;
+    }
+  }
+
+  /** The resources that exist, by logical id: those whose condition holds, or cannot be computed. */
+  resources(): readonly (readonly [string, Resource])[] {
+    return Object.entries(this.source.template.resources).filter(([, { condition }]) => {
+      if (condition === undefined) return true;
+      try {
+        return this.condition(condition);
+      } catch (error) {
+        if (error instanceof Unresolvable) return true;
+        throw error;
+      }
+    });
+  }
+
+  ref(name: string): unknown {
+    return this.#once(`Ref ${name}`, () => {
+      if (name.startsWith('AWS::')) return this.#pseudo(name);
+      if (Object.hasOwn(this.source.template.parameters, name)) return this.#parameter(name);
+      return resourceReference(this.#resource(name), this.nameOf(name), this);
+    });
+  }
+
+  attribute(logicalId: string, attribute: string): unknown {
+    return this.#once(`${logicalId}.${attribute}`, () => {
+      // SAM writes `${Function.Alias}` for what it makes beside a function.
+      const beside = `${logicalId}.${attribute}`;
+      if (Object.hasOwn(this.source.template.resources, beside)) return this.ref(beside);
+      const resource = this.#resource(logicalId);
+      if (resource.type === 'AWS::CloudFormation::Stack') return this.#nestedOutput(logicalId, attribute);
+      return resourceAttribute(resource, this.nameOf(logicalId), attribute, this);
+    });
+  }
+
+  nameOf(logicalId: string): string {
+    return this.#surroundings.nameOf(this, logicalId);
+  }
+
+  importValue(exportName: string): unknown {
+    return this.#surroundings.importValue(exportName);
+  }
+
+  stackOutput(stackName: string, output: string): unknown {
+    return this.#surroundings.stackOutput(stackName, output);
+  }
+
+  mapped(map: string, first: string, second: string): unknown {
+    return objectOr(objectOr(this.source.template.mappings[map])[first])[second];
+  }
+
+  condition(name: string): boolean {
+    return this.#once(`Condition ${name}`, () => {
+      const body = this.source.template.conditions[name];
+      if (body === undefined) throw new Unresolvable(`the condition ${name} is not defined`);
+      return resolveCondition(body, this);
+    });
+  }
+
+  /** The value of an output. Throws `Unresolvable`. */
+  output(name: string): unknown {
+    const output = this.source.template.outputs[name];
+    if (!isObject(output)) throw new Unresolvable(`the stack ${this.source.name} has no output ${name}`);
+    return resolveValue(output['Value'], this);
+  }
+
+  #once<T>(what: string, compute: () => T): T {
+    if (this.#underWay.has(what)) throw new Unresolvable(`${what} refers to itself`);
+    this.#underWay.add(what);
+    try {
+      return compute();
+    } finally {
+      this.#underWay.delete(what);
+    }
+  }
+
+  #resource(logicalId: string): Resource {
+    const resource = this.source.template.resources[logicalId];
+    if (resource === undefined) {
+      throw new Unresolvable(`the stack ${this.source.name} has no parameter or resource ${logicalId}`);
+    }
+    return resource;
+  }
+
+  #nestedOutput(logicalId: string, attribute: string): unknown {
+    const nested = this.#surroundings.nested(this, logicalId);
+    if (nested === undefined) throw new Unresolvable(`the nested stack ${logicalId} is not among the files`);
+    return nested.output(attribute.replace(/^Outputs\./, ''));
+  }
+
+  #parameter(name: string): unknown {
+    const definition = objectOr(this.source.template.parameters[name]);
+    const type = textOr(definition['Type'], 'String');
+    const given = this.#given[name];
+    if (given === undefined && type.startsWith('AWS::SSM::')) {
+      throw new Unresolvable(`the parameter ${name} is read from SSM at deployment`);
+    }
+    const value = given === undefined ? definition['Default'] : given();
+    if (value === undefined) throw new Unresolvable(`the parameter ${name} has no default`);
+    const isList = type === 'CommaDelimitedList' || type.startsWith('List<');
+    return isList && typeof value === 'string' ? value.split(',').map((part) => part.trim()) : value;
+  }
+
+  #pseudo(name: string): unknown {
+    const { account, region } = this.settings;
+    switch (name) {
+      case 'AWS::AccountId':
+        return account;
+      case 'AWS::Region':
+        return region;
+      case 'AWS::Partition':
+        return partitionOf(region);
+      case 'AWS::URLSuffix':
+        return urlSuffixOf(region);
+      case 'AWS::StackName':
+        return this.source.name;
+      case 'AWS::StackId':
+        return `arn:${partitionOf(region)}:cloudformation:${region}:${account}:stack/${this.source.name}/00000000-0000-0000-0000-000000000000`;
+      case 'AWS::NotificationARNs':
+        return [];
+      case 'AWS::NoValue':
+        return NO_VALUE;
+      default:
+        throw new Unresolvable(`${name} is no pseudo parameter known here`);
+    }
+  }
+}

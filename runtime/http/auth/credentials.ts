@@ -1,0 +1,236 @@
+/**
+ * Who calls, once it is proven.
+ *
+ * @module
+ */
+
+import { readFileSync } from 'node:fs';
+import { matchesGlob } from '../../queue/names.ts';
+import { type Config, ConfigError } from '../../settings.ts';
+import type { Scope } from '../../sqs/request.ts';
+import { type Capability, parseTokens } from './capability.ts';
+
+export interface Credential {
+  readonly kind: 'access-key' | 'capability' | 'admin' | 'anyone';
+  /** `SenderId` of messages sent with it; never the secret itself. */
+  readonly senderId: string;
+  /** The token of a capability, so that URLs in answers carry it again. */
+  readonly token?: string;
+  /** Takes so many messages from its share of this second; `false`: there is no room. Absent: its share is not bounded. */
+  readonly takeSends?: (count: number) => boolean;
+  allows(scope: Scope, queueName?: string): boolean;
+}
+
+/*
+ * What a credential may do: scopes, and the queues they hold for.
+ */
+
+export const SCOPES: readonly Scope[] = ['send', 'consume', 'manage'];
+
+export interface Grant {
+  readonly scopes: readonly Scope[];
+  /** Queue-name globs: `*` stands for any characters, `?` for one. At least one; `*` alone: every queue. */
+  readonly queues: readonly string[];
+  /** Messages that may be sent in a second, through each server; absent: as many as it can take. */
+  readonly sendsPerSecond?: number;
+}
+
+/** Everything, on every queue. */
+export const FULL_GRANT: Grant = { scopes: SCOPES, queues: ['*'] };
+
+/** Queue names have these characters (SQS: "alphanumeric characters, hyphens, or underscores", and `.fifo`); a glob adds its two. */
+const GLOB = /^[A-Za-z0-9_.*?-]{1,80}$/;
+
+/** `send+consume`, in any order; `all` for all three. Errors: a sentence instead of scopes. */
+export function parseScopes(text: string): readonly Scope[] | { readonly problem: string } {
+  const names = text.split('+').filter((name) => name !== '');
+  if (names.length === 1 && names[0] === 'all') return SCOPES;
+  const scopes = SCOPES.filter((scope) => names.includes(scope));
+  const unknown = names.find((name) => !SCOPES.some((scope) => scope === name));
+  if (unknown !== undefined)
+    return { problem: `"${unknown}" is not a scope: use send, consume, manage or all, joined by +` };
+  if (scopes.length === 0) return { problem: 'no scope is given: use send, consume, manage or all, joined by +' };
+  return scopes;
+}
+
+/** `app-*|jobs`. Errors: a sentence instead of globs. */
+export function parseQueueGlobs(text: string): readonly string[] | { readonly problem: string } {
+  const globs = text.split('|').filter((glob) => glob !== '');
+  const bad = globs.find((glob) => !GLOB.test(glob));
+  if (bad !== undefined) {
+    return {
+      problem: `"${bad}" is not a pattern of queue names: use letters, digits, - and _, with * and ? as wildcards`,
+    };
+  }
+  if (globs.length === 0) return { problem: 'no queue is given: use * for all of them' };
+  return globs;
+}
+
+const MOST_SENDS = 1_000_000;
+
+/** `sends=50`: messages a second. Errors: a sentence instead. */
+export function parseShare(text: string): Pick<Grant, 'sendsPerSecond'> | { readonly problem: string } {
+  const sends = Number(/^sends=(\d{1,7})$/.exec(text)?.[1]);
+  if (sends >= 1 && sends <= MOST_SENDS) return { sendsPerSecond: sends };
+  return { problem: `the share of a credential must be written as sends=<messages a second>, 1 to ${MOST_SENDS}` };
+}
+
+/** Whether the grant holds for the queue; without a name: for at least one conceivable queue, which every glob names. */
+export function grants(grant: Grant, scope: Scope, queueName?: string): boolean {
+  if (!grant.scopes.includes(scope)) return false;
+  return queueName === undefined || grant.queues.some((glob) => matchesGlob(glob, queueName));
+}
+
+/*
+ * The common form of credentials in settings: entries separated by commas or white space, fields by colons, comments after `#` to the end of a line.
+ */
+
+/** An entry, with the place to name in a problem: its text may hold a secret and is never shown. */
+export interface Entry {
+  readonly fields: readonly string[];
+  /** For example `KARIN_KEYS, entry 2`. */
+  readonly where: string;
+}
+
+/** `source` is the name of the variable or file. */
+export function splitEntries(text: string, source: string): readonly Entry[] {
+  return text
+    .replace(/(^|\s)#.*$/gm, '')
+    .split(/[\s,]+/)
+    .filter((entry) => entry !== '')
+    .map((entry, index) => ({ fields: entry.split(':'), where: `${source}, entry ${index + 1}` }));
+}
+
+/** Reads `[scopes[:queue globs[:share]]]` at the end of an entry; problems are added to `problems`. */
+export function readGrant(
+  scopesText: string | undefined,
+  globsText: string | undefined,
+  shareText: string | undefined,
+  fallback: Grant,
+  where: string,
+  problems: string[],
+): Grant {
+  const scopes = scopesText === undefined ? fallback.scopes : parseScopes(scopesText);
+  const queues = globsText === undefined ? fallback.queues : parseQueueGlobs(globsText);
+  const share = shareText === undefined ? {} : parseShare(shareText);
+  if ('problem' in share) problems.push(`${where}: ${share.problem}`);
+  if ('problem' in scopes) problems.push(`${where}: ${scopes.problem}`);
+  if ('problem' in queues) problems.push(`${where}: ${queues.problem}`);
+  return {
+    scopes: 'problem' in scopes ? FULL_GRANT.scopes : scopes,
+    queues: 'problem' in queues ? FULL_GRANT.queues : queues,
+    ...('problem' in share ? {} : share),
+  };
+}
+
+/*
+ * Access keys that Karin knows, for callers that sign their requests.
+ */
+
+export interface AccessKey {
+  readonly id: string;
+  readonly secret: string;
+  readonly grant: Grant;
+}
+
+const ID = /^[A-Za-z0-9_-]{3,128}$/;
+const SHORTEST_SECRET = 16;
+
+/**
+ * Reads `id:secret[:scopes[:queue globs]]` entries. Several keys may be good at one time: to rotate, add the new one, move the callers, remove the old one.
+ * What is wrong is added to `problems`, without the secret; `source` names the variable or file.
+ */
+export function parseAccessKeys(text: string, source: string, problems: string[]): readonly AccessKey[] {
+  return splitEntries(text, source).flatMap(({ fields, where }) => {
+    const [id = '', secret = '', scopes, globs, share, ...rest] = fields;
+    const before = problems.length;
+    if (!ID.test(id)) problems.push(`${where}: the access key id must be 3 to 128 letters, digits, - or _`);
+    if (secret.length < SHORTEST_SECRET) {
+      problems.push(
+        `${where}: the secret must have at least ${SHORTEST_SECRET} characters, without a colon or comma; the form is id:secret[:scopes[:queue names]]`,
+      );
+    }
+    if (rest.length > 0)
+      problems.push(`${where}: has more than five fields; the form is id:secret[:scopes[:queue names[:sends=N]]]`);
+    const grant = readGrant(scopes, globs, share, FULL_GRANT, where, problems);
+    return problems.length > before ? [] : [{ id, secret, grant }];
+  });
+}
+
+/*
+ * The credentials of the environment and of files: read at start, and again on SIGHUP.
+ */
+
+export interface CredentialBook {
+  readonly keys: ReadonlyMap<string, AccessKey>;
+  /** By SHA-256 hash. */
+  readonly tokens: ReadonlyMap<string, Capability>;
+  readonly adminPassword?: string;
+}
+
+type Source = Pick<Config, 'keysText' | 'keysFile' | 'tokensText' | 'tokensFile' | 'adminPassword'>;
+
+/** What is wrong with the credentials; no sentence holds a secret. */
+export function credentialProblems(config: Source): readonly string[] {
+  try {
+    readCredentialBook(config);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems;
+  }
+}
+
+/** Errors: `ConfigError` with every problem; no message holds a secret. */
+export function readCredentialBook(config: Source): CredentialBook {
+  const problems: string[] = [];
+  const keys = [
+    ...parseAccessKeys(config.keysText, 'KARIN_KEYS', problems),
+    ...parseAccessKeys(contents(config.keysFile, 'KARIN_KEYS_FILE', problems), 'KARIN_KEYS_FILE', problems),
+  ];
+  const tokens = [
+    ...parseTokens(config.tokensText, 'KARIN_TOKENS', problems),
+    ...parseTokens(contents(config.tokensFile, 'KARIN_TOKENS_FILE', problems), 'KARIN_TOKENS_FILE', problems),
+  ];
+  const ids = keys.map((key) => key.id);
+  for (const id of new Set(ids.filter((id, index) => ids.indexOf(id) !== index))) {
+    problems.push(`the access key ${id} is there twice: remove one, or give the new one another id`);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return {
+    keys: new Map(keys.map((key) => [key.id, key])),
+    tokens: new Map(tokens.map((token) => [token.hash, token])),
+    ...(config.adminPassword === undefined ? {} : { adminPassword: config.adminPassword }),
+  };
+}
+
+function contents(path: string | undefined, variable: string, problems: string[]): string {
+  if (path === undefined) return '';
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    problems.push(`${variable}=${path}: cannot be read (${error instanceof Error ? error.message : error})`);
+    return '';
+  }
+}
+
+/** Whether there is anything that could let a caller in. */
+export function isEmpty(book: CredentialBook): boolean {
+  return book.keys.size === 0 && book.tokens.size === 0 && book.adminPassword === undefined;
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** What to tell an operator whose server would be open to everybody. */
+export function openServerProblem(host: string): string {
+  return [
+    `HOST=${host} can be reached from other machines, and no credential is configured, so anybody could send and read messages. Make at least one:`,
+    '    KARIN_ADMIN_PASSWORD="$(openssl rand -base64 24)"      the ops page, /sync, and karin token create',
+    '    KARIN_TOKENS="$(openssl rand -hex 24):send"            callers use the endpoint <url>/k/<token>',
+    '    KARIN_KEYS="my-key-id:$(openssl rand -hex 24)"         callers sign with this access key',
+    '  or listen on this machine alone: HOST=127.0.0.1',
+  ].join('\n');
+}

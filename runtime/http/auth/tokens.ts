@@ -1,0 +1,205 @@
+/**
+ * The capability tokens that were created at run time, shared by all instances through the store: one document for each, holding its hash.
+ *
+ * Every instance keeps all of them in memory and looks there only, so that a caller who tries tokens costs the store nothing. A change reaches the other
+ * instances by the `document` signal; after a `gap` all are read again.
+ *
+ * @module
+ */
+
+import type { Scope } from '../../sqs/request.ts';
+import type { Documents, Signal } from '../../store/store.ts';
+import { type Capability, capabilityId, hasExpired, hashToken, newToken } from './capability.ts';
+import { type Grant, parseQueueGlobs, parseScopes, parseShare } from './credentials.ts';
+
+const PREFIX = 'token:';
+
+export interface NewToken extends Grant {
+  /** Milliseconds since the epoch; absent: never. */
+  readonly expiresAt?: number;
+  readonly name?: string;
+}
+
+export interface TokenStore {
+  /** By SHA-256 hash, from memory; expired ones included. */
+  find(hash: string): Capability | undefined;
+  /** From memory, oldest first. */
+  list(): readonly Capability[];
+  /** Answers the token itself, for the only time. */
+  create(token: NewToken): Promise<{ readonly token: string; readonly capability: Capability }>;
+  /** Answers whether there was one. It is refused here at once, and on other instances as soon as they hear of it. */
+  revoke(id: string): Promise<boolean>;
+  /** Reads all from the store. */
+  reload(): Promise<void>;
+  /** To be called with every signal of the store; answers when what it made necessary is done. */
+  heard(signal: Signal): Promise<void>;
+}
+
+/** Errors of its calls: `StoreUnavailableError`. `now`: wall clock, milliseconds since the epoch. */
+export function createTokenStore(documents: Documents, now: () => number): TokenStore {
+  const byHash = new Map<string, Capability>();
+
+  const reload = async (): Promise<void> => {
+    const texts = await documents.list(PREFIX);
+    byHash.clear();
+    for (const text of texts.values()) remember(readCapability(text));
+  };
+
+  const remember = (capability: Capability | undefined): void => {
+    if (capability !== undefined) byHash.set(capability.hash, capability);
+  };
+
+  const forget = (id: string): void => {
+    for (const capability of byHash.values()) if (capability.id === id) byHash.delete(capability.hash);
+  };
+
+  return {
+    find: (hash) => byHash.get(hash),
+    list: () => [...byHash.values()].sort((a, b) => a.createdAt - b.createdAt),
+    create: async ({ scopes, queues, sendsPerSecond, expiresAt, name }) => {
+      const token = newToken();
+      const hash = hashToken(token);
+      const capability: Capability = {
+        id: capabilityId(hash),
+        hash,
+        grant: { scopes, queues, ...(sendsPerSecond === undefined ? {} : { sendsPerSecond }) },
+        createdAt: now(),
+        ...(expiresAt === undefined ? {} : { expiresAt }),
+        ...(name === undefined ? {} : { name }),
+      };
+      await documents.put(PREFIX + capability.id, JSON.stringify(capability));
+      remember(capability);
+      return { token, capability };
+    },
+    revoke: async (id) => {
+      const removed = await documents.remove(PREFIX + id);
+      forget(id);
+      return removed;
+    },
+    reload,
+    heard: async (signal) => {
+      if (signal.kind === 'gap') await reload();
+      if (signal.kind !== 'document' || !signal.name.startsWith(PREFIX)) return;
+      const text = await documents.get(signal.name);
+      if (text === undefined) forget(signal.name.slice(PREFIX.length));
+      else remember(readCapability(text));
+    },
+  };
+}
+
+/** A document that this version cannot read counts as no token: refused, never let in. */
+function readCapability(text: string): Capability | undefined {
+  let value: Partial<Capability> | null;
+  try {
+    // What was written by `create`, or by another version of it; the members that matter are checked below.
+    value = JSON.parse(text) as Partial<Capability> | null;
+  } catch {
+    return undefined;
+  }
+  const { id, hash, grant, createdAt } = value ?? {};
+  if (typeof id !== 'string' || typeof hash !== 'string' || typeof createdAt !== 'number') return undefined;
+  return Array.isArray(grant?.scopes) && Array.isArray(grant.queues) ? (value as Capability) : undefined;
+}
+
+/*
+ * Requests for new tokens and how tokens are shown: the same over HTTP and on the command line.
+ */
+
+/** A token as lists show it, never with its secret. */
+export interface ShownToken {
+  readonly id: string;
+  readonly scopes: readonly Scope[];
+  readonly queues: readonly string[];
+  readonly sendsPerSecond?: number;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** ISO 8601; absent: never. */
+  readonly expiresAt?: string;
+  readonly expired: boolean;
+  readonly name?: string;
+}
+
+/** The answer to the request that made it: the only place where the token itself appears. */
+export interface CreatedToken extends ShownToken {
+  readonly token: string;
+  /** What callers use as the address of SQS. */
+  readonly endpoint: string;
+}
+
+export interface TokenRequest {
+  readonly scopes: readonly Scope[];
+  readonly queues: readonly string[];
+  readonly sendsPerSecond?: number;
+  readonly expiresInSeconds?: number;
+  readonly name?: string;
+}
+
+/** Ten years: beyond that "never" is meant. */
+const LONGEST_LIFE_SECONDS = 315_360_000;
+const LONGEST_NAME = 200;
+
+/** Reads `{ scopes: "send+consume", queues: "app-*|jobs", expiresInSeconds, name }`. What is wrong comes back as a sentence. */
+export function readTokenRequest(value: unknown): TokenRequest | { readonly problem: string } {
+  const body: Readonly<Record<string, unknown>> = typeof value === 'object' && value !== null ? { ...value } : {};
+  const scopes = parseScopes(text(body['scopes']) ?? '');
+  const queues = parseQueueGlobs(text(body['queues']) ?? '*');
+  const seconds = body['expiresInSeconds'];
+  const name = text(body['name']);
+  const share = body['sendsPerSecond'] === undefined ? {} : parseShare(`sends=${String(body['sendsPerSecond'])}`);
+  const lifeIsValid =
+    seconds === undefined ||
+    (Number.isInteger(seconds) && Number(seconds) >= 60 && Number(seconds) <= LONGEST_LIFE_SECONDS);
+  const problems = [
+    ...('problem' in scopes ? [scopes.problem] : []),
+    ...('problem' in queues ? [queues.problem] : []),
+    ...('problem' in share ? [share.problem] : []),
+    ...(lifeIsValid ? [] : [`a token may live from 60 to ${LONGEST_LIFE_SECONDS} seconds, or for ever`]),
+    ...((name?.length ?? 0) > LONGEST_NAME ? [`a name may have ${LONGEST_NAME} characters`] : []),
+  ];
+  if ('problem' in scopes || 'problem' in queues || 'problem' in share || problems.length > 0)
+    return { problem: problems.join('; ') };
+  return {
+    scopes,
+    queues,
+    ...share,
+    ...(seconds === undefined ? {} : { expiresInSeconds: Number(seconds) }),
+    ...(name === undefined ? {} : { name }),
+  };
+}
+
+/** Makes the token. `server`: origin and base path of the server; `now`: wall clock, milliseconds since the epoch. Errors: `StoreUnavailableError`. */
+export async function createRequested(
+  tokens: TokenStore,
+  request: TokenRequest,
+  server: string,
+  now: number,
+): Promise<CreatedToken> {
+  const { scopes, queues, sendsPerSecond, expiresInSeconds, name } = request;
+  const { token, capability } = await tokens.create({
+    scopes,
+    queues,
+    ...(sendsPerSecond === undefined ? {} : { sendsPerSecond }),
+    ...(expiresInSeconds === undefined ? {} : { expiresAt: now + expiresInSeconds * 1000 }),
+    ...(name === undefined ? {} : { name }),
+  });
+  return { ...showToken(capability, now), token, endpoint: `${server}/k/${token}` };
+}
+
+/** `now`: wall clock, milliseconds since the epoch. */
+export function showToken(capability: Capability, now: number): ShownToken {
+  const { id, grant, createdAt, expiresAt, name } = capability;
+  return {
+    id,
+    scopes: grant.scopes,
+    queues: grant.queues,
+    ...(grant.sendsPerSecond === undefined ? {} : { sendsPerSecond: grant.sendsPerSecond }),
+    createdAt: new Date(createdAt).toISOString(),
+    ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
+    expired: hasExpired(capability, now),
+    ...(name === undefined ? {} : { name }),
+  };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}

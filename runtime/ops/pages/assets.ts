@@ -1,0 +1,139 @@
+/**
+ * The one style sheet of the pages, served by the server itself.
+ *
+ * @module
+ */
+
+export const STYLE = `
+:root {
+  color-scheme: light dark;
+  --ink: light-dark(#1c2733, #e4e9ee);
+  --quiet: light-dark(#5d6b7a, #94a3b3);
+  --paper: light-dark(#f6f7f9, #12181f);
+  --card: light-dark(#fff, #1a222b);
+  --line: light-dark(#dde2e8, #2d3845);
+  --accent: light-dark(#0b63ce, #6fb1ff);
+  --good: light-dark(#16794c, #5fd39a);
+  --bad: light-dark(#b42318, #ff8a7d);
+  --warn: light-dark(#8a5a00, #f0b849);
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+header { background: var(--card); border-bottom: 1px solid var(--line); }
+header > div, main { max-width: 1180px; margin: 0 auto; padding: 0 20px; }
+header > div { display: flex; align-items: center; gap: 20px; min-height: 56px; flex-wrap: wrap; }
+header .name { font-weight: 700; font-size: 18px; color: var(--ink); text-decoration: none; }
+header nav { display: flex; gap: 16px; flex: 1; }
+main { padding-top: 20px; padding-bottom: 60px; }
+a { color: var(--accent); }
+h1 { font-size: 22px; margin: 8px 0 16px; overflow-wrap: anywhere; }
+h2 { font-size: 16px; margin: 32px 0 10px; }
+.quiet { color: var(--quiet); }
+.small { font-size: 13px; }
+.good { color: var(--good); }
+.bad { color: var(--bad); }
+.warn { color: var(--warn); }
+.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: 8px 12px; border-bottom: 1px solid var(--line); vertical-align: top; }
+tr:last-child > td { border-bottom: 0; }
+th { font-size: 12px; font-weight: 600; color: var(--quiet); white-space: nowrap; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.empty { color: var(--quiet); padding: 20px 12px; }
+.badge { display: inline-block; font-size: 12px; padding: 0 8px; border-radius: 10px; border: 1px solid currentColor; white-space: nowrap; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(220px, 45%), 1fr)); gap: 12px; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
+.card b { color: var(--ink); display: block; font-size: 22px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.state { min-height: 29px; display: flex; align-items: center; }
+.time { white-space: nowrap; }
+.action { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; }
+#status:empty { display: none; }
+td { overflow-wrap: anywhere; }
+details > summary { cursor: pointer; }
+summary code { word-break: break-all; }
+.state-of { white-space: nowrap; }
+.row.heading { align-items: baseline; }
+pre { font: 13px ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 24em; overflow: auto; background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 8px 10px; margin: 8px 0; }
+table.activity th:first-child, table.activity td:first-child { width: 1%; }
+td.what { min-width: 16em; }
+.notice { border: 1px solid currentColor; border-radius: 8px; padding: 10px 14px; margin: 0 0 14px; background: var(--card); }
+.notice ul { margin: 4px 0 0; padding-left: 18px; }
+.row { display: flex; gap: 12px; align-items: center; flex-wrap: wrap; }
+.row > h1, .row > h2 { flex: 1; }
+form { margin: 0; }
+form.stack { display: grid; gap: 12px; max-width: 560px; }
+label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); }
+input, textarea, button { font: inherit; color: var(--ink); }
+input, textarea { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 7px 10px; width: 100%; }
+textarea { min-height: 90px; font-family: ui-monospace, monospace; font-size: 13px; }
+button { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 6px 14px; cursor: pointer; }
+button:hover { border-color: var(--accent); }
+button.main { background: light-dark(#0b63ce, #1f5fae); border-color: transparent; color: #fff; }
+button.danger { color: var(--bad); }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; }
+dt { color: var(--quiet); }
+dd { margin: 0; overflow-wrap: anywhere; }
+code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 16px; align-items: start; }
+.panels .card h2 { margin-top: 0; }
+.login { max-width: 340px; margin: 12vh auto; }
+@media (max-width: 640px) {
+  header > div, main { padding-left: 12px; padding-right: 12px; }
+  header > div { gap: 4px 16px; padding-top: 8px; padding-bottom: 8px; }
+  dl { grid-template-columns: 1fr; }
+  dt { margin-top: 6px; }
+  /* A row of a table is a block, its numbers stand side by side under their names. */
+  table, tbody { display: block; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(56px, 1fr)); padding: 8px 12px; border-bottom: 1px solid var(--line); }
+  tr:last-child { border-bottom: 0; }
+  td { border-bottom: 0; padding: 1px 0; grid-column: 1 / -1; }
+  td.number { grid-column: auto; text-align: left; padding-top: 4px; }
+  td[data-label]::before { content: attr(data-label); color: var(--quiet); font-size: 12px; }
+  td.number[data-label]::before { display: block; }
+  .wide { display: none; }
+}
+`;
+
+/*
+ * The one script of the pages. Everything works without it; with it the numbers stay fresh, and dangerous buttons ask without another page.
+ */
+
+export const SCRIPT = `
+'use strict';
+const REFRESH_MS = 5000;
+
+document.addEventListener('submit', (event) => {
+  const question = event.target.dataset.confirm;
+  if (!question) return;
+  if (window.confirm(question)) event.target.elements.confirmed.value = 'yes';
+  else event.preventDefault();
+});
+
+// Asks the same page again and takes over the parts that live; forms stand outside of them, so nothing that was typed is lost.
+async function refresh() {
+  const parts = document.querySelectorAll('[data-live]');
+  if (parts.length === 0 || document.hidden) return;
+  try {
+    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' });
+    if (!response.ok) throw new Error(String(response.status));
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+    for (const part of parts) {
+      const fresh = page.getElementById(part.id);
+      if (fresh && !part.contains(document.activeElement)) part.replaceChildren(...fresh.childNodes);
+    }
+    setStatus('');
+  } catch {
+    setStatus('The server does not answer; what is shown may be old.');
+  }
+}
+
+function setStatus(text) {
+  const status = document.getElementById('status');
+  if (status) status.textContent = text;
+}
+
+setInterval(refresh, REFRESH_MS);
+document.addEventListener('visibilitychange', refresh);
+`;

@@ -1,0 +1,74 @@
+/**
+ * Queue ARNs and the identity of a queue.
+ *
+ * @module
+ */
+
+/** The parts of `arn:<partition>:sqs:<region>:<account>:<name>`. */
+export interface QueueArn {
+  /** `aws`, `aws-cn`, `aws-us-gov`, ... */
+  readonly partition: string;
+  readonly region: string;
+  /** Twelve digits. */
+  readonly account: string;
+  /** 1 to 80 characters, `.fifo` at the end for FIFO queues. */
+  readonly name: string;
+}
+
+/**
+ * The identity of a queue inside Karin: `region:account:name`. Two queues of one name in two accounts are two queues.
+ * It is the hash tag of all Redis keys of the queue.
+ */
+export type QueueKey = string;
+
+const PATTERN = /^arn:(aws[a-z0-9-]*):sqs:([a-z0-9-]+):(\d{12}):([A-Za-z0-9_-]{1,75}\.fifo|[A-Za-z0-9_-]{1,80})$/;
+
+/** Reads a queue ARN; `undefined` for anything that is not one. */
+export function parseQueueArn(text: string): QueueArn | undefined {
+  const [, partition, region, account, name] = PATTERN.exec(text) ?? [];
+  if (partition === undefined || region === undefined || account === undefined || name === undefined) return undefined;
+  return { partition, region, account, name };
+}
+
+/** Writes a queue ARN. */
+export function formatQueueArn(arn: QueueArn): string {
+  return `arn:${arn.partition}:sqs:${arn.region}:${arn.account}:${arn.name}`;
+}
+
+/** The identity of the queue with this ARN. */
+export function queueKey(arn: QueueArn): QueueKey {
+  return `${arn.region}:${arn.account}:${arn.name}`;
+}
+
+/** Whether the name says FIFO; AWS allows the suffix on FIFO queues only. */
+export function isFifoName(name: string): boolean {
+  return name.endsWith('.fifo');
+}
+
+/*
+ * Patterns of queue names, in credentials and settings: `*` stands for any characters, `?` for one.
+ */
+
+/** Whether `name` fits `glob`. Linear in practice: a star only ever retries from its last match. */
+export function matchesGlob(glob: string, name: string): boolean {
+  let g = 0;
+  let n = 0;
+  let star = -1;
+  let resume = 0;
+  while (n < name.length) {
+    if (g < glob.length && glob[g] === '*') {
+      star = g++;
+      resume = n;
+    } else if (g < glob.length && (glob[g] === '?' || glob[g] === name[n])) {
+      g++;
+      n++;
+    } else if (star >= 0) {
+      g = star + 1;
+      n = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (glob[g] === '*') g++;
+  return g === glob.length;
+}

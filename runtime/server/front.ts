@@ -1,0 +1,149 @@
+/**
+ * Puts the HTTP side together: the SQS API, health, metrics, sync, tokens and the pages, on one port.
+ *
+ * @module
+ */
+
+import type { Synchroniser } from '../aws/sync/synchroniser.ts';
+import type { EventBus } from '../consumer/events.ts';
+import type { Supervisor } from '../consumer/supervisor.ts';
+import type { Access } from '../http/access.ts';
+import { createApp } from '../http/app.ts';
+import { connectionLimits } from '../http/connections.ts';
+import { createEdge } from '../http/edge.ts';
+import { publicAddress, reachableHost } from '../http/location.ts';
+import type { Door } from '../http/server.ts';
+import { createSqsEndpoint } from '../http/sqs-endpoint.ts';
+import { transfersRoute } from '../http/transfers-route.ts';
+import type { Log } from '../log.ts';
+import { createApiClient } from '../ops/actions.ts';
+import type { ActivityLog } from '../ops/activity.ts';
+import type { FunctionUrls } from '../ops/functions.ts';
+import type { Health } from '../ops/health.ts';
+import { createMetrics, createTraffic, EXPOSITION_TYPE, type MetricCounts } from '../ops/metrics.ts';
+import { pagesRoute } from '../ops/routes.tsx';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { MoveTasks } from '../queue/move-task.ts';
+import { type Config, readVersion } from '../settings.ts';
+import type { SqsApi } from '../sqs/api.ts';
+import type { Store } from '../store/store.ts';
+import type { Randomness, Time } from '../time.ts';
+import type { OnTransfer, Transfers } from '../transfer/transfers.ts';
+import { accountOf, configuredFunctionUrls } from './parts.ts';
+
+export interface FrontParts {
+  /** The open port that all this is served on. */
+  readonly door: Door;
+  readonly config: Config;
+  readonly access: Access;
+  readonly api: SqsApi;
+  readonly store: Store;
+  readonly directory: QueueDirectory;
+  readonly moveTasks: MoveTasks;
+  readonly supervisor: Supervisor;
+  /** Absent: the server has no source of mappings. */
+  readonly synchroniser: Synchroniser | undefined;
+  /** Absent: those of AWS, if functions are there. */
+  readonly functionUrls: FunctionUrls | undefined;
+  /** Absent: the queues have no counterpart in AWS. */
+  readonly transfers: Transfers | undefined;
+  readonly health: Health;
+  readonly bus: EventBus;
+  readonly counts: MetricCounts;
+  readonly activity: ActivityLog;
+  /** Told of every step of a transfer that is begun over HTTP. */
+  readonly onTransfer: OnTransfer;
+  readonly time: Time;
+  readonly randomness: Randomness;
+  readonly log: Log;
+}
+
+export interface Front {
+  readonly port: number;
+  /** Answers long polls empty, now and from now on. */
+  endWaits(): void;
+  stop(): Promise<void>;
+}
+
+/** Serves from now on. */
+export function openFront(parts: FrontParts): Front {
+  const { config, access, api, store, directory, supervisor, health, bus, counts, activity, time, log } = parts;
+  const { region, host } = config;
+  const uuid = (): string => parts.randomness.uuid();
+  const syncState = () => parts.synchroniser?.state();
+  const account = (): string => accountOf(config, syncState());
+  const synchroniser = parts.synchroniser === undefined ? {} : { synchroniser: parts.synchroniser };
+  const functionUrls = parts.functionUrls ?? configuredFunctionUrls(config, time, log);
+  const version = readVersion();
+  const traffic = createTraffic();
+  const { port } = parts.door;
+
+  const edge = createEdge({
+    authenticator: access.authenticator,
+    address: publicAddress(config.publicUrl),
+    trustedProxies: config.trustedProxies,
+    onFly: config.onFly,
+    fallbackHost: () => `${reachableHost(host)}:${port}`,
+    limits: connectionLimits(config),
+    time,
+  });
+  const { onTransfer } = parts;
+  const transfers = parts.transfers === undefined ? {} : { transfers: parts.transfers };
+  const pages = pagesRoute({
+    edge,
+    sessions: access.sessions,
+    endSession: access.endSession,
+    attempts: access.attempts,
+    audit: access.audit,
+    adminPassword: access.adminPassword,
+    api: createApiClient({ api, account, region, uuid }),
+    moveTasks: parts.moveTasks,
+    supervisor,
+    consumer: () => supervisor.snapshot(),
+    ...synchroniser,
+    ...(functionUrls === undefined ? {} : { functionUrls }),
+    store,
+    directory,
+    syncState,
+    counts,
+    activity,
+    health,
+    region,
+    version,
+    ...transfers,
+    onTransfer,
+    maxDelaySeconds: config.maxDelaySeconds,
+    uuid,
+    log,
+  });
+  const metrics = createMetrics({
+    bus,
+    counts,
+    traffic,
+    health,
+    syncState,
+    queues: () => directory.all(),
+    failedAttempts: () => access.attempts.failures,
+    version,
+  });
+  const app = createApp({
+    edge,
+    readiness: () => health.readiness(),
+    metrics: {
+      type: EXPOSITION_TYPE,
+      page: (depth, sees) => metrics.page({ depth, ...(sees === undefined ? {} : { sees }) }),
+    },
+    sync: parts.synchroniser === undefined ? undefined : () => parts.synchroniser?.sync({ full: true }),
+    tokens: access.tokens,
+    transfers: transfersRoute({ edge, ...transfers, onEvent: onTransfer, audit: access.audit, time, log }),
+    pages,
+    now: () => time.now(),
+    audit: access.audit,
+    log,
+  });
+  const sqs = createSqsEndpoint({ api, edge, account, region, uuid, log });
+  const { corsOrigins } = config;
+  const answered = traffic.answered;
+  const server = parts.door.serve({ edge, access, sqs, app, answered, corsOrigins, time, log });
+  return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };
+}

@@ -1,0 +1,173 @@
+import { CLOCK, MEMBERS, OUTCOMES, SIX_BYTES, script } from './script.ts';
+/**
+ * What is asked about a whole standard queue, or done to it. Purge needs no script: it is one UNLINK.
+ */
+
+/**
+ * When the head is due; for both kinds of queue. Asked only of a queue that is not empty.
+ *
+ * KEYS[1] -> due
+ * ARGV: time
+ * Returns: ms until the head is due, or -1 if there is none.
+ * Commands: 3 (EVALSHA, TIME, ZRANGE).
+ */
+export const PEEK = script(
+  'no-writes',
+  CLOCK,
+  `
+local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+if not first[2] then return -1 end
+return math.max(0, math.floor(first[2]) - now)`,
+);
+
+/**
+ * How many messages are in which state.
+ *
+ * KEYS[1] -> due   KEYS[2] -> delayed
+ * ARGV: time
+ * Returns: visible, delayed, in flight.
+ * Commands: 5 (EVALSHA, TIME, ZCARD, ZCOUNT, ZCOUNT).
+ */
+export const DEPTH = script(
+  'no-writes',
+  CLOCK,
+  `
+local total = redis.call('ZCARD', KEYS[1])
+local visible = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. now + 1)
+local delayed = redis.call('ZCOUNT', KEYS[2], now + 1, '+inf')
+return {visible, delayed, total - visible - delayed}`,
+);
+
+/**
+ * Removes visible messages that were sent too long ago, and what is left in the set of delays when those have ended.
+ *
+ * A message that was due before the limit was sent before it too, and needs no further look. One that was due later may still have been sent before
+ * (delayed, received or moved since): the records of up to 500 such messages, or 8 MiB of them, are looked at. Beyond that a message goes once its due time passes the limit.
+ *
+ * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives   KEYS[4] -> delayed
+ * ARGV: age ms, most to remove (up to 500), time
+ * Returns: how many were removed; 1 if there may be more to do at once, else 0.
+ * Commands: 4 (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for each 32 records looked at; +4 if messages are removed (ZREM, HDEL, HDEL, ZREM); +1 ZREM if delays ended.
+ */
+export const TRIM = script(
+  'allow-oom',
+  CLOCK,
+  MEMBERS,
+  SIX_BYTES,
+  `
+local limit, most = now - ARGV[1], tonumber(ARGV[2])
+local found = redis.call('ZRANGE', KEYS[1], '-inf', '(' .. now + 1, 'BYSCORE', 'LIMIT', 0, 500, 'WITHSCORES')
+local old, unsure = {}, {}
+for i = 1, #found, 2 do
+  if math.floor(found[i + 1]) < limit then
+    table.insert(old, found[i])
+  else
+    table.insert(unsure, found[i])
+  end
+end
+local bytes = 0
+for from = 1, #unsure, 32 do
+  if #old >= most or bytes > 8388608 then break end
+  local chunk = {}
+  for i = from, math.min(from + 31, #unsure) do table.insert(chunk, idOf(unsure[i])) end
+  for i, value in ipairs(redis.call('HMGET', KEYS[2], unpack(chunk))) do
+    if value then bytes = bytes + #value end
+    if not value or fromSixBytes(value) < limit then table.insert(old, unsure[from + i - 1]) end
+  end
+end
+
+local members, ids = {}, {}
+for i = 1, math.min(#old, most) do
+  members[i] = old[i]
+  ids[i] = idOf(old[i])
+end
+if #ids > 0 then
+  redis.call('ZREM', KEYS[1], unpack(members))
+  redis.call('HDEL', KEYS[2], unpack(ids))
+  redis.call('HDEL', KEYS[3], unpack(ids))
+  redis.call('ZREM', KEYS[4], unpack(ids))
+end
+local ended = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE', 'LIMIT', 0, 500)
+if #ended > 0 then redis.call('ZREM', KEYS[4], unpack(ended)) end
+return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
+);
+
+/**
+ * Messages of a standard queue whose delay still runs. Nobody can have received one since it was sent, so no lease stands in the way, and the running delay itself is the fence.
+ *
+ * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives   KEYS[4] -> delayed
+ */
+
+/**
+ * Looks at messages whose delay ends within a span of time, earliest first.
+ *
+ * ARGV: ms from now, ms from now, most messages; time
+ * Returns: for each: id, stored value, ms until the delay ends.
+ * Commands: 4 (EVALSHA, TIME, ZRANGE, HMGET); 3 if there is none.
+ */
+export const DELAYED = script(
+  'no-writes',
+  CLOCK,
+  `
+local found = redis.call('ZRANGE', KEYS[4], now + math.max(1, ARGV[1]), now + ARGV[2], 'BYSCORE', 'LIMIT', 0, ARGV[3], 'WITHSCORES')
+if #found == 0 then return {} end
+local ids, reply = {}, {}
+for i = 1, #found, 2 do table.insert(ids, found[i]) end
+for i, value in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do
+  if value then
+    table.insert(reply, ids[i])
+    table.insert(reply, value)
+    table.insert(reply, tonumber(found[2 * i]) - now)
+  end
+end
+return reply`,
+);
+
+/**
+ * Deletes messages whose delay still runs.
+ *
+ * ARGV: ids; time
+ * Returns: the outcome of each; SUPERSEDED: its delay has ended.
+ * Commands: 2 (EVALSHA, TIME); for each message 2 (ZSCORE, ZRANGE), or 2 (ZSCORE, HEXISTS) if its delay does not run; +4 if any is deleted (ZREM, HDEL, HDEL, ZREM).
+ * +1 ZRANGE for each further 500 messages that are due in the same millisecond.
+ */
+export const DELETE_DELAYED = script(
+  'allow-oom',
+  CLOCK,
+  MEMBERS,
+  OUTCOMES,
+  `
+-- The group is known only in the member of \`due\`.
+local function memberDueAt(id, dueAt)
+  local from = 0
+  while true do
+    local found = redis.call('ZRANGE', KEYS[1], dueAt, '(' .. dueAt + 1, 'BYSCORE', 'LIMIT', from, 500)
+    for _, member in ipairs(found) do
+      if idOf(member) == id then return member end
+    end
+    if #found < 500 then return nil end
+    from = from + 500
+  end
+end
+
+local outcomes, members, ids = {}, {}, {}
+for i = 1, #ARGV - 1 do
+  local id = ARGV[i]
+  local dueAt = tonumber(redis.call('ZSCORE', KEYS[4], id) or 0)
+  local member = dueAt > now and memberDueAt(id, dueAt)
+  if member then
+    outcomes[i] = DONE
+    table.insert(members, member)
+    table.insert(ids, id)
+  else
+    outcomes[i] = redis.call('HEXISTS', KEYS[2], id) == 1 and SUPERSEDED or MISSING
+  end
+end
+if #ids > 0 then
+  redis.call('ZREM', KEYS[1], unpack(members))
+  redis.call('HDEL', KEYS[2], unpack(ids))
+  redis.call('HDEL', KEYS[3], unpack(ids))
+  redis.call('ZREM', KEYS[4], unpack(ids))
+end
+return outcomes`,
+);
