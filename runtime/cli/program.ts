@@ -31,7 +31,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .option('--lambda-endpoint <url>', 'another local Lambda that runs the functions, such as serverless-offline')
     .option('--no-watch', 'do not read the project again when its files change')
     .action(async (options) => {
-      const { dev } = await import('./start.ts');
+      const { dev } = await import('./dev.ts');
       await dev({ ...options, environment: context.env });
     });
 
