@@ -25,7 +25,7 @@ import { chmodSync, closeSync, openSync, readdirSync, renameSync, rmSync } from 
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { Log } from '../log.ts';
 import { ConfigError } from '../settings.ts';
 import type { Time } from '../time.ts';
