@@ -5,8 +5,9 @@
  * The move happens at the receive that would be one too many, as in SQS; so it needs somebody who receives. Where there is an actor or a waiting long poll, the head-watch wakes
  * it the moment the last lease runs out; where nobody receives, nothing moves, in SQS as here.
  *
- * Two queues may live on two nodes of a cluster, so a move is two calls: store in the target under the same id, then delete from the source with the fence of this receive. A crash
- * between the two repeats the move when the lease runs out, and the second copy collapses into the first by its id. The receive of the move itself is not counted.
+ * Two queues may live on two nodes of a cluster, so a move is two calls: store in the target under the same id, then delete from the
+ * source with the fence of this receive. A crash between the two repeats the move when the lease runs out, and the second copy collapses
+ * into the first by its id, or on a FIFO queue by its stay in the source (`stayKey`). The receive of the move itself is not counted.
  * What the message keeps: id, body, attributes, receive count and first receive time; the sent time on standard queues, while FIFO queues count retention anew from the move and
  * use the message's id as its deduplication id, so that two messages that shared one are both kept.
  *
@@ -88,9 +89,10 @@ export class DeadLetters {
   ): Promise<void> {
     const { queue, store, clock, notify } = this.#options;
     const { arn, fifo } = queue.definition;
-    const entries = dead.map(({ message }) =>
-      deadLetterEntry(message, formatQueueArn(arn), fifo, clock.now() ?? message.sentAt),
-    );
+    const entries = dead.map(({ message, lease }) => {
+      const entry = deadLetterEntry(message, formatQueueArn(arn), fifo, clock.now() ?? message.sentAt);
+      return fifo ? { ...entry, deduplicationKey: stayKey(queue.key, lease) } : entry;
+    });
     await target.store.send(entries);
     await store.delete(dead.map(({ lease }) => lease));
     notify({
@@ -107,6 +109,14 @@ export function exceedsReceives({ entry, content }: OpenedEntry, policy: Redrive
   return entry.receiveCount - content.receivedBefore > policy.maxReceiveCount;
 }
 
+/**
+ * The same for every try to move one message out of one stay in a queue, and for nothing else. The id alone would take a message that
+ * comes back (two queues may be the dead-letter queue of each other) for a repeat of its first move, and drop it.
+ */
+function stayKey(source: QueueKey, { id, sequenceNumber = '' }: Lease): string {
+  return `${id} ${source} ${sequenceNumber}`;
+}
+
 /** What is stored in the dead-letter queue. `sourceArn`: where the message comes from; `now`: the store's time, epoch ms. */
 function deadLetterEntry(dead: DeadLetter, sourceArn: string, fifo: boolean, now: number): NewEntry {
   const { id, groupId, firstReceivedAt } = dead;
@@ -117,7 +127,6 @@ function deadLetterEntry(dead: DeadLetter, sourceArn: string, fifo: boolean, now
     record: encodeRecord(message, receiveCount),
     delayMs: 0,
     ...(groupId === undefined ? {} : { group: groupId }),
-    ...(fifo ? { deduplicationKey: id } : {}),
     history: { sentAt: fifo ? now : dead.sentAt, receiveCount, firstReceivedAt },
   };
 }

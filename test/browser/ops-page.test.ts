@@ -332,7 +332,7 @@ describe('a page of another site', () => {
     const page = await open(`${karin.url}/ops`);
     await page.getByRole('heading', { name: 'Queues', level: 1 }).waitFor();
     expect(await page.getByRole('button', { name: 'Log out' }).count()).toBe(0);
-    const answer = await fetch(`${karin.url}/ops/sync`, { method: 'POST' });
+    const answer = await fetch(`${karin.url}/ops/sync`, { method: 'POST', body: new URLSearchParams() });
     expect(answer.status).toBe(403);
   });
 });

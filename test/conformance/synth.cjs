@@ -11,6 +11,7 @@ const runtime = KarinRuntimeIdentity.flyMachine(stack, 'Runtime', {
   orgSlug: 'acme',
   appName: 'karin',
   drain: KarinDrain.BOTH,
+  drainQueueNames: ['*'],
 });
 const consumer = new lambda.Function(stack, 'Consumer', {
   runtime: lambda.Runtime.NODEJS_22_X,

@@ -161,6 +161,23 @@ forEachStore('dead letters', (open) => {
 });
 
 forEachStore('dead letters of FIFO queues', (open) => {
+  it('go on from queue to queue where two are the dead-letter queue of each other, and are never taken for a repeat', async () => {
+    const world = await open();
+    const policy = (name: string) => ({
+      deadLetterTargetArn: `arn:aws:sqs:eu-west-1:123456789012:${name}`,
+      maxReceiveCount: 1,
+    });
+    const lease = { visibilityTimeoutSeconds: LEASE_SECONDS };
+    const one = await world.queue('one.fifo', { ...lease, redrivePolicy: policy('other.fifo') });
+    const other = await world.queue('other.fifo', { ...lease, redrivePolicy: policy('one.fifo') });
+    await one.send([message('wanders', { groupId: 'g', deduplicationId: 'd' })]);
+    for (const queue of [one, other, one, other, one]) {
+      await failTimes(world, queue, 1);
+      expect(await bodies(queue)).toEqual([]);
+    }
+    expect(await bodies(other)).toEqual(['wanders']);
+  });
+
   it('free their group, count retention anew, and take their id as deduplication id', async () => {
     const world = await open();
     const target = await world.queue('dead.fifo');
