@@ -11,7 +11,7 @@ import type { Mapping } from '../aws/mapping.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
 import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
 import type { QueueKey } from '../queue/names.ts';
-import type { Queue } from '../queue/queue.ts';
+import type { Queue, QueueDepth } from '../queue/queue.ts';
 import { nameOf } from './activity.ts';
 import type { Health } from './health.ts';
 
@@ -53,6 +53,9 @@ export interface Metrics {
    */
   page(options: { readonly depth: boolean; readonly sees?: Sees }): Promise<string>;
 }
+
+/** Queues that are asked for their depth at one time: there may be ten thousand, and messages come and go beside it. */
+const DEPTHS_AT_ONCE = 100;
 
 const HELP: Readonly<Record<MetricName, string>> = {
   PolledEventCount: 'Messages read from the queue, every receive counted',
@@ -131,7 +134,10 @@ export function createMetrics(parts: MetricsParts): Metrics {
 
   const depthFamily = async (sees: Sees | undefined): Promise<MetricFamily> => {
     const queues = parts.queues().filter(({ arn }) => sees === undefined || sees(arn.name));
-    const depths = await Promise.all(queues.map((queue) => queue.depth()));
+    const depths: QueueDepth[] = [];
+    for (let at = 0; at < queues.length; at += DEPTHS_AT_ONCE) {
+      depths.push(...(await Promise.all(queues.slice(at, at + DEPTHS_AT_ONCE).map((queue) => queue.depth()))));
+    }
     return gauge(
       'karin_queue_messages',
       'Messages in the queue, by state.',

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as z from 'zod/mini';
 import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, type QueueKey } from './names.ts';
 /**
@@ -160,10 +161,39 @@ export function writeDefinition(definition: QueueDefinition): string {
 
 /** Reads a definition. Errors: `QueueDocumentError`. */
 export function readDefinition(text: string): QueueDefinition {
-  const { arn: arnText, attributes: parsed, ...others } = parse(text);
+  const { arn: arnText, ...others } = parse(text);
   const arn = parseQueueArn(arnText);
   if (arn === undefined) throw new QueueDocumentError(`${arnText} is not the ARN of an SQS queue`);
-  return { ...others, arn, fifo: isFifoName(arn.name), attributes: parsed };
+  const definition = { ...others, arn, fifo: isFifoName(arn.name) };
+  return text.length < PACKED_FROM ? definition : packed(definition);
+}
+
+/** Definitions of more characters than this are packed. Few queues have so many tags or such a policy. */
+const PACKED_FROM = 4_096;
+
+const large = z.object({ policy: z.exactOptional(z.string()), tags: z.record(z.string(), z.string()) });
+
+/**
+ * The same definition with policy and tags, up to 30 KB that are read by people alone, compressed outside the heap of JavaScript, and read from there each time that they are asked for: thousands of
+ * queues with all tags would fill the heap at the start.
+ */
+function packed(definition: QueueDefinition): QueueDefinition {
+  const { tags, attributes: all, ...others } = definition;
+  const { policy, ...small } = all;
+  const text = JSON.stringify({ tags, policy });
+  const squeezed = deflateRawSync(text, { level: 1 });
+  // A copy of the right size: what zlib answers is a piece of a larger buffer.
+  const bytes = Buffer.allocUnsafeSlow(squeezed.length);
+  squeezed.copy(bytes);
+  const unpack = (): z.infer<typeof large> => large.parse(JSON.parse(inflateRawSync(bytes).toString()));
+  const policyOnDemand =
+    policy === undefined
+      ? small
+      : Object.defineProperty(small, 'policy', { enumerable: true, get: () => unpack().policy });
+  return Object.defineProperty({ ...others, attributes: policyOnDemand, tags: {} }, 'tags', {
+    enumerable: true,
+    get: () => unpack().tags,
+  });
 }
 
 function parse(text: string): z.infer<typeof document> {

@@ -1,5 +1,5 @@
 /**
- * The directory over the store: each queue is a document, and every instance holds all of them in memory.
+ * The directory over the store: each queue is a document, and every instance holds all of them in memory, once, as definitions (`definition.ts` says what of them is packed).
  *
  * A definition is changed by compare-and-set on its document, so that two instances never undo each other (one sets the mode while the other takes over a discovery). Whoever wrote takes the new text over at once;
  * the others hear a `document` signal and read it. Reads and writes of one document are done one after another within a process, so the last one started is the last one taken over.
@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { hash } from 'node:crypto';
 import type { Documents, Signal, Store } from '../store/store.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 import {
@@ -42,6 +43,8 @@ export interface DirectoryOptions {
 }
 
 const HANDLE_SECRET = 'secret:receipt-handles';
+/** Definitions that one discovery changes at a time. */
+const CHANGES_AT_ONCE = 100;
 /** Pause before definitions are read again when reading them failed. */
 const RELOAD_MS = 10_000;
 
@@ -62,8 +65,8 @@ export async function createDirectory(options: DirectoryOptions): Promise<Stored
 
 interface Entry {
   readonly queue: StoredQueue;
-  /** Its document, as last read or written. */
-  text: string;
+  /** Of its document, as last read or written: the definition is in memory once. */
+  digest: string;
 }
 
 export class StoredDirectory implements QueueDirectory {
@@ -73,6 +76,8 @@ export class StoredDirectory implements QueueDirectory {
   readonly #context: QueueContext;
   readonly #tombstones: Tombstones;
   readonly #entries = new Map<QueueKey, Entry>();
+  /** The queues of `#entries` by key, until one comes or goes. */
+  #sorted: readonly StoredQueue[] | undefined;
   readonly #listeners = new Set<(event: DirectoryEvent) => void>();
   /** Reads and writes of each document. */
   readonly #turns = new Turns();
@@ -91,6 +96,10 @@ export class StoredDirectory implements QueueDirectory {
       findDeadLetterQueue: (arn, fifo) => this.#findDeadLetterQueue(arn, fifo),
     };
     this.#tombstones = new Tombstones(options.store.documents, options.time);
+    this.#documents.heldBy(DEFINITION_PREFIX, (name) => {
+      const queue = this.byKey(name.slice(DEFINITION_PREFIX.length));
+      return queue === undefined ? undefined : writeDefinition(queue.definition);
+    });
     this.#unsubscribe = options.store.subscribe((signal) => this.#hear(signal));
   }
 
@@ -103,7 +112,8 @@ export class StoredDirectory implements QueueDirectory {
   }
 
   all(): readonly StoredQueue[] {
-    return [...this.#entries.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry.queue);
+    this.#sorted ??= [...this.#entries.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry.queue);
+    return this.#sorted;
   }
 
   subscribe(listener: (event: DirectoryEvent) => void): () => void {
@@ -117,10 +127,17 @@ export class StoredDirectory implements QueueDirectory {
   async applyDiscovery(queues: readonly DiscoveredQueue[]): Promise<void> {
     const named = new Map(queues.map((queue) => [queueKey(queue.arn), queue]));
     const vanished = this.all().filter((queue) => queue.definition.origin !== 'api' && !named.has(queue.key));
-    await Promise.all([
-      ...[...named].map(([key, queue]) => this.#update(key, (current) => this.#discovered(queue, current))),
-      ...vanished.map((queue) => this.#vanish(queue)),
-    ]);
+    const changes = [
+      ...[...named].map(
+        ([key, queue]) =>
+          () =>
+            this.#update(key, (current) => this.#discovered(queue, current)),
+      ),
+      ...vanished.map((queue) => () => this.#vanish(queue)),
+    ];
+    for (let at = 0; at < changes.length; at += CHANGES_AT_ONCE) {
+      await Promise.all(changes.slice(at, at + CHANGES_AT_ONCE).map((change) => change()));
+    }
   }
 
   async create(
@@ -184,18 +201,16 @@ export class StoredDirectory implements QueueDirectory {
 
   /** Takes over what is stored now, as far as it differs from what is in memory. Errors: `StoreUnavailableError`. */
   async load(): Promise<void> {
-    const texts = await this.#documents.list(DEFINITION_PREFIX);
-    const stored = new Map([...texts].map(([name, text]) => [name.slice(DEFINITION_PREFIX.length), text]));
-    const differing = new Set([...stored.keys(), ...this.#entries.keys()]);
-    await Promise.all(
-      [...differing].map(async (key) => {
-        const text = stored.get(key);
-        const entry = this.#entries.get(key);
-        if (entry === undefined && !this.#turns.has(key)) this.#take(key, text);
-        // What is in memory may be newer than the list: the document itself decides.
-        else if (entry?.text !== text) await this.#refresh(key);
-      }),
-    );
+    const missing = new Set(this.#entries.keys());
+    for await (const [name, text] of this.#documents.each(DEFINITION_PREFIX)) {
+      const key = name.slice(DEFINITION_PREFIX.length);
+      missing.delete(key);
+      const entry = this.#entries.get(key);
+      if (entry === undefined && !this.#turns.has(key)) this.#take(key, text);
+      // What is in memory may be newer than what was read: the document itself decides.
+      else if (entry?.digest !== digestOf(text)) await this.#refresh(key);
+    }
+    for (const key of missing) await this.#refresh(key);
   }
 
   /** What is known of when messages are due is no longer true (signals were lost, a clock jumped): the store is asked again, where somebody waits. */
@@ -211,6 +226,7 @@ export class StoredDirectory implements QueueDirectory {
     this.#listeners.clear();
     for (const { queue } of this.#entries.values()) queue.close();
     this.#entries.clear();
+    this.#sorted = undefined;
   }
 
   #hear(signal: Signal): void {
@@ -254,14 +270,25 @@ export class StoredDirectory implements QueueDirectory {
         const definition = next(entry?.queue.definition);
         if (definition === undefined || definition === entry?.queue.definition) return entry?.queue;
         const text = writeDefinition(definition);
-        if (text === entry?.text) return entry.queue;
-        if (await this.#documents.put(name, text, entry?.text ?? null)) return this.#take(key, text);
+        if (digestOf(text) === entry?.digest) return entry.queue;
+        const expected = await this.#textOf(key, entry);
+        if (expected !== undefined && (await this.#documents.put(name, text, expected))) return this.#take(key, text);
         const present = await this.#documents.get(name);
-        if (this.#take(key, present) === undefined && present !== undefined) {
+        this.#take(key, present);
+        if (present !== undefined && this.#entries.get(key)?.digest !== digestOf(present)) {
           throw new QueueDocumentError(`the stored definition of queue ${key} cannot be read, so it cannot be changed`);
         }
       }
     });
+  }
+
+  /** The document that an entry was read from; `null`: of none; `undefined`: it is another one by now. Another version may have written it in another order, then it is read. */
+  async #textOf(key: QueueKey, entry: Entry | undefined): Promise<string | null | undefined> {
+    if (entry === undefined) return null;
+    const written = writeDefinition(entry.queue.definition);
+    if (digestOf(written) === entry.digest) return written;
+    const stored = await this.#documents.get(definitionName(key));
+    return stored !== undefined && digestOf(stored) === entry.digest ? stored : undefined;
   }
 
   async #change(queue: Queue, next: (current: QueueDefinition) => QueueDefinition): Promise<void> {
@@ -284,8 +311,10 @@ export class StoredDirectory implements QueueDirectory {
     const { definition, key } = queue;
     await this.#turns.take(key, async () => {
       const entry = this.#entries.get(key);
-      if (entry === undefined || !(await this.#documents.remove(definitionName(key), entry.text))) return;
-      this.#take(key, undefined);
+      const text = await this.#textOf(key, entry);
+      if (typeof text === 'string' && (await this.#documents.remove(definitionName(key), text))) {
+        this.#take(key, undefined);
+      }
     });
     // A message may have come between the look and the removal; it must not be without a queue.
     if (await queue.store.peek())
@@ -314,9 +343,11 @@ export class StoredDirectory implements QueueDirectory {
   /** Takes over what the document of a queue says; `undefined`: there is none. */
   #take(key: QueueKey, text: string | undefined): StoredQueue | undefined {
     const entry = this.#entries.get(key);
-    if (text === entry?.text) return entry?.queue;
-    if (text === undefined) {
+    const digest = text === undefined ? undefined : digestOf(text);
+    if (digest === entry?.digest) return entry?.queue;
+    if (text === undefined || digest === undefined) {
       this.#entries.delete(key);
+      this.#sorted = undefined;
       entry?.queue.close();
       if (entry !== undefined) this.#emit({ kind: 'removed', queue: entry.queue });
       return undefined;
@@ -324,13 +355,14 @@ export class StoredDirectory implements QueueDirectory {
     const definition = this.#read(key, text);
     if (definition === undefined) return entry?.queue;
     if (entry !== undefined) {
-      entry.text = text;
+      entry.digest = digest;
       entry.queue.redefine(definition);
       this.#emit({ kind: 'changed', queue: entry.queue });
       return entry.queue;
     }
     const queue = new StoredQueue(definition, this.#context);
-    this.#entries.set(key, { queue, text });
+    this.#entries.set(key, { queue, digest });
+    this.#sorted = undefined;
     this.#emit({ kind: 'added', queue });
     return queue;
   }
@@ -356,6 +388,10 @@ export class StoredDirectory implements QueueDirectory {
   #emit(event: DirectoryEvent): void {
     for (const listener of [...this.#listeners]) listener(event);
   }
+}
+
+function digestOf(text: string): string {
+  return hash('sha256', text, 'base64url');
 }
 
 function next<T extends object>(change: Next<T>, present: T): T {

@@ -203,8 +203,15 @@ export type Signal =
 /** Small named texts that all instances share: queue definitions, the discovery snapshot, tokens, modes, move tasks, secrets. */
 export interface Documents {
   get(name: string): Promise<string | undefined>;
-  /** Documents whose names begin with `prefix`, by name. A rare call (start, listing). */
+  /** Documents whose names begin with `prefix`, by name. A rare call (listing), for kinds of which there are few. */
   list(prefix: string): Promise<ReadonlyMap<string, string>>;
+  /** The same one after another, read in pages, so that their number does not matter. One may come twice, and one that is written meanwhile may be left out. */
+  each(prefix: string): AsyncIterable<readonly [name: string, text: string]>;
+  /**
+   * Says that the caller has the documents of these names in memory, and answers their texts as long as it has them. A store that keeps what it may have to write again then asks for it
+   * instead of keeping a second copy.
+   */
+  heldBy(prefix: string, text: (name: string) => string | undefined): void;
   /**
    * Writes `value`. With `expected` given it writes only if the present value is that (`null`: only if there is none) and answers whether it did.
    * Publishes a `document` signal when it wrote.

@@ -1,7 +1,11 @@
 /**
  * A server as it runs in the image, with the image's small heap, and what strangers can send it: it answers or closes each, and goes on.
  */
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEFAULT_ATTRIBUTES, definitionName, writeDefinition } from '../../runtime/queue/definition.ts';
+import { queueKey } from '../../runtime/queue/names.ts';
+import { DOCUMENTS } from '../../runtime/store/redis/keys.ts';
 import { chunksOfOneByte, holdOpen, post, sendRaw } from '../support/attacks.ts';
 import { type RunningServer, startServerProcess } from '../support/karin-process.ts';
 import { RedisServer } from '../support/redis-server.ts';
@@ -17,15 +21,7 @@ let port: number;
 
 beforeAll(async () => {
   redis = await RedisServer.start();
-  server = await startServerProcess({
-    NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=4',
-    MALLOC_ARENA_MAX: '1',
-    REDIS_URL: `redis://127.0.0.1:${redis.port}`,
-    AWS_REGION: 'eu-west-1',
-    KARIN_DISCOVERY: 'none',
-    KARIN_ADMIN_PASSWORD: PASSWORD,
-    KARIN_TOKENS: `${TOKEN}:send`,
-  });
+  server = await startServerProcess(environment(redis));
   port = Number(new URL(server.url).port);
   expect((await call('CreateQueue', { QueueName: 'jobs' })).status).toBe(200);
 });
@@ -35,8 +31,20 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-function call(action: string, input: object): Promise<Response> {
-  return fetch(`${server.url}/`, {
+function environment(store: RedisServer): Readonly<Record<string, string>> {
+  return {
+    NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=4',
+    MALLOC_ARENA_MAX: '1',
+    REDIS_URL: `redis://127.0.0.1:${store.port}`,
+    AWS_REGION: 'eu-west-1',
+    KARIN_DISCOVERY: 'none',
+    KARIN_ADMIN_PASSWORD: PASSWORD,
+    KARIN_TOKENS: `${TOKEN}:send`,
+  };
+}
+
+function call(action: string, input: object, url = server.url): Promise<Response> {
+  return fetch(`${url}/`, {
     method: 'POST',
     headers: {
       'content-type': 'application/x-amz-json-1.0',
@@ -152,5 +160,79 @@ describe('a caller', () => {
     });
     const answers = await Promise.all(Array.from({ length: 3_000 }, () => sendRaw(port, send)));
     expect(answers.filter((answer) => !answer.startsWith('HTTP/1.1 200'))).toEqual([]);
+  }, 120_000);
+});
+
+describe('a store with many queues', () => {
+  const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+  /** Text that hardly compresses, the same in each run. */
+  const noise = (seed: number, length: number): string => {
+    let state = seed + 1;
+    let text = '';
+    while (text.length < length) {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      text += LETTERS[state >>> 26];
+    }
+    return text;
+  };
+  const FULL = {
+    policy: noise(7, 8_192),
+    tags: Object.fromEntries(Array.from({ length: 50 }, (_, at) => [noise(at, 120) + at, noise(at + 99, 256)])),
+  };
+
+  async function withQueues(
+    count: number,
+    { policy, tags }: { policy?: string; tags: Readonly<Record<string, string>> },
+    use: (url: string) => Promise<void>,
+  ): Promise<void> {
+    const store = await RedisServer.start();
+    const client = new Redis(store.url);
+    try {
+      for (let at = 0; at < count; at += 100) {
+        const page = Array.from({ length: 100 }, (_, index) => {
+          const arn = { partition: 'aws', region: 'eu-west-1', account: '000000000000', name: `queue-${at + index}` };
+          const attributes = { ...DEFAULT_ATTRIBUTES, ...(policy === undefined ? {} : { policy: policy + at }) };
+          const common = { fifo: false, origin: 'api', mode: 'consume', createdAt: 1, modifiedAt: 1 } as const;
+          return [definitionName(queueKey(arn)), writeDefinition({ arn, attributes, tags, ...common })];
+        });
+        await client.hset(DOCUMENTS, ...page.flat());
+      }
+      const started = await startServerProcess(environment(store));
+      try {
+        await use(started.url);
+      } finally {
+        await started.stop();
+      }
+    } finally {
+      client.disconnect();
+      await store.stop();
+    }
+  }
+
+  it('starts with three thousand that have all tags and the largest policy, and answers for each', async () => {
+    await withQueues(3_000, FULL, async (url) => {
+      const asked = await call('GetQueueAttributes', { QueueUrl: 'queue-2999', AttributeNames: ['Policy'] }, url);
+      expect(await asked.json()).toEqual({ Attributes: { Policy: `${FULL.policy}2900` } });
+      const tags = await call('ListQueueTags', { QueueUrl: 'queue-0' }, url);
+      expect(await tags.json()).toEqual({ Tags: FULL.tags });
+      expect((await call('SendMessage', { QueueUrl: 'queue-1', MessageBody: 'x' }, url)).status).toBe(200);
+    });
+  }, 120_000);
+
+  it('answers on its page and in its metrics with ten thousand, depths included', async () => {
+    await withQueues(10_000, { tags: {} }, async (url) => {
+      const headers = { authorization: `Bearer ${PASSWORD}` };
+      const metrics = await fetch(`${url}/metrics?depth=1`, { headers });
+      expect((await metrics.text()).match(/^karin_queue_messages\{/gm)).toHaveLength(30_000);
+      const login = await fetch(`${url}/ops/login`, {
+        method: 'POST',
+        redirect: 'manual',
+        body: new URLSearchParams({ password: PASSWORD }),
+      });
+      const cookie = login.headers.get('set-cookie')?.split(';')[0] ?? '';
+      const page = await fetch(`${url}/ops`, { headers: { cookie } });
+      expect(page.status).toBe(200);
+      expect(await page.text()).toContain('queue-0');
+    });
   }, 120_000);
 });

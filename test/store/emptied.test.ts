@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
+import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/definition.ts';
+import { createDirectory } from '../../runtime/queue/stored-directory.ts';
 import { documentFault } from '../../runtime/server/documents.ts';
 import { DOCUMENTS } from '../../runtime/store/redis/keys.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
@@ -57,6 +59,25 @@ function isOf<K extends Signal['kind']>(signal: Signal, kind: K): signal is Extr
 const held = (name: string): string => JSON.stringify([name]);
 
 describe('a Redis that comes back empty', () => {
+  it('gets the definitions back that only the directory of queues has in memory, with all their tags', async () => {
+    const { server, client } = await startRedis();
+    const time = new ManualTime();
+    const store = await open(server, time);
+    const directory = await createDirectory({ store, time, randomness: systemRandomness, notify: () => undefined });
+    releasers.push(async () => directory.close());
+    const tags = Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`tag-${at}`, 'x'.repeat(256)]));
+    for (const name of ['small', 'large']) {
+      const arn = { partition: 'aws', region: 'eu-west-1', account: '123456789012', name };
+      await directory.create(arn, DEFAULT_ATTRIBUTES, name === 'large' ? tags : { a: 'b' });
+    }
+    const before = await client.hgetall(DOCUMENTS);
+    await client.flushall();
+    await store.documents.get('queue:eu-west-1:123456789012:small');
+    const { world: _old, ...definitions } = before;
+    const { world: _new, ...restored } = await client.hgetall(DOCUMENTS);
+    expect(restored).toEqual(definitions);
+  });
+
   it('is noticed at the first missing document, and everything kept is written again before it is answered', async () => {
     const { server, client } = await startRedis();
     const store = await open(server);

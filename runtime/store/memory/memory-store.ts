@@ -194,6 +194,13 @@ export class MemoryDocuments implements Documents {
     return new Map([...this.#values].filter(([name]) => name.startsWith(prefix)).sort(([a], [b]) => compareText(a, b)));
   }
 
+  async *each(prefix: string): AsyncIterable<readonly [string, string]> {
+    yield* await this.list(prefix);
+  }
+
+  /** What is in this memory is never lost before its reader is. */
+  heldBy(): void {}
+
   async put(name: string, value: string, expected?: string | null): Promise<boolean> {
     const present = this.#values.get(name);
     if (expected !== undefined && present !== (expected ?? undefined)) return false;

@@ -20,6 +20,8 @@
  *
  * When it is looked at: whenever a kept document is missing, and, because messages are sent and received without any document, once in `CHECK_MS` while there are such calls. No call, no look.
  *
+ * Who has the documents of a kind in memory anyway (`heldBy`) is asked for their texts then, so that they are not kept twice: definitions of queues may have 30 KB each.
+ *
  * Documents that cannot be read (`fault`) are set aside here as well, so that whoever reads documents meets only those of the right shape. One that was readable before is written again.
  *
  * @module
@@ -41,6 +43,8 @@ const REMEMBERED_WORLDS = 50;
  */
 const KEPT = ['ended-sessions', 'queue:', 'secret:', 'sync:', 'token:'];
 const SECRETS = 'secret:';
+/** Documents that are written again at one time. */
+const RESTORED_AT_ONCE = 100;
 
 const marker = z.object({ id: z.string(), continues: z.array(z.string()) });
 
@@ -56,7 +60,10 @@ export interface KeptDocumentsOptions {
 export class KeptDocuments implements Documents {
   readonly #options: KeptDocumentsOptions;
   readonly #documents: Documents;
-  readonly #kept = new Map<string, string>();
+  /** By name; `undefined`: its holder has the text. */
+  readonly #kept = new Map<string, string | undefined>();
+  /** Who has the texts of documents in memory, by the beginnings of their names. */
+  readonly #holders = new Map<string, (name: string) => string | undefined>();
   #world: string | undefined;
   #look: Promise<void> | undefined;
   #nextLook: Cancel | undefined;
@@ -95,19 +102,27 @@ export class KeptDocuments implements Documents {
   }
 
   async list(prefix: string): Promise<ReadonlyMap<string, string>> {
+    const found = new Map<string, string>();
+    for await (const [name, text] of this.each(prefix)) found.set(name, text);
+    return found;
+  }
+
+  async *each(prefix: string): AsyncIterable<readonly [string, string]> {
     const world = await this.#entered();
-    const found = await this.#documents.list(prefix);
-    const missing = [...this.#kept.keys()].filter((name) => name.startsWith(prefix) && !found.has(name));
-    if (missing.length > 0) {
-      if (await this.#emptiedSince(world)) return this.list(prefix);
-      for (const name of missing) this.#kept.delete(name);
+    const missing = new Set([...this.#kept.keys()].filter((name) => name.startsWith(prefix)));
+    for await (const [name, text] of this.#documents.each(prefix)) {
+      missing.delete(name);
+      const readable = await this.#readable(name, text);
+      if (readable !== undefined) yield [name, readable];
     }
-    const readable = new Map<string, string>();
-    for (const [name, text] of found) {
-      const kept = await this.#readable(name, text);
-      if (kept !== undefined) readable.set(name, kept);
-    }
-    return readable;
+    if (missing.size === 0) return;
+    if (await this.#emptiedSince(world)) yield* this.each(prefix);
+    else for (const name of missing) this.#kept.delete(name);
+  }
+
+  heldBy(prefix: string, text: (name: string) => string | undefined): void {
+    this.#holders.set(prefix, text);
+    for (const name of this.#kept.keys()) if (name.startsWith(prefix)) this.#kept.set(name, undefined);
   }
 
   async put(name: string, value: string, expected?: string | null): Promise<boolean> {
@@ -129,14 +144,25 @@ export class KeptDocuments implements Documents {
   }
 
   #keep(name: string, text: string): void {
-    if (KEPT.some((prefix) => name.startsWith(prefix))) this.#kept.set(name, text);
+    if (!KEPT.some((prefix) => name.startsWith(prefix))) return;
+    this.#kept.set(name, this.#holderOf(name) === undefined ? text : undefined);
+  }
+
+  #holderOf(name: string): ((name: string) => string | undefined) | undefined {
+    for (const [prefix, text] of this.#holders) if (name.startsWith(prefix)) return text;
+    return undefined;
+  }
+
+  /** What is kept of a document. */
+  #textOf(name: string): string | undefined {
+    return this.#kept.get(name) ?? (this.#kept.has(name) ? this.#holderOf(name)?.(name) : undefined);
   }
 
   /** The document, if it can be read; else what was kept of it, and `undefined` if that is nothing. */
   async #readable(name: string, text: string): Promise<string | undefined> {
     const fault = this.#options.fault(name, text);
     if (fault === undefined) {
-      const kept = this.#kept.get(name);
+      const kept = this.#textOf(name);
       // Secrets never change. A server that knew nothing made another one.
       if (name.startsWith(SECRETS) && kept !== undefined && kept !== text && (await this.#emptiedSince(this.#world))) {
         return this.get(name);
@@ -146,7 +172,7 @@ export class KeptDocuments implements Documents {
     }
     const asideAs = ASIDE + name;
     await this.#documents.put(asideAs, text);
-    const kept = this.#kept.get(name);
+    const kept = this.#textOf(name);
     const moved = await (kept === undefined
       ? this.#documents.remove(name, text)
       : this.#documents.put(name, kept, text));
@@ -201,14 +227,20 @@ export class KeptDocuments implements Documents {
     }
   }
 
-  /** Answers how many documents were missing. */
+  /** Answers how many documents were missing. A page at a time: together their texts may not fit into memory. */
   async #restore(): Promise<number> {
-    const written = await Promise.all(
-      [...this.#kept].map(([name, text]) =>
-        name.startsWith(SECRETS) ? this.#documents.put(name, text) : this.#documents.put(name, text, null),
-      ),
-    );
-    return written.filter(Boolean).length;
+    const names = [...this.#kept.keys()];
+    let restored = 0;
+    for (let at = 0; at < names.length; at += RESTORED_AT_ONCE) {
+      const page = names.slice(at, at + RESTORED_AT_ONCE).map((name) => this.#restoreOne(name, this.#textOf(name)));
+      restored += (await Promise.all(page)).filter(Boolean).length;
+    }
+    return restored;
+  }
+
+  async #restoreOne(name: string, text: string | undefined): Promise<boolean> {
+    if (text === undefined) return false;
+    return name.startsWith(SECRETS) ? this.#documents.put(name, text) : this.#documents.put(name, text, null);
   }
 
   #report(restored: number): void {

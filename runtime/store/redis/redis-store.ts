@@ -71,6 +71,8 @@ export interface RedisStoreOptions {
 }
 
 const DEFAULT_CANARY_INTERVAL_MS = 600_000;
+/** Documents that one command reads: 3 MB of the largest. A thousand queues take ten commands at the start. */
+const DOCUMENTS_PER_PAGE = 100;
 
 export class RedisStore implements Store {
   readonly documents: KeptDocuments;
@@ -296,24 +298,34 @@ export class RedisDocuments implements Documents {
   }
 
   async list(prefix: string): Promise<ReadonlyMap<string, string>> {
+    const found = new Map<string, string>();
+    for await (const [name, text] of this.each(prefix)) found.set(name, text);
+    return found;
+  }
+
+  /** Names first, which are short, then the texts in pages: a definition may have 30 KB, and thousands of them at once would fill the heap. */
+  async *each(prefix: string): AsyncIterable<readonly [string, string]> {
     const all = new ReplyReader(await this.#calls.command('hkeys', DOCUMENTS));
     const names: string[] = [];
     while (!all.done) {
       const name = all.text();
       if (name.startsWith(prefix)) names.push(name);
     }
-    if (names.length === 0) return new Map();
     names.sort();
-    const values = await this.#calls.command('hmget', DOCUMENTS, ...names);
-    if (!Array.isArray(values)) return new Map();
-    // One that was removed between the two commands is not there.
-    return new Map(
-      names.flatMap((name, index): [string, string][] => {
+    for (let at = 0; at < names.length; at += DOCUMENTS_PER_PAGE) {
+      const page = names.slice(at, at + DOCUMENTS_PER_PAGE);
+      const values = await this.#calls.command('hmget', DOCUMENTS, ...page);
+      if (!Array.isArray(values)) return;
+      for (const [index, name] of page.entries()) {
         const value: unknown = values[index];
-        return Buffer.isBuffer(value) ? [[name, value.toString()]] : [];
-      }),
-    );
+        // One that was removed between the two commands is not there.
+        if (Buffer.isBuffer(value)) yield [name, value.toString()];
+      }
+    }
   }
+
+  /** This class keeps nothing. */
+  heldBy(): void {}
 
   async put(name: string, value: string, expected?: string | null): Promise<boolean> {
     const expectation = expected === undefined ? 'any' : expected === null ? 'absent' : 'is';
