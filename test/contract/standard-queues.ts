@@ -17,6 +17,40 @@ export function standardQueueContract(context: Context): void {
       expect((await context.store.delete(queue, leases(a, b))).outcomes).toEqual(['done', 'done']);
     });
 
+    it('lets the holder of an earlier lease act where that is asked for, and only there', async () => {
+      const queue = newQueue(false);
+      await context.store.send(queue, [entry({ text: 'a' }), entry({ text: 'b' })]);
+      const earlier = leases(...(await context.receive(queue, { leaseMs: 10 })).leased);
+      context.time.advance(10);
+      const later = leases(...(await context.receive(queue, { leaseMs: 10 })).leased);
+      const both = earlier.map((lease) => ({ ...lease, orEarlier: true }));
+
+      expect((await context.store.delete(queue, earlier)).outcomes).toEqual(['superseded', 'superseded']);
+      const changed = await context.store.changeVisibility(
+        queue,
+        both.map((lease) => ({ ...lease, leaseMs: 50 })),
+      );
+      expect(changed.outcomes).toEqual(['done', 'done']);
+      context.time.advance(49);
+      expect((await context.receive(queue)).leased).toEqual([]);
+      expect((await context.store.delete(queue, both.slice(0, 1))).outcomes).toEqual(['done']);
+      // A release gives back the last receive only.
+      expect((await context.store.release(queue, both.slice(1))).outcomes).toEqual(['superseded']);
+      expect((await context.store.release(queue, later.slice(1))).outcomes).toEqual(['done']);
+      expect((await context.store.delete(queue, both.slice(1))).outcomes).toEqual(['done']);
+      expect(await context.store.depth(queue)).toEqual({ visible: 0, delayed: 0, inFlight: 0 });
+    });
+
+    it('counts no lease at all of a message whose only receive was undone', async () => {
+      const queue = newQueue(false);
+      await context.store.send(queue, [entry()]);
+      const [lease] = leases(...(await context.receive(queue)).leased).map((held) => ({ ...held, orEarlier: true }));
+      if (lease === undefined) throw new Error('a lease was expected');
+      await context.store.release(queue, [lease]);
+      expect((await context.store.delete(queue, [lease])).outcomes).toEqual(['superseded']);
+      expect(await context.store.depth(queue)).toEqual({ visible: 1, delayed: 0, inFlight: 0 });
+    });
+
     it('hands out the oldest due first', async () => {
       const queue = newQueue(false);
       await context.store.send(queue, [entry({ text: 'late', delayMs: 20 }), entry({ text: 'early', delayMs: 10 })]);

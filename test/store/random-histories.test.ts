@@ -80,25 +80,37 @@ const calls: fc.Arbitrary<{ readonly name: string; readonly input: unknown; read
   },
   {
     weight: 5,
-    arbitrary: step('delete', leaseChoice(), ({ store, queue, leases }, chosen) =>
-      store.delete(queue, choose(leases, chosen)),
+    arbitrary: step(
+      'delete',
+      fc.record({ chosen: leaseChoice(), orEarlier: fc.boolean() }),
+      ({ store, queue, leases }, { chosen, orEarlier }) =>
+        store.delete(
+          queue,
+          choose(leases, chosen).map((lease) => ({ ...lease, orEarlier })),
+        ),
     ),
   },
   {
     weight: 3,
-    arbitrary: step('release', leaseChoice(), ({ store, queue, leases }, chosen) =>
-      store.release(queue, choose(leases, chosen)),
+    arbitrary: step(
+      'release',
+      fc.record({ chosen: leaseChoice(), orEarlier: fc.boolean() }),
+      ({ store, queue, leases }, { chosen, orEarlier }) =>
+        store.release(
+          queue,
+          choose(leases, chosen).map((lease) => ({ ...lease, orEarlier })),
+        ),
     ),
   },
   {
     weight: 3,
     arbitrary: step(
       'changeVisibility',
-      fc.record({ chosen: leaseChoice(), leaseMs: fc.constantFrom(0, 1, 40, 2_000) }),
-      ({ store, queue, leases }, { chosen, leaseMs }) =>
+      fc.record({ chosen: leaseChoice(), leaseMs: fc.constantFrom(0, 1, 40, 2_000), orEarlier: fc.boolean() }),
+      ({ store, queue, leases }, { chosen, leaseMs, orEarlier }) =>
         store.changeVisibility(
           queue,
-          choose(leases, chosen).map((lease, index) => ({ ...lease, leaseMs: leaseMs * (index + 1) })),
+          choose(leases, chosen).map((lease, index) => ({ ...lease, leaseMs: leaseMs * (index + 1), orEarlier })),
         ),
     ),
   },

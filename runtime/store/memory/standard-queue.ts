@@ -97,7 +97,9 @@ export class StandardMemoryQueue implements MemoryQueue {
   }
 
   release(now: number, leases: readonly Lease[]): DeleteReply {
-    return this.#moveLeases(now, leases, (_, message) => {
+    // What is undone is the last receive, so only its lease counts.
+    const last = leases.map((lease) => ({ ...lease, orEarlier: false }));
+    return this.#moveLeases(now, last, (_, message) => {
       uncountReceive(message);
       return now;
     });
