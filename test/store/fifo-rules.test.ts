@@ -5,6 +5,9 @@
  *   https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
  * - Visibility: a message is in flight from a receive until its timeout ends, is changed to 0, or the message is deleted. A receipt handle counts only until then.
  * - Delay: a message that is still delayed is not received, and neither is what stands behind it.
+ * - Deduplication: a key that was accepted within five minutes is answered with the first message, and nothing is stored, whatever became of that message.
+ * - Dead letters: moved by a send under the same id and a delete, of which the second may fail and be repeated. A repeated move stores nothing twice; a message that
+ *   came back is another one.
  *
  * Which group comes first is not for AWS to say; the reference asks only that nothing is left behind that could be received.
  */
@@ -12,17 +15,20 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
-import type { Lease, Store } from '../../runtime/store/store.ts';
+import { DEDUPLICATION_WINDOW_MS, type Lease, type Store, type StoredQueue } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
+import { startRedisCluster } from '../support/redis-cluster.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
 const FULL = process.env['KARIN_TEST_SIZE'] === 'full';
-const HISTORIES = FULL ? 5_000 : 300;
+const HISTORIES = FULL ? 5_000 : 200;
 
 interface Modelled {
   readonly id: string;
+  /** As the store numbered it: an id that comes back is another message. */
+  readonly sequence: string;
   readonly sentAt: number;
   /** When the delay or the visibility timeout ends. */
   visibleAt: number;
@@ -30,13 +36,33 @@ interface Modelled {
   inFlight: boolean;
 }
 
+interface Sending {
+  readonly group: string;
+  readonly id: string;
+  readonly delayMs: number;
+  readonly key?: string;
+  /** Receives in the queue that it comes from. */
+  readonly received?: number;
+}
+
 /** The reference: groups of messages in the order in which they were sent. */
 class Reference {
   readonly groups = new Map<string, Modelled[]>();
+  /** `purged`: counts for the message itself only. */
+  readonly #accepted = new Map<string, { readonly at: number; readonly id: string; readonly purged: boolean }>();
 
-  send(group: string, id: string, now: number, delayMs: number): void {
-    const message = { id, sentAt: now, visibleAt: now + delayMs, received: 0, inFlight: false };
-    this.groups.set(group, [...(this.groups.get(group) ?? []), message]);
+  /** The id that the answer names. */
+  send({ group, id, delayMs, key, received = 0 }: Sending, sequence: string, now: number): string {
+    const messages = this.groups.get(group) ?? [];
+    if (messages.some((message) => message.id === id)) return id;
+    const earlier = key === undefined ? undefined : this.#accepted.get(key);
+    if (earlier !== undefined && now - earlier.at < DEDUPLICATION_WINDOW_MS) {
+      if (earlier.id === id || !earlier.purged) return earlier.id;
+    }
+    if (key !== undefined) this.#accepted.set(key, { at: now, id, purged: false });
+    const message = { id, sequence, sentAt: now, visibleAt: now + delayMs, received, inFlight: false };
+    this.groups.set(group, [...messages, message]);
+    return id;
   }
 
   /** What of the group may be received now, in order. */
@@ -47,13 +73,34 @@ class Reference {
   }
 
   /** The message, if the handle still counts. */
-  held({ id, receiveCount, group = '' }: Lease, now: number): Modelled | undefined {
-    const found = this.groups.get(group)?.find((message) => message.id === id);
+  held({ id, receiveCount, group = '', sequenceNumber }: Lease, now: number): Modelled | undefined {
+    const found = this.groups.get(group)?.find((message) => message.id === id && message.sequence === sequenceNumber);
     return found?.inFlight === true && found.visibleAt > now && found.received === receiveCount ? found : undefined;
   }
 
-  remove(group: string, gone: (message: Modelled) => boolean): void {
-    this.groups.set(group, this.groups.get(group)?.filter((message) => !gone(message)) ?? []);
+  remove(gone: Modelled): void {
+    for (const [group, messages] of this.groups) {
+      this.groups.set(
+        group,
+        messages.filter((message) => message !== gone),
+      );
+    }
+  }
+
+  /** Messages in flight are not removed; one that is neither in flight nor old ends the search in its group. */
+  expire(ageMs: number, now: number): void {
+    for (const messages of this.groups.values()) {
+      for (const message of messages) {
+        if (message.inFlight && message.visibleAt > now) continue;
+        if (message.visibleAt > now || message.sentAt >= now - ageMs) break;
+        this.remove(message);
+      }
+    }
+  }
+
+  purge(): void {
+    this.groups.clear();
+    for (const [key, accepted] of this.#accepted) this.#accepted.set(key, { ...accepted, purged: true });
   }
 
   /** Milliseconds until any message may be received: the first ones of their groups decide. */
@@ -70,7 +117,13 @@ const step = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       call: fc.constant('send' as const),
-      groups: fc.array(fc.constantFrom(...groupNames), { minLength: 1, maxLength: 4 }),
+      messages: fc.array(
+        fc.record({
+          group: fc.constantFrom(...groupNames),
+          key: fc.constantFrom(undefined, undefined, 'k1', 'k2', 'k3'),
+        }),
+        { minLength: 1, maxLength: 4 },
+      ),
       delayMs: fc.constantFrom(0, 0, 0, 500),
     }),
   },
@@ -93,23 +146,37 @@ const step = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ call: fc.constant('release' as const), chosen: leaseChoice }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ call: fc.constant('move' as const), chosen: leaseChoice, dies: fc.boolean() }),
+  },
   { weight: 1, arbitrary: fc.record({ call: fc.constant('expire' as const), ageMs: fc.constantFrom(100, 2_000) }) },
   { weight: 1, arbitrary: fc.record({ call: fc.constant('purge' as const) }) },
 );
-const history = fc.array(fc.record({ step, advanceMs: fc.constantFrom(0, 0, 1, 49, 1_000, 30_000) }), {
-  minLength: 5,
-  maxLength: FULL ? 120 : 50,
-});
+const history = fc.array(
+  fc.record({
+    step,
+    /** Which of the two queues. */
+    side: fc.constantFrom(0 as const, 0 as const, 1 as const),
+    advanceMs: fc.constantFrom(0, 0, 0, 1, 49, 1_000, 30_000, 300_000),
+  }),
+  { minLength: 5, maxLength: FULL ? 120 : 50, size: 'max' },
+);
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** One queue of a store beside the reference. */
+/** One queue of the store beside its reference. */
+interface Side {
+  readonly queue: StoredQueue;
+  readonly reference: Reference;
+  readonly leases: Lease[];
+}
+
+/** Two queues of a store, each the dead-letter queue of the other, beside the reference. */
 class Comparison {
   readonly #store: Store;
   readonly #time: ManualTime;
-  readonly #queue = newQueue(true);
-  readonly #reference = new Reference();
-  readonly #leases: Lease[] = [];
+  readonly #sides: readonly [Side, Side] = [newSide(), newSide()];
   #sent = 0;
 
   constructor(store: Store, time: ManualTime) {
@@ -117,70 +184,102 @@ class Comparison {
     this.#time = time;
   }
 
-  async take(one: Step): Promise<void> {
+  async take(one: Step, number: 0 | 1): Promise<void> {
     const now = this.#time.now();
-    if (one.call === 'send') await this.#send(one.groups, one.delayMs, now);
-    else if (one.call === 'receive') await this.#receive(one, now);
+    const side = this.#sides[number];
+    if (one.call === 'send') await this.#send(side, one.messages, one.delayMs, now);
+    else if (one.call === 'receive') await this.#receive(side, one, now);
+    else if (one.call === 'move') await this.#move(side, this.#sides[number === 0 ? 1 : 0], one, now);
     else if (one.call === 'purge') {
-      await this.#store.purge(this.#queue);
-      this.#reference.groups.clear();
-    } else if (one.call === 'expire') await this.#expire(one.ageMs, now);
-    else await this.#settle(one, now);
-    expect(await this.#store.peek(this.#queue), 'when the next receive finds something').toBe(
-      this.#reference.nextIn(now),
-    );
+      await this.#store.purge(side.queue);
+      side.reference.purge();
+    } else if (one.call === 'expire') {
+      await this.#store.trim(side.queue, one.ageMs, 1_000);
+      side.reference.expire(one.ageMs, now);
+    } else await this.#settle(side, one, now);
+    for (const { queue, reference } of this.#sides) {
+      expect(await this.#store.peek(queue), 'when the next receive finds something').toBe(reference.nextIn(now));
+    }
   }
 
-  async #send(groups: readonly string[], delayMs: number, now: number): Promise<void> {
-    const entries = groups.map((group) => {
+  async #send(
+    side: Side,
+    messages: readonly { readonly group: string; readonly key: string | undefined }[],
+    delayMs: number,
+    now: number,
+  ): Promise<void> {
+    const sendings = messages.map(({ group, key }) => {
       this.#sent += 1;
       const id = `00000000-0000-4000-8000-${String(this.#sent).padStart(12, '0')}`;
-      return { id, record: Buffer.from('x'), delayMs, group };
+      return { id, group, delayMs, ...(key === undefined ? {} : { key }) };
     });
-    await this.#store.send(this.#queue, entries);
-    for (const { id, group } of entries) this.#reference.send(group, id, now, delayMs);
+    await this.#put(side, sendings, now);
   }
 
-  async #receive(options: { most: number; leaseMs: number; singleGroup: boolean }, now: number): Promise<void> {
+  async #put({ queue, reference }: Side, sendings: readonly Sending[], now: number): Promise<void> {
+    const entries = sendings.map(({ id, group, delayMs, key, received }) => ({
+      id,
+      record: Buffer.from('x'),
+      delayMs,
+      group,
+      ...(key === undefined ? {} : { deduplicationKey: key }),
+      ...(received === undefined ? {} : { history: { sentAt: now, receiveCount: received, firstReceivedAt: now } }),
+    }));
+    const { sent } = await this.#store.send(queue, entries);
+    const named = sendings.map((sending, index) => reference.send(sending, sent[index]?.sequenceNumber ?? '', now));
+    expect(sent.map(({ id }) => id)).toEqual(named);
+    expect(sent.map(({ duplicate }) => duplicate)).toEqual(named.map((id, index) => id !== sendings[index]?.id));
+  }
+
+  async #receive(
+    { queue, reference, leases }: Side,
+    options: { most: number; leaseMs: number; singleGroup: boolean },
+    now: number,
+  ): Promise<void> {
     const { most, leaseMs, singleGroup } = options;
-    const { leased } = await this.#store.receive(this.#queue, {
+    const { leased } = await this.#store.receive(queue, {
       maxMessages: most,
       maxBytes: 1_000_000,
       leaseMs,
       singleGroup,
     });
-    const could = groupNames.map((group) => this.#reference.receivable(group, now));
+    const could = groupNames.map((group) => reference.receivable(group, now));
     const some = singleGroup
       ? could.filter(([head]) => head !== undefined && leased.some(({ id }) => id === head.id))
       : could;
     if (singleGroup && could.flat().length > 0) expect(some).toHaveLength(1);
     expect(leased).toHaveLength(Math.min(most, some.flat().length));
     for (const group of groupNames) {
-      const ids = leased.filter((message) => message.group === group).map(({ id }) => id);
-      const first = this.#reference.receivable(group, now).slice(0, ids.length);
-      expect(ids, `what came of ${group}`).toEqual(first.map(({ id }) => id));
+      const got = leased.filter((message) => message.group === group);
+      const first = reference.receivable(group, now).slice(0, got.length);
       for (const message of first) {
         message.received += 1;
         message.visibleAt = now + leaseMs;
         message.inFlight = true;
       }
+      expect(
+        got.map(({ id, receiveCount }) => [id, receiveCount]),
+        `what came of ${group}`,
+      ).toEqual(first.map(({ id, received }) => [id, received]));
     }
-    this.#leases.push(...leased);
+    leases.push(...leased);
   }
 
-  async #settle(one: Extract<Step, { chosen: number[] }>, now: number): Promise<void> {
-    const numbers = new Set(one.chosen.map((number) => number % Math.max(1, this.#leases.length)));
-    const all = [...numbers].flatMap((number) => this.#leases[number] ?? []);
-    const chosen = all.filter(({ id }, index) => all.findIndex((other) => other.id === id) === index);
+  async #settle(
+    { queue, reference, leases }: Side,
+    one: Extract<Step, { call: 'delete' | 'change' | 'release' }>,
+    now: number,
+  ): Promise<void> {
+    const chosen = choose(leases, one.chosen);
     if (chosen.length === 0) return;
     const leaseMs = one.call === 'change' ? one.leaseMs : 0;
-    const held = chosen.map((lease) => this.#reference.held(lease, now));
+    const held = chosen.map((lease) => reference.held(lease, now));
     const { outcomes } = await (one.call === 'delete'
-      ? this.#store.delete(this.#queue, chosen)
+      ? this.#store.delete(queue, chosen)
       : one.call === 'release'
-        ? this.#store.release(this.#queue, chosen)
+        ? this.#store.release(queue, chosen)
         : this.#store.changeVisibility(
-            this.#queue,
+            queue,
             chosen.map((lease) => ({ ...lease, leaseMs })),
           ));
     expect(outcomes.map((outcome) => outcome === 'done')).toEqual(held.map((message) => message !== undefined));
@@ -189,50 +288,81 @@ class Comparison {
       message.visibleAt = now + leaseMs;
       if (one.call === 'release') message.received -= 1;
       if (one.call !== 'change') message.inFlight = false;
-      if (one.call === 'delete')
-        for (const group of groupNames) this.#reference.remove(group, (other) => other === message);
+      if (one.call === 'delete') reference.remove(message);
     }
   }
 
-  /** Messages in flight are not removed; one that is neither in flight nor old ends the search in its group. */
-  async #expire(ageMs: number, now: number): Promise<void> {
-    await this.#store.trim(this.#queue, ageMs, 1_000);
-    for (const group of groupNames) {
-      this.#reference.remove(group, ({ sentAt, visibleAt }) => visibleAt <= now && sentAt < now - ageMs);
+  /** As `DeadLetters.move` does it, of messages that are in flight; `dies` before what was stored is deleted here. */
+  async #move(from: Side, to: Side, { chosen, dies }: Extract<Step, { call: 'move' }>, now: number): Promise<void> {
+    const moving = choose(from.leases, chosen).filter((lease) => from.reference.held(lease, now) !== undefined);
+    if (moving.length === 0) return;
+    const sendings = moving.map(({ id, group = '', receiveCount, sequenceNumber }) => ({
+      id,
+      group,
+      delayMs: 0,
+      received: receiveCount - 1,
+      key: `${id} ${from.queue.key} ${sequenceNumber}`,
+    }));
+    await this.#put(to, sendings, now);
+    if (dies) return;
+    const { outcomes } = await this.#store.delete(from.queue, moving);
+    expect(new Set(outcomes)).toEqual(new Set(['done']));
+    for (const lease of moving) {
+      const message = from.reference.held(lease, now);
+      if (message !== undefined) from.reference.remove(message);
     }
   }
 }
 
+function newSide(): Side {
+  return { queue: newQueue(true), reference: new Reference(), leases: [] };
+}
+
+/** Each message once. */
+function choose(leases: readonly Lease[], numbers: readonly number[]): Lease[] {
+  const distinct = new Set(numbers.map((number) => number % Math.max(1, leases.length)));
+  const all = [...distinct].flatMap((number) => leases[number] ?? []);
+  return all.filter(({ id }, index) => all.findIndex((other) => other.id === id) === index);
+}
+
 describe('the rules of FIFO queues', () => {
   const time = new ManualTime();
-  let server: RedisServer;
-  let redis: RedisStore;
+  const releasers: (() => Promise<void>)[] = [];
+  const stores = new Map<string, RedisStore>();
 
   beforeAll(async () => {
-    server = await RedisServer.start();
-    redis = await RedisStore.open({
-      urls: [server.url],
-      instanceId: 'rules',
-      time: systemTime,
-      randomness: systemRandomness,
-      clock: () => time.now(),
-    });
+    const [server, cluster] = await Promise.all([RedisServer.start(), startRedisCluster()]);
+    releasers.push(
+      () => server.stop(),
+      () => cluster.stop(),
+    );
+    for (const [name, urls] of [
+      ['Redis', [server.url]],
+      ['a cluster of three nodes', cluster.urls],
+    ] as const) {
+      const store = await RedisStore.open({
+        urls,
+        instanceId: 'rules',
+        time: systemTime,
+        randomness: systemRandomness,
+        clock: () => time.now(),
+      });
+      stores.set(name, store);
+      releasers.push(() => store.close());
+    }
   });
   afterAll(async () => {
-    await redis.close();
-    await server.stop();
+    for (const release of releasers.reverse()) await release();
   });
 
-  for (const [name, open] of [
-    ['Redis', (): Store => redis],
-    ['memory', (): Store => new MemoryStore({ time })],
-  ] as const) {
+  for (const name of ['Redis', 'a cluster of three nodes', 'memory']) {
+    const open = (): Store => stores.get(name) ?? new MemoryStore({ time });
     it(`hold in ${name} whatever the history`, { timeout: FULL ? 3_600_000 : 60_000 }, async () => {
       await fc.assert(
         fc.asyncProperty(history, async (steps) => {
           const comparison = new Comparison(open(), time);
           for (const one of steps) {
-            await comparison.take(one.step);
+            await comparison.take(one.step, one.side);
             time.advance(one.advanceMs);
           }
         }),

@@ -81,6 +81,8 @@ code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 @media (max-width: 640px) {
   header > div, main { padding-left: 12px; padding-right: 12px; }
   header > div { gap: 4px 16px; padding-top: 8px; padding-bottom: 8px; }
+  /* Its button stands below the heading. */
+  .row { margin-bottom: 12px; }
   dl { grid-template-columns: 1fr; }
   dt { margin-top: 6px; }
   /* A row of a table is a block, its numbers stand side by side under their names. */
