@@ -19,6 +19,7 @@ import { createSynchroniser, type SyncReport } from './aws/sync/synchroniser.ts'
 import { createEventBus, type EventListener } from './consumer/events.ts';
 import { type ApplyDiff, createSupervisor, type Supervisor } from './consumer/supervisor.ts';
 import { createAccess } from './http/access.ts';
+import { createReserve } from './http/auth/shares.ts';
 import { reachableHost } from './http/location.ts';
 import { openDoor } from './http/server.ts';
 import { createLog, type Log } from './log.ts';
@@ -235,6 +236,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     randomness,
     maxDelaySeconds: config.maxDelaySeconds,
     maxQueues: config.maxQueues,
+    hasRoom: createReserve(() => store.health(), time),
     unknownQueues: () => health.unknownQueues(),
     report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
     audited: ({ action, caller: { senderId, address }, queue, destination }) => {

@@ -81,6 +81,13 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .option('--expires <time>', '30m, 12h or 90d (default: never)')
     .option('--name <text>', 'whose token it is')
     .option('--sends <count>', 'messages that may be sent in a second, through each server (default: no bound)', number)
+    .option(
+      '--queues <count>',
+      'queues made with it that may exist at one time (default: see KARIN_MAX_QUEUES)',
+      number,
+    )
+    .option('--messages <count>', 'messages that may stand in the queues it sends to (default: no bound)', number)
+    .option('--bytes <count>', 'bytes of them (default: no bound)', number)
     .option('--json', 'print JSON')
     .action(async (options) => {
       const { createToken } = await import('./token.ts');
@@ -191,8 +198,9 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_CONNECTIONS_PER_ADDRESS  of them, from one address (256; none behind trusted proxies)
   KARIN_CORS_ORIGINS       origins whose pages may use the SQS API from a browser (none)
   KARIN_ADMIN_PASSWORD     the ops page, /sync, tokens (or KARIN_ADMIN_PASSWORD_FILE)
-  KARIN_TOKENS             token[:scopes[:queues[:sends=N]]], ... (or KARIN_TOKENS_FILE, read again on SIGHUP)
-  KARIN_KEYS               id:secret[:scopes[:queues[:sends=N]]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)
+  KARIN_TOKENS             token[:scopes[:queues[:share]...]], ... (or KARIN_TOKENS_FILE, read again on SIGHUP)
+  KARIN_KEYS               id:secret[:scopes[:queues[:share]...]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)
+                           a share is sends=N a second, queues=N, messages=N or bytes=N
   KARIN_DISCOVERY          aws, template:<path> or none (aws)
   KARIN_SYNC_INTERVAL      seconds between syncs, 0 for none (3600)
   KARIN_ACCOUNT_ID         account of queues named without one (that of the functions)

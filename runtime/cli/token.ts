@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Shares } from '../http/auth/credentials.ts';
 import {
   type CreatedToken,
   createRequested,
@@ -32,16 +33,21 @@ export interface CreateOptions extends TokenOptions {
   /** `90d`, `12h`, `30m`; absent: never. */
   readonly expires?: string;
   readonly name?: string;
-  /** Messages a second; absent: not bounded. */
+  /** Messages a second; this and the others: absent where it is not bounded. */
   readonly sends?: number;
+  /** Queues made with it. */
+  readonly queues?: number;
+  /** Messages that stand in the queues that it sends to. */
+  readonly messages?: number;
+  /** Bytes of them. */
+  readonly bytes?: number;
 }
 
 /** As `POST /tokens` takes it. */
-interface NewToken {
+interface NewToken extends Shares {
   readonly scopes: string;
   readonly queues: string;
   readonly expiresInSeconds?: number;
-  readonly sendsPerSecond?: number;
   readonly name?: string;
 }
 
@@ -59,6 +65,9 @@ export async function createToken(options: CreateOptions, context: CliContext): 
     ...(options.expires === undefined ? {} : { expiresInSeconds: parseDuration(options.expires) }),
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.sends === undefined ? {} : { sendsPerSecond: options.sends }),
+    ...(options.queues === undefined ? {} : { maxQueues: options.queues }),
+    ...(options.messages === undefined ? {} : { maxMessages: options.messages }),
+    ...(options.bytes === undefined ? {} : { maxBytes: options.bytes }),
   };
   const created = await withTokens(options, context, (tokens) => tokens.create(request));
   if (options.json === true) return context.out(`${JSON.stringify(created, undefined, 2)}\n`);

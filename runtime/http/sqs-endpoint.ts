@@ -169,7 +169,7 @@ function callerOf(
     account: parts.account(),
     region: parts.region,
     allows: credential.allows,
-    ...(credential.takeSends === undefined ? {} : { takeSends: credential.takeSends }),
+    ...(credential.share === undefined ? {} : { share: credential.share }),
   };
 }
 

@@ -67,6 +67,8 @@ export interface QueueDefinition {
   readonly origin: QueueOrigin;
   readonly attributes: QueueAttributes;
   readonly tags: Readonly<Record<string, string>>;
+  /** `SenderId` of the credential that made it by CreateQueue; absent: AWS names it, or an earlier version made it. */
+  readonly madeBy?: string;
   /** `CreatedTimestamp`, milliseconds since the epoch. */
   readonly createdAt: number;
   /** `LastModifiedTimestamp`, milliseconds since the epoch. */
@@ -134,6 +136,7 @@ const mode = z.enum(['consume', 'hold', 'forward']);
 const document = z.object({
   arn: z.string(),
   origin: z.enum(['aws', 'api', 'left-over']),
+  madeBy: z.exactOptional(z.string()),
   mode,
   modeAfterAws: z.exactOptional(mode),
   createdAt: z.number(),
@@ -144,11 +147,12 @@ const document = z.object({
 
 /** Writes a definition. */
 export function writeDefinition(definition: QueueDefinition): string {
-  const { arn, origin, mode, modeAfterAws, createdAt, modifiedAt, tags } = definition;
+  const { arn, origin, madeBy, mode, modeAfterAws, createdAt, modifiedAt, tags } = definition;
   const sortedTags = Object.fromEntries(Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1)));
   return JSON.stringify({
     arn: formatQueueArn(arn),
     origin,
+    ...(madeBy === undefined ? {} : { madeBy }),
     mode,
     ...(modeAfterAws === undefined ? {} : { modeAfterAws }),
     createdAt,

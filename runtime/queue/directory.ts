@@ -41,11 +41,12 @@ export interface QueueDirectory {
 
   /** Replaces what AWS names, after a discovery. Queues that vanished but hold messages stay as `left-over`; empty ones go. */
   applyDiscovery(queues: readonly DiscoveredQueue[]): Promise<void>;
-  /** CreateQueue. `exists`: a queue of this name is there (whatever its attributes; the caller compares). */
+  /** CreateQueue. `madeBy`: the credential. `exists`: a queue of this name is there (whatever its attributes; the caller compares). */
   create(
     arn: QueueArn,
     attributes: QueueAttributes,
     tags: Readonly<Record<string, string>>,
+    madeBy?: string,
   ): Promise<{ readonly queue: Queue; readonly exists: boolean }>;
   /** DeleteQueue: the queue and every message of it. Remembers the deletion for 60 seconds (`deletedRecently`). */
   remove(queue: Queue): Promise<void>;

@@ -144,11 +144,13 @@ export class StoredDirectory implements QueueDirectory {
     arn: QueueArn,
     attributes: QueueAttributes,
     tags: Readonly<Record<string, string>>,
+    madeBy?: string,
   ): Promise<{ readonly queue: Queue; readonly exists: boolean }> {
     let exists = false;
     const queue = await this.#update(queueKey(arn), (current) => {
       exists = current !== undefined;
-      return current ?? this.#fresh(arn, 'api', attributes, tags);
+      if (current !== undefined) return current;
+      return { ...this.#fresh(arn, 'api', attributes, tags), ...(madeBy === undefined ? {} : { madeBy }) };
     });
     if (queue === undefined) throw new Error(`the queue ${arn.name} was created and cannot be read back`);
     return { queue, exists };

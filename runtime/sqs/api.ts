@@ -38,6 +38,8 @@ export interface SqsApiOptions {
   readonly maxDelaySeconds: number;
   /** Queues made by CreateQueue that may exist at one time; default 1,000. */
   readonly maxQueues?: number;
+  /** Whether the store has room for so many messages and bytes of a caller who may not manage. Default: it has. */
+  readonly hasRoom?: (messages: number, bytes: number) => boolean;
   /** Why queues may exist that the directory does not know yet, a sentence for callers; `undefined`: it knows all. Default: it does. */
   readonly unknownQueues?: () => string | undefined;
   /** Takes what nobody foresaw; the caller is told only that it happened, and the request id. */
@@ -87,6 +89,8 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     randomness,
     maxDelaySeconds,
     maxQueues: options.maxQueues ?? MAX_QUEUES,
+    creations: new Map(),
+    hasRoom: options.hasRoom ?? (() => true),
     purges: createPurgeInterval(options.documents, options.time),
   };
   const query = createQueryAnswers();

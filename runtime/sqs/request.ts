@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { QueueKey } from '../queue/names.ts';
+import type { QueueDepth } from '../queue/queue.ts';
 import type { QueryFormat } from './protocol/query.ts';
 
 /**
@@ -14,6 +16,20 @@ export type Scope = 'send' | 'consume' | 'manage';
 /** Asked for as the name of a queue: only a credential for every queue reaches it. Longer than any name and without a letter, so only wildcards match. */
 export const EVERY_QUEUE = '*'.repeat(81);
 
+/** What a credential may take for itself; a member that is absent is not bounded. */
+export interface CallerShare {
+  /** Takes so many messages from its share of this second; `false`: there is no room. */
+  readonly takeSends?: (count: number) => boolean;
+  /** Queues made with it that may exist at one time. */
+  readonly maxQueues?: number;
+  /** Takes room for messages and their bytes in a queue; otherwise which of the two has none left. Errors: `StoreUnavailableError`. */
+  readonly takeRoom?: (
+    queue: { readonly key: QueueKey; depth(): Promise<QueueDepth> },
+    messages: number,
+    bytes: number,
+  ) => Promise<'messages' | 'bytes' | undefined>;
+}
+
 /** Who calls, decided before the API is asked. */
 export interface Caller {
   /** `SenderId`, as ReceiveMessage reports it. */
@@ -24,8 +40,8 @@ export interface Caller {
   readonly account: string;
   /** The region of this server's queues, for example `us-east-1`. */
   readonly region: string;
-  /** Takes so many messages from the credential's share of sends; `false`: there is no room. Absent: its share is not bounded. */
-  readonly takeSends?: (count: number) => boolean;
+  /** Absent: what it may take is not bounded. */
+  readonly share?: CallerShare;
   /** Whether the credential has this scope for the queue; without a name: for at least one conceivable queue. */
   allows(scope: Scope, queueName?: string): boolean;
 }

@@ -227,6 +227,92 @@ describe('a server with credentials', () => {
     }
   });
 
+  const refusal = async (response: Response, code: string, words: string): Promise<void> =>
+    expect([response.status, await response.json()]).toEqual([
+      403,
+      { __type: `com.amazonaws.sqs#${code}`, message: expect.stringContaining(words) },
+    ]);
+
+  it('lets a credential make its share of queues, those that are being made counted, and others theirs', async () => {
+    const env = { ...CLOSED, KARIN_TOKENS: `${TOKEN}:all:a-*:queues=3 ${CONSUMER}:all:b-*`, KARIN_MAX_QUEUES: '20' };
+    const karin = await runKarin(env);
+    const create = (token: string, QueueName: string) =>
+      sqsCall(`${karin.url}/k/${token}`, 'CreateQueue', { QueueName });
+    for (const [token, prefix, share] of [
+      [TOKEN, 'a', 3],
+      // A quarter of what the server lets all make.
+      [CONSUMER, 'b', 5],
+    ] as const) {
+      const answers = await Promise.all(Array.from({ length: 10 }, (_, index) => create(token, `${prefix}-${index}`)));
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(share);
+      await refusal(await create(token, `${prefix}-more`), 'OverLimit', `${share} queues`);
+    }
+    const made = karin.directory.all().find(({ arn }) => arn.name.startsWith('a-'))?.arn.name ?? '';
+    expect((await create(TOKEN, made)).status).toBe(200);
+    await sqsCall(`${karin.url}/k/${TOKEN}`, 'DeleteQueue', { QueueUrl: made });
+    expect((await create(TOKEN, 'a-more')).status).toBe(200);
+  });
+
+  it.each([
+    ['messages', 'messages=4', { maxMessages: 4 }],
+    ['bytes', 'bytes=400', { maxBytes: 400 }],
+  ])(
+    'lets no more %s stand in the queues of a credential than its share, until some are deleted',
+    async (what, share, request) => {
+      const env = { ...CLOSED, KARIN_TOKENS: `${TOKEN}:send:*:${share} ${CONSUMER}:all` };
+      const time = new ManualTime();
+      const karin = await runKarin(env, { time: { ...systemTime, now: () => time.now() } });
+      const all = `${karin.url}/k/${CONSUMER}`;
+      for (const QueueName of ['one', 'two']) await sqsCall(all, 'CreateQueue', { QueueName });
+      const headers = { authorization: `Bearer ${PASSWORD}` };
+      const body = JSON.stringify({ scopes: 'send', ...request });
+      const { token } = await jsonOf(await fetch(`${karin.url}/tokens`, { method: 'POST', headers, body }));
+      const send = (QueueUrl: string, url: string) =>
+        sqsCall(url, 'SendMessage', { QueueUrl, MessageBody: 'x'.repeat(100) });
+      for (const shared of [`${karin.url}/k/${TOKEN}`, `${karin.url}/k/${token}`]) {
+        for (const queue of ['one', 'two', 'one', 'two']) expect((await send(queue, shared)).status).toBe(200);
+        await refusal(await send('one', shared), 'OverLimit', what);
+        expect((await send('one', all)).status).toBe(200);
+        for (const QueueUrl of ['one', 'two']) await sqsCall(all, 'PurgeQueue', { QueueUrl });
+        // It looks again once a second.
+        await refusal(await send('one', shared), 'OverLimit', what);
+        time.advance(60_000);
+        expect((await send('one', shared)).status).toBe(200);
+        for (const QueueUrl of ['one', 'two']) await sqsCall(all, 'PurgeQueue', { QueueUrl });
+        time.advance(60_000);
+      }
+    },
+  );
+
+  it('keeps a fifth of the store for those who may manage', async () => {
+    class NearlyFull extends MemoryStore {
+      usedBytes = 0;
+      override async health() {
+        return { ...(await super.health()), usedBytes: this.usedBytes, maxBytes: 1_000_000 };
+      }
+    }
+    const time = new ManualTime();
+    const store = new NearlyFull({ time: systemTime });
+    const env = { ...CLOSED, KARIN_TOKENS: `${TOKEN}:send ${CONSUMER}:all` };
+    const karin = await runKarin(env, { store, time: { ...systemTime, monotonic: () => time.monotonic() } });
+    const [sender, all] = [`${karin.url}/k/${TOKEN}`, `${karin.url}/k/${CONSUMER}`];
+    await sqsCall(all, 'CreateQueue', { QueueName: 'jobs' });
+    const send = (url: string) => sqsCall(url, 'SendMessage', { QueueUrl: 'jobs', MessageBody: 'x'.repeat(50_000) });
+    expect((await send(sender)).status).toBe(200);
+    store.usedBytes = 800_000;
+    // An eighth of what was left may be sent before the store is asked again.
+    const answers = [];
+    while (answers.length < 10 && answers.at(-1) !== 403) answers.push((await send(sender)).status);
+    expect(answers).toEqual([200, 200, 403]);
+    await refusal(await send(sender), 'OverLimit', 'nearly full');
+    expect((await send(all)).status).toBe(200);
+    store.usedBytes = 100_000;
+    time.advance(1_000);
+    // The first of them makes the server look.
+    await send(sender);
+    expect((await send(sender)).status).toBe(200);
+  });
+
   it('creates no more queues than its operator lets it, and those that are there go on', async () => {
     const karin = await runKarin({ ...CLOSED, KARIN_TOKENS: `${TOKEN}:all`, KARIN_MAX_QUEUES: '2' });
     const create = (QueueName: string) => sqsCall(`${karin.url}/k/${TOKEN}`, 'CreateQueue', { QueueName });

@@ -15,6 +15,7 @@ import type { AttemptLimit } from './attempt-limit.ts';
 import { queryPairs, type RequestParts } from './canonical.ts';
 import { type Capability, hasExpired, hashToken } from './capability.ts';
 import { type Credential, type CredentialBook, FULL_GRANT, type Grant, grants } from './credentials.ts';
+import { createShares } from './shares.ts';
 import { readClaim, type SignatureVerifier } from './sigv4.ts';
 import type { TokenStore } from './tokens.ts';
 
@@ -64,7 +65,11 @@ export interface AuthenticatorParts {
 export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   const { book, tokens, verifier, attempts, now } = parts;
 
-  const withShare = createShares(now);
+  const shareOf = createShares(now);
+  const withShare = (credential: Credential, grant: Grant): Credential => {
+    const share = shareOf(credential.senderId, grant);
+    return share === undefined ? credential : { ...credential, share };
+  };
 
   const unknown = () => new SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.');
 
@@ -151,31 +156,6 @@ const GUESSES: ReadonlySet<SqsErrorCode> = new Set<SqsErrorCode>(['InvalidClient
 
 function withGrant(credential: Omit<Credential, 'allows'>, grant: Grant): Credential {
   return { ...credential, allows: (scope, queueName) => grants(grant, scope, queueName) };
-}
-
-/** A whole batch must fit into a share. */
-const SMALLEST_SHARE = 10;
-
-/**
- * The shares of sends, in process: each credential has a bucket of one second's messages that fills up with time. Nothing of it is stored, so each server
- * gives the whole share, and a credential without a share costs nothing.
- */
-function createShares(now: () => number): (credential: Credential, grant: Grant) => Credential {
-  const buckets = new Map<string, { left: number; at: number }>();
-  return (credential, { sendsPerSecond }) => {
-    if (sendsPerSecond === undefined) return credential;
-    const takeSends = (count: number): boolean => {
-      const most = Math.max(SMALLEST_SHARE, sendsPerSecond);
-      const bucket = buckets.get(credential.senderId) ?? { left: most, at: now() };
-      buckets.set(credential.senderId, bucket);
-      bucket.left = Math.min(most, bucket.left + (Math.max(0, now() - bucket.at) * sendsPerSecond) / 1000);
-      bucket.at = now();
-      if (bucket.left < count) return false;
-      bucket.left -= count;
-      return true;
-    };
-    return { ...credential, takeSends };
-  };
 }
 
 function credentialOf(capability: Capability, token: string): Credential {

@@ -48,19 +48,17 @@ export function hasExpired(capability: Capability, now: number): boolean {
   return capability.expiresAt !== undefined && now >= capability.expiresAt;
 }
 
-/** Reads `token[:scopes[:queue globs]]` entries. What is wrong is added to `problems`, without the token. */
+/** Reads `token[:scopes[:queue globs[:share]...]]` entries. What is wrong is added to `problems`, without the token. */
 export function parseTokens(text: string, source: string, problems: string[]): readonly Capability[] {
   return splitEntries(text, source).flatMap(({ fields, where }) => {
-    const [token = '', scopes, globs, share, ...rest] = fields;
+    const [token = '', scopes, globs, ...shares] = fields;
     const before = problems.length;
     if (!TOKEN.test(token)) {
       problems.push(
         `${where}: a token must be 22 to 128 letters, digits, - or _, for example from: openssl rand -hex 24`,
       );
     }
-    if (rest.length > 0)
-      problems.push(`${where}: has more than four fields; the form is token[:scopes[:queue names[:sends=N]]]`);
-    const grant = readGrant(scopes, globs, share, DEFAULT_GRANT, where, problems);
+    const grant = readGrant(scopes, globs, shares, DEFAULT_GRANT, where, problems);
     const hash = hashToken(token);
     return problems.length > before ? [] : [{ id: capabilityId(hash), hash, grant, createdAt: 0 }];
   });

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { matchesGlob } from '../../queue/names.ts';
 import { type Config, ConfigError } from '../../settings.ts';
-import type { Scope } from '../../sqs/request.ts';
+import type { CallerShare, Scope } from '../../sqs/request.ts';
 import { type Capability, parseTokens } from './capability.ts';
 
 export interface Credential {
@@ -16,8 +16,8 @@ export interface Credential {
   readonly senderId: string;
   /** The token of a capability, so that URLs in answers carry it again. */
   readonly token?: string;
-  /** Takes so many messages from its share of this second; `false`: there is no room. Absent: its share is not bounded. */
-  readonly takeSends?: (count: number) => boolean;
+  /** Absent: what it may take is not bounded. */
+  readonly share?: CallerShare;
   allows(scope: Scope, queueName?: string): boolean;
 }
 
@@ -27,12 +27,22 @@ export interface Credential {
 
 export const SCOPES: readonly Scope[] = ['send', 'consume', 'manage'];
 
-export interface Grant {
+/** What a credential may take for itself, through each server; a member that is absent is not bounded. */
+export interface Shares {
+  /** Messages that may be sent in a second. */
+  readonly sendsPerSecond?: number;
+  /** Queues made with it that may exist at one time. */
+  readonly maxQueues?: number;
+  /** Messages that may stand in the queues that it sends to. */
+  readonly maxMessages?: number;
+  /** Bytes of them. */
+  readonly maxBytes?: number;
+}
+
+export interface Grant extends Shares {
   readonly scopes: readonly Scope[];
   /** Queue-name globs: `*` stands for any characters, `?` for one. At least one; `*` alone: every queue. */
   readonly queues: readonly string[];
-  /** Messages that may be sent in a second, through each server; absent: as many as it can take. */
-  readonly sendsPerSecond?: number;
 }
 
 /** Everything, on every queue. */
@@ -66,13 +76,35 @@ export function parseQueueGlobs(text: string): readonly string[] | { readonly pr
   return globs;
 }
 
-const MOST_SENDS = 1_000_000;
+/** How each share is written, and the most that it may be. */
+const SHARES = [
+  { word: 'sends', name: 'sendsPerSecond', most: 1_000_000 },
+  { word: 'queues', name: 'maxQueues', most: 100_000 },
+  { word: 'messages', name: 'maxMessages', most: 1_000_000_000 },
+  { word: 'bytes', name: 'maxBytes', most: 1_000_000_000_000 },
+] as const satisfies readonly { readonly word: string; readonly name: keyof Shares; readonly most: number }[];
 
-/** `sends=50`: messages a second. Errors: a sentence instead. */
-export function parseShare(text: string): Pick<Grant, 'sendsPerSecond'> | { readonly problem: string } {
-  const sends = Number(/^sends=(\d{1,7})$/.exec(text)?.[1]);
-  if (sends >= 1 && sends <= MOST_SENDS) return { sendsPerSecond: sends };
-  return { problem: `the share of a credential must be written as sends=<messages a second>, 1 to ${MOST_SENDS}` };
+/** Reads `sends=50`, `queues=10`, `messages=1000` and `bytes=1000000`, in any order. Errors: a sentence instead, without the text. */
+export function parseShares(texts: readonly string[]): Shares | { readonly problem: string } {
+  const shares: { -readonly [name in keyof Shares]: number } = {};
+  for (const text of texts) {
+    const [, word, digits] = /^([a-z]+)=(\d{1,13})$/.exec(text) ?? [];
+    const share = SHARES.find((known) => known.word === word);
+    const value = Number(digits);
+    if (share === undefined || value < 1 || value > share.most) {
+      const forms = SHARES.map(({ word: known, most }) => `${known}=<1 to ${most}>`);
+      return { problem: `a share of a credential must be one of ${forms.join(', ')}` };
+    }
+    shares[share.name] = value;
+  }
+  return shares;
+}
+
+/** The shares that a value has, where each is a number by its name. Errors: a sentence instead. */
+export function readShares(value: { readonly [name in keyof Shares]?: unknown }): ReturnType<typeof parseShares> {
+  return parseShares(
+    SHARES.flatMap(({ word, name }) => (value[name] === undefined ? [] : [`${word}=${String(value[name])}`])),
+  );
 }
 
 /** Whether the grant holds for the queue; without a name: for at least one conceivable queue, which every glob names. */
@@ -101,18 +133,18 @@ export function splitEntries(text: string, source: string): readonly Entry[] {
     .map((entry, index) => ({ fields: entry.split(':'), where: `${source}, entry ${index + 1}` }));
 }
 
-/** Reads `[scopes[:queue globs[:share]]]` at the end of an entry; problems are added to `problems`. */
+/** Reads `[scopes[:queue globs[:share]...]]` at the end of an entry; problems are added to `problems`. */
 export function readGrant(
   scopesText: string | undefined,
   globsText: string | undefined,
-  shareText: string | undefined,
+  shareTexts: readonly string[],
   fallback: Grant,
   where: string,
   problems: string[],
 ): Grant {
   const scopes = scopesText === undefined ? fallback.scopes : parseScopes(scopesText);
   const queues = globsText === undefined ? fallback.queues : parseQueueGlobs(globsText);
-  const share = shareText === undefined ? {} : parseShare(shareText);
+  const share = parseShares(shareTexts);
   if ('problem' in share) problems.push(`${where}: ${share.problem}`);
   if ('problem' in scopes) problems.push(`${where}: ${scopes.problem}`);
   if ('problem' in queues) problems.push(`${where}: ${queues.problem}`);
@@ -137,12 +169,12 @@ const ID = /^[A-Za-z0-9_-]{3,128}$/;
 const SHORTEST_SECRET = 16;
 
 /**
- * Reads `id:secret[:scopes[:queue globs]]` entries. Several keys may be good at one time: to rotate, add the new one, move the callers, remove the old one.
+ * Reads `id:secret[:scopes[:queue globs[:share]...]]` entries. Several keys may be good at one time: to rotate, add the new one, move the callers, remove the old one.
  * What is wrong is added to `problems`, without the secret; `source` names the variable or file.
  */
 export function parseAccessKeys(text: string, source: string, problems: string[]): readonly AccessKey[] {
   return splitEntries(text, source).flatMap(({ fields, where }) => {
-    const [id = '', secret = '', scopes, globs, share, ...rest] = fields;
+    const [id = '', secret = '', scopes, globs, ...shares] = fields;
     const before = problems.length;
     if (!ID.test(id)) problems.push(`${where}: the access key id must be 3 to 128 letters, digits, - or _`);
     if (secret.length < SHORTEST_SECRET) {
@@ -150,9 +182,7 @@ export function parseAccessKeys(text: string, source: string, problems: string[]
         `${where}: the secret must have at least ${SHORTEST_SECRET} characters, without a colon or comma; the form is id:secret[:scopes[:queue names]]`,
       );
     }
-    if (rest.length > 0)
-      problems.push(`${where}: has more than five fields; the form is id:secret[:scopes[:queue names[:sends=N]]]`);
-    const grant = readGrant(scopes, globs, share, FULL_GRANT, where, problems);
+    const grant = readGrant(scopes, globs, shares, FULL_GRANT, where, problems);
     return problems.length > before ? [] : [{ id, secret, grant }];
   });
 }

@@ -10,7 +10,7 @@
 import type { Scope } from '../../sqs/request.ts';
 import type { Documents, Signal } from '../../store/store.ts';
 import { type Capability, capabilityId, hasExpired, hashToken, newToken } from './capability.ts';
-import { type Grant, parseQueueGlobs, parseScopes, parseShare } from './credentials.ts';
+import { type Grant, parseQueueGlobs, parseScopes, readShares, type Shares } from './credentials.ts';
 
 const PREFIX = 'token:';
 
@@ -56,13 +56,13 @@ export function createTokenStore(documents: Documents, now: () => number): Token
   return {
     find: (hash) => byHash.get(hash),
     list: () => [...byHash.values()].sort((a, b) => a.createdAt - b.createdAt),
-    create: async ({ scopes, queues, sendsPerSecond, expiresAt, name }) => {
+    create: async ({ expiresAt, name, ...grant }) => {
       const token = newToken();
       const hash = hashToken(token);
       const capability: Capability = {
         id: capabilityId(hash),
         hash,
-        grant: { scopes, queues, ...(sendsPerSecond === undefined ? {} : { sendsPerSecond }) },
+        grant,
         createdAt: now(),
         ...(expiresAt === undefined ? {} : { expiresAt }),
         ...(name === undefined ? {} : { name }),
@@ -106,11 +106,10 @@ function readCapability(text: string): Capability | undefined {
  */
 
 /** A token as lists show it, never with its secret. */
-export interface ShownToken {
+export interface ShownToken extends Shares {
   readonly id: string;
   readonly scopes: readonly Scope[];
   readonly queues: readonly string[];
-  readonly sendsPerSecond?: number;
   /** ISO 8601. */
   readonly createdAt: string;
   /** ISO 8601; absent: never. */
@@ -126,10 +125,9 @@ export interface CreatedToken extends ShownToken {
   readonly endpoint: string;
 }
 
-export interface TokenRequest {
+export interface TokenRequest extends Shares {
   readonly scopes: readonly Scope[];
   readonly queues: readonly string[];
-  readonly sendsPerSecond?: number;
   readonly expiresInSeconds?: number;
   readonly name?: string;
 }
@@ -145,7 +143,7 @@ export function readTokenRequest(value: unknown): TokenRequest | { readonly prob
   const queues = parseQueueGlobs(text(body['queues']) ?? '*');
   const seconds = body['expiresInSeconds'];
   const name = text(body['name']);
-  const share = body['sendsPerSecond'] === undefined ? {} : parseShare(`sends=${String(body['sendsPerSecond'])}`);
+  const share = readShares(body);
   const lifeIsValid =
     seconds === undefined ||
     (Number.isInteger(seconds) && Number(seconds) >= 60 && Number(seconds) <= LONGEST_LIFE_SECONDS);
@@ -174,13 +172,10 @@ export async function createRequested(
   server: string,
   now: number,
 ): Promise<CreatedToken> {
-  const { scopes, queues, sendsPerSecond, expiresInSeconds, name } = request;
+  const { expiresInSeconds, ...grant } = request;
   const { token, capability } = await tokens.create({
-    scopes,
-    queues,
-    ...(sendsPerSecond === undefined ? {} : { sendsPerSecond }),
+    ...grant,
     ...(expiresInSeconds === undefined ? {} : { expiresAt: now + expiresInSeconds * 1000 }),
-    ...(name === undefined ? {} : { name }),
   });
   return { ...showToken(capability, now), token, endpoint: `${server}/k/${token}` };
 }
@@ -190,9 +185,7 @@ export function showToken(capability: Capability, now: number): ShownToken {
   const { id, grant, createdAt, expiresAt, name } = capability;
   return {
     id,
-    scopes: grant.scopes,
-    queues: grant.queues,
-    ...(grant.sendsPerSecond === undefined ? {} : { sendsPerSecond: grant.sendsPerSecond }),
+    ...grant,
     createdAt: new Date(createdAt).toISOString(),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
     expired: hasExpired(capability, now),

@@ -6,7 +6,7 @@
 
 import type { QueueDirectory } from '../../queue/directory.ts';
 import type { MoveTasks } from '../../queue/move-task.ts';
-import { type QueueArn, queueKey } from '../../queue/names.ts';
+import { type QueueArn, type QueueKey, queueKey } from '../../queue/names.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Randomness } from '../../time.ts';
 import { SqsError } from '../errors.ts';
@@ -26,6 +26,10 @@ export interface Services {
   readonly maxDelaySeconds: number;
   /** Queues made by CreateQueue that may exist at one time. Each server counts those it knows, so several may pass it by what they make in one moment. */
   readonly maxQueues: number;
+  /** Creations under way: the queues, and with which credential. They count as if they were there. */
+  readonly creations: Map<QueueKey, string>;
+  /** Whether the store has room for so many messages and bytes of a caller who may not manage. */
+  readonly hasRoom: (messages: number, bytes: number) => boolean;
 }
 
 /** What one request brings beside its input. */
@@ -60,11 +64,33 @@ export function authorize(action: ActionName, need: Need, call: Pick<Call, 'call
   );
 }
 
-/** Takes messages from the share of the caller's credential. Errors: `RequestThrottled`, which SDKs try again after a pause. */
-export function takeSends(call: Pick<Call, 'caller'>, count: number): void {
-  if (call.caller.takeSends?.(count) === false) {
-    throw new SqsError('RequestThrottled', `${call.caller.senderId} sends more messages a second than its share.`);
+/**
+ * Takes messages and their bytes from the share of the caller's credential and from what the store has for those who may not manage. `undefined`: at once, as for most callers. Errors:
+ * `RequestThrottled`, which SDKs try again after a pause; `OverLimit`.
+ */
+export function takeShare(
+  call: Pick<Call, 'caller' | 'hasRoom'>,
+  queue: Queue,
+  messages: number,
+  bytes: number,
+): Promise<void> | undefined {
+  const { share, senderId } = call.caller;
+  if (share?.takeSends?.(messages) === false) {
+    throw new SqsError('RequestThrottled', `${senderId} sends more messages a second than its share.`);
   }
+  if (!call.hasRoom(messages, bytes) && !call.caller.allows('manage')) {
+    throw new SqsError(
+      'OverLimit',
+      'The store of messages is nearly full, and what is left is kept for credentials with the scope manage. Receive and delete messages, or give the store more memory.',
+    );
+  }
+  return share?.takeRoom?.(queue, messages, bytes).then((lacking) => {
+    if (lacking === undefined) return;
+    throw new SqsError(
+      'OverLimit',
+      `${senderId} may have no more ${lacking} in the queues that it sends to: its share is used up until some are received and deleted.`,
+    );
+  });
 }
 
 /** Whether the caller has any scope for a queue. */
@@ -120,6 +146,8 @@ export class RequestCall implements Call {
   readonly randomness: Services['randomness'];
   readonly maxDelaySeconds: number;
   readonly maxQueues: number;
+  readonly creations: Services['creations'];
+  readonly hasRoom: Services['hasRoom'];
   readonly caller: Caller;
   readonly endpoint: string;
   readonly #request: SqsRequest;
@@ -131,6 +159,8 @@ export class RequestCall implements Call {
     this.randomness = services.randomness;
     this.maxDelaySeconds = services.maxDelaySeconds;
     this.maxQueues = services.maxQueues;
+    this.creations = services.creations;
+    this.hasRoom = services.hasRoom;
     this.caller = request.caller;
     this.endpoint = request.endpoint;
     this.#request = request;

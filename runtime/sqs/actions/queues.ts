@@ -8,7 +8,8 @@ import { MAX_PAGE, PURGE_INTERVAL_MS, QUEUE_NAME } from '../limits.ts';
 import { applyAttributes, firstDifference, readBoolean } from '../queue-attributes.ts';
 import { formatQueueUrl, queueArn } from '../queue-url.ts';
 import { authorizeSources, checkRedriveTarget } from '../redrive.ts';
-import { type Action, authorize, mayRead, queueAction, requireOwn, requireQueue } from './action.ts';
+import { EVERY_QUEUE } from '../request.ts';
+import { type Action, authorize, type Call, mayRead, queueAction, requireOwn, requireQueue } from './action.ts';
 import { mergeTags } from './tags.ts';
 /** Idempotent: a queue that is there with the same values of the given attributes is answered, whoever made it. */
 export const createQueue: Action<'CreateQueue'> = {
@@ -29,19 +30,48 @@ export const createQueue: Action<'CreateQueue'> = {
     authorizeSources('CreateQueue', call, attributes);
     const tags = mergeTags({}, input.tags ?? new Map(), name);
     if (await call.directory.deletedRecently(queueKey(arn))) throw new SqsError('QueueDeletedRecently');
-    const made = call.directory.all().filter(({ definition }) => definition.origin === 'api').length;
-    if (made >= call.maxQueues) {
-      throw new SqsError(
-        'OverLimit',
-        `No more than ${call.maxQueues} queues can be created on this server. Delete some, or ask its operator to raise KARIN_MAX_QUEUES.`,
-      );
-    }
-    const { queue, exists } = await call.directory.create(arn, attributes, tags);
+    const { queue, exists } = await asOneMore(queueKey(arn), call, () =>
+      call.directory.create(arn, attributes, tags, call.caller.senderId),
+    );
     // Another caller may have been faster.
     if (exists) checkSame(queue, given);
     return answer;
   },
 };
+
+/** The part of the server's queues that a credential may make which reaches some names only, and whose share does not say. */
+const DEFAULT_PART = 0.25;
+
+/** Makes a queue if there is room for one more, those that are being made counted. Errors: `OverLimit`. */
+async function asOneMore<T>(key: QueueKey, call: Call, make: () => Promise<T>): Promise<T> {
+  const { caller, creations, directory } = call;
+  const makers = new Map(creations);
+  makers.delete(key);
+  for (const { key: present, definition } of directory.all()) {
+    if (definition.origin === 'api') makers.set(present, definition.madeBy ?? '');
+  }
+  if (makers.size >= call.maxQueues) {
+    throw new SqsError(
+      'OverLimit',
+      `No more than ${call.maxQueues} queues can be created on this server. Delete some, or ask its operator to raise KARIN_MAX_QUEUES.`,
+    );
+  }
+  const most = caller.share?.maxQueues ?? Math.ceil(call.maxQueues * DEFAULT_PART);
+  const isBounded = caller.share?.maxQueues !== undefined || !caller.allows('manage', EVERY_QUEUE);
+  if (isBounded && [...makers.values()].filter((maker) => maker === caller.senderId).length >= most) {
+    throw new SqsError(
+      'OverLimit',
+      `No more than ${most} queues can be created with ${caller.senderId}. Delete some, or ask the operator of this server for a larger share (queues=N).`,
+    );
+  }
+  if (creations.has(key)) return make();
+  creations.set(key, caller.senderId);
+  try {
+    return await make();
+  } finally {
+    creations.delete(key);
+  }
+}
 
 /** The suffix `.fifo` and the attribute `FifoQueue` belong together. */
 function checkName(name: string | undefined, given: ReadonlyMap<string, string>): string {

@@ -13,10 +13,11 @@ import { forbiddenCharacter, invalidParameter, missingParameter, SqsError } from
 import { FIFO_ID, MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES } from '../limits.ts';
 import { readMessageAttributes, readTraceHeader, sizeOfAttributes, withPlainNumbers } from '../message-attributes.ts';
 import type { MessageInput, Output } from '../protocol/model.ts';
-import { type Call, queueAction, takeSends } from './action.ts';
+import { type Call, queueAction, takeShare } from './action.ts';
 export const sendMessage = queueAction('SendMessage', 'send', async (queue, input, call) => {
   const accepted = acceptMessage(input, queue.definition, call);
-  takeSends(call, 1);
+  const taking = takeShare(call, queue, 1, accepted.size);
+  if (taking !== undefined) await taking;
   const [sent] = await queue.send([accepted.message]);
   if (sent === undefined) throw new Error(`queue ${queue.key} answered a send of one message with none`);
   return accepted.answer(sent);
@@ -26,11 +27,11 @@ const ENTRY = 'SendMessageBatchRequestEntry';
 
 export const sendMessageBatch = queueAction('SendMessageBatch', 'send', async (queue, input, call) => {
   const entries = checkBatch(input.Entries, ENTRY);
-  checkTotal(entries);
+  const total = checkTotal(entries);
   const { accepted, failed } = queue.definition.fifo
     ? { accepted: acceptAllOrNone(entries, queue, call), failed: [] }
     : partition(entries, (entry) => accept(entry, queue, call, 'One or more parameters cannot be validated.'));
-  if (accepted.length > 0) takeSends(call, accepted.length);
+  if (accepted.length > 0) await takeShare(call, queue, accepted.length, total);
   const sent = accepted.length === 0 ? [] : await queue.send(accepted.map(({ value }) => value.message));
   const Successful = accepted.map(({ id, value }, index) => {
     const outcome = sent[index];
@@ -40,9 +41,9 @@ export const sendMessageBatch = queueAction('SendMessageBatch', 'send', async (q
   return { Successful, Failed: failed };
 });
 
-function checkTotal(entries: readonly BatchEntry<MessageInput>[]): void {
+function checkTotal(entries: readonly BatchEntry<MessageInput>[]): number {
   const total = entries.reduce((sum, { entry }) => sum + sizeOf(entry), 0);
-  if (total <= MAX_MESSAGE_BYTES) return;
+  if (total <= MAX_MESSAGE_BYTES) return total;
   throw new SqsError(
     'BatchRequestTooLong',
     `Batch requests cannot be longer than ${MAX_MESSAGE_BYTES} bytes. You have sent ${total} bytes.`,
@@ -74,6 +75,8 @@ function accept(entry: BatchEntry<MessageInput>, queue: Queue, call: Call, overs
 /** A message that passed every rule. */
 export interface AcceptedMessage {
   readonly message: OutgoingMessage;
+  /** As SQS counts it, bytes. */
+  readonly size: number;
   /** The answer to its sender. */
   answer(sent: SentMessage): Output<'SendMessage'>;
 }
@@ -105,7 +108,8 @@ export function acceptMessage(
   const body = readBody(input.MessageBody, wording);
   const attributes = readMessageAttributes(input.MessageAttributes);
   const givenTrace = readTraceHeader(input.MessageSystemAttributes);
-  checkSize(sizeOf(input), queue, wording);
+  const size = sizeOf(input);
+  checkSize(size, queue, wording);
   const delaySeconds = readDelay(input.DelaySeconds, queue, call.maxDelaySeconds);
   const groupId = readGroup(input.MessageGroupId, queue);
   const deduplicationId = readDeduplicationId(input.MessageDeduplicationId, queue);
@@ -122,6 +126,7 @@ export function acceptMessage(
   };
   return {
     message,
+    size,
     answer: (sent) => ({
       MD5OfMessageBody: md5OfBody(body),
       MD5OfMessageAttributes: md5OfAttributes(attributes),
