@@ -8,6 +8,8 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
+import { idBytes } from '../../runtime/store/redis/encoding.ts';
+import { queueKeys } from '../../runtime/store/redis/keys.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { LeasedEntry, Store, StoredQueue } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
@@ -136,6 +138,15 @@ describe('FIFO order', () => {
     await server.stop();
   });
 
+  const positions = fc.array(fc.nat(11), { maxLength: 8 });
+  const eviction = fc.record({
+    first: fc.nat(9).map((count) => count + 1),
+    leaseMs: fc.constantFrom(50, 1_000),
+    released: positions,
+    evicted: positions,
+    receives: fc.constantFrom(1, 2, 10),
+    later: fc.constantFrom(1, 2, 4),
+  });
   const schedule = fc.infiniteStream(fc.record({ choice: fc.nat(1_000_000), advanceMs: fc.constantFrom(0, 1, 3, 10) }));
 
   for (const [name, open] of [
@@ -168,5 +179,62 @@ describe('FIFO order', () => {
     client.disconnect();
     expect(keys.filter((key) => !key.endsWith(':seq'))).toEqual([]);
     expect(keys).toHaveLength(RUNS);
+  });
+
+  it('goes on behind messages that an eviction took, in order, and never behind one in flight', {
+    timeout: FULL ? 3_600_000 : 60_000,
+  }, async () => {
+    const client = new Redis(server.url);
+    await fc.assert(
+      fc.asyncProperty(eviction, async ({ first, leaseMs, released, evicted, receives, later }) => {
+        const queue = newQueue(true);
+        const send = async (count: number): Promise<readonly { readonly id: string; readonly group: string }[]> => {
+          const entries = Array.from({ length: count }, (_, index) => ({
+            id: randomUUID(),
+            record: Buffer.from('x'),
+            delayMs: 0,
+            group: `group ${index % 2}`,
+          }));
+          await redis.send(queue, entries);
+          return entries;
+        };
+        const sent = [...(await send(12))];
+        const { leased } = await redis.receive(queue, { maxMessages: first, maxBytes: 1_000, leaseMs });
+        const back = leased.filter((_, index) => released.includes(index));
+        if (back.length > 0) await redis.release(queue, back);
+        const gone = new Set(sent.filter((_, index) => evicted.includes(index)).map(({ id }) => id));
+        for (const id of gone) await client.hdel(queueKeys(queue.key).messages, idBytes(id));
+        sent.push(...(await send(later)));
+
+        const came: LeasedEntry[] = [];
+        const collect = async (): Promise<void> => {
+          // Each receive hands something out, or takes away something that was lost.
+          for (let rounds = 0; (await redis.peek(queue)) === 0; rounds += 1) {
+            expect(rounds, 'receives that come to nothing').toBeLessThan(60);
+            const options = { maxMessages: receives, maxBytes: 1_000, leaseMs: 60_000 };
+            const got = (await redis.receive(queue, options)).leased;
+            if (got.length > 0) await redis.delete(queue, got);
+            came.push(...got);
+          }
+        };
+        await collect();
+        const all = sent.map(({ id }) => id).filter((id) => !gone.has(id));
+        const inFlight = new Set(leased.filter((lease) => !back.includes(lease)).map(({ id }) => id));
+        for (const group of ['group 0', 'group 1']) {
+          const ids = sent.filter((message) => message.group === group).map(({ id }) => id);
+          const stop = ids.findIndex((id) => inFlight.has(id));
+          const free = (stop === -1 ? ids : ids.slice(0, stop)).filter((id) => !gone.has(id));
+          expect(came.filter((entry) => entry.group === group).map(({ id }) => id)).toEqual(free);
+        }
+        time.advance(leaseMs);
+        await collect();
+        expect(came.map(({ id }) => id).toSorted()).toEqual(all.toSorted());
+        expect(await redis.depth(queue)).toEqual({ visible: 0, delayed: 0, inFlight: 0 });
+        expect(await redis.peek(queue)).toBeUndefined();
+        await redis.purge(queue);
+      }),
+      { numRuns: RUNS * 5 },
+    );
+    client.disconnect();
   });
 });
