@@ -196,6 +196,8 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
           serve,
           time,
           log: overrides.syncLog ?? log,
+          onHold: ({ name }, isHeld) =>
+            access.audit({ what: isHeld ? 'hold' : 'hold-ended', who: 'sync', from: 'aws', to: { queue: name } }),
         });
   if (synchroniser !== undefined) releasers.add('syncs', () => synchroniser.close());
   const health = createHealth(

@@ -50,19 +50,24 @@ export interface Access {
 export async function createAccess(config: Config, documents: Documents, time: Time, log: Log): Promise<Access> {
   let book: CredentialBook = readCredentialBook(config);
   const now = (): number => time.now();
-  const tokens = createTokenStore(documents, now);
+  const audit = createAudit(log, time);
+  const tokens = createTokenStore(documents, now, (what, { id, grant, expiresAt, name }) =>
+    audit({ what, from: 'store', to: { id, ...grant, expiresAt, name } }),
+  );
   await tokens.reload();
   const hasNone = (): boolean => isEmpty(book) && tokens.list().length === 0;
   let open = hasNone();
   if (open && !isLoopback(config.host)) throw new ConfigError([openServerProblem(config.host)]);
 
   const attempts = createAttemptLimit(time);
-  const audit = createAudit(log, time);
   const secret = Buffer.from(await sharedSecret(documents, SESSION_SECRET)).toString('hex');
   const sessions = createSessions(secret, book.adminPassword, now);
-  const readEnded = async (): Promise<void> => {
-    const parsed = endedSessions.safeParse(jsonOf(await documents.get(ENDED_SESSIONS)));
+  /** Takes over the sessions that any server ended; gives the document. */
+  const readEnded = async (): Promise<string | undefined> => {
+    const text = await documents.get(ENDED_SESSIONS);
+    const parsed = endedSessions.safeParse(jsonOf(text));
     if (parsed.success) sessions.ended(new Map(Object.entries(parsed.data)));
+    return text;
   };
   await readEnded();
   return {
@@ -98,10 +103,14 @@ export async function createAccess(config: Config, documents: Documents, time: T
     },
     sessions,
     endSession: async (cookie) => {
-      // Two log-outs at one time may overwrite each other here; each server then knows its own, and the next log-out writes both.
-      await readEnded().catch(() => undefined);
-      const text = JSON.stringify(Object.fromEntries(sessions.end(cookie)));
-      await documents.put(ENDED_SESSIONS, text);
+      sessions.end(cookie);
+      let ended: ReturnType<typeof sessions.end>;
+      let present: string | undefined;
+      do {
+        // Log-outs on other servers at the same time write their own.
+        present = await readEnded();
+        ended = sessions.end(cookie);
+      } while (!(await documents.put(ENDED_SESSIONS, JSON.stringify(Object.fromEntries(ended)), present ?? null)));
     },
     heard: async (signal) => {
       const concerns = signal.kind === 'gap' || (signal.kind === 'document' && signal.name === ENDED_SESSIONS);

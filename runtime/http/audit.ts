@@ -11,11 +11,11 @@ import type { Log } from '../log.ts';
 import type { Time } from '../time.ts';
 
 export interface AuditEntry {
-  /** An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`, `token-revoked`, `sync`, `drain`, `pull`, `page`. */
+  /** An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`, `token-revoked`, `sync`, `drain`, `pull`, `page`, `hold`, `hold-ended`. */
   readonly what: string;
-  /** The `SenderId` of the credential; absent: nobody proved who he is. */
+  /** The `SenderId` of the credential, or `sync`; absent: nobody proved who he is. */
   readonly who?: string;
-  /** Address of the client. */
+  /** Address of the client; `store`: a command that works on the store itself, or another server, which has a line of its own; `aws`: what a sync read there. */
   readonly from: string;
   /** What it was done to: a queue, a token's id and its scopes. */
   readonly to?: Readonly<Record<string, unknown>>;

@@ -1,10 +1,15 @@
+import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
+import { createAccess } from '../../runtime/http/access.ts';
 import { createAudit } from '../../runtime/http/audit.ts';
-import { createLog } from '../../runtime/log.ts';
+import { createTokenStore } from '../../runtime/http/auth/tokens.ts';
+import { createLog, type Log } from '../../runtime/log.ts';
+import { readConfig } from '../../runtime/settings.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import type { Signal } from '../../runtime/store/store.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { ManualTime } from '../support/manual-time.ts';
+import { discoveryOf, foreignOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
 import { jsonOf, type RunningKarin, runKarin, sqsCall } from './running-karin.ts';
 
 const PASSWORD = 'correct horse battery';
@@ -15,6 +20,16 @@ const ENV = { KARIN_ADMIN_PASSWORD: PASSWORD, KARIN_TOKENS: `${TOKEN}:all`, LOG_
 function trail({ logged }: Pick<RunningKarin, 'logged'>): readonly Readonly<Record<string, unknown>>[] {
   const lines = logged.map((line): Record<string, unknown> => JSON.parse(line));
   return lines.filter(({ msg }) => msg === 'audit').map(({ time: _, msg: __, level: ___, ...entry }) => entry);
+}
+
+/** A log, and the lines of its trail as they come. */
+function trailAsItGrows(): { log: Log; lines: AsyncIterator<unknown> } {
+  const lines = new PassThrough({ objectMode: true });
+  const write = (line: string): void => {
+    const entry: Record<string, unknown> = JSON.parse(line);
+    if (entry['msg'] === 'audit') lines.write(entry);
+  };
+  return { log: createLog({ level: 'info', write }), lines: lines[Symbol.asyncIterator]() };
 }
 
 describe('the audit trail', () => {
@@ -109,6 +124,44 @@ describe('the audit trail', () => {
     servers.push(await runKarin(ENV, { store }));
     expect(await statuses(mine)).toEqual([303, 303, 303]);
     expect(trail({ logged: one?.logged ?? [] }).at(-1)).toEqual({ what: 'log-out', who: 'admin', from: '127.0.0.1' });
+  });
+
+  it('keeps both of two log-outs that two servers do at one moment', async () => {
+    const { documents } = new MemoryStore({ time: systemTime });
+    const config = readConfig(ENV, 'dev');
+    const server = () => createAccess(config, documents, systemTime, createLog({ level: 'silent' }));
+    const [one, other] = [await server(), await server()];
+    const cookies = [one.sessions.begin().cookie, other.sessions.begin().cookie];
+    await Promise.all([one.endSession(cookies[0] ?? ''), other.endSession(cookies[1] ?? '')]);
+    const third = await server();
+    expect(cookies.map((cookie) => third.sessions.holds(cookie))).toEqual([false, false]);
+  });
+
+  it('says which tokens a command makes and revokes in the store itself', async () => {
+    const store = new MemoryStore({ time: systemTime });
+    const { log, lines } = trailAsItGrows();
+    await runKarin(ENV, { store, log });
+    const command = createTokenStore(store.documents, () => 0);
+    const { capability } = await command.create({ scopes: ['send'], queues: ['app-*'], name: 'the app' });
+    const token = { from: 'store', id: capability.id, scopes: ['send'], queues: ['app-*'], name: 'the app' };
+    expect(await lines.next()).toMatchObject({ value: { what: 'token-created', ...token } });
+    await command.revoke(capability.id);
+    expect(await lines.next()).toMatchObject({ value: { what: 'token-revoked', ...token } });
+  });
+
+  it('says which queues a sync holds by itself, and when it ends that', async () => {
+    const source = new ScriptedSource();
+    source.found = discoveryOf(['a', 'b']);
+    const karin = await runKarin(ENV, { source });
+    for (const foreign of [[foreignOf('a')], [foreignOf('a')], []]) {
+      source.found = discoveryOf(['b'], { foreign, queues: [queueOf('a'), queueOf('b')] });
+      await karin.sync();
+    }
+    const by = { who: 'sync', from: 'aws', queue: 'a' };
+    expect(trail(karin)).toEqual([
+      { what: 'hold', ...by },
+      { what: 'hold-ended', ...by },
+    ]);
   });
 
   it('stands beside the loss and the return of the store', async () => {

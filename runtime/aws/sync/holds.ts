@@ -19,13 +19,16 @@ import { type QueueArn, queueKey } from '../../queue/names.ts';
 import type { Documents } from '../../store/store.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 
+export type OnHold = (queue: QueueArn, isHeld: boolean) => void;
+
 /** Applies what syncs find; one for each process. */
 export interface Holds {
   /** Sets the modes that `discovery` asks for; answers the queues that AWS consumes. Errors: `StoreUnavailableError`. */
   apply(discovery: Discovery): Promise<readonly QueueArn[]>;
 }
 
-export function createHolds(directory: QueueDirectory, documents: Documents): Holds {
+/** `onHold` is told of each queue that a sync puts on hold, or whose hold it ends. */
+export function createHolds(directory: QueueDirectory, documents: Documents, onHold?: OnHold): Holds {
   let takenOver = false;
   return {
     async apply(discovery) {
@@ -38,7 +41,10 @@ export function createHolds(directory: QueueDirectory, documents: Documents): Ho
         const consumed = foreign.has(queue.key);
         if (consumed) consumedByAws.push(queue.arn);
         if (consumed !== (queue.definition.modeAfterAws !== undefined)) {
+          const { mode: before } = queue.definition;
           await directory.setConsumedByAws(queue, consumed, served.has(queue.key));
+          const { mode } = queue.definition;
+          if (mode !== before && (mode === 'hold' || before === 'hold')) onHold?.(queue.arn, mode === 'hold');
         }
       }
       return consumedByAws;

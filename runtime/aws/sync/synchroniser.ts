@@ -25,7 +25,7 @@ import {
 } from '../discovery/discovery.ts';
 import { unsettledOf } from '../discovery/mapping-state.ts';
 import type { Mapping } from '../mapping.ts';
-import { createHolds } from './holds.ts';
+import { createHolds, type OnHold } from './holds.ts';
 
 const DOCUMENT = 'discovery';
 /** Details are read once a day all the same: a queue or an alias can change, and no list tells. */
@@ -41,6 +41,8 @@ export interface SynchroniserParts {
   readonly serve: (mappings: readonly Mapping[]) => ApplyDiff;
   readonly time: Time;
   readonly log: Log;
+  /** For the audit trail: told of each queue that a sync puts on hold, or whose hold it ends. */
+  readonly onHold?: OnHold;
 }
 
 /** What is known about the syncs so far, for `/readyz` and the ops page. */
@@ -75,7 +77,7 @@ export interface Synchroniser {
 
 export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   const { source, documents, directory, serve, time, log } = parts;
-  const holds = createHolds(directory, documents);
+  const holds = createHolds(directory, documents, parts.onHold);
   let found: Discovery | undefined;
   /** Of the document as last read or written. The text itself is large: a kilobyte for each mapping. */
   let storedDigest: string | undefined;

@@ -35,14 +35,42 @@ export interface TokenStore {
   heard(signal: Signal): Promise<void>;
 }
 
-/** Errors of its calls: `StoreUnavailableError`. `now`: wall clock, milliseconds since the epoch. */
-export function createTokenStore(documents: Documents, now: () => number): TokenStore {
+/** Takes what somebody else did to a token: a command that works on the store itself, or another server. */
+export type OnForeignToken = (what: 'token-created' | 'token-revoked', capability: Capability) => void;
+
+/** Errors of its calls: `StoreUnavailableError`. `now`: wall clock, milliseconds since the epoch. `onForeign` is not told of what was there at the first `reload`. */
+export function createTokenStore(documents: Documents, now: () => number, onForeign?: OnForeignToken): TokenStore {
   const byHash = new Map<string, Capability>();
+  /** Ids of tokens that are made or revoked here now: the signal may come before the answer. */
+  const own = new Set<string>();
+  let isFirst = true;
 
   const reload = async (): Promise<void> => {
     const texts = await documents.list(PREFIX);
+    const before = new Map(byHash);
     byHash.clear();
     for (const text of texts.values()) remember(readCapability(text));
+    if (isFirst) isFirst = false;
+    else tellDifference(before);
+  };
+
+  const tellDifference = (before: ReadonlyMap<string, Capability>): void => {
+    const tell = (what: Parameters<OnForeignToken>[0], some: Iterable<Capability>, others: typeof before): void => {
+      for (const capability of some) {
+        if (!others.has(capability.hash) && !own.has(capability.id)) onForeign?.(what, capability);
+      }
+    };
+    tell('token-created', byHash.values(), before);
+    tell('token-revoked', before.values(), byHash);
+  };
+
+  const asOwn = async <T>(id: string, act: () => Promise<T>): Promise<T> => {
+    own.add(id);
+    try {
+      return await act();
+    } finally {
+      own.delete(id);
+    }
   };
 
   const remember = (capability: Capability | undefined): void => {
@@ -67,22 +95,27 @@ export function createTokenStore(documents: Documents, now: () => number): Token
         ...(expiresAt === undefined ? {} : { expiresAt }),
         ...(name === undefined ? {} : { name }),
       };
-      await documents.put(PREFIX + capability.id, JSON.stringify(capability));
-      remember(capability);
+      await asOwn(capability.id, async () => {
+        await documents.put(PREFIX + capability.id, JSON.stringify(capability));
+        remember(capability);
+      });
       return { token, capability };
     },
-    revoke: async (id) => {
-      const removed = await documents.remove(PREFIX + id);
-      forget(id);
-      return removed;
-    },
+    revoke: (id) =>
+      asOwn(id, async () => {
+        const removed = await documents.remove(PREFIX + id);
+        forget(id);
+        return removed;
+      }),
     reload,
     heard: async (signal) => {
       if (signal.kind === 'gap') await reload();
       if (signal.kind !== 'document' || !signal.name.startsWith(PREFIX)) return;
       const text = await documents.get(signal.name);
+      const before = new Map(byHash);
       if (text === undefined) forget(signal.name.slice(PREFIX.length));
       else remember(readCapability(text));
+      tellDifference(before);
     },
   };
 }
