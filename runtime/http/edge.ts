@@ -82,15 +82,18 @@ export function createEdge(parts: EdgeParts): Edge {
     memory,
     proven: (request) => connections.proven(request),
     fallbackHost,
-    clientAddress: (request) =>
-      clientAddress(
-        request.socket.remoteAddress,
+    clientAddress: (request) => {
+      const connection = request.socket.remoteAddress;
+      if (trustedProxies === 0) return connection ?? 'unknown';
+      return clientAddress(
+        connection,
         {
           forwardedFor: single(request.headers['x-forwarded-for']),
           ...(parts.onFly === true ? { fly: { clientIp: single(request.headers['fly-client-ip']) } } : {}),
         },
         trustedProxies,
-      ),
+      );
+    },
     forwardedProto: (request) =>
       trustedProxies === 0 ? undefined : single(request.headers['x-forwarded-proto'])?.split(',')[0]?.trim(),
     endOf: (response, wait) => {

@@ -45,28 +45,12 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
     let bodyIsRead = false;
     let release = (): void => {};
     try {
-      const origin = endpointOf(
-        edge.address,
-        incoming.headers.host,
-        edge.forwardedProto(incoming),
-        edge.fallbackHost(),
-      );
       const token = location.token ?? (location.query === '' ? undefined : tokenIn(head, NO_BODY));
-      const claim: AuthenticationHead = {
-        method: head.method,
-        path: location.rawPath,
-        query: location.query,
-        rawHeaders: incoming.rawHeaders,
-        views: signerViews(edge.address, location),
-        ...(token === undefined ? {} : { token }),
-        ...(incoming.headers.authorization === undefined ? {} : { authorization: incoming.headers.authorization }),
-        address: edge.clientAddress(incoming),
-        resource: `${origin}${location.path}`,
-      };
+      const claim = new Claim(edge, incoming, location, token);
       const verdict = edge.authenticator.fromHead(claim);
       let credential = typeof verdict === 'object' ? verdict : undefined;
       if (verdict === 'unknown' && !mayHoldQueueUrl(head)) {
-        credential = edge.authenticator.authenticate(withToken(claim, NO_BODY, undefined));
+        credential = edge.authenticator.authenticate(claim.with(NO_BODY, token));
       }
       const sender: Sender =
         verdict === 'unknown'
@@ -75,7 +59,7 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
                 const url = findQueueUrl({ ...head, body: beginning }, false);
                 // It may stand further on.
                 if (url === undefined) return false;
-                credential = edge.authenticator.authenticate(withToken(claim, NO_BODY, splitCapability(url)?.token));
+                credential = edge.authenticator.authenticate(claim.with(NO_BODY, splitCapability(url)?.token));
                 edge.proven(incoming);
                 return true;
               },
@@ -88,17 +72,12 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
       bodyIsRead = true;
       if (credential === undefined) {
         const found = token ?? tokenIn(head, body.bytes);
-        credential = edge.authenticator.authenticate(withToken(claim, body.bytes, found));
+        credential = edge.authenticator.authenticate(claim.with(body.bytes, found));
         body.proven();
       }
       edge.proven(incoming);
-      const request = new Request(
-        head,
-        body.bytes,
-        endpointWith(origin, credential),
-        callerOf(credential, claim.address, parts),
-        () => edge.endOf(outgoing, 'yields'),
-      );
+      const caller = callerOf(credential, claim.address, parts);
+      const request = new Request(head, body.bytes, caller, claim, credential, outgoing);
       send(outgoing, await api.handle(request), false);
     } catch (error) {
       if (error instanceof ClientGoneError) return;
@@ -123,11 +102,61 @@ function mayHoldQueueUrl(head: SqsRequestHead): boolean {
   return head.method === 'POST' && (isJson(contentType) || isForm(contentType));
 }
 
-function withToken(claim: AuthenticationHead, body: Uint8Array, token: string | undefined): AuthenticationRequest {
-  return token === undefined ? { ...claim, body } : { ...claim, body, token };
+/** What the head of a request says of its sender. A capability in the path needs none of what a signature needs, so that is made when it is asked for. */
+class Claim implements AuthenticationHead {
+  readonly edge: Edge;
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly token: string | undefined;
+  readonly #incoming: IncomingMessage;
+  readonly #location: Location;
+
+  constructor(edge: Edge, incoming: IncomingMessage, location: Location, token: string | undefined) {
+    this.edge = edge;
+    this.method = incoming.method ?? 'GET';
+    this.path = location.rawPath;
+    this.query = location.query;
+    this.token = token;
+    this.#incoming = incoming;
+    this.#location = location;
+  }
+
+  get rawHeaders(): readonly string[] {
+    return this.#incoming.rawHeaders;
+  }
+
+  get authorization(): string | undefined {
+    return this.#incoming.headers.authorization;
+  }
+
+  get address(): string {
+    return this.edge.clientAddress(this.#incoming);
+  }
+
+  get views(): AuthenticationHead['views'] {
+    return signerViews(this.edge.address, this.#location);
+  }
+
+  /** What URLs in answers begin with, without a capability. */
+  get origin(): string {
+    const { address } = this.edge;
+    const { host } = this.#incoming.headers;
+    return endpointOf(address, host, this.edge.forwardedProto(this.#incoming), this.edge.fallbackHost());
+  }
+
+  get resource(): string {
+    return `${this.origin}${this.#location.path}`;
+  }
+
+  /** The whole request: with its body, and the capability that was found in it. */
+  with(body: Uint8Array, token: string | undefined): AuthenticationRequest {
+    const { method, path, query, rawHeaders, authorization, address, views, resource } = this;
+    return { method, path, query, rawHeaders, authorization, address, views, resource, body, token };
+  }
 }
 
-/** The signal of a request is made only if somebody asks for it: long polls do, most requests do not. */
+/** What most actions never ask for (the signal, the endpoint) is made only if one does: long polls and queue URLs do, a send does not. */
 class Request implements SqsRequest {
   readonly method: string;
   readonly path: string;
@@ -135,25 +164,40 @@ class Request implements SqsRequest {
   readonly headers: (name: string) => string | undefined;
   readonly requestId: string;
   readonly body: Uint8Array;
-  readonly endpoint: string;
   readonly caller: Caller;
-  readonly #makeSignal: () => AbortSignal;
+  readonly #claim: Claim;
+  readonly #credential: Credential;
+  readonly #outgoing: ServerResponse;
   #signal: AbortSignal | undefined;
 
-  constructor(head: SqsRequestHead, body: Uint8Array, endpoint: string, caller: Caller, makeSignal: () => AbortSignal) {
+  constructor(
+    head: SqsRequestHead,
+    body: Uint8Array,
+    caller: Caller,
+    claim: Claim,
+    credential: Credential,
+    outgoing: ServerResponse,
+  ) {
     this.method = head.method;
     this.path = head.path;
     this.query = head.query;
     this.headers = head.headers;
     this.requestId = head.requestId;
     this.body = body;
-    this.endpoint = endpoint;
     this.caller = caller;
-    this.#makeSignal = makeSignal;
+    this.#claim = claim;
+    this.#credential = credential;
+    this.#outgoing = outgoing;
+  }
+
+  /** A caller gets back URLs that work for it: with its own capability, wherever that was found. */
+  get endpoint(): string {
+    const { token } = this.#credential;
+    return token === undefined ? this.#claim.origin : `${this.#claim.origin}/k/${token}`;
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= this.#makeSignal();
+    this.#signal ??= this.#claim.edge.endOf(this.#outgoing, 'yields');
     return this.#signal;
   }
 }
@@ -173,11 +217,6 @@ function callerOf(
   };
 }
 
-/** A caller gets back URLs that work for it: with its own capability, wherever that was found. */
-function endpointWith(origin: string, credential: Credential): string {
-  return credential.token === undefined ? origin : `${origin}/k/${credential.token}`;
-}
-
 function headerOf(incoming: IncomingMessage, name: string): string | undefined {
   const value = incoming.headers[name.toLowerCase()];
   return Array.isArray(value) ? value.join(',') : value;
@@ -188,8 +227,8 @@ function send(outgoing: ServerResponse, answer: SqsResponse, close: boolean): vo
   if (outgoing.destroyed || outgoing.headersSent) return;
   if (close) outgoing.setHeader('Connection', 'close');
   // As SQS does; without it Node would send the answer in chunks.
-  outgoing.setHeader('Content-Length', Buffer.byteLength(answer.body));
-  outgoing.writeHead(answer.status, answer.headers);
+  const length = { 'Content-Length': Buffer.byteLength(answer.body) };
+  outgoing.writeHead(answer.status, { ...answer.headers, ...length });
   outgoing.end(answer.body);
 }
 

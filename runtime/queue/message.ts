@@ -4,7 +4,7 @@
  * @module
  */
 
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Randomness } from '../time.ts';
 
@@ -77,7 +77,7 @@ export interface ReceivedMessage extends Message {
 export const MESSAGE_ID_HEAD_BYTES = 12;
 
 /** The characters of an id from which the others follow. */
-const HEAD_CHARACTERS = 28;
+export const MESSAGE_ID_HEAD_CHARACTERS = 28;
 
 /** The whole id that begins with these 28 characters. */
 export function messageIdOf(head: string): string {
@@ -86,12 +86,12 @@ export function messageIdOf(head: string): string {
 
 /** Whether the end of an id follows from its beginning. */
 export function isOwnMessageId(id: string): boolean {
-  return crc32(id.slice(0, HEAD_CHARACTERS)) === Number.parseInt(id.slice(HEAD_CHARACTERS), 16);
+  return crc32(id.slice(0, MESSAGE_ID_HEAD_CHARACTERS)) === Number.parseInt(id.slice(MESSAGE_ID_HEAD_CHARACTERS), 16);
 }
 
 /** A new id for a message. */
 export function newMessageId(randomness: Pick<Randomness, 'uuid'>): string {
-  return messageIdOf(randomness.uuid().slice(0, HEAD_CHARACTERS));
+  return messageIdOf(randomness.uuid().slice(0, MESSAGE_ID_HEAD_CHARACTERS));
 }
 
 /*
@@ -105,16 +105,22 @@ const BINARY_VALUE = 2;
 
 /** `MD5OfMessageBody` and `MD5OfBody`: lower-case hex. */
 export function md5OfBody(body: string): string {
-  return createHash('md5').update(body, 'utf8').digest('hex');
+  return hash('md5', body, 'hex');
 }
 
 /** `MD5OfMessageAttributes`: lower-case hex over the given attributes; `undefined` if there are none (the member is then left out of the answer). */
 export function md5OfAttributes(attributes: MessageAttributes): string | undefined {
+  if (hasNone(attributes)) return undefined;
   const entries = Object.entries(attributes).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  if (entries.length === 0) return undefined;
-  const hash = createHash('md5');
-  for (const [name, attribute] of entries) digestAttribute(hash, name, attribute);
-  return hash.digest('hex');
+  const digest = createHash('md5');
+  for (const [name, attribute] of entries) digestAttribute(digest, name, attribute);
+  return digest.digest('hex');
+}
+
+/** Most messages have no attributes. */
+export function hasNone(attributes: MessageAttributes): boolean {
+  for (const _ in attributes) return false;
+  return true;
 }
 
 /** `MD5OfMessageSystemAttributes`: the same algorithm over the only system attribute a sender may give; `undefined` without one. */
@@ -123,20 +129,20 @@ export function md5OfSystemAttributes(traceHeader: string | undefined): string |
   return md5OfAttributes({ AWSTraceHeader: { dataType: 'String', stringValue: traceHeader } });
 }
 
-function digestAttribute(hash: Hash, name: string, attribute: MessageAttribute): void {
-  digestWithLength(hash, Buffer.from(name));
-  digestWithLength(hash, Buffer.from(attribute.dataType));
+function digestAttribute(digest: Hash, name: string, attribute: MessageAttribute): void {
+  digestWithLength(digest, Buffer.from(name));
+  digestWithLength(digest, Buffer.from(attribute.dataType));
   if ('stringValue' in attribute) {
-    hash.update(Uint8Array.of(STRING_VALUE));
-    digestWithLength(hash, Buffer.from(attribute.stringValue));
+    digest.update(Uint8Array.of(STRING_VALUE));
+    digestWithLength(digest, Buffer.from(attribute.stringValue));
   } else {
-    hash.update(Uint8Array.of(BINARY_VALUE));
-    digestWithLength(hash, attribute.binaryValue);
+    digest.update(Uint8Array.of(BINARY_VALUE));
+    digestWithLength(digest, attribute.binaryValue);
   }
 }
 
-function digestWithLength(hash: Hash, bytes: Uint8Array): void {
+function digestWithLength(digest: Hash, bytes: Uint8Array): void {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.byteLength);
-  hash.update(length).update(bytes);
+  digest.update(length).update(bytes);
 }

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { MessageAttribute, MessageAttributes } from '../queue/message.ts';
+import { hasNone, type MessageAttribute, type MessageAttributes } from '../queue/message.ts';
 import { echo, forbiddenCharacter, SqsError } from './errors.ts';
 import { MAX_ATTRIBUTE_NAME_LENGTH, MAX_MESSAGE_ATTRIBUTES, MAX_TRACE_HEADER_LENGTH } from './limits.ts';
 import type { AttributeValue } from './protocol/model.ts';
@@ -35,6 +35,7 @@ export function readMessageAttributes(given: WireAttributes | undefined): Messag
  * digests what it returns. A number with an exponent stays as it is.
  */
 export function withPlainNumbers(given: MessageAttributes): MessageAttributes {
+  if (hasNone(given)) return given;
   const plain: Record<string, MessageAttribute> = Object.create(null);
   for (const [name, attribute] of Object.entries(given)) {
     const isNumber = 'stringValue' in attribute && /^Number(?:\.|$)/.test(attribute.dataType);

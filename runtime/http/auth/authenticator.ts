@@ -24,8 +24,8 @@ export interface AuthenticationHead extends RequestParts {
   /** How the signer may have seen the address; see `SignedRequest`. */
   readonly views: readonly { readonly path: string; readonly host?: string }[];
   /** The capability token in the path or in the QueueUrl. */
-  readonly token?: string;
-  readonly authorization?: string;
+  readonly token?: string | undefined;
+  readonly authorization?: string | undefined;
   /** Where the request comes from, for the limit on failed attempts. */
   readonly address: string;
   /** What the caller asked for, for the text of a refusal. */
@@ -71,6 +71,8 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     return share === undefined ? credential : { ...credential, share };
   };
 
+  const credentials = new WeakMap<Capability, Credential>();
+
   const unknown = () => new SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.');
 
   const byToken = (token: string): Credential => {
@@ -80,7 +82,13 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     if (hasExpired(capability, now())) {
       throw new SqsError('InvalidClientTokenId', 'The security token included in the request is expired.');
     }
-    return withShare(credentialOf(capability, token), capability.grant);
+    // Made once: a capability that is changed is another object, and its credential goes with it.
+    let credential = credentials.get(capability);
+    if (credential === undefined) {
+      credential = withShare(credentialOf(capability, token), capability.grant);
+      credentials.set(capability, credential);
+    }
+    return credential;
   };
 
   const bySecret = (secret: string, address: string): Credential => {

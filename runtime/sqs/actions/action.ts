@@ -149,7 +149,6 @@ export class RequestCall implements Call {
   readonly creations: Services['creations'];
   readonly hasRoom: Services['hasRoom'];
   readonly caller: Caller;
-  readonly endpoint: string;
   readonly #request: SqsRequest;
 
   constructor(services: Services, request: SqsRequest) {
@@ -162,12 +161,15 @@ export class RequestCall implements Call {
     this.creations = services.creations;
     this.hasRoom = services.hasRoom;
     this.caller = request.caller;
-    this.endpoint = request.endpoint;
     this.#request = request;
   }
 
   get signal(): AbortSignal {
     return this.#request.signal;
+  }
+
+  get endpoint(): string {
+    return this.#request.endpoint;
   }
 
   /** Set by X-Ray and by API Gateway; anything that could not be given back as text is not one. */

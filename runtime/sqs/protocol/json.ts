@@ -114,9 +114,11 @@ function mapOf(shape: MapShape, value: unknown): ReadonlyMap<string, Decoded> {
 function structureOf(shape: StructureShape, value: unknown): DecodedStructure {
   if (!isObject(value)) throw unexpected(value, 'structure');
   const members: Record<string, Decoded> = {};
-  for (const [name, member] of Object.entries(shape.members)) {
+  for (const name in shape.members) {
     const given = Object.hasOwn(value, name) ? value[name] : undefined;
-    if (given !== undefined && given !== null) members[name] = decode(member, given);
+    if (given === undefined || given === null) continue;
+    const member = shape.members[name];
+    if (member !== undefined) members[name] = decode(member, given);
   }
   return members;
 }

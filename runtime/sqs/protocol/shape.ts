@@ -120,7 +120,8 @@ export interface DecodedStructure {
 
 /** Checks the required members and gives the structure its type. Errors: `MissingParameter`. */
 export function typed<S extends StructureShape>(shape: S, structure: DecodedStructure): Value<S> {
-  for (const [member, { required }] of Object.entries(shape.members)) {
+  for (const member in shape.members) {
+    const required = shape.members[member]?.required;
     if (required !== undefined && isEmpty(structure[member])) throw missingParameter(required);
   }
   // The decoders build the structure by walking the same shape that the type is derived from.

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { isOwnMessageId, MESSAGE_ID_HEAD_BYTES, messageIdOf } from '../../queue/message.ts';
+import { isOwnMessageId, MESSAGE_ID_HEAD_BYTES, MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../../queue/message.ts';
 import { StoreUnavailableError } from '../store.ts';
 
 const TIME_BYTES = 6;
 
-/** The 16 bytes of a UUID. */
+/** The 16 bytes of a UUID, or those of its beginning. */
 export function idBytes(id: string): Buffer {
   return Buffer.from(id.replaceAll('-', ''), 'hex');
 }
@@ -18,8 +18,7 @@ export function idBytes(id: string): Buffer {
  * Each message has its id in a sorted set and a hash, and another hash once it is received; docs/decisions/short-message-ids.md counts what that saves.
  */
 export function shortIdBytes(id: string): Buffer {
-  const bytes = idBytes(id);
-  return isOwnMessageId(id) ? bytes.subarray(0, MESSAGE_ID_HEAD_BYTES) : bytes;
+  return idBytes(isOwnMessageId(id) ? id.slice(0, MESSAGE_ID_HEAD_CHARACTERS) : id);
 }
 
 /** The UUID of its 16 bytes, or of those of `shortIdBytes`. */
