@@ -175,8 +175,8 @@ export function readBody(
   if (length !== undefined && length > limit) return Promise.reject(tooLarge(limit));
 
   return new Promise((resolve, reject) => {
-    // Most bodies are small, of a proven sender, and come in one piece: nothing of them is counted, so nobody need count.
-    const isUncounted = sender === 'proven' && length !== undefined && length <= FREE_BYTES;
+    // Most bodies are small, of a known sender, and come in one piece: nothing of them is counted, so nobody need count.
+    const isUncounted = typeof sender === 'string' && length !== undefined && length <= FREE_BYTES;
     let whole: Buffer | undefined;
     let reading: Reading | undefined;
     const counted = (): Reading => {

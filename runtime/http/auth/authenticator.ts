@@ -14,7 +14,7 @@ import { authorizationSecret, equalInConstantTime } from './admin.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
 import { queryPairs, type RequestParts } from './canonical.ts';
 import { type Capability, hasExpired, hashToken } from './capability.ts';
-import { type Credential, type CredentialBook, FULL_GRANT, type Grant, grants } from './credentials.ts';
+import { type AccessKey, type Credential, type CredentialBook, FULL_GRANT, type Grant, grants } from './credentials.ts';
 import { createShares } from './shares.ts';
 import { readClaim, type SignatureVerifier } from './sigv4.ts';
 import type { TokenStore } from './tokens.ts';
@@ -71,7 +71,16 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     return share === undefined ? credential : { ...credential, share };
   };
 
-  const credentials = new WeakMap<Capability, Credential>();
+  /** Made once for each capability and key. One that is changed is another object, and its credential goes with it. */
+  const credentials = new WeakMap<Capability | AccessKey, Credential>();
+  const credentialFor = (holder: Capability | AccessKey, make: () => Credential): Credential => {
+    let credential = credentials.get(holder);
+    if (credential === undefined) {
+      credential = withShare(make(), holder.grant);
+      credentials.set(holder, credential);
+    }
+    return credential;
+  };
 
   const unknown = () => new SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.');
 
@@ -82,13 +91,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     if (hasExpired(capability, now())) {
       throw new SqsError('InvalidClientTokenId', 'The security token included in the request is expired.');
     }
-    // Made once: a capability that is changed is another object, and its credential goes with it.
-    let credential = credentials.get(capability);
-    if (credential === undefined) {
-      credential = withShare(credentialOf(capability, token), capability.grant);
-      credentials.set(capability, credential);
-    }
-    return credential;
+    return credentialFor(capability, () => credentialOf(capability, token));
   };
 
   const bySecret = (secret: string, address: string): Credential => {
@@ -115,8 +118,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     if (claim === undefined)
       throw new SqsError('AccessDenied', `Access to the resource ${request.resource} is denied.`);
     // Sorted for the signature, read in order by the decoder: two values of one name could be swapped.
-    const names = queryPairs(request.query).map(([name]) => name);
-    if (new Set(names).size < names.length) {
+    if (repeatsName(request.query)) {
       throw new SqsError(
         'SignatureDoesNotMatch',
         'A parameter of the signed query string is repeated, so the signature does not say which value holds.',
@@ -125,7 +127,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     const key = book().keys.get(claim.accessKeyId);
     if (key === undefined) throw unknown();
     verifier.verify(claim, key.secret, request);
-    return withShare(withGrant({ kind: 'access-key', senderId: key.id }, key.grant), key.grant);
+    return credentialFor(key, () => withGrant({ kind: 'access-key', senderId: key.id }, key.grant));
   };
 
   /** What `act` throws, counted if it may have been a guess. */
@@ -161,6 +163,12 @@ const CLAIMED_KEY = /Credential=([^/%,&\s]{1,128})(?:\/|%2F)/i;
 
 /** Refusals that may be an attempt at guessing. */
 const GUESSES: ReadonlySet<SqsErrorCode> = new Set<SqsErrorCode>(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
+
+/** Whether a parameter stands in the query twice. */
+function repeatsName(query: string): boolean {
+  const pairs = queryPairs(query);
+  return new Set(pairs.map(([name]) => name)).size < pairs.length;
+}
 
 function withGrant(credential: Omit<Credential, 'allows'>, grant: Grant): Credential {
   return { ...credential, allows: (scope, queueName) => grants(grant, scope, queueName) };

@@ -74,7 +74,7 @@ export class SignatureVerifier {
   }
 
   #checkTime(claim: SignatureClaim): void {
-    const signedAt = parseBasicIso(claim.timestamp);
+    const { signedAt } = claim;
     const now = this.#now();
     if (signedAt > now + SKEW_MS) {
       throw new SqsError(
@@ -158,6 +158,8 @@ export interface SignatureClaim {
   readonly service: string;
   /** `YYYYMMDDTHHMMSSZ`. */
   readonly timestamp: string;
+  /** The same, milliseconds since the epoch. */
+  readonly signedAt: number;
   /** As listed; names that are not in lower case match no header. */
   readonly signedHeaders: readonly string[];
   readonly signature: string;
@@ -167,14 +169,15 @@ export interface SignatureClaim {
 
 /** Reads the claim of a request; `undefined`: it is not signed. Errors: `SqsError` if it is signed, but not in full. */
 export function readClaim(parts: RequestParts): SignatureClaim | undefined {
-  const authorization = header(parts.rawHeaders, 'authorization');
-  if (authorization?.startsWith('AWS4-')) return readHeaderClaim(parts, authorization);
+  const headers = firstHeaders(parts.rawHeaders);
+  const authorization = headers.get('authorization');
+  if (authorization?.startsWith('AWS4-')) return readHeaderClaim(headers, authorization);
   if (parts.query.includes('X-Amz-Signature') || parts.query.includes('X-Amz-Credential'))
-    return readPresignedClaim(parts);
+    return readPresignedClaim(headers, parts.query);
   return undefined;
 }
 
-function readHeaderClaim(parts: RequestParts, authorization: string): SignatureClaim {
+function readHeaderClaim(headers: ReadonlyMap<string, string>, authorization: string): SignatureClaim {
   const space = authorization.indexOf(' ');
   const algorithm = space < 0 ? authorization : authorization.slice(0, space);
   if (algorithm !== ALGORITHM)
@@ -191,8 +194,10 @@ function readHeaderClaim(parts: RequestParts, authorization: string): SignatureC
     }
     fields.set(field.slice(0, equals), field.slice(equals + 1));
   }
-  const date = header(parts.rawHeaders, 'x-amz-date') ?? header(parts.rawHeaders, 'date');
-  const [credential, signature, signedHeaders] = ['Credential', 'Signature', 'SignedHeaders'].map((n) => fields.get(n));
+  const date = headers.get('x-amz-date') ?? headers.get('date');
+  const credential = fields.get('Credential');
+  const signature = fields.get('Signature');
+  const signedHeaders = fields.get('SignedHeaders');
   if (!credential || !signature || !signedHeaders || !date) {
     const missing = [
       credential ? '' : "Authorization header requires 'Credential' parameter. ",
@@ -205,11 +210,11 @@ function readHeaderClaim(parts: RequestParts, authorization: string): SignatureC
       `${missing}(Hashed with SHA-256 and encoded with Base64) Authorization=${fingerprint(authorization)}`,
     );
   }
-  return claimOf(parts, { credential, signature, signedHeaders, date });
+  return claimOf(headers, { credential, signature, signedHeaders, date });
 }
 
-function readPresignedClaim(parts: RequestParts): SignatureClaim {
-  const fields = new Map(queryPairs(parts.query));
+function readPresignedClaim(headers: ReadonlyMap<string, string>, query: string): SignatureClaim {
+  const fields = new Map(queryPairs(query));
   const algorithm = fields.get('X-Amz-Algorithm');
   if (algorithm !== undefined && algorithm !== ALGORITHM) {
     throw new SqsError('IncompleteSignature', `Unsupported AWS 'algorithm': '${echo(algorithm)}'.`);
@@ -236,7 +241,7 @@ function readPresignedClaim(parts: RequestParts): SignatureClaim {
       `X-Amz-Expires must be between 1 and ${LONGEST_EXPIRES_SECONDS} seconds.`,
     );
   }
-  return { ...claimOf(parts, { credential, signature, signedHeaders, date }), expiresSeconds };
+  return { ...claimOf(headers, { credential, signature, signedHeaders, date }), expiresSeconds };
 }
 
 interface Fields {
@@ -246,7 +251,7 @@ interface Fields {
   readonly date: string;
 }
 
-function claimOf(parts: RequestParts, fields: Fields): SignatureClaim {
+function claimOf(headers: ReadonlyMap<string, string>, fields: Fields): SignatureClaim {
   const elements = fields.credential.split('/');
   const [accessKeyId, scopeDate, region, service, terminator] = elements;
   if (
@@ -267,7 +272,8 @@ function claimOf(parts: RequestParts, fields: Fields): SignatureClaim {
       `Credential should be scoped with a valid terminator: '${TERMINATOR}', not '${echo(terminator ?? '')}'.`,
     );
   }
-  const timestamp = basicIso(fields.date);
+  const direct = parseBasicIso(fields.date);
+  const timestamp = Number.isNaN(direct) ? basicIso(fields.date) : fields.date;
   if (timestamp === undefined) {
     throw new SqsError(
       'IncompleteSignature',
@@ -288,12 +294,12 @@ function claimOf(parts: RequestParts, fields: Fields): SignatureClaim {
     );
   }
   // The action of a JSON request stands in this header: unsigned, it would turn a signed SendMessage body into anything.
-  if (header(parts.rawHeaders, 'x-amz-target') !== undefined && !signedHeaders.includes('x-amz-target')) {
+  if (headers.has('x-amz-target') && !signedHeaders.includes('x-amz-target')) {
     throw new SqsError('SignatureDoesNotMatch', "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.");
   }
   // AWS wants Content-Type signed where there is one, but the SDK for JavaScript v2 never did it and is let in. So it may be left out only where another value
   // would change nothing: with a target the body is JSON, and must not be read as a form.
-  const contentType = header(parts.rawHeaders, 'content-type');
+  const contentType = headers.get('content-type');
   const isSigned = contentType === undefined || signedHeaders.includes('content-type');
   if (!isSigned && signedHeaders.includes('x-amz-target') && !isJson(contentType)) {
     throw new SqsError('SignatureDoesNotMatch', "'Content-Type' must be a 'SignedHeader' in the AWS Authorization.");
@@ -305,6 +311,7 @@ function claimOf(parts: RequestParts, fields: Fields): SignatureClaim {
     region,
     service,
     timestamp,
+    signedAt: Number.isNaN(direct) ? parseBasicIso(timestamp) : direct,
     signedHeaders,
     signature: fields.signature,
   };
@@ -315,12 +322,14 @@ function fingerprint(text: string): string {
   return createHash('sha256').update(text).digest('base64');
 }
 
-/** The first header of this name. */
-function header(rawHeaders: readonly string[], name: string): string | undefined {
+/** The first header of each name, in lower case. */
+function firstHeaders(rawHeaders: readonly string[]): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>();
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === name) return rawHeaders[i + 1];
+    const name = (rawHeaders[i] ?? '').toLowerCase();
+    if (!headers.has(name)) headers.set(name, rawHeaders[i + 1] ?? '');
   }
-  return undefined;
+  return headers;
 }
 
 /*
@@ -329,9 +338,8 @@ function header(rawHeaders: readonly string[], name: string): string | undefined
 
 const BASIC_ISO = /^\d{8}T\d{6}Z$/;
 
-/** A date header as `YYYYMMDDTHHMMSSZ`; `Date` may also be in the form of RFC 9110. */
-export function basicIso(text: string): string | undefined {
-  if (!Number.isNaN(parseBasicIso(text))) return text;
+/** A `Date` header in the form of RFC 9110 as `YYYYMMDDTHHMMSSZ`. */
+function basicIso(text: string): string | undefined {
   const time = Date.parse(text);
   return Number.isNaN(time) || !text.endsWith('GMT') ? undefined : formatBasicIso(time);
 }
