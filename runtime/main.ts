@@ -20,6 +20,8 @@ import { createEventBus, type EventListener } from './consumer/events.ts';
 import { type ApplyDiff, createSupervisor, type Supervisor } from './consumer/supervisor.ts';
 import { createAccess } from './http/access.ts';
 import { createReserve } from './http/auth/shares.ts';
+import type { SnsTrust } from './http/ingest/sns.ts';
+import { createSources } from './http/ingest/sources.ts';
 import { reachableHost } from './http/location.ts';
 import { openDoor } from './http/server.ts';
 import { createLog, type Log } from './log.ts';
@@ -54,6 +56,8 @@ export interface Overrides {
   readonly functionUrls?: FunctionUrls;
   /** The queues of SQS itself, to and from which messages move. */
   readonly realQueues?: RealQueues;
+  /** The way to SNS, and the authorities that its certificates must lead to. */
+  readonly sns?: SnsTrust;
   /** Aborted: a start under way is given up, and what it built is taken down. Afterwards it does nothing: see `Karin.stop`. */
   readonly signal?: AbortSignal;
 }
@@ -230,6 +234,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     }),
   );
 
+  const sources = createSources(() => time.now());
   const api = createSqsApi({
     directory,
     moveTasks,
@@ -239,6 +244,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     maxDelaySeconds: config.maxDelaySeconds,
     maxQueues: config.maxQueues,
     hasRoom: createReserve(() => store.health(), time),
+    sent: sources.sent,
     unknownQueues: () => health.unknownQueues(),
     report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
     audited: ({ action, caller: { senderId, address }, queue, destination }) => {
@@ -254,6 +260,8 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers)
     config,
     access,
     api,
+    sources,
+    sns: overrides.sns ?? {},
     store,
     directory,
     moveTasks,

@@ -1,5 +1,5 @@
 /**
- * The environment, read once into one frozen, typed object. AWS variables are not here: they reach the AWS SDK untouched.
+ * The environment, read once into one frozen, typed object. AWS variables are not here, but for those that parts without an SDK need: they reach the AWS SDK untouched.
  *
  * @module
  */
@@ -60,6 +60,8 @@ export interface Config {
   readonly trustedProxies: number;
   /** `FLY_APP_NAME`, which Fly sets on its machines: there alone `Fly-Client-IP` is believed, and only with `KARIN_TRUSTED_PROXIES`. */
   readonly onFly: boolean;
+  /** `AWS_ENDPOINT_URL_SNS` or `AWS_ENDPOINT_URL`: where certificates of SNS are fetched and subscriptions confirmed, for an emulator or an endpoint inside a VPC; default: SNS itself. */
+  readonly snsEndpoint?: string;
   /** `KARIN_CONNECTIONS`: connections of clients at one time, 64 to 65,536; default 4,096, what a machine of 256 MB holds. */
   readonly connections: number;
   /**
@@ -149,6 +151,7 @@ export function readConfig(
     staysOpen: false,
     trustedProxies: env.integer('KARIN_TRUSTED_PROXIES', 0, 10, 0),
     onFly: env.text('FLY_APP_NAME') !== undefined,
+    ...optional('snsEndpoint', readSnsEndpoint(env)),
     connections: env.integer('KARIN_CONNECTIONS', 64, 65_536, 4096),
     connectionsPerAddress: env.integer('KARIN_CONNECTIONS_PER_ADDRESS', 0, 65_536, 0),
     maxConcurrency: env.integer('KARIN_CONCURRENCY', 1, 1000, 200),
@@ -210,6 +213,14 @@ function readPublicUrl(env: EnvironmentReader): string | undefined {
     return undefined;
   }
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+function readSnsEndpoint(env: EnvironmentReader): string | undefined {
+  const text = env.text('AWS_ENDPOINT_URL_SNS') ?? env.text('AWS_ENDPOINT_URL');
+  if (text === undefined) return undefined;
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  env.problems.push(`AWS_ENDPOINT_URL_SNS=${text}: must be a URL, for example http://127.0.0.1:5000`);
+  return undefined;
 }
 
 function readRegion(env: EnvironmentReader, purpose: ConfigPurpose): string {

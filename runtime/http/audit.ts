@@ -2,7 +2,7 @@
  * The audit trail: one line at `info` for each thing that somebody did and that an operator may be asked about later. Who is the id of a credential, never a
  * secret; from where is the address of the client.
  *
- * What strangers cause, refused credentials, is bounded, so that nobody fills the log: fifty lines at once and one more each second; the next line says how many
+ * What strangers cause, refused credentials, and refused deliveries, which their senders repeat, is bounded, so that nobody fills the log: fifty lines at once and one more each second; the next line says how many
  * were left out.
  *
  * @module
@@ -11,7 +11,7 @@ import type { Log } from '../log.ts';
 import type { Time } from '../time.ts';
 
 export interface AuditEntry {
-  /** An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`, `token-revoked`, `sync`, `drain`, `pull`, `page`, `hold`, `hold-ended`. */
+  /** An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`, `token-revoked`, `sync`, `drain`, `pull`, `page`, `hold`, `hold-ended`, `delivery-refused`. */
   readonly what: string;
   /** The `SenderId` of the credential, or `sync`; absent: nobody proved who he is. */
   readonly who?: string;
@@ -24,7 +24,7 @@ export interface AuditEntry {
 export type Audit = (entry: AuditEntry) => void;
 
 const REFUSALS_AT_ONCE = 50;
-const REFUSALS: ReadonlySet<string> = new Set(['log-in-refused', 'credential-refused']);
+const REFUSALS: ReadonlySet<string> = new Set(['log-in-refused', 'credential-refused', 'delivery-refused']);
 
 export function createAudit(log: Log, time: Pick<Time, 'monotonic'>): Audit {
   let room = REFUSALS_AT_ONCE;

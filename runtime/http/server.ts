@@ -16,6 +16,7 @@ import { isAppPath } from './app.ts';
 import { refusalWithoutCredentials } from './browser-guard.ts';
 import { createCors } from './cors.ts';
 import type { Edge } from './edge.ts';
+import { type IngestEndpoint, isIngestPath } from './ingest/endpoint.ts';
 import { type Location, locate } from './location.ts';
 import type { AppEnv } from './management.ts';
 import type { SqsEndpoint } from './sqs-endpoint.ts';
@@ -65,6 +66,7 @@ export interface HttpServerParts {
   /** What slows guessing down; absent: nothing does. */
   readonly access?: Pick<Access, 'attempts' | 'mayBeGuess'>;
   readonly sqs: SqsEndpoint;
+  readonly ingest: IngestEndpoint;
   readonly app: Hono<AppEnv>;
   /** Origins whose pages may use the SQS API from a browser, and `*`; default: none. */
   readonly corsOrigins?: readonly string[];
@@ -198,7 +200,7 @@ function createListener(
   closing: { readonly now: boolean },
   ended: () => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
-  const { edge, access, sqs, app, answered, time, log } = parts;
+  const { edge, access, sqs, ingest, app, answered, time, log } = parts;
   const locations = new WeakMap<IncomingMessage, Location>();
   const cors = createCors(parts.corsOrigins ?? []);
   const appListener = getRequestListener(
@@ -268,7 +270,7 @@ function createListener(
     } else if (wantsPage(request, location)) {
       response.writeHead(302, { Location: `${edge.address.basePath}/ops` }).end();
     } else if (!cors.apply(request, response)) {
-      void sqs(request, response, location);
+      void (isIngestPath(location.path) ? ingest : sqs)(request, response, location);
     }
   }
 }

@@ -20,7 +20,7 @@ import type { Edge } from './edge.ts';
 import { endpointOf, type Location, signerViews } from './location.ts';
 
 export interface SqsEndpointParts {
-  readonly api: SqsApi;
+  readonly api: Pick<SqsApi, 'handle' | 'refuse'>;
   readonly edge: Edge;
   /** The account of callers, twelve digits; may become known only by a discovery. */
   readonly account: () => string;
@@ -103,7 +103,7 @@ function mayHoldQueueUrl(head: SqsRequestHead): boolean {
 }
 
 /** What the head of a request says of its sender. A capability in the path needs none of what a signature needs, so that is made when it is asked for. */
-class Claim implements AuthenticationHead {
+export class Claim implements AuthenticationHead {
   readonly edge: Edge;
   readonly method: string;
   readonly path: string;

@@ -170,6 +170,7 @@ export function createApiClient(parts: ApiClientParts): ApiClient {
         body: Buffer.from(JSON.stringify(input)),
         endpoint: '',
         caller,
+        source: { kind: 'page' },
         // None of the calls made here waits for messages.
         signal: new AbortController().signal,
       });

@@ -10,6 +10,7 @@
 import type { Mapping } from '../aws/mapping.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
 import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
+import { type Sources, SUBSCRIPTION_STATES } from '../http/ingest/sources.ts';
 import type { QueueKey } from '../queue/names.ts';
 import type { Queue, QueueDepth } from '../queue/queue.ts';
 import { nameOf } from './activity.ts';
@@ -38,6 +39,7 @@ export interface MetricsParts {
   readonly health: Health;
   readonly syncState: () => SyncState | undefined;
   readonly queues: () => readonly Queue[];
+  readonly sources: Pick<Sources, 'counts' | 'refusals' | 'subscriptions'>;
   /** Failed attempts to get in, since the process began. */
   readonly failedAttempts: () => number;
   readonly version: string;
@@ -129,6 +131,18 @@ export function createMetrics(parts: MetricsParts): Metrics {
         [...moved.expired].filter(isSeen),
         labels,
       ),
+      {
+        name: 'karin_sent_messages_total',
+        type: 'counter',
+        help: 'Messages stored, by where they came from.',
+        samples: parts.sources
+          .counts()
+          .filter(({ queue }) => isSeen([queue, undefined]))
+          .map(({ queue, kind, name, messages }) => ({
+            labels: { queue, source: kind, ...(name === undefined ? {} : { name }) },
+            value: messages,
+          })),
+      },
     ];
   };
 
@@ -182,6 +196,20 @@ export function createMetrics(parts: MetricsParts): Metrics {
         help: 'Requests with a wrong credential.',
         samples: [{ value: parts.failedAttempts() }],
       },
+      {
+        name: 'karin_refused_deliveries_total',
+        type: 'counter',
+        help: 'Deliveries to the ingest endpoint that were not taken, by reason.',
+        samples: [...parts.sources.refusals()].map(([reason, value]) => ({ labels: { reason }, value })),
+      },
+      gauge(
+        'karin_sns_subscriptions',
+        'Subscriptions of SNS topics that this server was told of, by state.',
+        SUBSCRIPTION_STATES.map((state) => ({
+          labels: { state },
+          value: parts.sources.subscriptions().filter((one) => one.state === state).length,
+        })),
+      ),
       gauge('process_resident_memory_bytes', 'Resident memory, bytes.', [{ value: process.memoryUsage.rss() }]),
       gauge('process_uptime_seconds', 'Seconds since the process began.', [{ value: process.uptime() }]),
     ];

@@ -6,6 +6,7 @@
 
 import type { SyncState } from '../aws/sync/synchroniser.ts';
 import type { ConsumerSnapshot } from '../consumer/supervisor.ts';
+import type { RefusedDelivery, SourceCount, Sources, TopicSubscription } from '../http/ingest/sources.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import { formatQueueArn, type QueueKey, queueKey } from '../queue/names.ts';
 import type { Queue, QueueDepth } from '../queue/queue.ts';
@@ -67,6 +68,10 @@ export interface Overview {
   readonly problems: readonly string[];
   readonly warnings: readonly Activity[];
   readonly recent: readonly Activity[];
+  /** Where messages come from, and deliveries that were refused. */
+  readonly counts: readonly SourceCount[];
+  readonly subscriptions: readonly TopicSubscription[];
+  readonly refused: readonly RefusedDelivery[];
 }
 
 export interface OverviewParts {
@@ -77,6 +82,7 @@ export interface OverviewParts {
   readonly counts: MetricCounts;
   readonly activity: ActivityLog;
   readonly health: Health;
+  readonly sources: Pick<Sources, 'counts' | 'subscriptions' | 'lastRefused'>;
 }
 
 /** `page` counts from 1. */
@@ -108,6 +114,9 @@ export async function gatherOverview(parts: OverviewParts, search: string, page:
     problems: (sync?.discovery?.problems ?? []).map((problem) => problem.text),
     warnings: parts.activity.warnings(),
     recent: parts.activity.recent(),
+    counts: parts.sources.counts(),
+    subscriptions: parts.sources.subscriptions(),
+    refused: parts.sources.lastRefused(),
   };
 }
 

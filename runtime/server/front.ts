@@ -11,6 +11,9 @@ import type { Access } from '../http/access.ts';
 import { createApp } from '../http/app.ts';
 import { connectionLimits } from '../http/connections.ts';
 import { createEdge } from '../http/edge.ts';
+import { createIngestEndpoint } from '../http/ingest/endpoint.ts';
+import { createSns, type SnsTrust } from '../http/ingest/sns.ts';
+import type { Sources } from '../http/ingest/sources.ts';
 import { publicAddress, reachableHost } from '../http/location.ts';
 import type { Door } from '../http/server.ts';
 import { createSqsEndpoint } from '../http/sqs-endpoint.ts';
@@ -37,6 +40,9 @@ export interface FrontParts {
   readonly config: Config;
   readonly access: Access;
   readonly api: SqsApi;
+  /** Where messages come from; told of sends by the API. */
+  readonly sources: Sources;
+  readonly sns: SnsTrust;
   readonly store: Store;
   readonly directory: QueueDirectory;
   readonly moveTasks: MoveTasks;
@@ -67,7 +73,8 @@ export interface Front {
 
 /** Serves from now on. */
 export function openFront(parts: FrontParts): Front {
-  const { config, access, api, store, directory, supervisor, health, bus, counts, activity, time, log } = parts;
+  const { config, access, api, sources, store, directory, supervisor, health, bus, counts, activity, time, log } =
+    parts;
   const { region, host } = config;
   const uuid = (): string => parts.randomness.uuid();
   const syncState = () => parts.synchroniser?.state();
@@ -108,6 +115,7 @@ export function openFront(parts: FrontParts): Front {
     counts,
     activity,
     health,
+    sources,
     region,
     version,
     ...transfers,
@@ -123,6 +131,7 @@ export function openFront(parts: FrontParts): Front {
     health,
     syncState,
     queues: () => directory.all(),
+    sources,
     failedAttempts: () => access.attempts.failures,
     version,
   });
@@ -142,8 +151,11 @@ export function openFront(parts: FrontParts): Front {
     log,
   });
   const sqs = createSqsEndpoint({ api, edge, account, region, uuid, log });
+  const endpoint = config.snsEndpoint === undefined ? {} : { endpoint: new URL(config.snsEndpoint) };
+  const sns = createSns({ trust: parts.sns, ...endpoint, sources, time, log });
+  const ingest = createIngestEndpoint({ api, edge, sns, sources, region, uuid, audit: access.audit, log });
   const { corsOrigins } = config;
   const answered = traffic.answered;
-  const server = parts.door.serve({ edge, access, sqs, app, answered, corsOrigins, time, log });
+  const server = parts.door.serve({ edge, access, sqs, ingest, app, answered, corsOrigins, time, log });
   return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };
 }

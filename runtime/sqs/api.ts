@@ -49,6 +49,8 @@ export interface SqsApiOptions {
   ) => void;
   /** Told of each action that changed a queue as a whole, once it succeeded. */
   readonly audited?: (action: AuditedAction) => void;
+  /** Told of messages that were stored, and where they came from. */
+  readonly sent?: Services['sent'];
 }
 
 /** What is done to a queue as a whole, for the audit trail. */
@@ -64,6 +66,11 @@ export interface AuditedAction {
 export interface SqsApi {
   /** Answers a request. Never rejects. */
   handle(request: SqsRequest): Promise<SqsResponse>;
+  /**
+   * Runs an action whose input did not come in one of the two protocols; the request's method, path, query and body are not looked at.
+   * Errors: `SqsError`, also for what the store throws.
+   */
+  perform<N extends ActionName>(action: N, input: Input<N>, request: SqsRequest): Promise<Output<N>>;
   /** Renders an error that was decided before the API was asked (credentials, size), in the protocol of the request. */
   refuse(request: SqsRequestHead, error: SqsError): Promise<SqsResponse>;
 }
@@ -92,6 +99,7 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     creations: new Map(),
     hasRoom: options.hasRoom ?? (() => true),
     purges: createPurgeInterval(options.documents, options.time),
+    sent: options.sent,
   };
   const query = createQueryAnswers();
   const served = (name: string): ActionName => {
@@ -106,8 +114,27 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
       ? jsonError(request.requestId, error)
       : query.error(request.requestId, error, queryFormatOf(request));
 
+  /** What a caller is told of an error. */
+  const tell = (error: unknown, requestId: string, action: string | undefined): SqsError => {
+    const known = asSqsError(error);
+    if (known === undefined) {
+      report(error, { requestId, action });
+      return new SqsError('InternalFailure');
+    }
+    // An SDK gives up on a queue that does not exist, and tries again on 503.
+    const why = NO_SUCH_QUEUE.has(known.code) ? unknownQueues() : undefined;
+    return why === undefined ? known : new SqsError('ServiceUnavailable', why);
+  };
+
   return {
     refuse,
+    async perform(action, input, request) {
+      try {
+        return await ACTIONS[action].run(input, new RequestCall(services, request));
+      } catch (error) {
+        throw tell(error, request.requestId, action);
+      }
+    },
     async handle(request) {
       let action: string | undefined;
       try {
@@ -121,14 +148,7 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
         if (isOnQueue(request) && NOT_ON_A_QUEUE.has(action)) throw invalidAction(action);
         return await handleQuery(request, served(action), form, services, query);
       } catch (error) {
-        const known = asSqsError(error);
-        if (known !== undefined) {
-          // An SDK gives up on a queue that does not exist, and tries again on 503.
-          const why = NO_SUCH_QUEUE.has(known.code) ? unknownQueues() : undefined;
-          return refuse(request, why === undefined ? known : new SqsError('ServiceUnavailable', why));
-        }
-        report(error, { requestId: request.requestId, action });
-        return refuse(request, new SqsError('InternalFailure'));
+        return refuse(request, tell(error, request.requestId, action));
       }
     },
   };

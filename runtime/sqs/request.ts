@@ -30,6 +30,19 @@ export interface CallerShare {
   ) => Promise<'messages' | 'bytes' | undefined>;
 }
 
+/**
+ * What kind of sender a message has: a caller of the SQS API, the operator's page, a POST to the ingest endpoint, and among those what is known to be EventBridge or
+ * was proven to be SNS.
+ */
+export type SourceKind = 'sdk' | 'page' | 'ingest' | 'eventbridge' | 'sns';
+
+/** Where a message comes from, for the operator. */
+export interface SendSource {
+  readonly kind: SourceKind;
+  /** A topic, or what the URL says of its sender. */
+  readonly name?: string;
+}
+
 /** Who calls, decided before the API is asked. */
 export interface Caller {
   /** `SenderId`, as ReceiveMessage reports it. */
@@ -69,6 +82,8 @@ export interface SqsRequest extends SqsRequestHead {
    */
   readonly endpoint: string;
   readonly caller: Caller;
+  /** Where the messages that it sends come from; absent: from a caller of the SQS API. */
+  readonly source?: SendSource;
   /** The client went away, or the server is stopping: long polls end early. */
   readonly signal: AbortSignal;
 }

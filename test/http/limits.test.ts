@@ -78,7 +78,7 @@ async function serve(options: Options = {}) {
   });
   const responses = new EventEmitter();
   const answered = (status: number): void => void responses.emit('over', status);
-  const parts = { edge, sqs, app: new Hono<AppEnv>(), answered, time: systemTime, log };
+  const parts = { edge, sqs, ingest: sqs, app: new Hono<AppEnv>(), answered, time: systemTime, log };
   const server = (await openDoor('127.0.0.1', 0, options.limits)).serve(parts);
   servers.push(server);
   return { server, edge, logged, responses, url: `http://127.0.0.1:${server.port}` };

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createEventBus } from '../../runtime/consumer/events.ts';
+import { createSources } from '../../runtime/http/ingest/sources.ts';
 import { createHealth } from '../../runtime/ops/health.ts';
 import { countMetrics, createMetrics, createTraffic, exposition } from '../../runtime/ops/metrics.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
@@ -19,6 +20,7 @@ function page() {
     health: createHealth(undefined),
     syncState: () => ({ source: 'x', held: [], discovery, succeededAt: 1_700_000_000_000 }),
     queues: () => [],
+    sources: createSources(() => 0),
     failedAttempts: () => 7,
     version: '1.2.3',
   });

@@ -2,6 +2,7 @@ import type { Activity } from '../activity.ts';
 import { type MappingRow, type Overview, QUEUES_PER_PAGE, type QueueRow } from '../overview.ts';
 import { bytes, count, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
 import { Mode, Pause, queueHref, Visible } from './queue-page.tsx';
+import { SourcesSection } from './sources.tsx';
 
 /** Events shown; the rest is on the pages of the queues. */
 const SHOWN_EVENTS = 25;
@@ -23,6 +24,7 @@ export function OverviewPage(props: { frame: PageFrame; overview: Overview; noti
         <Cards overview={overview} />
         <QueueTable frame={frame} overview={overview} />
         <MappingTable frame={frame} overview={overview} />
+        <SourcesSection base={frame.base} overview={overview} />
         <h2>Recent activity</h2>
         <ActivityTable
           base={frame.base}

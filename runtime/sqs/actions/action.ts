@@ -13,7 +13,7 @@ import { SqsError } from '../errors.ts';
 import { FORBIDDEN_CHARACTER, MAX_TRACE_HEADER_LENGTH } from '../limits.ts';
 import type { ActionName, Input, Output } from '../protocol/model.ts';
 import { parseQueueUrl } from '../queue-url.ts';
-import type { Caller, Scope, SqsRequest } from '../request.ts';
+import type { Caller, Scope, SendSource, SqsRequest } from '../request.ts';
 import type { PurgeInterval } from './queues.ts';
 
 /** What the actions of one server share. */
@@ -30,6 +30,8 @@ export interface Services {
   readonly creations: Map<QueueKey, string>;
   /** Whether the store has room for so many messages and bytes of a caller who may not manage. */
   readonly hasRoom: (messages: number, bytes: number) => boolean;
+  /** Told of messages that were stored, and where they came from. */
+  readonly sent?: ((queue: QueueKey, source: SendSource, messages: number) => void) | undefined;
 }
 
 /** What one request brings beside its input. */
@@ -40,6 +42,7 @@ export interface Call extends Services {
   readonly signal: AbortSignal;
   /** The `X-Amzn-Trace-Id` header. */
   readonly traceHeader: string | undefined;
+  readonly source: SendSource;
 }
 
 export interface Action<N extends ActionName> {
@@ -138,6 +141,8 @@ export function requireOwn(queue: Queue, action: ActionName): void {
  * A request as the actions see it.
  */
 
+const SDK: SendSource = { kind: 'sdk' };
+
 /** What most actions never ask for (the signal, the trace header) is looked up only when one does: a send should not pay for it. */
 export class RequestCall implements Call {
   readonly directory: Services['directory'];
@@ -149,6 +154,7 @@ export class RequestCall implements Call {
   readonly creations: Services['creations'];
   readonly hasRoom: Services['hasRoom'];
   readonly caller: Caller;
+  readonly sent: Services['sent'];
   readonly #request: SqsRequest;
 
   constructor(services: Services, request: SqsRequest) {
@@ -161,6 +167,7 @@ export class RequestCall implements Call {
     this.creations = services.creations;
     this.hasRoom = services.hasRoom;
     this.caller = request.caller;
+    this.sent = services.sent;
     this.#request = request;
   }
 
@@ -170,6 +177,10 @@ export class RequestCall implements Call {
 
   get endpoint(): string {
     return this.#request.endpoint;
+  }
+
+  get source(): SendSource {
+    return this.#request.source ?? SDK;
   }
 
   /** Set by X-Ray and by API Gateway; anything that could not be given back as text is not one. */

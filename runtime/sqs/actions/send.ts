@@ -20,6 +20,7 @@ export const sendMessage = queueAction('SendMessage', 'send', async (queue, inpu
   if (taking !== undefined) await taking;
   const [sent] = await queue.send([accepted.message]);
   if (sent === undefined) throw new Error(`queue ${queue.key} answered a send of one message with none`);
+  call.sent?.(queue.key, call.source, 1);
   return accepted.answer(sent);
 });
 
@@ -33,6 +34,7 @@ export const sendMessageBatch = queueAction('SendMessageBatch', 'send', async (q
     : partition(entries, (entry) => accept(entry, queue, call, 'One or more parameters cannot be validated.'));
   if (accepted.length > 0) await takeShare(call, queue, accepted.length, total);
   const sent = accepted.length === 0 ? [] : await queue.send(accepted.map(({ value }) => value.message));
+  if (sent.length > 0) call.sent?.(queue.key, call.source, sent.length);
   const Successful = accepted.map(({ id, value }, index) => {
     const outcome = sent[index];
     if (outcome === undefined) throw new Error(`queue ${queue.key} answered a send of ${accepted.length} with fewer`);

@@ -1,0 +1,111 @@
+import type { Child } from 'hono/jsx';
+import type { SubscriptionState } from '../../http/ingest/sources.ts';
+import type { SourceKind } from '../../sqs/request.ts';
+import type { Overview } from '../overview.ts';
+import { count, Time } from './layout.tsx';
+import { queueHref } from './queue-page.tsx';
+
+const SENDERS: Readonly<Record<SourceKind, string>> = {
+  sdk: 'the SQS API',
+  page: 'this page',
+  ingest: 'the ingest endpoint',
+  eventbridge: 'EventBridge',
+  sns: 'SNS',
+};
+
+const STATES: Readonly<Record<SubscriptionState, string>> = {
+  waiting: 'waits for confirmation',
+  confirmed: 'confirmed',
+  ended: 'has ended: messages of this topic no longer come',
+};
+
+/** Rows shown of the busiest senders. */
+const SHOWN = 50;
+
+/** Where messages come from, subscriptions to topics, and deliveries that were refused; each only where there is something to say. */
+export function SourcesSection({ base, overview }: { base: string; overview: Overview }) {
+  const { counts, subscriptions, refused } = overview;
+  const busiest = counts.toSorted((a, b) => b.messages - a.messages).slice(0, SHOWN);
+  return (
+    <>
+      {busiest.length === 0 ? null : (
+        <>
+          <h2>Where messages come from</h2>
+          <Table id="sources" heads={['Queue', 'From', 'Messages, since the server began']}>
+            {busiest.map(({ queue, kind, name, messages }) => (
+              <tr>
+                <td>
+                  <a href={queueHref(base, queue)}>{queueName(queue)}</a>
+                </td>
+                <td>
+                  {SENDERS[kind]}
+                  {name === undefined ? null : <span class="quiet small"> {name}</span>}
+                </td>
+                <td>{count(messages)}</td>
+              </tr>
+            ))}
+          </Table>
+        </>
+      )}
+      {subscriptions.length === 0 ? null : (
+        <>
+          <h2>Subscriptions to SNS topics</h2>
+          <Table id="subscriptions" heads={['Queue', 'Topic', 'State']}>
+            {subscriptions.map(({ queue, topic, state, since }) => (
+              <tr>
+                <td>{queueName(queue)}</td>
+                <td>{topic}</td>
+                <td class={state === 'confirmed' ? '' : 'bad'}>
+                  {STATES[state]}
+                  <span class="quiet small">
+                    {' '}
+                    <Time at={since} />
+                  </span>
+                </td>
+              </tr>
+            ))}
+          </Table>
+        </>
+      )}
+      {refused.length === 0 ? null : (
+        <>
+          <h2>Refused deliveries</h2>
+          <Table id="refused" heads={['Time, UTC', 'Queue', 'Answer']}>
+            {refused.map(({ at, queue, status, text }) => (
+              <tr>
+                <td>
+                  <Time at={at} />
+                </td>
+                <td>{queue.split('/').at(-1)}</td>
+                <td class={status < 500 && status !== 429 ? 'bad' : ''}>
+                  {status}: {text}
+                </td>
+              </tr>
+            ))}
+          </Table>
+        </>
+      )}
+    </>
+  );
+}
+
+function Table(props: { id: string; heads: readonly string[]; children: Child }) {
+  return (
+    <div class="scroll">
+      <table id={props.id} class="activity">
+        <thead>
+          <tr>
+            {props.heads.map((head) => (
+              <th scope="col">{head}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{props.children}</tbody>
+      </table>
+    </div>
+  );
+}
+
+function queueName(key: string): string {
+  return key.slice(key.lastIndexOf(':') + 1);
+}
