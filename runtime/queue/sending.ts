@@ -58,7 +58,9 @@ export class Sending {
   async #keep(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
     const { queue, store } = this.#options;
     const sent = await store.send(messages.map((message) => newEntry(message, queue.definition)));
-    return sent.map(({ sentAt: _, ...answer }) => answer);
+    return sent.map(({ id, duplicate, sequenceNumber }) =>
+      sequenceNumber === undefined ? { id, duplicate } : { id, duplicate, sequenceNumber },
+    );
   }
 }
 
@@ -67,15 +69,14 @@ function isTooLongForSqs(message: OutgoingMessage): boolean {
 }
 
 function newEntry(outgoing: OutgoingMessage, { attributes, fifo }: QueueDefinition): NewEntry {
-  const { delayMs = attributes.delaySeconds * 1000, ...message } = outgoing;
-  const { id, groupId } = message;
+  const { id, groupId, delayMs = attributes.delaySeconds * 1000 } = outgoing;
   if (!fifo || groupId === undefined) {
-    return { id, record: encodeRecord(message), delayMs, ...(groupId === undefined ? {} : { group: groupId }) };
+    return { id, record: encodeRecord(outgoing), delayMs, ...(groupId === undefined ? {} : { group: groupId }) };
   }
   const uniqueId = deduplicationId(outgoing, attributes);
   return {
     id,
-    record: encodeRecord({ ...message, deduplicationId: uniqueId }),
+    record: encodeRecord({ ...outgoing, deduplicationId: uniqueId }),
     delayMs,
     group: groupId,
     deduplicationKey: deduplicationKey(uniqueId, groupId, attributes),

@@ -1,4 +1,5 @@
 import type { QueueKey } from '../../queue/names.ts';
+import { wholeMs } from '../steps.ts';
 import {
   type BrowsedEntry,
   type BrowseOptions,
@@ -55,7 +56,7 @@ export class FifoCommands implements QueueCommands {
     const args: Argument[] = [entries.length, DEDUPLICATION_WINDOW_MS, DEDUPLICATION_EXPIRY_MS];
     for (const { id, record, delayMs, group, deduplicationKey, history } of entries) {
       if (deduplicationKey !== undefined) keys.push(named.deduplication(deduplicationKey));
-      args.push(idBytes(id), buffer(record), delayMs, group ?? '');
+      args.push(idBytes(id), buffer(record), wholeMs(delayMs), group ?? '');
       args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
       args.push(deduplicationKey === undefined ? 0 : keys.length);
     }

@@ -150,8 +150,7 @@ export class RedisStore implements Store {
   async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
     checkEntries(queue, entries);
     this.documents.active();
-    const whole = entries.map((entry) => ({ ...entry, delayMs: wholeMs(entry.delayMs) }));
-    return this.#commands(queue).send(queue.key, whole);
+    return this.#commands(queue).send(queue.key, entries);
   }
 
   async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {

@@ -1,5 +1,5 @@
 import type { QueueKey } from '../../queue/names.ts';
-import { FAIR_LOOK_AHEAD } from '../steps.ts';
+import { FAIR_LOOK_AHEAD, wholeMs } from '../steps.ts';
 import type {
   BrowsedEntry,
   BrowseOptions,
@@ -43,14 +43,10 @@ export class StandardCommands implements QueueCommands {
   async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
     const args: Argument[] = [entries.length];
     for (const { id, record, delayMs, group, history } of entries) {
-      args.push(shortIdBytes(id), buffer(record), delayMs, group ?? '');
-      args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
+      args.push(shortIdBytes(id), buffer(record), wholeMs(delayMs), group ?? '', historyText(history));
     }
-    const reply = await this.#script(SEND, allKeys(queue), [
-      ...args,
-      this.#channel,
-      wakeSubject(queue, this.#instanceId),
-    ]);
+    args.push(this.#channel, wakeSubject(queue, this.#instanceId));
+    const reply = await this.#script(SEND, allKeys(queue), args);
     const lowered = readHeadLowered(reply);
     return { sent: entries.map(({ id }) => ({ id, sentAt: reply.integer(), duplicate: false })), ...lowered };
   }
@@ -135,6 +131,11 @@ export class StandardCommands implements QueueCommands {
   async #script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<ReplyReader> {
     return new ReplyReader(await this.#calls.script(script, keys, args));
   }
+}
+
+function historyText(history: NewEntry['history']): string {
+  if (history === undefined) return '';
+  return `${history.receiveCount}:${history.firstReceivedAt}:${history.sentAt}`;
 }
 
 function allKeys(queue: QueueKey): string[] {

@@ -8,7 +8,8 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, SIX_BYTES, script } from './sc
  * KEYS[2] -> messages   hash: id -> sent time (6 bytes) and record
  * KEYS[3] -> receives   hash: id -> receive history
  * KEYS[4] -> delayed    sorted set: id; score: ms when the delay ends
- * ARGV: number of messages; for each: id, record, delay ms, group or '', receive count, first received ms, sent ms or '' for now; channel; queue; time
+ * ARGV: number of messages; for each: id, record, delay ms, group or '', history or ''; channel; queue; time
+ *       history: of a message that was moved here: `<receive count>:<first received ms>:<sent ms>`
  *
  * Returns: ms until the new head is due or -1 if the head was not lowered; then the sent time of each message.
  *
@@ -30,7 +31,7 @@ local before = head()
 local stored = {}
 if count > 1 then
   local ids = {}
-  for i = 1, count do ids[i] = ARGV[(i - 1) * 7 + 2] end
+  for i = 1, count do ids[i] = ARGV[(i - 1) * 5 + 2] end
   for i, value in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do
     if value then stored[ids[i]] = fromSixBytes(value) end
   end
@@ -39,9 +40,13 @@ end
 local reply, earliest, repeated = {}, nil, false
 local values, due, delayed, receives = {}, {}, {}, {}
 for i = 1, count do
-  local at = (i - 1) * 7 + 1
+  local at = (i - 1) * 5 + 1
   local id, record, delay, group = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
-  local receiveCount, firstReceived, sent = tonumber(ARGV[at + 5]), ARGV[at + 6], tonumber(ARGV[at + 7]) or now
+  local receiveCount, firstReceived, sent = 0, '0', now
+  if ARGV[at + 5] ~= '' then
+    local count, first, sentAt = string.match(ARGV[at + 5], '^(%d+):(%d+):(%d+)$')
+    receiveCount, firstReceived, sent = tonumber(count), first, tonumber(sentAt)
+  end
   local value = sixBytes(sent) .. record
   if count == 1 and redis.call('HSETNX', KEYS[2], id, value) == 0 then
     stored[id] = fromSixBytes(redis.call('HGET', KEYS[2], id))
