@@ -171,6 +171,7 @@ export async function openDoor(host: string, port: number, changed: Partial<Serv
 function answerStarting(request: IncomingMessage, response: ServerResponse): void {
   const path = /^[^?]*/.exec(request.url ?? '')?.[0];
   const answer = (status: number, body: object): void => {
+    if (status === 503) response.setHeader('Retry-After', 5);
     response
       .writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', Connection: 'close' })
       .end(JSON.stringify(body));

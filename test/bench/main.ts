@@ -17,6 +17,7 @@ import { type Figure, holds, table } from './figure.ts';
 import { backlog } from './figures/backlog.ts';
 import { commands } from './figures/commands.ts';
 import { idle } from './figures/idle.ts';
+import { ingest } from './figures/ingest.ts';
 import { latency } from './figures/latency.ts';
 import { memory } from './figures/memory.ts';
 import { messageBytes } from './figures/message-bytes.ts';
@@ -26,6 +27,7 @@ import { throughput } from './figures/throughput.ts';
 
 const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[]>>> = {
   throughput,
+  ingest,
   rivals,
   path,
   latency,

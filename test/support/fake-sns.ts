@@ -1,5 +1,6 @@
 /**
- * SNS as it looks from outside: it signs messages with a key of its own, and serves the certificate and the pages that confirm subscriptions.
+ * SNS as it looks from outside: it signs messages with a key of its own, and serves the certificate and the pages that
+ * confirm subscriptions.
  *
  * @module
  */

@@ -1,8 +1,10 @@
 /**
- * `POST /in/<account>/<queue>`: any body becomes a message. For senders that do not speak the SQS API: SNS, EventBridge, API Gateway, Step Functions, IoT, web hooks of anybody.
+ * `POST /in/<account>/<queue>`: any body becomes a message. For senders that do not speak the SQS API: SNS,
+ * EventBridge, API Gateway, Step Functions, IoT, web hooks of anybody.
  *
- * A delivery goes the way of every request (`edge.ts`): the head proves a credential with the scope `send`, then the body is read, then SendMessage itself judges and stores the
- * message. 200 means that it is stored. What may become true later is answered with 503 or 429, what never can with another 4xx: see `refusal.ts`.
+ * A delivery goes the way of every request (`edge.ts`): the head proves a credential with the scope `send`, then the
+ * body is read, then SendMessage itself judges and stores the message. 200 means that it is stored. What may become
+ * true later is answered with 503 or 429, what never can with another 4xx: see `refusal.ts`.
  *
  * This is the one boundary at which errors of a delivery become answers.
  *

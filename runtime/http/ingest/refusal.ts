@@ -1,12 +1,15 @@
 /**
- * Why a delivery is not taken, and whether its sender should come again. Senders such as SNS lose a message, or put it into a dead-letter queue of their own, at the
- * first 4xx but 429, and try again for an hour or a day on 5xx. So 4xx is only for what can never succeed as it was sent.
+ * Why a delivery is not taken, and whether its sender should come again. Senders such as SNS lose a message, or put it
+ * into a dead-letter queue of their own, at the first 4xx but 429, and try again for an hour or a day on 5xx. So 4xx
+ * is only for what can never succeed as it was sent.
  *
  * @module
  */
 import type { SqsError } from '../../sqs/errors.ts';
 
-/** A delivery that is not taken, decided before the API is asked. The message names the value, the rule and the mend. */
+/**
+ * A delivery that is not taken, decided before the API is asked. The message names the value, the rule and the mend.
+ */
 export class DeliveryRefusal extends Error {
   override readonly name = 'DeliveryRefusal';
   readonly status: 400 | 403 | 404 | 503;

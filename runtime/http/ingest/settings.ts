@@ -1,8 +1,9 @@
 /**
  * What the URL of a delivery asks for, and the message that becomes of its body and headers.
  *
- * The names are those of `PARAMETERS`. Others are left alone: API Gateway and some senders of web hooks add parameters of their own to a URL. A GET on the URL tells how
- * it is understood. A parameter given twice is refused, because one of the two values could be a stranger's.
+ * The names are those of `PARAMETERS`. Others are left alone: API Gateway and some senders of web hooks add parameters
+ * of their own to a URL. A GET on the URL tells how it is understood. A parameter given twice is refused, because one
+ * of the two values could be a stranger's.
  *
  * @module
  */
@@ -112,7 +113,10 @@ export interface Arrived {
   readonly header: (name: string) => string | undefined;
 }
 
-/** The message as SendMessage takes it. Errors: `DeliveryRefusal` 400, and `SqsError` MalformedInput where the body is no UTF-8. */
+/**
+ * The message as SendMessage takes it. Errors: `DeliveryRefusal` 400, and `SqsError` MalformedInput where the body is
+ * no UTF-8.
+ */
 export function messageOf(settings: DeliverySettings, arrived: Arrived): MessageInput {
   const { body, header } = arrived;
   const text = settings.base64

@@ -1,7 +1,8 @@
 /**
  * SNS as this server reaches it: the certificates that it signs with, and the pages that confirm a subscription.
  *
- * The addresses stand in messages, so whoever may send can write them. What keeps a request from being steered elsewhere, in this order:
+ * The addresses stand in messages, so whoever may send can write them. What keeps a request from being steered
+ * elsewhere, in this order:
  *
  *   1. The address (`snsUrl`): https, no user, no port, a host that only SNS has, no query where none belongs. What a URL parser makes of the text is what is
  *      looked at and what is asked, so no spelling can mean two things.
@@ -9,7 +10,8 @@
  *   3. TLS with the authorities of Node, by the name of the host.
  *   4. The answer: no redirect is followed, its size and time are bounded, and one connection serves one request.
  *
- * Where the operator names another endpoint for SNS (`AWS_ENDPOINT_URL_SNS`, for an emulator or an endpoint inside a VPC), every request goes there instead.
+ * Where the operator names another endpoint for SNS (`AWS_ENDPOINT_URL_SNS`, for an emulator or an endpoint inside a
+ * VPC), every request goes there instead.
  *
  * @module
  */
@@ -30,7 +32,9 @@ export interface Fetched {
 
 /** The way out. */
 export interface SnsConnector {
-  /** GETs a URL that was checked; at most `mostBytes` of the answer. Errors: any, if there is no whole answer in time. */
+  /**
+   * GETs a URL that was checked; at most `mostBytes` of the answer. Errors: any, if there is no whole answer in time.
+   */
   get(url: URL, mostBytes: number): Promise<Fetched>;
 }
 
@@ -74,8 +78,9 @@ export function createConnector({ time, endpoint, lookup = systemLookup }: Conne
 }
 
 /**
- * Addresses that are not public: of this machine, of private networks, of links, of groups, reserved ones. Source: the special-purpose registries of IANA.
- * Two lists, because a list of both takes every IPv4 address for one of `::ffff:0:0/96`.
+ * Addresses that are not public: of this machine, of private networks, of links, of groups, reserved ones. Source: the
+ * special-purpose registries of IANA. Two lists, because a list of both takes every IPv4 address for one of
+ * `::ffff:0:0/96`.
  */
 const NOT_PUBLIC = { ipv4: new BlockList(), ipv6: new BlockList() };
 for (const [network, bits] of [
@@ -170,7 +175,10 @@ export function snsUrl(text: string, what: 'SigningCertURL' | 'SubscribeURL', en
   return url;
 }
 
-/** Names that the certificates of a region are made for. Source: AWS SDK for Java, `SnsHostProvider`, which lists them by region. */
+/**
+ * Names that the certificates of a region are made for. Source: AWS SDK for Java, `SnsHostProvider`, which lists them
+ * by region.
+ */
 function certificateNames(host: string): readonly string[] {
   const { region = '', suffix = '' } = HOST.exec(host)?.groups ?? {};
   return [
@@ -192,7 +200,10 @@ export interface CertificatesParts {
 }
 
 export interface Certificates {
-  /** The public key of the certificate at an address. Errors: `DeliveryRefusal`: 403 if it is not one of SNS that holds now, 503 if it cannot be had. */
+  /**
+   * The public key of the certificate at an address. Errors: `DeliveryRefusal`: 403 if it is not one of SNS that holds
+   * now, 503 if it cannot be had.
+   */
   keyAt(address: string): Promise<KeyObject>;
 }
 
@@ -212,11 +223,13 @@ interface Kept {
 }
 
 /**
- * Fetches certificates and keeps them. One address is asked for once, however many messages wait for it; a failure is remembered for a moment.
+ * Fetches certificates and keeps them. One address is asked for once, however many messages wait for it; a failure is
+ * remembered for a moment.
  *
- * A certificate is one of SNS if it was made for a name of SNS, holds now, and leads to an authority that Node trusts. Issuers come from the same file, else from where
- * the certificate says (`amazontrust.com`, `digicert.com`). Where the operator named the endpoint, the file at this endpoint is trusted for itself: emulators have
- * no certificate of an authority.
+ * A certificate is one of SNS if it was made for a name of SNS, holds now, and leads to an authority that Node trusts.
+ * Issuers come from the same file, else from where the certificate says (`amazontrust.com`, `digicert.com`). Where the
+ * operator named the endpoint, the file at this endpoint is trusted for itself: emulators have no certificate of an
+ * authority.
  */
 export function createCertificates(parts: CertificatesParts): Certificates {
   const { connector, endpoint, now } = parts;

@@ -1,10 +1,13 @@
 /**
  * Messages of SNS: the envelope, its signature, and the two kinds of message that are about the subscription itself.
  *
- * What a signature proves: that SNS sent this text, with this id, for this topic. It does not prove for which queue: SNS signs the same text for every subscriber. Nor does it prove
- * whose topic it is, because everybody in AWS has topics. So a URL names its topics (`topic=`), and the capability in it names the queue. Message attributes are not signed.
+ * What a signature proves: that SNS sent this text, with this id, for this topic. It does not prove for which queue:
+ * SNS signs the same text for every subscriber. Nor does it prove whose topic it is, because everybody in AWS has
+ * topics. So a URL names its topics (`topic=`), and the capability in it names the queue. Message attributes are not
+ * signed.
  *
- * Source: SNS developer guide, "Verifying the signatures of Amazon SNS messages" and "HTTP/HTTPS headers and JSON formats".
+ * Source: SNS developer guide, "Verifying the signatures of Amazon SNS messages" and "HTTP/HTTPS headers and JSON
+ * formats".
  *
  * @module
  */
@@ -71,10 +74,14 @@ export interface SnsParts {
 
 export interface Sns {
   /**
-   * Reads a message and proves that SNS sent it, for one of `topics` (none: for any). Errors: `DeliveryRefusal`: 403 if that is not so, 503 if the certificate cannot be had.
+   * Reads a message and proves that SNS sent it, for one of `topics` (none: for any). Errors: `DeliveryRefusal`: 403
+   * if that is not so, 503 if the certificate cannot be had.
    */
   open(body: Uint8Array, topics: readonly string[]): Promise<SnsMessage>;
-  /** Confirms a subscription by asking SNS for the page that its message names. `queue`: `region:account:name`. Errors: `DeliveryRefusal`. */
+  /**
+   * Confirms a subscription by asking SNS for the page that its message names. `queue`: `region:account:name`. Errors:
+   * `DeliveryRefusal`.
+   */
   confirm(message: SnsMessage, queue: string): Promise<void>;
   /** Notes that a subscription has ended. Nothing is undone: whoever unsubscribed may have meant it. */
   ended(message: SnsMessage, queue: string): void;
@@ -144,7 +151,10 @@ export function createSns({ trust = {}, endpoint: named, sources, time, log }: S
   };
 }
 
-/** The message attributes that SNS itself makes of a message with raw delivery to SQS. Errors: `DeliveryRefusal` 400, if one is not what its type says. */
+/**
+ * The message attributes that SNS itself makes of a message with raw delivery to SQS. Errors: `DeliveryRefusal` 400,
+ * if one is not what its type says.
+ */
 export function rawAttributes({ MessageAttributes }: SnsMessage): ReadonlyMap<string, AttributeValue> {
   const attributes = new Map<string, AttributeValue>();
   for (const [name, { Type, Value }] of Object.entries(MessageAttributes ?? {})) {

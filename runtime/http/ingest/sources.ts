@@ -1,6 +1,7 @@
 /**
- * Where messages come from: counts by queue and kind of sender, the last deliveries that were refused, and subscriptions to topics. In memory, since the server began, and bounded
- * whatever senders name; each server knows what came to itself.
+ * Where messages come from: counts by queue and kind of sender, the last deliveries that were refused, and
+ * subscriptions to topics. In memory, since the server began, and bounded whatever senders name; each server knows
+ * what came to itself.
  *
  * @module
  */

@@ -22,7 +22,10 @@ const STATES: Readonly<Record<SubscriptionState, string>> = {
 /** Rows shown of the busiest senders. */
 const SHOWN = 50;
 
-/** Where messages come from, subscriptions to topics, and deliveries that were refused; each only where there is something to say. */
+/**
+ * Where messages come from, subscriptions to topics, and deliveries that were refused; each only where there is
+ * something to say.
+ */
 export function SourcesSection({ base, overview }: { base: string; overview: Overview }) {
   const { counts, subscriptions, refused } = overview;
   const busiest = counts.toSorted((a, b) => b.messages - a.messages).slice(0, SHOWN);
