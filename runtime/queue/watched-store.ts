@@ -32,6 +32,8 @@ import type { StoreClock } from './upkeep.ts';
 const MOST_PER_CALL = 500;
 /** Most bytes of records that leave together; a caller who alone brings more leaves alone. */
 const MOST_BYTES_PER_CALL = 4 * 1024 * 1024;
+/** What a receive through the SQS API may ask for: ten messages. Larger ones are the consumer's, which asks once at a time. */
+const MOST_PER_SMALL_RECEIVE = 10;
 /** Bytes of a lease on its way: an id and a receive count, on FIFO queues a group and a sequence number. */
 const LEASE_BYTES = 64;
 
@@ -49,6 +51,7 @@ export class WatchedStore {
   /** Made when first used: there may be thousands of queues. */
   #sends: GroupCommit<NewEntry, SentEntry> | undefined;
   #deletes: GroupCommit<Lease, LeaseOutcome> | undefined;
+  #receives: GroupCommit<ReceiveOptions, ReceiveReply> | undefined;
 
   constructor(options: WatchedStoreOptions) {
     this.#options = options;
@@ -69,10 +72,46 @@ export class WatchedStore {
     return inParts(entries, this.#sends);
   }
 
-  /** Leases messages. Errors: `StoreUnavailableError`. */
+  /**
+   * Leases messages. Small receives of a standard queue that wait together leave as one call: each caller is given what he would have been given had he asked in his
+   * turn. On a FIFO queue they cannot: the second caller would be handed what the lease of the first keeps from him. Errors: `StoreUnavailableError`.
+   */
   async receive(options: ReceiveOptions): Promise<ReceiveReply> {
-    const { store, address, watch, clock, onActivity } = this.#options;
+    const { address, onActivity } = this.#options;
     onActivity();
+    if (address.fifo || options.maxMessages > MOST_PER_SMALL_RECEIVE) return this.#receive(options);
+    this.#receives ??= new GroupCommit({
+      call: (items) => this.#receiveTogether(items),
+      sizeOf: () => 0,
+      mostItems: MOST_PER_CALL / MOST_PER_SMALL_RECEIVE,
+      mostBytes: MOST_BYTES_PER_CALL,
+    });
+    const [reply] = await this.#receives.commit([options]);
+    if (reply === undefined) throw new Error(`a receive of queue ${address.key} was not answered`);
+    return reply;
+  }
+
+  /** One call for those who want leases of one length; it gives no more than fits the narrowest of them, so that any part of it fits each. */
+  async #receiveTogether(requests: readonly ReceiveOptions[]): Promise<readonly ReceiveReply[]> {
+    const [first] = requests;
+    if (first === undefined) return [];
+    if (requests.length === 1) return [await this.#receive(first)];
+    if (requests.some(({ leaseMs }) => leaseMs !== first.leaseMs)) {
+      return Promise.all(requests.map((request) => this.#receive(request)));
+    }
+    const maxMessages = requests.reduce((sum, request) => sum + request.maxMessages, 0);
+    const maxBytes = Math.min(...requests.map((request) => request.maxBytes));
+    const { leased, ...rest } = await this.#receive({ ...first, maxMessages, maxBytes });
+    let from = 0;
+    return requests.map((request) => {
+      const own = leased.slice(from, from + request.maxMessages);
+      from += own.length;
+      return { ...rest, leased: own };
+    });
+  }
+
+  async #receive(options: ReceiveOptions): Promise<ReceiveReply> {
+    const { store, address, watch, clock } = this.#options;
     return this.#asking(watch.asking(), async (answered) => {
       const reply = await store.receive(address, options);
       for (const entry of reply.leased) {

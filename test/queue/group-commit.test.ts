@@ -211,4 +211,29 @@ forEachStore('sends and deletes that wait together', (open) => {
     const outcomes = await Promise.all(handles.map((handle) => queue.delete([handle])));
     expect(outcomes).toEqual([['done'], ['missing'], ['done']]);
   });
+
+  it('give each receive its own messages, in the order of the queue and no more than it asked for', async () => {
+    const queue = await (await open()).queue('jobs');
+    for (let n = 0; n < 20; n += 1) await queue.send([message(String(n))]);
+    const received = await Promise.all([3, 1, 10, 2, 10].map((maxMessages) => queue.receive({ maxMessages })));
+    expect(received.map((messages) => messages.length)).toEqual([3, 1, 10, 2, 4]);
+    expect(received.flat().map(({ body }) => body)).toEqual(Array.from({ length: 20 }, (_, n) => String(n)));
+  });
+
+  it('lease each message for as long as its own receive says', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    await queue.send(Array.from({ length: 4 }, (_, n) => message(String(n))));
+    const timeouts = [30_000, 1_000, 30_000, 1_000];
+    await Promise.all(timeouts.map((visibilityTimeoutMs) => queue.receive({ maxMessages: 1, visibilityTimeoutMs })));
+    world.time.advance(1_000);
+    expect(await queue.depth()).toEqual({ visible: 2, delayed: 0, inFlight: 2 });
+  });
+
+  it('hand out messages of one FIFO group to one receive at a time', async () => {
+    const queue = await (await open()).queue('jobs.fifo');
+    for (const body of ['a', 'b']) await queue.send([message(body, { groupId: 'one', deduplicationId: body })]);
+    const received = await Promise.all([1, 1].map((maxMessages) => queue.receive({ maxMessages })));
+    expect(received.flat().map(({ body }) => body)).toEqual(['a']);
+  });
 });
