@@ -213,8 +213,12 @@ forEachStore('sends and deletes that wait together', (open) => {
   });
 
   it('give each receive its own messages, in the order of the queue and no more than it asked for', async () => {
-    const queue = await (await open()).queue('jobs');
-    for (let n = 0; n < 20; n += 1) await queue.send([message(String(n))]);
+    const world = await open();
+    const queue = await world.queue('jobs');
+    for (let n = 0; n < 20; n += 1) {
+      await queue.send([message(String(n))]);
+      world.time.advance(1);
+    }
     const received = await Promise.all([3, 1, 10, 2, 10].map((maxMessages) => queue.receive({ maxMessages })));
     expect(received.map((messages) => messages.length)).toEqual([3, 1, 10, 2, 4]);
     expect(received.flat().map(({ body }) => body)).toEqual(Array.from({ length: 20 }, (_, n) => String(n)));
