@@ -257,3 +257,18 @@ describe('development', () => {
     expect(readConfig({ REDIS_URL: 'redis://h' }, 'dev').redis).toEqual(['redis://h']);
   });
 });
+
+describe('The endpoint of SNS', () => {
+  it('is that of SNS alone before that of all services, and must be a URL', () => {
+    const env = {
+      AWS_ENDPOINT_URL: 'http://127.0.0.1:5000',
+      AWS_ENDPOINT_URL_SNS: 'https://sns.us-east-1.amazonaws.com',
+    };
+    expect(readConfig(env, 'dev').snsEndpoint).toBe('https://sns.us-east-1.amazonaws.com');
+    expect(readConfig({ AWS_ENDPOINT_URL: env.AWS_ENDPOINT_URL }, 'dev').snsEndpoint).toBe('http://127.0.0.1:5000');
+    expect(readConfig({}, 'dev').snsEndpoint).toBeUndefined();
+    expect(() => readConfig({ AWS_ENDPOINT_URL_SNS: 'localhost:5000' }, 'dev')).toThrow(
+      'AWS_ENDPOINT_URL_SNS=localhost:5000: must be a URL, for example http://127.0.0.1:5000',
+    );
+  });
+});

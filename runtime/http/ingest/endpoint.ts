@@ -17,9 +17,9 @@ import { authorize } from '../../sqs/actions/action.ts';
 import type { SqsApi } from '../../sqs/api.ts';
 import { echo, SqsError } from '../../sqs/errors.ts';
 import { MAX_MESSAGE_BYTES, QUEUE_NAME } from '../../sqs/limits.ts';
-import type { MessageInput } from '../../sqs/protocol/model.ts';
+import type { Input, MessageInput } from '../../sqs/protocol/model.ts';
 import { queueArn } from '../../sqs/queue-url.ts';
-import type { Caller, SendSource } from '../../sqs/request.ts';
+import type { Caller, SendSource, SqsRequest } from '../../sqs/request.ts';
 import type { Audit } from '../audit.ts';
 import type { Credential } from '../auth/credentials.ts';
 import { ClientGoneError, readBody } from '../body.ts';
@@ -69,13 +69,27 @@ interface Delivery {
 /** What was done, for the sender. */
 type Outcome = Readonly<Record<string, string | undefined>>;
 
+/** A sender uses one URL, and most servers have few senders. */
+const KEPT_SETTINGS = 256;
+
 export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
   const { api, edge, sns, sources, region, log } = parts;
+  const kept = new Map<string, DeliverySettings>();
+
+  const settingsOf = (query: string): DeliverySettings => {
+    const known = kept.get(query);
+    if (known !== undefined) return known;
+    const settings = readSettings(query);
+    // All at once: whoever makes up queries costs the others one reading each.
+    if (kept.size >= KEPT_SETTINGS) kept.clear();
+    kept.set(query, settings);
+    return settings;
+  };
 
   /** Stores the message of a delivery whose sender may send. Errors: `SqsError`, `DeliveryRefusal`. */
   const take = async (delivery: Delivery, body: Uint8Array, caller: Caller): Promise<Outcome> => {
     const { header, location } = delivery;
-    const settings = readSettings(location.query);
+    const settings = settingsOf(location.query);
     const said = header('x-amz-sns-message-type');
     const withoutEnvelope = header('x-amz-sns-rawdelivery') === 'true';
     if (withoutEnvelope && settings.topics.length === 0) {
@@ -109,30 +123,14 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
   };
 
   const store = async (
-    { incoming, outgoing, location, account, queue, header }: Delivery,
+    delivery: Delivery,
     caller: Caller,
     input: MessageInput,
     source: SendSource,
   ): Promise<Outcome> => {
-    const sent = await api.perform(
-      'SendMessage',
-      { ...input, QueueUrl: `/${account}/${queue}` },
-      {
-        method: incoming.method ?? 'POST',
-        path: location.path,
-        query: location.query,
-        headers: header,
-        requestId: parts.uuid(),
-        body: NO_BODY,
-        endpoint: '',
-        caller,
-        source,
-        get signal() {
-          return edge.endOf(outgoing);
-        },
-      },
-    );
-    const { MessageId, MD5OfMessageBody, SequenceNumber } = sent;
+    const message: Input<'SendMessage'> = Object.assign(input, { QueueUrl: `/${delivery.account}/${delivery.queue}` });
+    const request = new SendRequest(edge, delivery, caller, source, parts.uuid());
+    const { MessageId, MD5OfMessageBody, SequenceNumber } = await api.perform('SendMessage', message, request);
     return { MessageId, MD5OfMessageBody, SequenceNumber };
   };
 
@@ -216,15 +214,53 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
   };
 }
 
+/** A delivery as the API sees it. What a send never asks for is made only if something does. */
+class SendRequest implements SqsRequest {
+  readonly method = 'POST';
+  readonly body = NO_BODY;
+  readonly endpoint = '';
+  readonly headers: Delivery['header'];
+  readonly requestId: string;
+  readonly caller: Caller;
+  readonly source: SendSource;
+  readonly #edge: Edge;
+  readonly #delivery: Delivery;
+
+  constructor(edge: Edge, delivery: Delivery, caller: Caller, source: SendSource, requestId: string) {
+    this.headers = delivery.header;
+    this.requestId = requestId;
+    this.caller = caller;
+    this.source = source;
+    this.#edge = edge;
+    this.#delivery = delivery;
+  }
+
+  get path(): string {
+    return this.#delivery.location.path;
+  }
+
+  get query(): string {
+    return this.#delivery.location.query;
+  }
+
+  get signal(): AbortSignal {
+    return this.#edge.endOf(this.#delivery.outgoing);
+  }
+}
+
 function callerOf(credential: Credential, rest: Pick<Caller, 'account' | 'region' | 'address'>): Caller {
   const { senderId, allows, share } = credential;
   return { senderId, allows, ...rest, ...(share === undefined ? {} : { share }) };
 }
 
+const EVENT_BRIDGE: SendSource = { kind: 'eventbridge' };
+const ANYBODY: SendSource = { kind: 'ingest' };
+
 /** EventBridge says who it is by its User-Agent, `Amazon/EventBridge/ApiDestinations`. */
 function sourceOf({ from }: DeliverySettings, header: Delivery['header']): SendSource {
-  const kind = header('user-agent')?.startsWith('Amazon/EventBridge/') === true ? 'eventbridge' : 'ingest';
-  return { kind, ...(from === undefined ? {} : { name: from }) };
+  const isEventBridge = header('user-agent')?.startsWith('Amazon/EventBridge/') === true;
+  if (from === undefined) return isEventBridge ? EVENT_BRIDGE : ANYBODY;
+  return { kind: isEventBridge ? 'eventbridge' : 'ingest', name: from };
 }
 
 /** A retry of SNS has the id of the first try; only FIFO queues take it. */
