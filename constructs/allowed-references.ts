@@ -1,4 +1,5 @@
 import type { CfnResource } from 'aws-cdk-lib';
+import { counterpartOfType } from './counterparts';
 import type { KarinQueueBase } from './karin-queue-base';
 
 /** Where a reference to an anchor does no harm: resource type to the properties (first key, or the beginning of the path). */
@@ -34,6 +35,8 @@ const HARMLESS: Readonly<Record<string, readonly string[]>> = {
 
 /** What AWS would do at the more frequent harmful places, as a clause. */
 const CONSEQUENCES: Readonly<Record<string, string>> = {
+  'AWS::ApiGateway::Method': 'API Gateway would send to the anchor',
+  'AWS::ApiGatewayV2::Integration': 'API Gateway would send to the anchor',
   'AWS::CloudWatch::Alarm': 'the alarm would watch the anchor',
   'AWS::Events::Rule': 'EventBridge would deliver events to the anchor',
   'AWS::IoT::TopicRule': 'the IoT rule would deliver messages to the anchor',
@@ -91,24 +94,31 @@ export function complaint({ resource, property, queue }: AnchorReference): strin
     return `'${resource.node.path}' (${type}) on the KarinQueue '${queue.node.path}' is not disabled: AWS Lambda would poll the anchor, which is always empty, and bill each poll; give it queue.queueArn as its source or 'enabled: false', and remove what overrides its property Enabled`;
   }
   const consequence = CONSEQUENCES[type] ?? 'AWS may deliver to the anchor';
-  return `'${resource.node.path}' (${type}) refers to the KarinQueue '${queue.node.path}' in its property ${property}: ${consequence}, which nobody reads; ${wayOut(type)}, or call queue.allowAnchorReference(construct, reason) if no message can be lost`;
+  return `'${resource.node.path}' (${type}) refers to the KarinQueue '${queue.node.path}' in its property ${property}: ${consequence}, which nobody reads; ${wayOut(type, property)}, or call queue.allowAnchorReference(construct, reason) if no message can be lost`;
 }
 
 function isDisabled(properties: unknown): boolean {
   return typeof properties === 'object' && properties !== null && Reflect.get(properties, 'Enabled') === false;
 }
 
-function wayOut(type: string): string {
+function wayOut(type: string, property: string): string {
+  if (/deadletter/i.test(property) && type !== 'AWS::SQS::Queue' && type !== 'AWS::Lambda::Function') {
+    return 'use an sqs.Queue as the dead-letter queue of a service of AWS';
+  }
+  const counterpart = counterpartOfType(type);
   switch (type) {
     case 'AWS::SQS::Queue':
       return 'make that queue a KarinQueue too, or its dead-letter queue an sqs.Queue';
     case 'AWS::CloudWatch::Alarm':
       return "use queue.metric...(), whose namespace the server's metrics can feed";
-    case 'AWS::Lambda::EventInvokeConfig':
     case 'AWS::Lambda::EventSourceMapping':
-    case 'AWS::Lambda::Function':
       return 'use an sqs.Queue as destination';
+    case 'AWS::Lambda::EventInvokeConfig':
+    case 'AWS::Lambda::Function':
+      return `write ${counterpart}, or use an sqs.Queue as destination`;
     default:
-      return 'use a Lambda function there that sends to the queue (queue.bindEnvironment(fn)), or an sqs.Queue';
+      return counterpart === undefined
+        ? 'use a Lambda function there that sends to the queue (queue.bindEnvironment(fn)), or queue.ingestUrl() if it can post over HTTPS, or an sqs.Queue'
+        : `write ${counterpart}, or use an sqs.Queue`;
   }
 }

@@ -1,4 +1,4 @@
-import { Annotations, type SecretValue, Stack, Token } from 'aws-cdk-lib';
+import { Annotations, SecretValue, Stack, Token } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 
 /** Context key that gives every queue of an app its endpoint: `cdk synth -c karin:endpoint=https://karin.example.com`. */
@@ -9,29 +9,48 @@ const WRITTEN_CAPABILITY = /\/k\/[^/]+$/;
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
+/** How the clients of a queue reach the server. */
+export interface Access {
+  /** What an SQS client is given; ends in `/k/<capability>` if there is one. */
+  readonly endpoint: string;
+  /** The endpoint without the capability. */
+  readonly server: string;
+  /** What lets clients send, unless they have a key of their own. */
+  readonly capability?: SecretValue;
+}
+
 /**
  * The endpoint a queue is reached at, from its property or from the context, with the capability as `/k/<capability>` at its end.
  *
  * Throws if none is given, if it is not an absolute http or https URL without query, fragment and user, or if `capability` would stand in
  * the template as plain text. One that is written into the endpoint itself gives way to `capability`; without that it is a warning.
  */
-export function resolveEndpoint(
+export function resolveAccess(
   scope: IConstruct,
   endpoint: string | undefined,
   capability: SecretValue | undefined,
-): string {
+): Access {
   const given = givenEndpoint(scope, endpoint);
-  if (capability !== undefined) return `${withoutCapability(given)}/k/${capabilityText(scope, capability)}`;
-  if (given !== withoutCapability(given) && !LOOPBACK.test(new URL(given).hostname)) {
+  const server = withoutCapability(given);
+  if (capability !== undefined) {
+    return { endpoint: `${server}/k/${capabilityText(scope, capability)}`, server, capability };
+  }
+  if (given === server) return { endpoint: given, server };
+  if (!LOOPBACK.test(new URL(given).hostname)) {
     Annotations.of(scope).addWarningV2(
       'karin-queue:capabilityInTemplate',
       "the endpoint carries a capability, which then stands in the template as plain text; take '/k/...' off the endpoint, keep the capability in Secrets Manager and pass it as 'capability'",
     );
   }
-  return given;
+  return { endpoint: given, server, capability: SecretValue.unsafePlainText(given.slice(`${server}/k/`.length)) };
 }
 
-/** Where the server's own routes are (`/sync`): a capability in the endpoint opens the SQS API alone. Throws as `resolveEndpoint`. */
+/** Whether an endpoint is on this machine, where nothing is secret and no service of AWS can reach it. */
+export function isLoopback(endpoint: string): boolean {
+  return URL.canParse(endpoint) && LOOPBACK.test(new URL(endpoint).hostname);
+}
+
+/** Where the server's own routes are (`/sync`): a capability in the endpoint opens the SQS API alone. Throws as `resolveAccess`. */
 export function resolveServer(scope: IConstruct, endpoint: string | undefined): string {
   return withoutCapability(givenEndpoint(scope, endpoint));
 }

@@ -2,7 +2,7 @@ import { ArnFormat, type SecretValue, Stack, Token } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { resolveEndpoint } from './endpoint';
+import { type Access, resolveAccess } from './endpoint';
 import { KarinQueueBase } from './karin-queue-base';
 
 /**
@@ -49,6 +49,8 @@ export class ImportedKarinQueue extends KarinQueueBase {
   public readonly _anchor?: sqs.CfnQueue;
   /** @internal */
   public readonly _literalName?: string;
+  /** @internal */
+  public readonly _access: Access;
 
   constructor(scope: Construct, id: string, attrs: KarinQueueAttributes) {
     super(scope, id, { environmentFromArn: attrs.queueArn });
@@ -57,7 +59,8 @@ export class ImportedKarinQueue extends KarinQueueBase {
     this.queueName = arn.resource;
     if (!Token.isUnresolved(arn.resource)) this._literalName = arn.resource;
     this.fifo = determineFifo(this, attrs, arn.resource);
-    this.endpoint = resolveEndpoint(this, attrs.endpoint, attrs.capability);
+    this._access = resolveAccess(this, attrs.endpoint, attrs.capability);
+    this.endpoint = this._access.endpoint;
     this.queueUrl = `${this.endpoint}/${arn.account}/${arn.resource}`;
   }
 }

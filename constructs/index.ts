@@ -1,9 +1,24 @@
 export { KarinDrain } from './drain';
 export type { KarinQueueAttributes } from './imported-karin-queue';
+export type { KarinIngestOptions, KarinIngestUrlOptions } from './ingest';
 export { KarinEventSource, type KarinEventSourceProps } from './karin-event-source';
+export {
+  KarinHttpIntegration,
+  type KarinHttpIntegrationProps,
+  type KarinMappedIntegrationProps,
+  KarinRestIntegration,
+  KarinWebSocketIntegration,
+} from './karin-integrations';
 export { KarinQueue } from './karin-queue';
 export { type BindEnvironmentOptions, type IKarinQueue, KarinQueueBase } from './karin-queue-base';
 export type { KarinQueueProps } from './karin-queue-props';
+export {
+  KarinBucketDestination,
+  type KarinBucketDestinationProps,
+  KarinSubscription,
+  type KarinSubscriptionProps,
+} from './karin-subscription';
+export { KarinTarget, type KarinTargetProps } from './karin-target';
 export { type IKarinRuntimeIdentity, KarinRuntimeIdentity } from './runtime-identity';
 export type {
   FlyMachineIdentityProps,

@@ -5,7 +5,10 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct, IConstruct } from 'constructs';
 import { functionBehind, invokedFunctionArn } from './consumer-mapping';
+import { counterpartOfPrincipal } from './counterparts';
+import type { Access } from './endpoint';
 import { bindFunctionEnvironment } from './function-environment';
+import { ingestUrlOf, type KarinIngestUrlOptions } from './ingest';
 import { MANAGED_TAG, MANAGED_TAG_VALUE } from './managed-tag';
 import type { IKarinRuntimeIdentity } from './runtime-identity';
 import { StageRegistry } from './stage-registry';
@@ -62,6 +65,17 @@ export interface IKarinQueue extends sqs.IQueue {
   bindEnvironment(fn: lambda.Function, options?: BindEnvironmentOptions): void;
 
   /**
+   * An address at which anybody who can post over HTTPS puts messages into the queue: the body becomes the body of a message.
+   *
+   * For a topic, a rule, a bucket and an API there is a construct: `KarinSubscription`, `KarinTarget`, `KarinBucketDestination`,
+   * `KarinHttpIntegration`, `KarinWebSocketIntegration`, `KarinRestIntegration`. This is for everything else: tasks of Step Functions, pipes,
+   * web hooks. The capability of the queue stands in the address, in a template as a dynamic reference.
+   *
+   * @param options what becomes of a delivery
+   */
+  ingestUrl(options?: KarinIngestUrlOptions): string;
+
+  /**
    * Let one construct refer to the anchor although AWS may deliver messages there, which nobody reads.
    *
    * Every other reference to the anchor's ARN, name or URL outside of what Karin understands is an error at synthesis.
@@ -93,6 +107,13 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
   public abstract readonly _literalName?: string;
 
   /**
+   * Where the server is, and what lets clients send.
+   *
+   * @internal
+   */
+  public abstract readonly _access: Access;
+
+  /**
    * The identity that may invoke the consumers of this queue by their ARNs.
    *
    * @internal
@@ -118,6 +139,10 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
     bindFunctionEnvironment(this, fn, options);
   }
 
+  public ingestUrl(options: KarinIngestUrlOptions = {}): string {
+    return ingestUrlOf(this, options);
+  }
+
   public allowAnchorReference(construct: IConstruct, reason: string): void {
     construct.node.addMetadata('karin-queue:anchorReferenceAllowed', { queue: this.node.path, reason });
     this.allowedReferences.add(construct);
@@ -134,8 +159,13 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
     const names: unknown[] =
       typeof principal === 'object' && principal !== null ? Object.values(principal).flat() : [principal];
     const who = names.map((name) => (typeof name === 'string' ? `'${name}'` : 'another account')).join(', ');
+    const line = names.map(counterpartOfPrincipal).find((found) => found !== undefined);
+    const mend =
+      line === undefined
+        ? 'send through a Lambda function that calls queue.bindEnvironment(fn), post to queue.ingestUrl(), or use an sqs.Queue for this source'
+        : `write ${line}, or use an sqs.Queue if this is a dead-letter queue`;
     throw new Error(
-      `${this.node.path}: ${who} would deliver to Amazon SQS, not to Karin: a resource policy opens the anchor queue, which stays empty and which nobody reads, so the messages would be lost; send through a Lambda function that calls queue.bindEnvironment(fn), or use an sqs.Queue for this source`,
+      `${this.node.path}: ${who} would deliver to Amazon SQS, not to Karin: a resource policy opens the anchor queue, which stays empty and which nobody reads, so the messages would be lost; ${mend}`,
     );
   }
 
@@ -248,6 +278,12 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
 /** By a symbol and not by class: an app may hold two copies of this package. */
 export function isKarinQueueBase(x: unknown): x is KarinQueueBase {
   return typeof x === 'object' && x !== null && KARIN_QUEUE in x;
+}
+
+/** Throws if `queue` is no Karin queue, which the interface alone cannot tell where types are not checked. */
+export function requireKarinQueue(queue: IKarinQueue, construct: string, ordinary: string): KarinQueueBase {
+  if (isKarinQueueBase(queue)) return queue;
+  throw new Error(`${construct} takes a KarinQueue; for an sqs.Queue use ${ordinary}`);
 }
 
 function isConstruct(grantee: iam.IGrantable): grantee is iam.IGrantable & IConstruct {

@@ -5,7 +5,7 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { checkConsumers, visibilitySeconds } from './consumer-checks';
 import { defined } from './defined';
-import { resolveEndpoint } from './endpoint';
+import { type Access, resolveAccess } from './endpoint';
 import { ImportedKarinQueue, type KarinQueueAttributes } from './imported-karin-queue';
 import { KarinEventSource } from './karin-event-source';
 import { type IKarinQueue, isKarinQueueBase, KarinQueueBase } from './karin-queue-base';
@@ -99,6 +99,9 @@ export class KarinQueue extends KarinQueueBase {
   /** @internal */
   public readonly _literalName?: string;
 
+  /** @internal */
+  public readonly _access: Access;
+
   constructor(scope: Construct, id: string, props: KarinQueueProps = {}) {
     super(scope, id, props.queueName === undefined ? {} : { physicalName: props.queueName });
     validateQueueProps(this, props);
@@ -134,7 +137,8 @@ export class KarinQueue extends KarinQueueBase {
     this.queueArn = this.getResourceArnAttribute(this._anchor.attrArn, { service: 'sqs', resource: this.physicalName });
     if (!Token.isUnresolved(this.physicalName)) this._literalName = this.physicalName;
     this.queueName = this.getResourceNameAttribute(this._anchor.attrQueueName);
-    this.endpoint = resolveEndpoint(this, props.endpoint, props.capability);
+    this._access = resolveAccess(this, props.endpoint, props.capability);
+    this.endpoint = this._access.endpoint;
     this.queueUrl = `${this.endpoint}/${this.env.account}/${this.getResourceNameAttribute(this.nameInUrl())}`;
 
     if (props.enforceSSL === true) this.enforceTls();

@@ -1,3 +1,4 @@
+import { isIngestJoin } from './ingest';
 import { namedResource, RESOURCE_IN_TEXT } from './references';
 
 /** A place in a rendered value that may name a queue without a reference that the CDK knows of. */
@@ -22,7 +23,7 @@ export function* mentionsIn(value: unknown, path: readonly string[] = []): Gener
     const names = patterns.flatMap((pattern) => Array.from(value.matchAll(pattern), ([, name = '']) => name));
     yield { path, logicalIds: names.map(logicalIdOf), text: value };
   }
-  if (typeof value !== 'object' || value === null) return;
+  if (typeof value !== 'object' || value === null || isIngestJoin(value)) return;
   const named = namedResource(value);
   if (named !== undefined) yield { path, logicalIds: [logicalIdOf(named)] };
   const imported: unknown = Reflect.get(value, 'Fn::ImportValue');

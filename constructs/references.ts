@@ -8,6 +8,7 @@ import {
   Tokenization,
 } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
+import { isIngestAddress } from './ingest';
 
 /** A token met while a value was resolved, and where. */
 export interface Sighting {
@@ -62,8 +63,12 @@ class RememberingResolver extends DefaultTokenResolver {
   }
 
   override resolveToken(token: IResolvable, context: IResolveContext, postProcessor: IPostProcessor): unknown {
+    const seen = this.sightings.length;
     this.sightings.push({ token, path: context.documentPath });
-    return super.resolveToken(token, context, postProcessor);
+    const resolved: unknown = super.resolveToken(token, context, postProcessor);
+    // It names the queue to the server: what is sent there does not go to the anchor.
+    if (isIngestAddress(token)) this.sightings.length = seen;
+    return resolved;
   }
 }
 

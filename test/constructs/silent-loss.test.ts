@@ -291,7 +291,7 @@ describe('a reference that AWS could deliver through', () => {
     [
       'an integration of API Gateway, written out',
       'Integration.Uri',
-      'AWS may deliver to the anchor',
+      'API Gateway would send to the anchor',
       (stack) =>
         new CfnResource(stack, 'New', {
           type: 'AWS::ApiGateway::Method',

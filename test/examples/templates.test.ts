@@ -6,9 +6,11 @@ import { fileURLToPath } from 'node:url';
 import { App, type Stack } from 'aws-cdk-lib';
 import { describe, expect, it } from 'vitest';
 import { ReportsStack } from '../../examples/existing-queue/reports-stack.ts';
+import { FanOutStack } from '../../examples/fan-out/fan-out-stack.ts';
 import { OrdersStack } from '../../examples/fifo-orders/orders-stack.ts';
 import { HelloStack } from '../../examples/hello/hello-stack.ts';
 import { ThumbnailsStack } from '../../examples/partial-failures/thumbnails-stack.ts';
+import { UploadsStack } from '../../examples/s3-thumbnails/uploads-stack.ts';
 import { snapshotOf } from './support/template.ts';
 
 const folderOf = (example: string) => new URL(`../../examples/${example}/`, import.meta.url);
@@ -18,6 +20,8 @@ const STACKS: ReadonlyArray<[example: string, define: (app: App) => Stack]> = [
   ['fifo-orders', (app) => new OrdersStack(app, 'Orders')],
   ['partial-failures', (app) => new ThumbnailsStack(app, 'Thumbnails')],
   ['existing-queue', (app) => new ReportsStack(app, 'Reports')],
+  ['fan-out', (app) => new FanOutStack(app, 'FanOut')],
+  ['s3-thumbnails', (app) => new UploadsStack(app, 'Uploads')],
 ];
 
 describe('the template of an example is the one that is committed', () => {
