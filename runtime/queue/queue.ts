@@ -13,7 +13,7 @@ import type { HeadWatch } from './head-watch.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import type { QueueArn, QueueKey } from './names.ts';
 import type { ReceiptHandles } from './receipt-handle.ts';
-import type { BrowsedMessage } from './receiving.ts';
+import type { BrowsedMessage, ReceiveRoom } from './receiving.ts';
 import type { StoreClock } from './upkeep.ts';
 
 export interface ReceiveRequest {
@@ -21,6 +21,8 @@ export interface ReceiveRequest {
   readonly maxMessages: number;
   /** Bytes of stored records in this receive together; default: no bound but the store's own. */
   readonly maxBytes?: number;
+  /** What is received must have its place in the `ReceiveRoom` first: for callers that keep no account of their own. Default false. */
+  readonly inRoom?: boolean;
   /** Length of the lease, ms; default: the queue's visibility timeout. */
   readonly visibilityTimeoutMs?: number;
   /** Long polling: how long to wait for a first message, ms; default 0. While nothing is due this costs the store nothing. */
@@ -158,6 +160,7 @@ export interface QueueContext {
   readonly forward?: Forward;
   /** Messages of one queue that may be in flight. */
   readonly inFlightLimit: number;
+  readonly room: ReceiveRoom;
   /** The queue with this ARN, if it exists here and is of the same type. */
   readonly findDeadLetterQueue: (arn: string, fifo: boolean) => DeadLetterTarget | undefined;
 }

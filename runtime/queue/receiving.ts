@@ -42,12 +42,76 @@ interface ReceivingOptions {
   readonly notify: Notify;
   readonly deadLetters: DeadLetters;
   readonly inFlightLimit: number;
+  readonly room: ReceiveRoom;
 }
 
 export interface ReceiveOutcome {
   readonly messages: readonly ReceivedMessage[];
   /** Something was leased that is not among the messages. */
   readonly setAside: boolean;
+}
+
+/** A record of a message of 1 MiB, bytes. */
+const LARGEST_RECORD = 1_048_576 + 65_536;
+/** Bytes of all receives that have a place at one time: eight of the largest answers. In JavaScript text, JSON and the answer each take them once more. */
+const ROOM = 16 * 1_048_576;
+/** A receive of so few bytes needs no place. */
+const NEEDS_NO_PLACE = 16 * 1_024;
+
+/**
+ * What receives of one process may bring into memory at one time. A receive does not know how large its messages are before it has them; hundreds at one moment for messages of a megabyte would end
+ * the server. So each takes a place first, for as many bytes as the largest message that its queue is known to hold, and waits in line for it, which lasts as long as a few calls to the store.
+ * Nobody is refused, and small receives, as most are, pass the line.
+ *
+ * A queue of which nothing was seen yet counts as one of the largest messages. One that held small ones only, as far as this server saw, and has large ones from another server is known better after its
+ * first large message.
+ */
+export class ReceiveRoom {
+  #taken = 0;
+  readonly #line = new Set<{ readonly bytes: number; readonly enter: () => void }>();
+
+  /** Takes a place; gives what ends it. `undefined`: the caller went away before there was one. */
+  take(bytes: number, signal?: AbortSignal): (() => void) | Promise<(() => void) | undefined> {
+    if (bytes <= NEEDS_NO_PLACE) return () => undefined;
+    if (this.#line.size === 0 && this.#hasRoom(bytes)) return this.#enter(bytes);
+    if (signal?.aborted === true) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const goAway = (): void => {
+        this.#line.delete(waiter);
+        resolve(undefined);
+        this.#letIn();
+      };
+      const waiter = {
+        bytes,
+        enter: () => {
+          signal?.removeEventListener('abort', goAway);
+          resolve(this.#enter(bytes));
+        },
+      };
+      signal?.addEventListener('abort', goAway, { once: true });
+      this.#line.add(waiter);
+    });
+  }
+
+  #hasRoom(bytes: number): boolean {
+    return this.#taken === 0 || this.#taken + bytes <= ROOM;
+  }
+
+  #enter(bytes: number): () => void {
+    this.#taken += bytes;
+    return () => {
+      this.#taken -= bytes;
+      this.#letIn();
+    };
+  }
+
+  #letIn(): void {
+    for (const waiter of this.#line) {
+      if (!this.#hasRoom(waiter.bytes)) return;
+      this.#line.delete(waiter);
+      waiter.enter();
+    }
+  }
 }
 
 export class Receiving {
@@ -65,6 +129,23 @@ export class Receiving {
   /** `at-limit`: as many messages are in flight as may be. Errors: `StoreUnavailableError`. */
   async receive(request: ReceiveRequest): Promise<ReceiveOutcome | 'at-limit'> {
     if (!(await this.#limit.admits())) return 'at-limit';
+    const { store, room } = this.#options;
+    const most = request.maxBytes ?? DEFAULT_MAX_BYTES;
+    if (request.inRoom !== true) return this.#lease(request, most);
+    const { largest } = store;
+    const bytes = Math.min(most, largest === undefined ? LARGEST_RECORD : largest * request.maxMessages);
+    const place = room.take(bytes, request.signal);
+    const leave = place instanceof Promise ? await place : place;
+    if (leave === undefined) return { messages: [], setAside: false };
+    try {
+      // Where the largest is known, what it may bring is; a lower bound would only narrow receives that leave together.
+      return await this.#lease(request, largest === undefined ? bytes : most);
+    } finally {
+      leave();
+    }
+  }
+
+  async #lease(request: ReceiveRequest, maxBytes: number): Promise<ReceiveOutcome> {
     const { store, time, queue } = this.#options;
     const wantedMs = request.visibilityTimeoutMs ?? queue.definition.attributes.visibilityTimeoutSeconds * 1000;
     const begunAt = time.monotonic();
@@ -72,7 +153,7 @@ export class Receiving {
     const leaseEndsAt = begunAt + leaseMs;
     const { leased, total } = await store.receive({
       maxMessages: request.maxMessages,
-      maxBytes: request.maxBytes ?? DEFAULT_MAX_BYTES,
+      maxBytes,
       leaseMs,
       ...(request.singleGroup === undefined ? {} : { singleGroup: request.singleGroup }),
     });

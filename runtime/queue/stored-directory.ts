@@ -25,7 +25,7 @@ import type { DirectoryEvent, DiscoveredQueue, Next, QueueDirectory } from './di
 import { isFifoName, parseQueueArn, type QueueArn, type QueueKey, queueKey } from './names.ts';
 import type { Notify, Queue } from './queue.ts';
 import { createReceiptHandles, type ReceiptHandles, sharedSecret } from './receipt-handle.ts';
-import { IN_FLIGHT_LIMIT } from './receiving.ts';
+import { IN_FLIGHT_LIMIT, ReceiveRoom } from './receiving.ts';
 import { type Forward, type QueueContext, StoredQueue } from './stored-queue.ts';
 import { Tombstones } from './tombstones.ts';
 import { createStoreClock } from './upkeep.ts';
@@ -91,6 +91,7 @@ export class StoredDirectory implements QueueDirectory {
     this.#context = {
       ...options,
       inFlightLimit: options.inFlightLimit ?? IN_FLIGHT_LIMIT,
+      room: new ReceiveRoom(),
       handles,
       clock: createStoreClock(options.time),
       findDeadLetterQueue: (arn, fifo) => this.#findDeadLetterQueue(arn, fifo),

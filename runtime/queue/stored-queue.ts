@@ -69,8 +69,8 @@ export class StoredQueue implements Queue {
     const findDeadLetterQueue = (arn: string) => context.findDeadLetterQueue(arn, definition.fifo);
     const deadLetters = new DeadLetters({ queue: this, store: watched, clock, notify, findDeadLetterQueue });
     this.#deadLetters = deadLetters;
-    const { inFlightLimit } = context;
-    const receiving = { queue: this, store: watched, time, clock, handles, notify, deadLetters, inFlightLimit };
+    const { inFlightLimit, room } = context;
+    const receiving = { queue: this, store: watched, time, clock, handles, notify, deadLetters, inFlightLimit, room };
     this.#receiving = new Receiving(receiving);
     this.#longPoll = new LongPoll({
       time,

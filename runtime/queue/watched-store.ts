@@ -52,9 +52,19 @@ export class WatchedStore {
   #sends: GroupCommit<NewEntry, SentEntry> | undefined;
   #deletes: GroupCommit<Lease, LeaseOutcome> | undefined;
   #receives: GroupCommit<ReceiveOptions, ReceiveReply> | undefined;
+  #largest: number | undefined;
 
   constructor(options: WatchedStoreOptions) {
     this.#options = options;
+  }
+
+  /** Bytes of the largest record that was sent or received here; `undefined`: none was. */
+  get largest(): number | undefined {
+    return this.#largest;
+  }
+
+  #saw({ length }: Uint8Array): void {
+    if (this.#largest === undefined || length > this.#largest) this.#largest = length;
   }
 
   /**
@@ -63,6 +73,7 @@ export class WatchedStore {
    */
   send(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
     this.#options.onActivity();
+    for (const { record } of entries) this.#saw(record);
     this.#sends ??= new GroupCommit({
       call: (items) => this.#send(items),
       sizeOf: ({ record }) => record.length,
@@ -116,6 +127,7 @@ export class WatchedStore {
       const reply = await store.receive(address, options);
       for (const entry of reply.leased) {
         watch.leased(entry.id, options.leaseMs);
+        this.#saw(entry.record);
         // A first receive was just now; of a later one only the first is known.
         if (entry.receiveCount === 1) clock.readExactly(entry.firstReceivedAt);
         else clock.readAtLeast(entry.firstReceivedAt);

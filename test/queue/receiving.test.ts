@@ -1,8 +1,11 @@
 import { encode } from '@msgpack/msgpack';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Queue } from '../../runtime/queue/queue.ts';
-import { StoreUnavailableError } from '../../runtime/store/store.ts';
-import { forEachStore, message, woken } from './queue-world.ts';
+import { createDirectory } from '../../runtime/queue/stored-directory.ts';
+import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
+import { type ReceiveOptions, type StoredQueue, StoreUnavailableError } from '../../runtime/store/store.ts';
+import { systemRandomness, systemTime } from '../../runtime/time.ts';
+import { arn, attributes, existing, forEachStore, message, woken } from './queue-world.ts';
 
 const TWELVE_HOURS = 43_200_000;
 
@@ -244,5 +247,74 @@ forEachStore('a store that cannot be reached', (open) => {
     const due = woken(queue);
     world.time.advance(30_000);
     await due;
+  });
+});
+
+describe('many receives at one time', () => {
+  /** Answers receives one at a time, when it is told to. */
+  class SlowStore extends MemoryStore {
+    readonly waiting: (() => void)[] = [];
+    override async receive(queue: StoredQueue, options: ReceiveOptions) {
+      await new Promise<void>((answer) => this.waiting.push(answer));
+      return super.receive(queue, options);
+    }
+  }
+
+  async function open() {
+    const store = new SlowStore({ time: systemTime });
+    const options = { store, time: systemTime, randomness: systemRandomness, notify: () => undefined };
+    const directory = await createDirectory(options);
+    const queue = async (name: string) => {
+      await directory.create(arn(name), attributes(), {});
+      return existing(directory, name);
+    };
+    return { store, queue, close: () => directory.close() };
+  }
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  it('have a place for what they may bring before the store is asked, and all are served', async () => {
+    const { store, queue, close } = await open();
+    // Receives of one queue leave together, those of many do not.
+    const queues = await Promise.all(Array.from({ length: 40 }, (_, index) => queue(`large-${index}`)));
+    for (const one of queues) await one.send([message('x'.repeat(1_000_000))]);
+    const receives = queues.map((one) => one.receive({ maxMessages: 1, maxBytes: 2_097_152, inRoom: true }));
+    let most = 0;
+    for (let served = 0; served < 40; served += 1) {
+      await turn();
+      most = Math.max(most, store.waiting.length);
+      store.waiting.shift()?.();
+    }
+    const received = await Promise.all(receives);
+    expect(received.flat()).toHaveLength(40);
+    // Sixteen megabytes.
+    expect(most).toBe(16);
+    close();
+  });
+
+  it('do not keep small receives of other queues waiting, and let a caller go who does not wait', async () => {
+    const { store, queue, close } = await open();
+    const small = await queue('small');
+    await small.send([message('a')]);
+    const large = await Promise.all(Array.from({ length: 17 }, (_, index) => queue(`large-${index}`)));
+    for (const one of large) await one.send([message('x'.repeat(1_000_000))]);
+    const [last, ...first] = large;
+    const gone = new AbortController();
+    const others = first.map((one) => one.receive({ maxMessages: 1, maxBytes: 2_097_152, inRoom: true }));
+    const left = last?.receive({ maxMessages: 1, maxBytes: 2_097_152, inRoom: true, signal: gone.signal });
+    await turn();
+    expect(store.waiting).toHaveLength(16);
+    const wanted = small.receive({ maxMessages: 10, maxBytes: 2_097_152, inRoom: true });
+    await turn();
+    expect(store.waiting).toHaveLength(17);
+    store.waiting.pop()?.();
+    expect(await wanted).toMatchObject([{ body: 'a' }]);
+    gone.abort();
+    expect(await left).toEqual([]);
+    while (store.waiting.length > 0) {
+      store.waiting.shift()?.();
+      await turn();
+    }
+    expect((await Promise.all(others)).flat()).toHaveLength(16);
+    close();
   });
 });

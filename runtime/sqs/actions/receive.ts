@@ -17,7 +17,12 @@ const MOST_RECEIVED_BYTES = 2 * 1_048_576;
 export const receiveMessage = queueAction('ReceiveMessage', 'consume', async (queue, input, call) => {
   const { definition } = queue;
   const request = readRequest(input, definition);
-  const messages = await queue.receive({ ...request, maxBytes: MOST_RECEIVED_BYTES, signal: call.signal });
+  const messages = await queue.receive({
+    ...request,
+    maxBytes: MOST_RECEIVED_BYTES,
+    inRoom: true,
+    signal: call.signal,
+  });
   if (messages.length === 0) return {};
   const systemNames = new Set([...(input.AttributeNames ?? []), ...(input.MessageSystemAttributeNames ?? [])]);
   const selects = attributeFilter(input.MessageAttributeNames ?? []);
