@@ -70,6 +70,30 @@ export function createProgram(context: CliContext, finished: (status: number) =>
       await transfer('pull', queue, options, context);
     });
 
+  withServer(program.command('send'))
+    .description('send a message to a queue, as a program does, or as SNS, S3 or EventBridge do; prints its id')
+    .argument('<queue>', 'name of the queue')
+    .option('--body <text>', 'the message')
+    .option('--file <path>', 'a file with the message; - is standard input')
+    .option('--delay <seconds>', 'seconds until it is delivered', number)
+    .option('--group <id>', 'message group (a FIFO queue: default karin-send)')
+    .option('--dedup <id>', 'deduplication id of a FIFO queue (default: a new one)')
+    .option('--attribute <name=value>', 'message attribute, also name:Number=5; may be repeated', collect)
+    .option('--sns-topic <arn>', 'in the envelope of SNS, as a subscription of this topic has it')
+    .option('--subject <text>', 'with --sns-topic: the subject')
+    .option('--raw', 'with --sns-topic: as raw delivery has it, without the envelope')
+    .option('--s3 <bucket/key>', 'the notification of S3 for this object')
+    .option('--event-name <name>', 'with --s3: the event (default: ObjectCreated:Put)')
+    .option('--event <path>', 'an event of EventBridge: a whole one, or its detail')
+    .option('--detail-type <type>', 'with --event: the detail-type')
+    .option('--source <source>', 'with --event: the source')
+    .option('--json', 'print JSON')
+    .addHelpText('after', SEND_HELP)
+    .action(async (queue: string, options) => {
+      const { send } = await import('./send.ts');
+      await send(queue, options, context);
+    });
+
   const token = program
     .command('token')
     .description('capability tokens: an address that lets its holder in, without keys')
@@ -185,6 +209,17 @@ Where tokens are kept: by the server at --url or KARIN_URL; without either, in t
 Examples:
   karin token create --scope send --queue 'app-*' --expires 90d --name 'checkout'
   AWS_ENDPOINT_URL_SQS=https://karin.example.com/k/karin_... aws sqs list-queues`;
+
+const SEND_HELP = `
+Who may send: KARIN_TOKEN, a capability in the address, an access key of the server in AWS_ACCESS_KEY_ID, or KARIN_ADMIN_PASSWORD.
+
+Examples:
+  karin send jobs --body '{"id": 7}' --delay 30 --attribute kind=order
+  karin send orders.fifo --file order.json --group customer-7
+  karin send jobs --sns-topic arn:aws:sns:eu-west-1:111122223333:orders --body hello --subject greeting
+  karin send thumbnails --s3 uploads/cats/one.jpg --event-name ObjectCreated:Put
+  karin send audit --event detail.json --detail-type OrderPlaced --source shop
+  karin send jobs --url https://karin.example.com/k/karin_... --body hello`;
 
 const START_HELP = `
 Environment (AWS_* variables reach the AWS SDK untouched):

@@ -69,7 +69,7 @@ function isOfKarin({ status, headers }: Response): boolean {
 }
 
 /** The password as `Basic`, which takes any character; tokens are made for `Bearer`. Errors: `CliError` (the file of the password cannot be read). */
-function authorizationOf({ env }: CliContext): string | undefined {
+export function authorizationOf({ env }: CliContext): string | undefined {
   const reader = new EnvironmentReader(env);
   const password = reader.secret('KARIN_ADMIN_PASSWORD');
   if (reader.problems.length > 0) throw new CliError(reader.problems.join('\n'));
