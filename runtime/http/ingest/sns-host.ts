@@ -57,7 +57,8 @@ export function createConnector({ time, endpoint, lookup = systemLookup }: Conne
         const to = endpoint === undefined ? url : new URL(`${url.pathname}${url.search}`, endpoint);
         const options: RequestOptions = {
           agent: false,
-          headers: { Accept: '*/*' },
+          // Emulators serve all of AWS at one port, and tell its services apart by the name that was asked for.
+          headers: { Accept: '*/*', ...(to.protocol === 'http:' ? { Host: url.host } : {}) },
           ...(endpoint === undefined ? { lookup: publicLookup(lookup) } : {}),
         };
         const request = (to.protocol === 'http:' ? httpRequest : httpsRequest)(to, options, (response) => {

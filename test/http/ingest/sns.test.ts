@@ -395,10 +395,14 @@ describe('The way to SNS', () => {
   });
 
   /** A server in the place of SNS, by the setting for emulators. */
-  async function endpoint(answer: Parameters<typeof createServer>[1]): Promise<{ url: string; asked: string[] }> {
+  async function endpoint(
+    answer: Parameters<typeof createServer>[1],
+  ): Promise<{ url: string; asked: string[]; hosts: Set<string | undefined> }> {
     const asked: string[] = [];
+    const hosts = new Set<string | undefined>();
     const server = createServer((request, response) => {
       asked.push(request.url ?? '');
+      hosts.add(request.headers.host);
       answer?.(request, response);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -407,12 +411,12 @@ describe('The way to SNS', () => {
       await new Promise((resolve) => server.close(resolve));
     });
     // Of a server that listens on a port.
-    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, hosts };
   }
 
   it('leads to the endpoint that the operator named, whose certificates are trusted for themselves', async () => {
     const certificate = makeCertificate({ name: 'sns.amazonaws.com' });
-    const { url, asked } = await endpoint((request, response) =>
+    const { url, asked, hosts } = await endpoint((request, response) =>
       response.end(request.url?.endsWith('.pem') === true ? certificate.pem : 'confirmed'),
     );
     karin = await runKarin({ AWS_ENDPOINT_URL_SNS: url });
@@ -429,6 +433,7 @@ describe('The way to SNS', () => {
       `/?Action=ConfirmSubscription&TopicArn=${TOPIC}&Token=a-token`,
       '/_aws/sns/SimpleNotificationService-a1.pem',
     ]);
+    expect([...hosts]).toEqual(['sns.us-east-1.amazonaws.com', new URL(url).host]);
   });
 
   it('follows no redirect, and takes no more than it asked for', async () => {
