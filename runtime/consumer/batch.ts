@@ -1,9 +1,15 @@
 /**
  * One batch: the records that will be one event, from the first lease to the flush.
  *
- * A batch is open while it collects. Messages are leased at once when they arrive, for what is left of the window plus the visibility timeout, so that the function has its
- * full visibility timeout from the flush on. The batch is flushed at the first of: as many messages as BatchSize, the end of the window, a record that would push
- * the serialised event over 6,291,456 bytes (it begins the next batch). Without a window it is flushed with whatever the first receive brought.
+ * A batch is open while it collects. Messages are leased at once when they arrive, but only for a short time, which is
+ * renewed as it runs out: if the server dies inside a long window, others have the messages soon. At the flush the leases
+ * are set to the full visibility timeout, and a message whose lease was lost meanwhile leaves the batch. The batch is
+ * flushed at the first of: as many messages as BatchSize, the end of the window, a record that would push the serialised
+ * event over 6,291,456 bytes (it begins the next batch). Without a window it is flushed with whatever the first receive
+ * brought.
+ *
+ * Cost of a window: one command at the flush, and one for every 20 s that the batch waits. A window that fits the short
+ * lease together with the visibility timeout costs neither.
  *
  * Lambda starts its window with a long poll, and may hold a batch of a nearly idle queue for up to 20 s; here it starts with the first message, and no batch waits longer than the window.
  *
@@ -16,12 +22,29 @@ import { expectedRunSeconds, type Mapping } from '../aws/mapping.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { QueueArn } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
-import { alignLeases, type BatchName, releaseMessages } from './delivery.ts';
+import { pause } from '../retry.ts';
+import { type BatchName, releaseMessages, warnOfStore } from './delivery.ts';
 import { eventBytes, eventPayload, eventRecord, MAX_EVENT_BYTES, recordBytes } from './event.ts';
 import { type Filter, FilterWorkError } from './filter/filter.ts';
 import { lastAttemptMargin } from './outcome.ts';
 import type { ConsumerParts } from './parts.ts';
 import type { Holdings } from './slots.ts';
+
+/** The longest lease of a message whose batch collects, ms: so late others have it if the server dies. */
+export const COLLECTING_LEASE_MS = 25_000;
+/** How often leases are renewed while their batch collects or waits for its Invoke, ms. */
+export const RENEWAL_INTERVAL_MS = 20_000;
+/** Pause between two tries to set the leases of a flushed batch, ms. */
+const LEASE_RETRY_MS = 1_000;
+/** Leases that end less than this beside their due time are left as they are, ms: a timer is no more exact. */
+const LEASE_TOLERANCE_MS = 250;
+/** The shortest lease of the consumer, ms. With a visibility timeout of 0 a message that fails would be invoked as fast as it fails. */
+const SHORTEST_LEASE_MS = 1_000;
+
+/** How long a message of the queue is hidden from the Invoke on, ms. */
+export function leaseMsOf(queue: Queue): number {
+  return Math.max(SHORTEST_LEASE_MS, queue.definition.attributes.visibilityTimeoutSeconds * 1_000);
+}
 
 /** A message that a filter let through, serialised. */
 export interface BatchRecord {
@@ -109,13 +132,20 @@ export class Batch {
   readonly number: number;
   /** The settings under which it was opened; a change applies to the next batch. */
   readonly mapping: Mapping;
-  readonly #records: BatchRecord[] = [];
+  #records: BatchRecord[] = [];
   #recordBytes = 0;
   #windowEndsAt: number | undefined;
 
-  constructor(number: number, mapping: Mapping) {
+  /** `windowEndsAt`: monotonic ms, for records whose window began in another batch; default: one window after the first record. */
+  constructor(number: number, mapping: Mapping, windowEndsAt?: number) {
     this.number = number;
     this.mapping = mapping;
+    this.#windowEndsAt = windowEndsAt;
+  }
+
+  /** Monotonic ms; `undefined` before the first record. */
+  get windowEndsAt(): number | undefined {
+    return this.#windowEndsAt;
   }
 
   get windowMs(): number {
@@ -154,9 +184,15 @@ export class Batch {
     return this.#records.reduce((earliest, { message }) => Math.min(earliest, message.leaseEndsAt), Infinity);
   }
 
-  /** How long messages that are received at `now` must be leased, ms: what is left of the window, plus the visibility timeout. */
+  /** The latest end among the leases of its messages, on the monotonic clock. */
+  get lastLeaseEndsAt(): number {
+    return this.#records.reduce((latest, { message }) => Math.max(latest, message.leaseEndsAt), 0);
+  }
+
+  /** How long messages that are received at `now` are leased, ms: what is left of the window plus the visibility timeout, but with a window only a short time at once. */
   leaseMs(now: number, visibilityTimeoutMs: number): number {
-    return this.windowLeftMs(now) + visibilityTimeoutMs;
+    if (this.windowMs === 0) return visibilityTimeoutMs;
+    return Math.min(COLLECTING_LEASE_MS, this.windowLeftMs(now) + visibilityTimeoutMs);
   }
 
   /** Milliseconds until the window ends; the whole window while the batch is empty. */
@@ -165,20 +201,24 @@ export class Batch {
     return Math.min(this.windowMs, Math.max(0, this.#windowEndsAt - now));
   }
 
-  /**
-   * Adds a record, if the event stays within its limits. The window ends where the lease of a record has only the visibility timeout left: for the first
-   * message of a window that is one window after its receive, for a record that another batch had no room for it is sooner.
-   */
-  add(record: BatchRecord, visibilityTimeoutMs: number): boolean {
+  /** Adds a record at `now` (monotonic ms), if the event stays within its limits. The first one begins the window. */
+  add(record: BatchRecord, now: number): boolean {
     if (this.#records.length >= this.mapping.batchSize) return false;
     if (eventBytes(this.#recordBytes + record.bytes, this.#records.length + 1) > MAX_EVENT_BYTES) return false;
     this.#records.push(record);
     this.#recordBytes += record.bytes;
-    this.#windowEndsAt = Math.min(
-      this.#windowEndsAt ?? Number.POSITIVE_INFINITY,
-      record.message.leaseEndsAt - visibilityTimeoutMs,
-    );
+    this.#windowEndsAt ??= now + this.windowMs;
     return true;
+  }
+
+  /** The leases of `held` end at `leaseEndsAt` (monotonic ms) now; the messages of `lost` are others', and leave the batch. */
+  leasesChanged(held: ReadonlySet<string>, lost: ReadonlySet<string>, leaseEndsAt: number): void {
+    this.#records = this.#records
+      .filter(({ message }) => !lost.has(message.receiptHandle))
+      .map((record) =>
+        held.has(record.message.receiptHandle) ? { ...record, message: { ...record.message, leaseEndsAt } } : record,
+      );
+    this.#recordBytes = this.#records.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** The event. */
@@ -204,7 +244,10 @@ export class Batch {
  * free for so long that the function might no longer finish inside the lease, the batch is given back, uncounted: it is due at once, for whoever has room.
  */
 
-/** Makes sure of the Invoke and the leases of a batch; answers when these end (monotonic ms), or `undefined` if the batch was given back. */
+/**
+ * Makes sure of the Invoke and the leases of a batch; answers when these end (monotonic ms), or `undefined` if nothing is
+ * left to invoke: the batch was given back, or all of its messages are others' now. Its leases are kept meanwhile.
+ */
 export async function readyToInvoke(
   batch: Batch,
   holdings: Holdings,
@@ -213,15 +256,57 @@ export async function readyToInvoke(
   parts: ConsumerParts,
 ): Promise<number | undefined> {
   if (batch.windowMs === 0) return batch.leaseEndsAt;
-  const messages = batch.records.map((record) => record.message);
-  const visibilityTimeoutMs = queue.definition.attributes.visibilityTimeoutSeconds * 1_000;
+  const { time, stopping } = parts;
+  const visibilityTimeoutMs = leaseMsOf(queue);
   const marginMs = lastAttemptMargin(expectedRunSeconds(batch.mapping) * 1_000, visibilityTimeoutMs);
-  if (!(await takeInvoke(holdings, batch.leaseEndsAt - marginMs, parts))) {
-    const why = parts.stopping.aborted ? 'the server stops' : 'no Invoke was free before its leases ended';
+  const giveBack = async (why: string): Promise<undefined> => {
+    const messages = batch.records.map((record) => record.message);
     await releaseMessages(queue, messages, name, why, parts);
     return undefined;
+  };
+  if (!(await takeInvoke(holdings, time.monotonic() + visibilityTimeoutMs - marginMs, parts))) {
+    return giveBack(stopping.aborted ? 'the server stops' : 'no Invoke was free before its leases ended');
   }
-  return alignLeases(queue, messages, batch.leaseEndsAt, visibilityTimeoutMs, name, parts);
+  const due = time.monotonic() + visibilityTimeoutMs;
+  const aligned =
+    Math.abs(due - batch.leaseEndsAt) <= LEASE_TOLERANCE_MS &&
+    Math.abs(due - batch.lastLeaseEndsAt) <= LEASE_TOLERANCE_MS;
+  // While the store fails the messages are still hidden; an Invoke now might outlast that.
+  while (!aligned && !(await changeLeases(batch, queue, visibilityTimeoutMs, name, parts))) {
+    const again = time.monotonic() + LEASE_RETRY_MS < batch.leaseEndsAt;
+    if (!again || !(await pause(time, LEASE_RETRY_MS, stopping))) return giveBack('their leases could not be renewed');
+  }
+  return batch.records.length === 0 ? undefined : batch.leaseEndsAt;
+}
+
+/**
+ * Makes the leases of a batch end `leaseMs` milliseconds from now. Messages that were received again meanwhile, or are
+ * gone, leave the batch: nothing is invoked whose lease another holds. `false`: the store failed, and nothing is known.
+ */
+export async function changeLeases(
+  batch: Batch,
+  queue: Queue,
+  leaseMs: number,
+  name: BatchName,
+  parts: ConsumerParts,
+): Promise<boolean> {
+  const receiptHandles = batch.receiptHandles;
+  const leaseEndsAt = parts.time.monotonic() + leaseMs;
+  try {
+    const changes = receiptHandles.map((receiptHandle) => ({ receiptHandle, timeoutMs: leaseMs }));
+    const outcomes = await queue.changeVisibility(changes);
+    const held = new Set(receiptHandles.filter((_, index) => outcomes[index] === 'done'));
+    const lost = new Set(receiptHandles.filter((handle) => !held.has(handle)));
+    batch.leasesChanged(held, lost, leaseEndsAt);
+    if (lost.size > 0) {
+      const error = new Error(`${lost.size} of ${receiptHandles.length} were received again, or are gone`);
+      warnOfStore(name, 'messages left their batch because their leases were lost', error, parts);
+    }
+    return true;
+  } catch (error) {
+    warnOfStore(name, 'the leases of a batch could not be renewed yet', error, parts);
+    return false;
+  }
 }
 
 /** Waits for an Invoke, before all who hold no lease; `false`: not before `until` (monotonic ms), or the server stops. */

@@ -290,31 +290,3 @@ export function warnOfStore(
     detail: `${what}: ${error instanceof Error ? error.message : String(error)}`,
   });
 }
-
-/** Leases that end less than this beside their due time are left as they are, ms: a timer is no more exact, and a call to the store is saved. */
-const LEASE_TOLERANCE_MS = 250;
-
-/**
- * Makes leases end one visibility timeout from now, if they do not already: a batch that was flushed before its window ended has longer ones, one that had to
- * wait for its Invoke shorter ones. Not waited for: the command leaves before the Invoke does, so a change that the function itself makes comes later and stands.
- *
- * @param leaseEndsAt The earliest end now, monotonic ms.
- * @returns The end that may be relied upon, monotonic ms.
- */
-export function alignLeases(
-  queue: Queue,
-  messages: readonly ReceivedMessage[],
-  leaseEndsAt: number,
-  visibilityTimeoutMs: number,
-  name: BatchName,
-  parts: SettlementParts,
-): number {
-  const due = parts.time.monotonic() + visibilityTimeoutMs;
-  if (Math.abs(due - leaseEndsAt) > LEASE_TOLERANCE_MS) {
-    const changes = messages.map(({ receiptHandle }) => ({ receiptHandle, timeoutMs: visibilityTimeoutMs }));
-    queue.changeVisibility(changes).catch((error: unknown) => {
-      warnOfStore(name, 'leases keep the length of their batch window', error, parts);
-    });
-  }
-  return Math.min(due, leaseEndsAt);
-}

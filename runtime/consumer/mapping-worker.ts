@@ -6,8 +6,9 @@
  *   begin      everything that is needed is taken, see `slots.ts`.
  *   lease      one receive, for as many messages and bytes as there is room for. Only one is under way per queue, because its actor draws one at a time.
  *   collect    only with a window: the batch stays open, each newcomer is leased into it. It holds its slot, but no Invoke.
+ *              Its leases are short, and renewed every 20 s until it has its Invoke.
  *   flush      on size, bytes, window end, a change of the mapping, or because others starve for memory. A batch that collected takes its Invoke now, before all
- *              others, and its leases are set to the full visibility timeout.
+ *              others; its leases are set to the full visibility timeout, and what was lost to others leaves it.
  *   deliver    see `delivery.ts`.
  *   give back  everything that was taken, whatever happened.
  *
@@ -18,9 +19,17 @@
  */
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
-import { pause } from '../retry.ts';
+import { pause, repeat } from '../retry.ts';
 import type { Cancel } from '../time.ts';
-import { Batch, type BatchRecord, readyToInvoke } from './batch.ts';
+import {
+  Batch,
+  type BatchRecord,
+  COLLECTING_LEASE_MS,
+  changeLeases,
+  leaseMsOf,
+  RENEWAL_INTERVAL_MS,
+  readyToInvoke,
+} from './batch.ts';
 import { awaitNextAttempt, type BatchName, deliver, releaseMessages, warnOfStore } from './delivery.ts';
 import { Intake } from './intake.ts';
 import type { Trouble } from './lambda-trouble.ts';
@@ -76,6 +85,8 @@ interface OpenBatch {
   closed: boolean;
   cancelWindow: Cancel | undefined;
   endCollecting: (() => void) | undefined;
+  /** With a window: ends the renewal of its leases. */
+  endRenewal: Cancel | undefined;
 }
 
 /** Groups that failed and are invoked apart from others; of more, the oldest is forgotten. */
@@ -245,7 +256,7 @@ export class MappingWorker {
         messages.length === 0 ? [] : this.#intake.take(messages, this.#served, name),
       );
       this.#place(open, first);
-      for (const records of apart) this.#placeApart(records);
+      for (const records of apart) this.#placeApart(records, open.batch.windowEndsAt);
     } else {
       this.#track(releaseMessages(this.#queue, messages, name, this.#withheld, this.#parts));
       this.#abandon(open, this.#withheld);
@@ -258,17 +269,17 @@ export class MappingWorker {
     // The messages themselves may have stopped the mapping; then the batch was given back with them.
     if (open.closed) return;
     const { batch, holdings } = open;
-    const visibilityTimeoutMs = this.#visibilityTimeoutMs();
-    const firstWithoutPlace = records.findIndex((record) => !batch.add(record, visibilityTimeoutMs));
+    const now = this.#parts.time.monotonic();
+    const firstWithoutPlace = records.findIndex((record) => !batch.add(record, now));
     const rest = firstWithoutPlace === -1 ? [] : records.slice(firstWithoutPlace);
     holdings.resizeBytes(batch.bytes);
 
-    const windowLeftMs = batch.windowLeftMs(this.#parts.time.monotonic());
+    const windowLeftMs = batch.windowLeftMs(now);
     const complete = batch.missing === 0 || rest.length > 0 || windowLeftMs === 0 || open.flushAsked;
     if (batch.records.length === 0) this.#abandon(open, 'nothing to deliver');
     else if (complete) this.#flush(open);
     else this.#collect(open, windowLeftMs);
-    if (rest.length > 0) this.#placeRest(rest);
+    if (rest.length > 0) this.#placeRest(rest, batch.windowEndsAt);
   }
 
   /** FIFO: which records go into batches of their own. Each group that failed with others is alone until it succeeded; all other groups are together. */
@@ -298,16 +309,16 @@ export class MappingWorker {
   }
 
   /** Leased records for which an event had no room begin the next batch, if it can begin now. FIFO: their group may be in flight, so they are given back. */
-  #placeRest(records: readonly BatchRecord[]): void {
+  #placeRest(records: readonly BatchRecord[], windowEndsAt: number | undefined): void {
     if (this.#queue.definition.fifo) this.#releaseUnplaced(records);
-    else this.#placeApart(records);
+    else this.#placeApart(records, windowEndsAt);
   }
 
   /** Leased records begin a batch of their own, if it can begin now; else they are given back. */
-  #placeApart(records: readonly BatchRecord[]): void {
+  #placeApart(records: readonly BatchRecord[], windowEndsAt: number | undefined): void {
     const holdings = this.#slots.beginLeased();
     if (holdings !== undefined) {
-      this.#place(this.#createBatch(holdings), records);
+      this.#place(this.#createBatch(holdings, windowEndsAt), records);
       return;
     }
     this.#releaseUnplaced(records);
@@ -331,6 +342,18 @@ export class MappingWorker {
     this.#open = open;
     open.cancelWindow ??= this.#parts.time.after(windowLeftMs, () => this.#flush(open));
     open.endCollecting ??= this.#parts.limits.idling(() => this.#flush(open));
+    this.#renewLeases(open);
+  }
+
+  /** Keeps the leases of a batch with a window alive, until it is invoked or given up. */
+  #renewLeases(open: OpenBatch): void {
+    const { batch, holdings } = open;
+    if (batch.windowMs === 0) return;
+    const renew = async (): Promise<void> => {
+      await changeLeases(batch, this.#queue, COLLECTING_LEASE_MS, this.#name(batch), this.#parts);
+      if (!open.closed) holdings.resizeBytes(batch.bytes);
+    };
+    open.endRenewal ??= repeat(this.#parts.time, RENEWAL_INTERVAL_MS, () => this.#track(renew()));
   }
 
   #flush(open: OpenBatch): void {
@@ -345,6 +368,7 @@ export class MappingWorker {
   /** Ends a batch that will not be invoked. */
   #abandon(open: OpenBatch, why: string): void {
     if (!this.#close(open)) return;
+    open.endRenewal?.();
     const messages = open.batch.records.map((record) => record.message);
     this.#track(releaseMessages(this.#queue, messages, this.#name(open.batch), why, this.#parts));
     this.#track(this.#giveBack(open));
@@ -363,7 +387,9 @@ export class MappingWorker {
   async #deliver(open: OpenBatch): Promise<void> {
     const { batch, holdings } = open;
     try {
-      const leaseEndsAt = await readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts);
+      this.#renewLeases(open);
+      const ready = readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts);
+      const leaseEndsAt = await ready.finally(() => open.endRenewal?.());
       if (leaseEndsAt === undefined) return;
       let throttled = false;
       const waiting = { holdings, slots: this.#slots, name: this.#name(batch), parts: this.#parts };
@@ -429,8 +455,8 @@ export class MappingWorker {
     this.#onReady();
   }
 
-  #createBatch(holdings: Holdings): OpenBatch {
-    const batch = new Batch(this.#parts.nextBatch(), this.#served.mapping);
+  #createBatch(holdings: Holdings, windowEndsAt?: number): OpenBatch {
+    const batch = new Batch(this.#parts.nextBatch(), this.#served.mapping, windowEndsAt);
     return {
       batch,
       holdings,
@@ -439,11 +465,12 @@ export class MappingWorker {
       closed: false,
       cancelWindow: undefined,
       endCollecting: undefined,
+      endRenewal: undefined,
     };
   }
 
   #visibilityTimeoutMs(): number {
-    return this.#queue.definition.attributes.visibilityTimeoutSeconds * 1_000;
+    return leaseMsOf(this.#queue);
   }
 
   #name(batch: Batch): BatchName {

@@ -6,7 +6,6 @@ import { QUEUE_ARN, receivedMessage } from '../lambda/received-message.ts';
 import { mappingOf } from '../support/consumer-world.ts';
 
 const EVERYTHING = compileFilter([]);
-const VISIBILITY_MS = 60_000;
 
 function recordsOf(...bodies: readonly string[]): readonly BatchRecord[] {
   const messages = bodies.map((body, index) => receivedMessage({ id: `id-${index}`, body }));
@@ -16,7 +15,7 @@ function recordsOf(...bodies: readonly string[]): readonly BatchRecord[] {
 /** Bytes of an event with one record and an empty body. */
 function envelopeBytes(): number {
   const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
-  for (const record of recordsOf('')) batch.add(record, VISIBILITY_MS);
+  for (const record of recordsOf('')) batch.add(record, 0);
   return batch.bytes;
 }
 
@@ -34,7 +33,7 @@ describe('a batch', () => {
     );
     expect([exact.records.length, exact.undeliverable.length]).toEqual([1, 1]);
     const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
-    for (const record of exact.records) expect(batch.add(record, VISIBILITY_MS)).toBe(true);
+    for (const record of exact.records) expect(batch.add(record, 0)).toBe(true);
     expect(batch.bytes).toBe(MAX_EVENT_BYTES);
     expect(batch.payload().byteLength).toBe(MAX_EVENT_BYTES);
   });
@@ -43,7 +42,7 @@ describe('a batch', () => {
     const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
     const third = Math.floor(MAX_EVENT_BYTES / 3);
     const added = recordsOf('x'.repeat(third - 700), 'x'.repeat(third - 700), 'x'.repeat(third + 1_400)).map((record) =>
-      batch.add(record, VISIBILITY_MS),
+      batch.add(record, 0),
     );
     expect(added).toEqual([true, true, false]);
     expect(batch.payload().byteLength).toBe(batch.bytes);
@@ -51,29 +50,28 @@ describe('a batch', () => {
 
   it('refuses more than BatchSize', () => {
     const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }, { batchSize: 2 }));
-    expect(recordsOf('a', 'b', 'c').map((record) => batch.add(record, VISIBILITY_MS))).toEqual([true, true, false]);
+    expect(recordsOf('a', 'b', 'c').map((record) => batch.add(record, 0))).toEqual([true, true, false]);
     expect(batch.missing).toBe(0);
   });
 
-  it('leases newcomers for what is left of the window plus the visibility timeout', () => {
+  it('leases newcomers for what is left of the window plus the visibility timeout, but never long at once', () => {
     const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }, { batchWindowSeconds: 10 }));
-    expect(batch.leaseMs(1_000, VISIBILITY_MS)).toBe(70_000);
+    expect(batch.leaseMs(1_000, 5_000)).toBe(15_000);
+    expect(batch.leaseMs(1_000, 60_000)).toBe(25_000);
     const [record] = recordsOf('a');
     if (record === undefined) throw new Error('no record');
-    batch.add({ ...record, message: { ...record.message, leaseEndsAt: 71_000 } }, VISIBILITY_MS);
+    batch.add(record, 1_000);
     expect(batch.windowLeftMs(4_000)).toBe(7_000);
-    expect(batch.leaseMs(4_000, VISIBILITY_MS)).toBe(67_000);
+    expect(batch.leaseMs(4_000, 5_000)).toBe(12_000);
     expect(batch.windowLeftMs(12_000)).toBe(0);
   });
 
-  it('closes its window early for a record whose lease began in another batch', () => {
-    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }, { batchWindowSeconds: 300 }));
-    const [first, second] = recordsOf('a', 'b');
-    if (first === undefined || second === undefined) throw new Error('no records');
-    batch.add({ ...first, message: { ...first.message, leaseEndsAt: 360_000 } }, VISIBILITY_MS);
-    batch.add({ ...second, message: { ...second.message, leaseEndsAt: 62_000 } }, VISIBILITY_MS);
-    expect(batch.windowLeftMs(0)).toBe(2_000);
-    expect(batch.leaseEndsAt).toBe(62_000);
+  it('keeps the window of records that another batch had no room for', () => {
+    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }, { batchWindowSeconds: 300 }), 2_000);
+    const [first] = recordsOf('a');
+    if (first === undefined) throw new Error('no records');
+    batch.add(first, 500);
+    expect(batch.windowLeftMs(500)).toBe(1_500);
   });
 });
 

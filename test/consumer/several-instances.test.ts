@@ -221,3 +221,81 @@ describe('the preferred instance', () => {
     });
   });
 });
+
+forEachStore('a batch window', (open, kind) => {
+  if (kind === 'redis') {
+    it('whose server dies hides its messages for the short lease only, however long window and visibility timeout are', async () => {
+      const [one, two] = await openTwo(open);
+      const queue = await one.queue('jobs', { visibilityTimeoutSeconds: 600 });
+      await two.directory.find(queue.key);
+      one.apply(mappingOf(queue, { batchWindowSeconds: 300, functionTimeoutSeconds: 10 }));
+      await queue.send([message('collected by the dead')]);
+      await one.events.next('leased');
+      // From now on it can do nothing that others would see.
+      one.directory.close();
+      await one.store.close();
+      two.apply(mappingOf(queue, { functionTimeoutSeconds: 10 }));
+      await two.quiet();
+
+      // The lease, and the two seconds that whoever is not preferred waits.
+      const asTwoSeesIt = two.directory.byKey(queue.key);
+      for (let second = 0; second < 28 && two.lambda.calls.length === 0; second += 1) {
+        await two.pass(1_000);
+        await asTwoSeesIt?.depth();
+        await two.quiet();
+      }
+      expect(two.lambda.calls.flatMap(({ bodies }) => bodies)).toEqual(['collected by the dead']);
+    });
+  }
+
+  it('longer than its leases keeps the messages hidden from others, and invokes once, at its end', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 30 });
+    world.apply(mappingOf(queue, { batchWindowSeconds: 120, functionTimeoutSeconds: 10 }));
+    await queue.send([message('collected')]);
+    await world.events.next('leased');
+    for (let passed = 0; passed < 115; passed += 5) {
+      await world.pass(5_000);
+      await world.settled();
+    }
+    expect(world.lambda.calls).toEqual([]);
+    expect(await queue.depth()).toEqual({ visible: 0, delayed: 0, inFlight: 1 });
+    await world.pass(5_000);
+
+    await world.events.next('deleted');
+    expect(world.lambda.calls).toHaveLength(1);
+    expect(world.events.of('leased')).toHaveLength(1);
+  });
+
+  it('invokes no message whose lease it has lost', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 30 });
+    world.apply(mappingOf(queue, { batchWindowSeconds: 10, functionTimeoutSeconds: 10 }));
+    await queue.send([message('purged'), message('purged as well')]);
+    await world.events.next('leased');
+    await queue.purge();
+    await world.pass(10_000);
+
+    const { detail } = await world.events.next('warning', ({ what }) => what === 'store-error');
+    expect(detail).toContain('2 of 2 were received again, or are gone');
+    await world.quiet();
+    expect(world.lambda.calls).toEqual([]);
+  });
+});
+
+forEachStore('a queue without a visibility timeout', (open) => {
+  it('a message that fails is invoked again after a second, not as fast as it fails', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 0 });
+    world.lambda.script(CRASH);
+    world.apply(mappingOf(queue));
+    await queue.send([message('fails once')]);
+    await world.events.next('failed');
+    await world.settled();
+    expect(world.lambda.calls).toHaveLength(1);
+    await world.pass(1_000);
+
+    await world.events.next('deleted');
+    expect(world.lambda.calls).toHaveLength(2);
+  });
+});
