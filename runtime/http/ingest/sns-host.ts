@@ -57,7 +57,7 @@ export function createConnector({ time, endpoint, lookup = systemLookup }: Conne
         const to = endpoint === undefined ? url : new URL(`${url.pathname}${url.search}`, endpoint);
         const options: RequestOptions = {
           agent: false,
-          // Emulators serve all of AWS at one port, and tell its services apart by the name that was asked for.
+          // Emulators and proxies that serve all of AWS at one port may tell its services apart by the name.
           headers: { Accept: '*/*', ...(to.protocol === 'http:' ? { Host: url.host } : {}) },
           ...(endpoint === undefined ? { lookup: publicLookup(lookup) } : {}),
         };
