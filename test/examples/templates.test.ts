@@ -11,6 +11,7 @@ import { OrdersStack } from '../../examples/fifo-orders/orders-stack.ts';
 import { HelloStack } from '../../examples/hello/hello-stack.ts';
 import { ThumbnailsStack } from '../../examples/partial-failures/thumbnails-stack.ts';
 import { UploadsStack } from '../../examples/s3-thumbnails/uploads-stack.ts';
+import { WebhooksStack } from '../../examples/webhooks/webhooks-stack.ts';
 import { snapshotOf } from './support/template.ts';
 
 const folderOf = (example: string) => new URL(`../../examples/${example}/`, import.meta.url);
@@ -22,6 +23,7 @@ const STACKS: ReadonlyArray<[example: string, define: (app: App) => Stack]> = [
   ['existing-queue', (app) => new ReportsStack(app, 'Reports')],
   ['fan-out', (app) => new FanOutStack(app, 'FanOut')],
   ['s3-thumbnails', (app) => new UploadsStack(app, 'Uploads')],
+  ['webhooks', (app) => new WebhooksStack(app, 'Webhooks')],
 ];
 
 describe('the template of an example is the one that is committed', () => {
