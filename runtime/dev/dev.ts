@@ -91,7 +91,14 @@ class Development {
   readonly #folder: string;
   readonly #write: (text: string) => void;
   #settings: TemplateSettings = { account: ACCOUNT, region: '', sqsOrigin: '', functionUrl: () => '' };
-  #application: TemplateApplication = { functions: [], mappings: [], broken: [], queues: [], problems: [] };
+  #application: TemplateApplication = {
+    functions: [],
+    mappings: [],
+    broken: [],
+    queues: [],
+    fed: { feeds: [], unknown: [] },
+    problems: [],
+  };
   #serving: Promise<unknown> = Promise.resolve();
   /** Those of the last reading, as they were said. */
   #problems: ReadonlySet<string> = new Set();
@@ -136,7 +143,8 @@ class Development {
 
     const discovery = discoveryOf(this.#application, undefined, this.#time.now(), serving);
     const places: Places = { sqsOrigin, serverOrigin, account: ACCOUNT, region: config.region, functionUrl };
-    const steps = nextSteps(this.#application, discovery, places);
+    const occasion = { now: this.#time.now(), uuid: () => systemRandomness.uuid() };
+    const steps = nextSteps(this.#application, discovery, places, occasion);
     this.#sayNews(['', ...summary(this.#application, discovery), '', ...steps, '']);
     this.#say(`karin ready ${karin.url}`);
     return { url: karin.url, lambdaUrl: lambda.origin, karin, stop: () => this.#releasers.release() };

@@ -6,6 +6,8 @@
 import type { Discovery } from '../aws/discovery/discovery.ts';
 import type { ReportedMapping, SyncReport } from '../aws/sync/synchroniser.ts';
 import { parseQueueArn } from '../queue/names.ts';
+import { busEvent, type Occasion, s3Event, snsEnvelope } from './envelopes.ts';
+import type { Feed } from './template/feeds.ts';
 import type { TemplateApplication, TemplateFunction } from './template/model.ts';
 
 /** Where things are. */
@@ -47,7 +49,12 @@ export function summary(application: TemplateApplication, discovery: Discovery):
 }
 
 /** Commands to copy, for the first queue that has a consumer and the functions that have a URL. */
-export function nextSteps(application: TemplateApplication, discovery: Discovery, places: Places): readonly string[] {
+export function nextSteps(
+  application: TemplateApplication,
+  discovery: Discovery,
+  places: Places,
+  occasion: Occasion,
+): readonly string[] {
   const { sqsOrigin, serverOrigin, account, region } = places;
   const targets = new Set(
     discovery.queues.map(({ attributes }) => parseQueueArn(attributes.redrivePolicy?.deadLetterTargetArn ?? '')?.name),
@@ -67,6 +74,7 @@ export function nextSteps(application: TemplateApplication, discovery: Discovery
       `  await sqs.send(new SendMessageCommand({ QueueUrl: '${url}', MessageBody: 'hello'${group ? ", MessageGroupId: 'one', MessageDeduplicationId: '1'" : ', DelaySeconds: 5'} }));`,
     );
   }
+  lines.push(...deliveries(application, discovery, places, occasion));
   const others = callable(application);
   if (others.length > 0) lines.push('Call a function by its URL:');
   for (const fn of others) lines.push(`  curl ${places.functionUrl(fn.name)}`);
@@ -76,6 +84,72 @@ export function nextSteps(application: TemplateApplication, discovery: Discovery
     `Account ${account}, region ${region}, any credentials.`,
   );
   return lines;
+}
+
+/** The address of each queue for web hooks and services of AWS, and a command for each way by which AWS would put messages into one. */
+function deliveries(
+  { fed }: TemplateApplication,
+  discovery: Discovery,
+  { sqsOrigin, account, region }: Places,
+  occasion: Occasion,
+): readonly string[] {
+  const { queues } = discovery;
+  if (queues.length === 0) return [];
+  const known = new Map(queues.map(({ arn }) => [arn.name, arn]));
+  const addressOf = (name: string): string => {
+    // Every message of a FIFO queue has a group, and none of these senders names one.
+    const fifo = name.endsWith('.fifo') ? '?group=one' : '';
+    return `${sqsOrigin}/in/${known.get(name)?.account ?? account}/${name}${fifo}`;
+  };
+  const lines = ['POST anything to a queue, as a web hook does; the body becomes the message:'];
+  for (const { arn } of queues) lines.push(`  ${addressOf(arn.name)}`);
+  const feeds = fed.feeds.filter(({ queue }) => known.has(queue));
+  if (feeds.length > 0) lines.push('Play what AWS would put into a queue (karin send makes others):');
+  for (const feed of feeds) {
+    const body = bodyOf(feed, { account, region }, occasion);
+    const dedup = feed.queue.endsWith('.fifo') ? '&dedup=1' : '';
+    lines.push(
+      `  ${titleOf(feed)}  ->  ${feed.queue}`,
+      `    curl -d ${quoted(body)} ${quoted(addressOf(feed.queue) + dedup)}`,
+    );
+  }
+  for (const { queue } of fed.feeds.filter((feed) => !known.has(feed.queue))) {
+    lines.push(`! something of AWS feeds the queue ${queue}, which the template does not define`);
+  }
+  for (const text of fed.unknown) lines.push(`! ${text}; whether it feeds a queue is not known`);
+  return lines;
+}
+
+function titleOf({ origin }: Feed): string {
+  switch (origin.kind) {
+    case 'topic':
+      return `topic ${origin.topicArn.split(':').at(-1)}${origin.raw ? ', raw' : ''}`;
+    case 'bucket':
+      return `bucket ${origin.bucket}, ${origin.eventName}`;
+    case 'rule':
+      return `rule ${origin.rule}`;
+  }
+}
+
+function bodyOf({ origin }: Feed, home: Pick<Places, 'account' | 'region'>, occasion: Occasion): string {
+  switch (origin.kind) {
+    case 'topic':
+      return origin.raw ? 'hello' : snsEnvelope({ topicArn: origin.topicArn, message: 'hello' }, occasion);
+    case 'bucket': {
+      const message = s3Event({ ...origin, key: 'example.txt', region: home.region }, occasion);
+      const { envelope: topicArn } = origin;
+      // The subject that S3 gives to what it publishes.
+      const subject = 'Amazon S3 Notification';
+      return topicArn === undefined ? message : snsEnvelope({ topicArn, message, subject }, occasion);
+    }
+    case 'rule':
+      return busEvent({ ...origin, ...home, detail: {} }, occasion);
+  }
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Functions that are called by requests: those that ask for a URL, and those that no queue invokes, whose API is not here. */

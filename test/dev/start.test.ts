@@ -86,6 +86,62 @@ Resources:
     expect(lines.at(-1)).toBe(`karin ready ${url}`);
   });
 
+  it('shows where each queue takes deliveries, and a command that plays each way by which AWS feeds it', async () => {
+    put(
+      'template.yaml',
+      `${TEMPLATE}
+  Topic: { Type: AWS::SNS::Topic }
+  Raw:
+    Type: AWS::SNS::Subscription
+    Properties: { TopicArn: !Ref Topic, Protocol: sqs, Endpoint: !GetAtt Audit.Arn, RawMessageDelivery: true }
+  ToKarin:
+    Type: AWS::SNS::Subscription
+    Properties: { TopicArn: !Ref Topic, Protocol: https, Endpoint: "https://karin.example.com/k/x/in/111122223333/Jobs" }
+  Elsewhere:
+    Type: AWS::SNS::Subscription
+    Properties: { TopicArn: !Ref Topic, Protocol: https, Endpoint: "https://example.com/hook" }
+  Unknown:
+    Type: AWS::SNS::Subscription
+    Properties: { TopicArn: !Ref Topic, Protocol: https, Endpoint: !GetAtt Nothing.Url }
+  Uploads:
+    Type: AWS::S3::Bucket
+    Properties:
+      NotificationConfiguration:
+        TopicConfigurations: [{ Event: "s3:ObjectCreated:*", Topic: !Ref Topic }]
+  Destination:
+    Type: AWS::Events::ApiDestination
+    Properties: { InvocationEndpoint: "https://karin.example.com/in/111122223333/Jobs" }
+  Placed:
+    Type: AWS::Events::Rule
+    Properties:
+      EventPattern: { source: [shop], detail-type: [OrderPlaced] }
+      Targets: [{ Id: one, Arn: !GetAtt Destination.Arn }, { Id: two, Arn: !GetAtt Fn.Arn }]
+`,
+    );
+    const { url, karin } = await start();
+    expect(said()).toContain(`  ${url}/in/000000000000/Audit\n  ${url}/in/000000000000/Jobs\n`);
+    const played = lines.flatMap((line, index) =>
+      line.startsWith('    curl ') ? [`${lines[index - 1]?.trim()}`] : [],
+    );
+    expect(played).toEqual([
+      'topic Topic, raw  ->  Audit',
+      'topic Topic  ->  Jobs',
+      'rule Placed  ->  Jobs',
+      'bucket Uploads, ObjectCreated:Put  ->  Audit',
+      'bucket Uploads, ObjectCreated:Put  ->  Jobs',
+    ]);
+    expect(said()).toMatch(
+      /^! subscription Unknown: its Endpoint cannot be resolved .* whether it feeds a queue is not/m,
+    );
+    const bodies = lines.flatMap((line) => /^ {4}curl -d '(.*)' 'http/.exec(line)?.[1] ?? []);
+    expect(bodies[0]).toBe('hello');
+    expect(JSON.parse(bodies[2] ?? '')).toMatchObject({ source: 'shop', 'detail-type': 'OrderPlaced' });
+    expect(JSON.parse(JSON.parse(bodies[4] ?? '').Message)).toMatchObject({ Records: [{ eventSource: 'aws:s3' }] });
+    const answer = await fetch(`${url}/in/000000000000/Audit`, { method: 'POST', body: bodies[3] ?? '' });
+    expect(answer.status).toBe(200);
+    expect(karin.url).toBe(url);
+  });
+
   it('has every queue of the template, and holds those that AWS would consume', async () => {
     put('template.yaml', TEMPLATE);
     const { url, karin } = await start();

@@ -88,7 +88,15 @@ export class ScratchLambda {
   }
 
   apply(functions: readonly TemplateFunction[], rest: Partial<TemplateApplication> = {}): void {
-    this.lambda.apply({ functions, mappings: [], broken: [], queues: [], problems: [], ...rest });
+    this.lambda.apply({
+      fed: { feeds: [], unknown: [] },
+      functions,
+      mappings: [],
+      broken: [],
+      queues: [],
+      problems: [],
+      ...rest,
+    });
   }
 
   async invoke(

@@ -6,6 +6,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DiscoveryError } from '../../aws/discovery/discovery.ts';
+import { readFeeds } from './feeds.ts';
 import { readFunctions } from './functions.ts';
 import { resolveValue, Unresolvable } from './intrinsics.ts';
 import { readMappings } from './mappings.ts';
@@ -32,7 +33,8 @@ export function readApplication(stacks: readonly StackSource[], settings: Templa
   const { names, queues } = readQueues(scopes, settings, problems);
   const functions = readFunctions(scopes, names, problems);
   const { mappings, broken } = readMappings(scopes, functions, names, problems);
-  return { functions: [...functions.values()], mappings, broken, queues, problems: [...new Set(problems)] };
+  const fed = readFeeds(scopes, names);
+  return { functions: [...functions.values()], mappings, broken, queues, fed, problems: [...new Set(problems)] };
 }
 
 /** All stacks, nested ones included, as one set of surroundings. */

@@ -6,6 +6,7 @@
 
 import type { BrokenMapping, Mapping } from '../../aws/mapping.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
+import type { FoundFeeds } from './feeds.ts';
 
 /** A CloudFormation template; the sections are objects by logical id or name. */
 export interface Template {
@@ -94,6 +95,8 @@ export interface TemplateApplication {
   readonly broken: readonly BrokenMapping[];
   /** Every queue that the stacks define. */
   readonly queues: readonly DiscoveredQueue[];
+  /** What puts messages into the queues besides programs. */
+  readonly fed: FoundFeeds;
   /** What could not be resolved or is not supported, one sentence each. */
   readonly problems: readonly string[];
 }
