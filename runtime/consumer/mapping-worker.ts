@@ -224,7 +224,7 @@ export class MappingWorker {
     } finally {
       open.drawing = false;
       headroom.free();
-      // A flush that was asked for meanwhile takes place now, be there newcomers or not.
+      // A flush that was asked for meanwhile takes place now, whether new messages came or not.
       this.#takeIn(open, messages);
     }
     return messages.length === 0 ? 'empty' : 'received';

@@ -136,7 +136,7 @@ export class ProcessLimits {
     };
   }
 
-  /** With nothing else in memory everything is free; to ask for more would be to wait for ever. */
+  /** With nothing else in memory everything is free; a request for more would wait without end. */
   #attainable(leastBytes: number): number {
     return Math.min(leastBytes, this.maxBytes);
   }

@@ -259,7 +259,7 @@ function createListener(
 
   function serve(request: IncomingMessage, response: ServerResponse, location: Location): void {
     if (isAppPath(location.path)) {
-      // Hono makes a URL of it, some time or other.
+      // Hono makes a URL of it later.
       const { host } = request.headers;
       if (host !== undefined && !URL.canParse(`http://${host}`)) {
         refuse(response, 400, 'the Host header is no host');

@@ -204,7 +204,7 @@ class TimedHeadWatch implements HeadWatch {
   }
 
   #retryLater(): void {
-    // A pause that runs already is not made longer: calls that go on failing must not put off the next attempt for ever.
+    // A pause that runs already is not made longer: calls that go on failing must not put off the next attempt without end.
     if (this.#head === 'unknown' && this.#timer !== undefined) return;
     const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failuresInARow);
     this.#failuresInARow += 1;

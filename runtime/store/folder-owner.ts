@@ -7,7 +7,7 @@
  *
  *   1. A server listens on a socket of its own, under a new random name, and only then gives it its final name in the folder (`owner-<random>.sock`). Whoever connects
  *      is told whether it is a candidate or the owner.
- *   2. It lists the folder once and connects to every other such socket. One that refuses is dead, for ever, because no name is used twice: it is removed.
+ *   2. It lists the folder once and connects to every other such socket. One that refuses stays dead, because no name is used twice: it is removed.
  *   3. It gives up if it meets the owner, or a candidate whose name is lower, or one who does not answer. It waits for candidates with higher names to be gone.
  *   4. Nobody is left: it is the owner. It says so to those who wait for it.
  *

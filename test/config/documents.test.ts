@@ -1,6 +1,7 @@
 /** What the documents say of the repository: files that exist, settings that the server reads. */
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import * as limits from '../../runtime/sqs/limits.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const PATH = /`((?:runtime|test|docs|constructs)\/[\w./-]*)`/g;
@@ -35,5 +36,36 @@ describe('the settings of the server', () => {
     const named = new Set(read(document).match(VARIABLE));
     expect(settings.length).toBeGreaterThan(15);
     expect(settings.filter((variable) => !named.has(variable))).toEqual([]);
+  });
+});
+
+describe('what constructs and runtime both write down', () => {
+  const actionsIn = (...paths: readonly string[]): readonly string[] =>
+    [
+      ...new Set(
+        paths
+          .map(read)
+          .join('\n')
+          .match(/'(?:lambda|sqs):[A-Z][A-Za-z]+'/g),
+      ),
+    ].sort();
+
+  it('allows the same actions of AWS in karin iam and in the constructs', () => {
+    expect(actionsIn('runtime/cli/iam.ts').length).toBeGreaterThan(8);
+    expect(actionsIn('constructs/runtime-policy.ts', 'constructs/drain.ts')).toEqual(actionsIn('runtime/cli/iam.ts'));
+  });
+
+  it.each([
+    ['delivery delay', limits.MAX_DELAY_SECONDS],
+    ['maximum message size', limits.MAX_MESSAGE_BYTES],
+    ['message retention period', limits.RETENTION_SECONDS.most],
+    ['receive wait time', limits.MAX_WAIT_SECONDS],
+    ['data key reuse period', limits.KMS_REUSE_SECONDS.most],
+    ['maximum receive count of the dead-letter queue', limits.MAX_RECEIVE_COUNT],
+    ['visibility timeout', limits.MAX_VISIBILITY_TIMEOUT_SECONDS],
+  ])('allows the same largest %s in the constructs as in the server', (label, most) => {
+    const [, max = ''] =
+      new RegExp(`label: '${label}'[^}]*?max: ([\\d_]+)`).exec(read('constructs/queue-limits.ts')) ?? [];
+    expect(Number(max.replaceAll('_', ''))).toBe(most);
   });
 });

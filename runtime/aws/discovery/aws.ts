@@ -49,7 +49,7 @@ const LAMBDA_PACE = { parallel: 10, perSecond: 10, mostPerSecond: 14, burst: 5 }
 /** SQS states no such quota for reading queues. */
 const SQS_PACE = { parallel: 20, perSecond: 100, mostPerSecond: 200, burst: 50 };
 
-/** A call that hangs must not hold up a sync for ever; what throttles is the pacer's to repeat, which slows down all calls. */
+/** A call that hangs must not hold up a sync without end; what throttles is the pacer's to repeat, which slows down all calls. */
 const CALL_LIMITS = {
   requestHandler: { connectionTimeout: 3000, requestTimeout: 20_000, throwOnRequestTimeout: true },
   maxAttempts: 1,

@@ -2,7 +2,7 @@
  * The store in Redis: one server, or a cluster. Layout and scripts: `keys.ts` and `scripts/`.
  *
  * Reachability. A call is made only while the command connection is known to lead to a server that was examined; else it fails at once. The driver connects
- * again by itself, for ever, and each new connection is examined before calls are made again.
+ * again by itself, without a limit, and each new connection is examined before calls are made again.
  *
  * @module
  */
