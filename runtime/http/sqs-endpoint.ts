@@ -88,7 +88,7 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
   };
 }
 
-const NO_BODY = new Uint8Array(0);
+const NO_BODY: Uint8Array = new Uint8Array(0);
 
 /** The capability in a QueueUrl of the query string or of a body. */
 function tokenIn(head: SqsRequestHead, body: Uint8Array): string | undefined {
@@ -103,8 +103,10 @@ function mayHoldQueueUrl(head: SqsRequestHead): boolean {
 }
 
 /** What the head of a request says of its sender. A capability in the path needs none of what a signature needs, so that is made when it is asked for. */
-export class Claim implements AuthenticationHead {
+export class Claim implements AuthenticationRequest {
   readonly edge: Edge;
+  /** Empty until it is read. */
+  readonly body: Uint8Array;
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -112,8 +114,9 @@ export class Claim implements AuthenticationHead {
   readonly #incoming: IncomingMessage;
   readonly #location: Location;
 
-  constructor(edge: Edge, incoming: IncomingMessage, location: Location, token: string | undefined) {
+  constructor(edge: Edge, incoming: IncomingMessage, location: Location, token: string | undefined, body = NO_BODY) {
     this.edge = edge;
+    this.body = body;
     this.method = incoming.method ?? 'GET';
     this.path = location.rawPath;
     this.query = location.query;
@@ -151,8 +154,7 @@ export class Claim implements AuthenticationHead {
 
   /** The whole request: with its body, and the capability that was found in it. */
   with(body: Uint8Array, token: string | undefined): AuthenticationRequest {
-    const { method, path, query, rawHeaders, authorization, address, views, resource } = this;
-    return { method, path, query, rawHeaders, authorization, address, views, resource, body, token };
+    return new Claim(this.edge, this.#incoming, this.#location, token, body);
   }
 }
 

@@ -32,16 +32,19 @@ export class Sending {
   }
 
   /** Errors: `MissingDeduplicationIdError`, `StoreFullError`, `StoreUnavailableError`, those of the forwarder. */
-  async send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
+  send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
+    const { mode } = this.#options.queue.definition;
+    return mode === 'forward' ? this.#forward(messages) : this.#keep(messages);
+  }
+
+  async #forward(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
     const { queue, forward, notify } = this.#options;
-    const { mode, fifo } = queue.definition;
-    if (mode !== 'forward') return this.#keep(messages);
     if (forward === undefined) {
       const detail = 'the queue is in mode forward, but this server cannot reach SQS; messages are kept here';
       notify({ kind: 'queue-warning', queue: queue.key, what: 'cannot-forward', detail });
       return this.#keep(messages);
     }
-    if (fifo) return this.#keep(messages);
+    if (queue.definition.fifo) return this.#keep(messages);
     const held = messages.filter(isTooLongForSqs);
     const passed = messages.filter((message) => !isTooLongForSqs(message));
     const [kept, forwarded] = await Promise.all([

@@ -259,11 +259,15 @@ export class WatchedStore {
 }
 
 /** Brings items to a group commit, in parts that one call can take. */
-async function inParts<Item, Answer>(
+function inParts<Item, Answer>(items: readonly Item[], group: GroupCommit<Item, Answer>): Promise<readonly Answer[]> {
+  if (items.length === 0) return Promise.resolve([]);
+  return items.length <= MOST_PER_CALL ? group.commit(items) : partByPart(items, group);
+}
+
+async function partByPart<Item, Answer>(
   items: readonly Item[],
   group: GroupCommit<Item, Answer>,
 ): Promise<readonly Answer[]> {
-  if (items.length <= MOST_PER_CALL) return items.length === 0 ? [] : group.commit(items);
   const answers: Answer[] = [];
   for (let from = 0; from < items.length; from += MOST_PER_CALL) {
     answers.push(...(await group.commit(items.slice(from, from + MOST_PER_CALL))));

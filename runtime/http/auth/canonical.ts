@@ -45,6 +45,7 @@ export function queryPairs(query: string): readonly (readonly [name: string, val
 
 /** The query sorted by encoded name, then value; the signature itself is left out. */
 export function canonicalQuery(query: string): string {
+  if (query === '') return '';
   return queryPairs(query)
     .filter(([name]) => name !== 'X-Amz-Signature')
     .map(([name, value]) => [encodeRfc3986(name), encodeRfc3986(value)] as const)
@@ -58,9 +59,11 @@ export function canonicalQuery(query: string): string {
  * `host` replaces the Host that was received, for servers behind a proxy that changes it.
  */
 export function canonicalHeaders(rawHeaders: readonly string[], signed: readonly string[], host?: string): string {
+  const wanted = new Set(signed);
   const values = new Map<string, string>();
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] ?? '').toLowerCase();
+    if (!wanted.has(name)) continue;
     const value = (rawHeaders[i + 1] ?? '').trim().replace(/ {2,}/g, ' ');
     const before = values.get(name);
     values.set(name, before === undefined ? value : `${before},${value}`);

@@ -59,7 +59,8 @@ export class SignatureVerifier {
     const key = this.#signingKey(claim, secret);
     const given = Buffer.from(claim.signature, 'latin1');
     const fits = request.views.some(({ path, host }) => {
-      const canonical = canonicalRequest({ ...request, path }, claim.signedHeaders, payloadHash, host);
+      const { method, query, rawHeaders } = request;
+      const canonical = canonicalRequest({ method, path, query, rawHeaders }, claim.signedHeaders, payloadHash, host);
       const digest = hash('sha256', Buffer.from(canonical, 'latin1'), 'hex');
       const stringToSign = `${ALGORITHM}\n${claim.timestamp}\n${claim.scope}\n${digest}`;
       const expected = Buffer.from(createHmac('sha256', key).update(stringToSign, 'latin1').digest('hex'), 'latin1');
@@ -182,7 +183,7 @@ function readHeaderClaim(headers: ReadonlyMap<string, string>, authorization: st
   const algorithm = space < 0 ? authorization : authorization.slice(0, space);
   if (algorithm !== ALGORITHM)
     throw new SqsError('IncompleteSignature', `Unsupported AWS 'algorithm': '${echo(algorithm)}'.`);
-  const fields = new Map<string, string>();
+  let [credential, signature, signedHeaders]: (string | undefined)[] = [];
   for (const part of space < 0 ? [] : authorization.slice(space + 1).split(',')) {
     const field = part.replace(/^ +/, '');
     const equals = field.indexOf('=');
@@ -192,12 +193,12 @@ function readHeaderClaim(headers: ReadonlyMap<string, string>, authorization: st
         `Invalid key=value pair (missing equal-sign) in Authorization header (hashed with SHA-256 and encoded with Base64): '${fingerprint(authorization)}'.`,
       );
     }
-    fields.set(field.slice(0, equals), field.slice(equals + 1));
+    const name = field.slice(0, equals);
+    if (name === 'Credential') credential = field.slice(equals + 1);
+    else if (name === 'Signature') signature = field.slice(equals + 1);
+    else if (name === 'SignedHeaders') signedHeaders = field.slice(equals + 1);
   }
   const date = headers.get('x-amz-date') ?? headers.get('date');
-  const credential = fields.get('Credential');
-  const signature = fields.get('Signature');
-  const signedHeaders = fields.get('SignedHeaders');
   if (!credential || !signature || !signedHeaders || !date) {
     const missing = [
       credential ? '' : "Authorization header requires 'Credential' parameter. ",
