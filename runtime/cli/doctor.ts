@@ -32,6 +32,9 @@ type Finding = readonly [verdict: Verdict, text: string];
 const MARKS: Readonly<Record<Verdict, string>> = { ok: 'ok   ', warn: 'note ', bad: 'WRONG' };
 /** Functions whose permission is tried, one call each, and resources of one kind about which IAM is asked. */
 const MOST_TRIED = 25;
+/** Addresses of private networks (RFC 1918, 3927, 6598 and 4193), and names that only a local resolver knows. */
+const PRIVATE_HOST =
+  /^(?:10|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+$|^\[f[cd]|^\[fe80:|^[^.[]+$|\.(?:internal|local|localhost|lan)$/i;
 const TAG = 'karin:managed';
 const TAG_KEY = `aws:ResourceTag/${TAG}`;
 
@@ -45,6 +48,7 @@ export async function doctor(options: DoctorOptions, context: CliContext): Promi
   const config = checkConfig(context, say);
   if (config === undefined) return false;
   say(checkCredentials(config));
+  for (const finding of checkAddress(config)) say(finding);
   for (const finding of await checkStore(config)) say(finding);
   if (config.discovery.kind !== 'aws') return healthy;
   const discovery = await checkDiscovery(config, say);
@@ -76,6 +80,25 @@ function checkCredentials(config: Config): Finding {
   return isLoopback(config.host)
     ? ['warn', `HOST=${config.host}: without credentials every program of this machine is let in`]
     : ['bad', `${openServerProblem(config.host)}\n       (a token made with karin token create also counts)`];
+}
+
+/** Whether services of AWS can deliver to this server; one that only programs near it use needs no address outside. */
+function checkAddress({ publicUrl }: Config): readonly Finding[] {
+  if (publicUrl === undefined) {
+    return [['warn', 'KARIN_PUBLIC_URL is not set: SNS and EventBridge deliver only to a public https address']];
+  }
+  const { hostname, protocol } = new URL(publicUrl);
+  if (isLoopback(hostname.replace(/^\[(.*)\]$/, '$1')) || PRIVATE_HOST.test(hostname)) {
+    return [
+      ['warn', `KARIN_PUBLIC_URL=${publicUrl} is not reachable from outside: SNS and EventBridge cannot deliver`],
+    ];
+  }
+  if (protocol !== 'https:') {
+    return [
+      ['warn', `KARIN_PUBLIC_URL=${publicUrl} is not https: EventBridge does not deliver, and others see tokens`],
+    ];
+  }
+  return [['ok', `SNS and EventBridge may deliver to ${publicUrl}/in/<account>/<queue>`]];
 }
 
 async function checkStore(config: Config): Promise<readonly Finding[]> {

@@ -46,6 +46,22 @@ describe('karin doctor', () => {
     expect(out).toContain('WRONG  REDIS_URL: ');
   });
 
+  it.each([
+    [undefined, 'note   KARIN_PUBLIC_URL is not set'],
+    ['https://127.0.0.1:4000', 'is not reachable from outside'],
+    ['https://[::1]', 'is not reachable from outside'],
+    ['https://172.20.0.3', 'is not reachable from outside'],
+    ['https://karin', 'is not reachable from outside'],
+    ['https://karin.internal', 'is not reachable from outside'],
+    ['http://karin.example.com', 'is not https'],
+    ['https://172.32.0.3', 'ok     SNS and EventBridge may deliver to https://172.32.0.3/in/'],
+    ['https://karin.example.com', 'ok     SNS and EventBridge may deliver to https://karin.example.com/in/'],
+  ])('says whether AWS can deliver to %s', async (address, text) => {
+    const { out, status } = await runCli(['doctor'], env(address === undefined ? {} : { KARIN_PUBLIC_URL: address }));
+    expect(out).toContain(text);
+    expect(status).toBe(0);
+  });
+
   describe('asks AWS', () => {
     const aws = new ScriptedAws();
     const ROLE = 'arn:aws:iam::123456789012:role/karin';
