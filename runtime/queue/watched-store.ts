@@ -114,11 +114,19 @@ export class WatchedStore {
     const maxBytes = Math.min(...requests.map((request) => request.maxBytes));
     const { leased, ...rest } = await this.#receive({ ...first, maxMessages, maxBytes });
     let from = 0;
-    return requests.map((request) => {
+    const shares = requests.map((request) => {
       const own = leased.slice(from, from + request.maxMessages);
       from += own.length;
       return { ...rest, leased: own };
     });
+    // Large messages end a call at its bound of bytes. Whoever got none although more are due asks for himself.
+    if (rest.nextDueInMs !== 0) return shares;
+    return Promise.all(
+      shares.map(async (share, at) => {
+        const request = requests[at];
+        return share.leased.length > 0 || request === undefined ? share : this.#receive(request);
+      }),
+    );
   }
 
   async #receive(options: ReceiveOptions): Promise<ReceiveReply> {

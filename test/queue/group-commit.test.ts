@@ -224,6 +224,15 @@ forEachStore('sends and deletes that wait together', (open) => {
     expect(received.flat().map(({ body }) => body)).toEqual(Array.from({ length: 20 }, (_, n) => String(n)));
   });
 
+  it('give messages to every receive although they are so large that one call does not take them all', async () => {
+    const queue = await (await open()).queue('jobs');
+    for (let n = 0; n < 5; n += 1) await queue.send([message('x'.repeat(100_000))]);
+    const received = await Promise.all(
+      Array.from({ length: 5 }, () => queue.receive({ maxMessages: 1, maxBytes: 150_000 })),
+    );
+    expect(received.map((messages) => messages.length)).toEqual([1, 1, 1, 1, 1]);
+  });
+
   it('lease each message for as long as its own receive says', async () => {
     const world = await open();
     const queue = await world.queue('jobs');
