@@ -19,7 +19,7 @@ const REQUEST_ID = '00000000-0000-4000-8000-00000000beef';
 function apiThatFails(error: unknown) {
   const reported: unknown[] = [];
   const fail = (): Promise<never> => Promise.reject(error);
-  const directory: Pick<QueueDirectory, 'find'> = { find: fail };
+  const directory: Pick<QueueDirectory, 'byKey' | 'find'> = { byKey: () => undefined, find: fail };
   const api = createSqsApi({
     // The action asks for its queue and learns nothing more; the other calls are never made.
     directory: directory as QueueDirectory,
