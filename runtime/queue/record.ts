@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { decode } from '@msgpack/msgpack';
+import { decode, encode } from '@msgpack/msgpack';
 import type { Message, MessageAttribute, MessageAttributes } from './message.ts';
 
 /** The content of a record: a message without its id, and what a move between queues has to remember. */
@@ -116,19 +116,29 @@ function unpackAttributes(id: string, flat: unknown): MessageAttributes {
  * Source of the format: https://github.com/msgpack/msgpack/blob/master/spec.md
  */
 
+/** Half a surrogate pair. */
+const HALF_PAIR = /\p{Surrogate}/u;
+
 type Field = null | number | string | Uint8Array | readonly Field[];
 
 /** The bytes of an array in msgpack: the same that the library writes. */
 function writeArray(fields: readonly Field[]): Buffer {
-  const bytes = Buffer.allocUnsafe(sizeOfField(fields));
+  const size = sizeOfField(fields);
+  // Half a surrogate pair has no UTF-8; the library writes it so that it is read back as it was.
+  if (Number.isNaN(size)) return Buffer.from(encode(fields));
+  const bytes = Buffer.allocUnsafe(size);
   writeField(bytes, 0, fields);
   return bytes;
 }
 
+/** Bytes that a field takes; NaN where it has half a surrogate pair. */
 function sizeOfField(field: Field): number {
   if (field === null) return 1;
   if (typeof field === 'number') return sizeOfNumber(field);
-  if (typeof field === 'string') return sizeOfHead(Buffer.byteLength(field), true) + Buffer.byteLength(field);
+  if (typeof field === 'string') {
+    const length = Buffer.byteLength(field);
+    return HALF_PAIR.test(field) ? Number.NaN : sizeOfHead(length, true) + length;
+  }
   if (field instanceof Uint8Array) return sizeOfHead(field.byteLength, false) + field.byteLength;
   let size = field.length < 16 ? 1 : field.length < 65_536 ? 3 : 5;
   for (const item of field) size += sizeOfField(item);

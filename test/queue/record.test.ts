@@ -43,6 +43,22 @@ describe('a record', () => {
     );
   });
 
+  it('has the bytes that the library writes, whatever the lengths', () => {
+    const long = fc.integer({ min: 0, max: 70_000 }).map((length) => 'ä'.repeat(length));
+    const plain = fc.record({
+      id: fc.constant(ID),
+      body: fc.oneof(text, long, fc.constantFrom('a\ud800b', '\udc00', 'a\ud83d\ude00')),
+      senderId: fc.string(),
+      attributes: fc.dictionary(fc.string({ minLength: 1 }), attribute, { maxKeys: 10 }),
+    });
+    fc.assert(
+      fc.property(fc.oneof(message, plain), fc.nat(), (original, receivedBefore) => {
+        const record = encodeRecord(original, receivedBefore);
+        expect(Buffer.from(encode(decode(new Uint8Array(record))))).toEqual(Buffer.from(record));
+      }),
+    );
+  });
+
   it('costs a plain message less than ten bytes beside its body and sender', () => {
     const body = 'x'.repeat(300);
     const senderId = 'AIDAIENQZJOLO23YVJ4VO';
