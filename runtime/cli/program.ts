@@ -226,6 +226,7 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   REDIS_URL                redis:// or rediss://, several separated by commas for a cluster (or REDIS_URL_FILE)
   KARIN_EMBEDDED_REDIS=1   instead: start a private Redis; KARIN_DATA_DIR, KARIN_EMBEDDED_REDIS_MEMORY (MiB, 64)
   AWS_REGION               region of the queues and functions
+  AWS_ENDPOINT_URL_SNS     where certificates of SNS are fetched and subscriptions confirmed, for an emulator (AWS)
   HOST, PORT               127.0.0.1 and 4000
   KARIN_PUBLIC_URL         address that callers use, if a proxy stands before the server
   KARIN_TRUSTED_PROXIES    how many proxies write X-Forwarded-For (0); on Fly (FLY_APP_NAME) 1 means Fly-Client-IP
