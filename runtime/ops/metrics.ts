@@ -72,15 +72,17 @@ const METRIC_NAMES = Object.keys(HELP) as MetricName[];
 export function createMetrics(parts: MetricsParts): Metrics {
   const invokes = new Map<string, { count: number; seconds: number }>();
   const moved = { deadLettered: new Map<string, number>(), expired: new Map<string, number>() };
+  const isLate = removedMappings();
   parts.bus.subscribe((event) => {
+    if (event.kind === 'dead-lettered') add(moved.deadLettered, event.queue, event.messageIds.length);
+    if (event.kind === 'expired') add(moved.expired, event.queue, event.count);
+    if (isLate(event)) return;
     // A record too large for an event was never part of an Invoke.
     if (event.kind === 'succeeded' || (event.kind === 'failed' && !neverInvoked(event.reason))) {
       const sum = invokes.get(event.mapping) ?? { count: 0, seconds: 0 };
       invokes.set(event.mapping, { count: sum.count + 1, seconds: sum.seconds + event.durationMs / 1000 });
     }
     if (event.kind === 'mapping-removed') invokes.delete(event.mapping);
-    if (event.kind === 'dead-lettered') add(moved.deadLettered, event.queue, event.messageIds.length);
-    if (event.kind === 'expired') add(moved.expired, event.queue, event.count);
   });
 
   const mappingFamilies = (sees: Sees | undefined): readonly MetricFamily[] => {
@@ -340,11 +342,37 @@ const ZERO: MappingCounts = {
   DeletedEventCount: 0,
 };
 
+/** Removed mappings that are remembered; the oldest is forgotten. */
+const REMEMBERED_REMOVED = 1_000;
+
+/**
+ * Tells whether an event is one of a mapping that was removed before: a batch may end after its mapping is removed, and
+ * its events would bring the counters back. A mapping that is started again counts from then on. Wants every event once.
+ */
+function removedMappings(): (event: ConsumerEvent) => boolean {
+  const removed = new Set<string>();
+  return (event) => {
+    if (event.kind === 'mapping-started') removed.delete(event.mapping);
+    if (event.kind === 'mapping-removed') {
+      removed.delete(event.mapping);
+      removed.add(event.mapping);
+      for (const oldest of removed) {
+        if (removed.size <= REMEMBERED_REMOVED) break;
+        removed.delete(oldest);
+      }
+      return false;
+    }
+    return 'mapping' in event && event.mapping !== undefined && removed.has(event.mapping);
+  };
+}
+
 /** Counts the events of `bus` from now on. */
 export function countMetrics(bus: EventBus): MetricCounts {
   const counts = new Map<string, MappingCounts>();
   const troubled = new Set<string>();
+  const isLate = removedMappings();
   bus.subscribe((event) => {
+    if (isLate(event)) return;
     if (event.kind === 'lambda-trouble') troubled.add(event.mapping);
     if (event.kind === 'lambda-reached' || event.kind === 'mapping-stopped') troubled.delete(event.mapping);
     if (event.kind === 'mapping-removed') {

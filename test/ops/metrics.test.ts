@@ -66,6 +66,24 @@ describe('the metrics page', () => {
     expect(await metrics.page({ depth: false })).not.toContain('uuid-a');
   });
 
+  it('leaves out what ends after its mapping was removed, and counts again once the mapping is started', async () => {
+    const { bus, metrics } = page();
+    const of = { mapping: 'uuid-a', queue: keyOf('a') };
+    bus.emit({ kind: 'leased', receiveCounts: [1, 1, 1], ...OF });
+    bus.emit({ kind: 'mapping-removed', ...of });
+    bus.emit({ kind: 'succeeded', failedIds: ['3'], durationMs: 1500, ...OF });
+    bus.emit({ kind: 'deleted', ...OF, messageIds: ['1', '2'] });
+    bus.emit({ kind: 'lambda-trouble', detail: '403', ...of });
+    expect(await metrics.page({ depth: false })).not.toContain('uuid-a');
+
+    bus.emit({ kind: 'mapping-started', ...of });
+    bus.emit({ kind: 'succeeded', failedIds: ['3'], durationMs: 500, ...OF });
+    const text = await metrics.page({ depth: false });
+    const labels = '{mapping="uuid-a",queue="a",function="on-a"}';
+    expect(text).toContain(`karin_failed_invoke_event_count_total${labels} 1\n`);
+    expect(text).toContain(`karin_invocation_seconds_total${labels} 0.5\n`);
+  });
+
   it('counts no Invoke for a record that is too large for one', async () => {
     const { bus, metrics } = page();
     bus.emit({ kind: 'failed', reason: 'oversize-record', detail: 'too large', durationMs: 0, ...OF });
