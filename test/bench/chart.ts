@@ -6,7 +6,7 @@ const KINDS = [
   { suffix: ': cycles', title: 'cycles of send, receive and delete', colour: '#c9803a' },
 ] as const;
 const WIDTH = 760;
-const LEFT = 190;
+const LEFT = 230;
 const ROW = 52;
 const TOP = 64;
 
