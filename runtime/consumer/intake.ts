@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { ReceivedMessage } from '../queue/message.ts';
+import { type ReceivedMessage, TURNS_MEMBER } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Randomness, Time } from '../time.ts';
 import { type BatchRecord, sortReceived } from './batch.ts';
@@ -178,8 +178,6 @@ const COUNTED_FUNCTIONS = 16;
 /** Traces whose loops were reported; the oldest is forgotten. */
 const REMEMBERED_ROOTS = 128;
 
-const OWN_MEMBER = 'Karin';
-
 export class LoopGuard {
   readonly #reported = new Set<string>();
   #mostTurns = MOST_TURNS;
@@ -236,7 +234,7 @@ export function traceOfBatch(
     ...(parent === undefined ? [] : [`Parent=${parent}`]),
     ...(sampled === undefined ? [] : [`Sampled=${sampled}`]),
     ...(lineage === undefined ? [] : [`Lineage=${lineage}`]),
-    `${OWN_MEMBER}=${nextTurn(all.map(ownTurns), digestOf(functionArn))}`,
+    `${TURNS_MEMBER}=${nextTurn(all.map(ownTurns), digestOf(functionArn))}`,
   ].join(';');
 }
 
@@ -270,7 +268,7 @@ function membersOf(header: string | undefined): ReadonlyMap<string, string> {
 
 function ownTurns(members: ReadonlyMap<string, string>): ReadonlyMap<string, number> {
   const turns = new Map<string, number>();
-  for (const entry of members.get(OWN_MEMBER)?.split('|', COUNTED_FUNCTIONS) ?? []) {
+  for (const entry of members.get(TURNS_MEMBER)?.split('|', COUNTED_FUNCTIONS) ?? []) {
     const [, fn, count] = /^([0-9a-f]{8}):(\d{1,4})$/.exec(entry) ?? [];
     if (fn !== undefined) turns.set(fn, Number(count));
   }

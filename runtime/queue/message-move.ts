@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { LeasedEntry, NewEntry } from '../store/store.ts';
+import { withoutTurns } from './message.ts';
 import type { MoveTaskFailure } from './move-task.ts';
 import { parseQueueArn, type QueueKey, queueKey } from './names.ts';
 import { decodeRecord, encodeRecord, RecordError } from './record.ts';
@@ -94,11 +95,13 @@ function planMove(lease: LeasedEntry, options: MoveStepOptions): Planned | MoveT
   if (target === undefined || target.definition.fifo !== source.definition.fifo) {
     return 'AWS.SimpleQueueService.NonExistentQueue';
   }
-  const { deadLetterSourceArn: _, ...content } = message;
+  const { deadLetterSourceArn: _, traceHeader, ...content } = message;
+  // A redrive is a person's decision: a message that was stopped as part of a loop would be stopped again at once.
+  const trace = traceHeader === undefined ? undefined : withoutTurns(traceHeader);
   const id = derivedId(taskId, lease.id);
   const entry = {
     id,
-    record: encodeRecord({ ...content, id }),
+    record: encodeRecord({ ...content, ...(trace === undefined ? {} : { traceHeader: trace }), id }),
     delayMs: 0,
     ...(message.groupId === undefined ? {} : { group: message.groupId }),
     ...(target.definition.fifo ? { deduplicationKey: id } : {}),

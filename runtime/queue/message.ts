@@ -129,6 +129,15 @@ export function md5OfSystemAttributes(traceHeader: string | undefined): string |
   return md5OfAttributes({ AWSTraceHeader: { dataType: 'String', stringValue: traceHeader } });
 }
 
+/** The member of a trace header by which the consumer counts how often a chain of messages went through a function. */
+export const TURNS_MEMBER = 'Karin';
+
+/** The trace header without the counted turns; `undefined`: nothing else is in it. */
+export function withoutTurns(traceHeader: string): string | undefined {
+  const kept = traceHeader.split(';').filter((member) => !member.trimStart().startsWith(`${TURNS_MEMBER}=`));
+  return kept.length === 0 ? undefined : kept.join(';');
+}
+
 function digestAttribute(digest: Hash, name: string, attribute: MessageAttribute): void {
   digestWithLength(digest, Buffer.from(name));
   digestWithLength(digest, Buffer.from(attribute.dataType));

@@ -98,6 +98,25 @@ forEachStore('message move tasks', (open) => {
     await tasks.close();
   });
 
+  it('begin the count of turns anew, and keep the rest of the trace header', async () => {
+    const { world, source, tasks } = await scene(0);
+    const other = await world.queue('other');
+    await source.send([
+      message('traced', { traceHeader: 'Root=1-5759e988-bd862e3fe1be46a994272793;Karin=0a1b2c3d:16;Sampled=1' }),
+      message('turns only', { traceHeader: 'Karin=0a1b2c3d:16' }),
+    ]);
+    await tasks.start(source, other);
+    await task(world, tasks, source, completed);
+    const received = await other.receive({ maxMessages: 10 });
+    expect(new Map(received.map(({ body, traceHeader }) => [body, traceHeader]))).toEqual(
+      new Map([
+        ['traced', 'Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1'],
+        ['turns only', undefined],
+      ]),
+    );
+    await tasks.close();
+  });
+
   it('move to another queue if one is named', async () => {
     const { world, source, tasks } = await scene();
     const other = await world.queue('other');
