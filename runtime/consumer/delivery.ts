@@ -205,8 +205,10 @@ function pauseUnlessStarving(
 /*
  * The ends of leases that the consumer brings about itself: deleting what was handled, giving back what nobody was shown.
  *
- * Both are safe to repeat: receipt handles carry a fence, so a message that was received again meanwhile is left alone. A failing store loses nothing either way:
- * what is not deleted is delivered again, what is not given back waits out its lease.
+ * A delete is safe to repeat: receipt handles carry the receive count as a fence, so a message that was received again
+ * meanwhile is left alone. A release is tried once: it lowers that count, so the next receive has the same fence, and a
+ * repeat could end the lease of another receiver. A failing store loses nothing either way: what is not deleted is
+ * delivered again, what is not given back waits out its lease.
  */
 
 /** Whose messages they are, as every event names them. */
