@@ -31,8 +31,6 @@ export interface ReceiveRequest {
   readonly rounds?: number;
   /** Ends the wait early (client gone, server stopping): answers empty. */
   readonly signal?: AbortSignal;
-  /** FIFO: only messages of one group. */
-  readonly singleGroup?: boolean;
   /** FIFO, API: `ReceiveRequestAttemptId`; a repeat within five minutes gives the same messages and handles while they are still leased. */
   readonly attemptId?: string;
 }

@@ -155,7 +155,6 @@ export class Receiving {
       maxMessages: request.maxMessages,
       maxBytes,
       leaseMs,
-      ...(request.singleGroup === undefined ? {} : { singleGroup: request.singleGroup }),
     });
     this.#limit.received(leased.length, total);
     const deliverable = await this.#setAside(leased, leaseMs);

@@ -16,8 +16,8 @@ import type {
 export type ReceiveStep = (options: ReceiveOptions, takeFirst: boolean) => Promise<ReceiveReply>;
 
 /**
- * Receives in as many steps as are worth while: a further one follows only a full one that left something due. There is only one step if the messages
- * are due again at once (a further step would receive them again) or come from a single group (which the first step has locked).
+ * Receives in as many steps as are worth while: a further one follows only a full one that left something due. There is only one step if the
+ * messages are due again at once: a further step would receive them again.
  *
  * After several steps `nextDueInMs` may be the end of a lease of an earlier step; whoever wakes then finds out at the cost of one call.
  */
@@ -28,7 +28,6 @@ export async function receiveInSteps(options: ReceiveOptions, step: ReceiveStep)
   let bytesLeft = options.maxBytes - sizeOf(first.leased);
   while (
     options.leaseMs > 0 &&
-    options.singleGroup !== true &&
     last.leased.length === STEP &&
     last.nextDueInMs === 0 &&
     leased.length < options.maxMessages &&

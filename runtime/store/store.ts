@@ -72,8 +72,6 @@ export interface ReceiveOptions {
   readonly maxBytes: number;
   /** Length of the lease, milliseconds; 0 or more (0: counted as received, but due again at once). */
   readonly leaseMs: number;
-  /** FIFO: take only messages of one group in this call. Default: several groups may come, each in order. */
-  readonly singleGroup?: boolean;
 }
 
 /** What the store tells of a message that it hands out or shows. */

@@ -150,16 +150,6 @@ forEachStore('receiving', (open) => {
     expect(await queue.receive({ maxMessages: 10 })).toEqual([]);
   });
 
-  it('asks for one group only if told so', async () => {
-    const world = await open();
-    const queue = await world.queue('jobs.fifo');
-    await queue.send([
-      message('a1', { groupId: 'a', deduplicationId: 'a1' }),
-      message('b1', { groupId: 'b', deduplicationId: 'b1' }),
-    ]);
-    expect((await queue.receive({ maxMessages: 10, singleGroup: true })).map(({ body }) => body)).toEqual(['a1']);
-  });
-
   it('stops at the bytes asked for', async () => {
     const world = await open();
     const queue = await world.queue('jobs');

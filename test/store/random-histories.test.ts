@@ -69,7 +69,6 @@ const calls: fc.Arbitrary<{ readonly name: string; readonly input: unknown; read
         maxMessages: fc.constantFrom(1, 1, 2, 3, 10, 40),
         maxBytes: fc.constantFrom(0, 10, 60, 100_000),
         leaseMs: fc.constantFrom(0, 1, 50, 1_000, 30_000),
-        singleGroup: fc.boolean(),
       }),
       async ({ store, queue, leases }, options) => {
         const reply = await store.receive(queue, options);

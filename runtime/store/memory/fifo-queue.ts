@@ -77,14 +77,14 @@ export class FifoMemoryQueue implements MemoryQueue {
   }
 
   receive(now: number, options: ReceiveOptions, takeFirst: boolean): ReceiveReply {
-    const { maxMessages, maxBytes, leaseMs, singleGroup } = options;
+    const { maxMessages, maxBytes, leaseMs } = options;
     const total = this.#messages.size;
     const leased: LeasedEntry[] = [];
     const taken = new Set<Group>();
     let bytes = 0;
     let full = false;
     for (const group of this.#due.take(maxMessages)) {
-      if (full || leased.length === maxMessages || (singleGroup === true && taken.size === 1)) break;
+      if (full || leased.length === maxMessages) break;
       if (Math.floor(group.due) > now) break;
       for (const message of group.messages.take(maxMessages - leased.length)) {
         if ((message.delayedUntil ?? 0) > now || (group.leases.get(message.id) ?? 0) > now) break;

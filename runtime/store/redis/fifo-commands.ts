@@ -66,8 +66,8 @@ export class FifoCommands implements QueueCommands {
   }
 
   async receive(queue: QueueKey, options: ReceiveOptions, takeFirst: boolean): Promise<ReceiveReply> {
-    const { maxMessages, maxBytes, leaseMs, singleGroup } = options;
-    const args = [maxMessages, maxBytes, leaseMs, takeFirst ? 1 : 0, singleGroup === true ? 1 : 0];
+    const { maxMessages, maxBytes, leaseMs } = options;
+    const args = [maxMessages, maxBytes, leaseMs, takeFirst ? 1 : 0];
     const reply = await this.#script(FIFO_RECEIVE, groupKeys(queue), args);
     const total = reply.integer();
     const next = readNextDue(reply);

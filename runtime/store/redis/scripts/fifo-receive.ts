@@ -8,7 +8,7 @@ import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * Records are read 32 at a time and reading stops at the byte bound. An entry without a record, or a group without entries (an eviction took them), is dropped.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
- * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, 1 to take one group only, time
+ * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, time
  *
  * Returns: all messages of the queue; ms until the next group other than those leased from may be served, or -1;
  * then for each leased message: id, value (sent time and record), receive count, first received ms, group, sequence number.
@@ -26,16 +26,16 @@ export const FIFO_RECEIVE = script(
   LEASES,
   `
 local most, mostBytes, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local takeFirst, mostGroups = ARGV[4] == '1', ARGV[5] == '1' and 1 or 500
+local takeFirst = ARGV[4] == '1'
 
 local found = redis.call('ZRANGE', KEYS[1], 0, most, 'WITHSCORES')
 if #found == 0 then return {0, -1} end
 local reply = {redis.call('ZCARD', KEYS[5]), -1}
-local candidates, groups, dropped, kept = {}, 0, {}, {}
+local candidates, dropped, kept = {}, {}, {}
 if math.floor(found[2]) <= now then
   local hasDelays = redis.call('EXISTS', KEYS[4]) == 1
   for i = 1, #found, 2 do
-    if math.floor(found[i + 1]) > now or #candidates == most or groups == mostGroups then break end
+    if math.floor(found[i + 1]) > now or #candidates == most then break end
     local group = found[i]
     local members = membersOf(group, most - #candidates)
     if found[i + 1] % 1 >= 0.5 then kept[group] = readLeases(redis.call('HGET', KEYS[6], group)) end
@@ -44,7 +44,6 @@ if math.floor(found[2]) <= now then
       dropped[group] = true
     else
       local ids, delays = {}, {}
-      groups = groups + 1
       for k, member in ipairs(members) do ids[k] = idOf(member) end
       if hasDelays then delays = redis.call('ZMSCORE', KEYS[4], unpack(ids)) end
       for k, member in ipairs(members) do
