@@ -206,8 +206,9 @@ function pauseUnlessStarving(
  * The ends of leases that the consumer brings about itself: deleting what was handled, giving back what nobody was shown.
  *
  * A delete is safe to repeat: receipt handles carry the receive count as a fence, so a message that was received again
- * meanwhile is left alone. A release is tried once: it lowers that count, so the next receive has the same fence, and a
- * repeat could end the lease of another receiver. A failing store loses nothing either way: what is not deleted is
+ * meanwhile is left alone. A release is not: it lowers that count, so the next receive has the same fence, and a repeat
+ * could end the lease of another receiver, whose message is then received twice. So it is not repeated here; only the
+ * driver of Redis does so, after a lost connection. A failing store loses nothing either way: what is not deleted is
  * delivered again, what is not given back waits out its lease.
  */
 
