@@ -10,7 +10,8 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**', ...OWN_CONFIG],
     // The SDK tells at each start that its releases of 2027 will not run on Node 20.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
-    // Vitest leaves one core free, on a machine with two that is every other one. Many tests wait for processes and timers.
+    // Vitest leaves one core free, on a machine with two that is every other one. Many tests wait for processes and
+    // timers.
     maxWorkers: Math.max(2, availableParallelism()),
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 30_000,

@@ -14,10 +14,11 @@ export interface ExampleStackProps extends StackProps {
 }
 
 /**
- * Everything Karin needs in AWS, in one stack: the identity and the admin password of the server, a queue with its dead-letter queue,
- * consumer and producer, and the sync of each later deployment.
+ * Everything Karin needs in AWS, in one stack: the identity and the admin password of the server, a queue with its
+ * dead-letter queue, consumer and producer, and the sync of each later deployment.
  *
- * The first deployment comes before the server, whose key and password it creates; its sync then only says that nobody answered.
+ * The first deployment comes before the server, whose key and password it creates; its sync then only says that nobody
+ * answered.
  */
 export class ExampleStack extends Stack {
   constructor(scope: Construct, id: string, props: ExampleStackProps = {}) {
@@ -96,7 +97,8 @@ export class ExampleStack extends Stack {
     acknowledge(secret, {
       'AwsSolutions-SMG4': 'The password is configuration of the server, which a rotation function cannot change.',
     });
-    // The cast is for `exactOptionalPropertyTypes`, for which aws-cdk-lib is not written; without that option it is not needed.
+    // The cast is for `exactOptionalPropertyTypes`, for which aws-cdk-lib is not written; without that option it is not
+    // needed.
     return secret as secretsmanager.ISecret;
   }
 }

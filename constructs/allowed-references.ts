@@ -2,7 +2,10 @@ import type { CfnResource } from 'aws-cdk-lib';
 import { counterpartOfType } from './counterparts';
 import type { KarinQueueBase } from './karin-queue-base';
 
-/** Where a reference to an anchor does no harm: resource type to the properties (first key, or the beginning of the path). */
+/**
+ * Where a reference to an anchor does no harm: resource type to the properties (first key, or the beginning of the
+ * path).
+ */
 const HARMLESS: Readonly<Record<string, readonly string[]>> = {
   // Permissions deliver nothing.
   'AWS::IAM::Group': ['Policies'],

@@ -11,9 +11,10 @@ import type { StageRegistry } from './stage-registry';
 /**
  * Refuses every reference to an anchor that is not known to be harmless.
  *
- * A Karin queue can be handed to whatever takes a queue, but what AWS itself delivers to the anchor nobody reads. The services that can
- * do so are too many, and grow; so the harmless places are listed, and all others are errors. The validation also proves that no mapping
- * on a Karin queue stayed enabled, whatever other Aspects and overrides did to it.
+ * A Karin queue can be handed to whatever takes a queue, but what AWS itself delivers to the anchor nobody reads. The
+ * services that can do so are too many, and grow; so the harmless places are listed, and all others are errors. The
+ * validation also proves that no mapping on a Karin queue stayed enabled, whatever other Aspects and overrides did to
+ * it.
  */
 export class AnchorGuard implements IValidation {
   readonly #registry: StageRegistry;
@@ -37,7 +38,9 @@ export class AnchorGuard implements IValidation {
   }
 }
 
-/** The elements of the templates of a Stage, without those of Stages inside it: each of those has a guard of its own. */
+/**
+ * The elements of the templates of a Stage, without those of Stages inside it: each of those has a guard of its own.
+ */
 function elementsIn(scope: IConstruct): CfnElement[] {
   return scope.node.children
     .filter((child) => !Stage.isStage(child))

@@ -4,7 +4,10 @@ import type { Mention } from './mentions';
 import { addressesIn, type QueueAddress } from './queue-addresses';
 import { resolveIn } from './references';
 
-/** Finds the Karin queue whose anchor a token or a mention means; built once for all resources of a Stage, which may be thousands. */
+/**
+ * Finds the Karin queue whose anchor a token or a mention means; built once for all resources of a Stage, which may be
+ * thousands.
+ */
 export class AnchorIndex {
   readonly #byAnchor = new Map<unknown, KarinQueueBase>();
   readonly #byArnToken = new Map<IResolvable, KarinQueueBase>();
@@ -30,7 +33,10 @@ export class AnchorIndex {
     return this.#byAnchor.has(construct);
   }
 
-  /** The queue that a token refers to: an attribute of its anchor, or the very token that an imported queue has as its ARN. */
+  /**
+   * The queue that a token refers to: an attribute of its anchor, or the very token that an imported queue has as its
+   * ARN.
+   */
   ofToken(token: IResolvable): KarinQueueBase | undefined {
     const target = Reference.isReference(token) ? this.#byAnchor.get(token.target) : undefined;
     return target ?? this.#byArnToken.get(token);

@@ -10,8 +10,8 @@ const DEFAULT_VISIBILITY_SECONDS = 30;
 const VISIBILITY_PER_FUNCTION_TIMEOUT = 6;
 
 /**
- * The visibility timeout of a queue: as given, else six times the longest timeout of its consumers. `undefined` leaves it to SQS (30 s),
- * so that a queue with a short function has the same template as an `sqs.Queue`.
+ * The visibility timeout of a queue: as given, else six times the longest timeout of its consumers. `undefined` leaves
+ * it to SQS (30 s), so that a queue with a short function has the same template as an `sqs.Queue`.
  */
 export function visibilitySeconds(
   mappings: Iterable<lambda.CfnEventSourceMapping>,
@@ -26,7 +26,10 @@ function longestTimeoutSeconds(mappings: Iterable<lambda.CfnEventSourceMapping>)
   return Math.max(0, ...Array.from(mappings, (mapping) => functionTimeout(mapping)?.toSeconds() ?? 0));
 }
 
-/** Errors about a queue and its consumers, once all of them are known; what is only unwise becomes a warning on the queue. */
+/**
+ * Errors about a queue and its consumers, once all of them are known; what is only unwise becomes a warning on the
+ * queue.
+ */
 export function checkConsumers(queue: KarinQueueBase, given: Duration | undefined): string[] {
   if (queue._mappings.size === 0) {
     if (!queue._isDeadLetterQueue) warnOfNoConsumer(queue);
@@ -50,7 +53,10 @@ export function checkConsumers(queue: KarinQueueBase, given: Duration | undefine
   return [];
 }
 
-/** The server may invoke what carries the tag, or what it was granted by ARN; a function from elsewhere cannot be tagged here. */
+/**
+ * The server may invoke what carries the tag, or what it was granted by ARN; a function from elsewhere cannot be tagged
+ * here.
+ */
 function warnOfUntaggedConsumers(queue: KarinQueueBase): void {
   if (queue._runtime !== undefined) return;
   for (const mapping of queue._mappings) {

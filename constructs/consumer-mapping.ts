@@ -11,7 +11,8 @@ export function functionBehind(mapping: lambda.CfnEventSourceMapping): lambda.Cf
 }
 
 function functionIn(scope: lambda.CfnEventSourceMapping, name: string, depth: number): lambda.CfnFunction | undefined {
-  // mapping -> alias -> function is the longest chain CloudFormation knows; the bound keeps a malformed tree from looping.
+  // mapping -> alias -> function is the longest chain CloudFormation knows; the bound keeps a malformed tree from
+  // looping.
   if (depth > 2) return undefined;
   for (const target of targetsIn(scope, name)) {
     if (lambda.CfnFunction.isCfnFunction(target)) return target;
@@ -22,7 +23,10 @@ function functionIn(scope: lambda.CfnEventSourceMapping, name: string, depth: nu
   return undefined;
 }
 
-/** Timeout of the consuming function; `undefined`: the function is not part of this app, or its timeout is only known at deployment. */
+/**
+ * Timeout of the consuming function; `undefined`: the function is not part of this app, or its timeout is only known at
+ * deployment.
+ */
 export function functionTimeout(mapping: lambda.CfnEventSourceMapping): Duration | undefined {
   const fn = functionBehind(mapping);
   if (fn === undefined) return undefined;

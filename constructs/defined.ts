@@ -4,8 +4,8 @@ export type PossiblyUndefined<T> = { [K in keyof T]: T[K] | undefined };
 /**
  * Leaves out the properties whose value is `undefined`.
  *
- * The types of aws-cdk-lib say "absent or a value" and not "or undefined"; under `exactOptionalPropertyTypes` an optional property can
- * therefore not simply be handed on.
+ * The types of aws-cdk-lib say "absent or a value" and not "or undefined"; under `exactOptionalPropertyTypes` an
+ * optional property can therefore not simply be handed on.
  */
 export function defined<T extends object>(properties: PossiblyUndefined<T>): T {
   const entries = Object.entries(properties).filter(([, value]) => value !== undefined);

@@ -5,8 +5,8 @@ import type { KarinQueueBase } from './karin-queue-base';
 import type { StageRegistry } from './stage-registry';
 
 /**
- * Hands every event source mapping on a Karin queue to that queue, which disables it: also those made by an untouched `SqsEventSource`,
- * by `fn.addEventSourceMapping` or by hand, in whichever stack of the Stage they are.
+ * Hands every event source mapping on a Karin queue to that queue, which disables it: also those made by an untouched
+ * `SqsEventSource`, by `fn.addEventSourceMapping` or by hand, in whichever stack of the Stage they are.
  */
 export class DisableMappings implements IAspect {
   readonly #registry: StageRegistry;
@@ -29,7 +29,10 @@ export class DisableMappings implements IAspect {
   }
 }
 
-/** The Karin queue a mapping reads from, found by its ARN: as a reference to the anchor, or as the very text an imported queue was given. */
+/**
+ * The Karin queue a mapping reads from, found by its ARN: as a reference to the anchor, or as the very text an imported
+ * queue was given.
+ */
 export function sourceOf(
   mapping: lambda.CfnEventSourceMapping,
   queues: readonly KarinQueueBase[],

@@ -1,7 +1,9 @@
 import { Annotations, SecretValue, Stack, Token } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 
-/** Context key that gives every queue of an app its endpoint: `cdk synth -c karin:endpoint=https://karin.example.com`. */
+/**
+ * Context key that gives every queue of an app its endpoint: `cdk synth -c karin:endpoint=https://karin.example.com`.
+ */
 export const ENDPOINT_CONTEXT_KEY = 'karin:endpoint';
 
 /** A capability at the end of an endpoint, written out. */
@@ -20,10 +22,12 @@ export interface Access {
 }
 
 /**
- * The endpoint a queue is reached at, from its property or from the context, with the capability as `/k/<capability>` at its end.
+ * The endpoint a queue is reached at, from its property or from the context, with the capability as `/k/<capability>`
+ * at its end.
  *
- * Throws if none is given, if it is not an absolute http or https URL without query, fragment and user, or if `capability` would stand in
- * the template as plain text. One that is written into the endpoint itself gives way to `capability`; without that it is a warning.
+ * Throws if none is given, if it is not an absolute http or https URL without query, fragment and user, or if
+ * `capability` would stand in the template as plain text. One that is written into the endpoint itself gives way to
+ * `capability`; without that it is a warning.
  */
 export function resolveAccess(
   scope: IConstruct,
@@ -50,7 +54,10 @@ export function isLoopback(endpoint: string): boolean {
   return URL.canParse(endpoint) && LOOPBACK.test(new URL(endpoint).hostname);
 }
 
-/** Where the server's own routes are (`/sync`): a capability in the endpoint opens the SQS API alone. Throws as `resolveAccess`. */
+/**
+ * Where the server's own routes are (`/sync`): a capability in the endpoint opens the SQS API alone. Throws as
+ * `resolveAccess`.
+ */
 export function resolveServer(scope: IConstruct, endpoint: string | undefined): string {
   return withoutCapability(givenEndpoint(scope, endpoint));
 }
@@ -89,7 +96,10 @@ function checkedEndpoint(scope: IConstruct, endpoint: string): string {
   return endpoint;
 }
 
-/** A capability lets its holder send: it may pass through the template as a dynamic reference or a parameter, never as text. */
+/**
+ * A capability lets its holder send: it may pass through the template as a dynamic reference or a parameter, never as
+ * text.
+ */
 function capabilityText(scope: IConstruct, capability: SecretValue): string {
   const text = capability.unsafeUnwrap();
   const written: unknown = Stack.of(scope).resolve(text);

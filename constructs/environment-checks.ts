@@ -10,7 +10,10 @@ import type { RenderedResource } from './rendered-resource';
 /** Runtimes whose SDK sends to the host of a queue URL, whatever else it is told. */
 const GOES_BY_QUEUE_URL = /^(nodejs|ruby)/;
 
-/** Warnings about the environment of a function that knows Karin queues: `anchors` by the path of the property that names them. */
+/**
+ * Warnings about the environment of a function that knows Karin queues: `anchors` by the path of the property that
+ * names them.
+ */
 export function checkEnvironment(
   resource: CfnResource,
   rendered: RenderedResource,
@@ -35,7 +38,10 @@ function warnOfRedirect(resource: lambda.CfnFunction, { sightings }: RenderedRes
   );
 }
 
-/** Most SDKs ignore the host of a queue URL, and all of them ask Amazon SQS where they only know a name: both end at the anchor. */
+/**
+ * Most SDKs ignore the host of a queue URL, and all of them ask Amazon SQS where they only know a name: both end at the
+ * anchor.
+ */
 function warnOfMissingEndpoint(
   resource: lambda.CfnFunction,
   { properties }: RenderedResource,

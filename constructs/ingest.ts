@@ -18,8 +18,8 @@ export interface KarinIngestOptions {
   readonly delay?: Duration;
 
   /**
-   * The message group: a text, `header:<name>` for the value of a request header, or `json:<pointer>` for a value in the body, for example
-   * `json:/detail/orderId`.
+   * The message group: a text, `header:<name>` for the value of a request header, or `json:<pointer>` for a value in
+   * the body, for example `json:/detail/orderId`.
    *
    * A FIFO queue needs one.
    *
@@ -30,7 +30,8 @@ export interface KarinIngestOptions {
   /**
    * By what a FIFO queue knows a delivery that is repeated: a text, `header:<name>` or `json:<pointer>`.
    *
-   * @default - the MessageId of Amazon SNS, the id of an EventBridge event; from others the body, if the queue has content-based deduplication
+   * @default - the MessageId of Amazon SNS, the id of an EventBridge event; from others the body, if the queue has
+   *   content-based deduplication
    */
   readonly messageDeduplicationId?: string;
 
@@ -77,7 +78,8 @@ export interface KarinIngestUrlOptions extends KarinIngestOptions {
   readonly topic?: sns.ITopic;
 
   /**
-   * Whether the envelope of Amazon SNS is taken off: the message then has the body and the attributes that it was published with.
+   * Whether the envelope of Amazon SNS is taken off: the message then has the body and the attributes that it was
+   * published with.
    *
    * Raw delivery of SNS itself must stay off: over HTTPS it drops the attributes and the signature.
    *
@@ -88,7 +90,8 @@ export interface KarinIngestUrlOptions extends KarinIngestOptions {
   /**
    * Whether the capability of the queue stands in the address.
    *
-   * Set this to `false` for a sender that can keep a secret, and let it send the header `Authorization: Bearer <capability>`.
+   * Set this to `false` for a sender that can keep a secret, and let it send the header
+   * `Authorization: Bearer <capability>`.
    *
    * @default true
    */
@@ -112,7 +115,10 @@ export const INGEST_PARAMETERS: readonly string[] = [
 ];
 
 const MARK = Symbol.for('karin-queue.IngestUrl');
-/** Between the endpoint and the queue in an address; as the delimiter of a join it tells an address from other uses of the anchor's name. */
+/**
+ * Between the endpoint and the queue in an address; as the delimiter of a join it tells an address from other uses of
+ * the anchor's name.
+ */
 const PATH = '/in/';
 
 /** How a delivery is known again when it is repeated. */
@@ -163,10 +169,11 @@ function encoded(value: string): string {
 }
 
 /**
- * `<endpoint>/in/<account>/<queue>`, as a token that the anchor's guard knows: it names the queue to the server, and delivers nothing to the
- * anchor.
+ * `<endpoint>/in/<account>/<queue>`, as a token that the anchor's guard knows: it names the queue to the server, and
+ * delivers nothing to the anchor.
  *
- * Account and name come out of the ARN, whose export stays when a subscription in another stack becomes one of Amazon SQS again.
+ * Account and name come out of the ARN, whose export stays when a subscription in another stack becomes one of Amazon
+ * SQS again.
  */
 class IngestAddress implements IResolvable {
   public readonly creationStack: string[] = [];
@@ -266,8 +273,8 @@ function deduplicatesByContent(queue: IConstruct): boolean | undefined {
 }
 
 /**
- * Throws unless a service of AWS could deliver to the queue: it needs an address that the internet reaches over https, and a credential.
- * Addresses on this machine are let through, for `karin dev`.
+ * Throws unless a service of AWS could deliver to the queue: it needs an address that the internet reaches over https,
+ * and a credential. Addresses on this machine are let through, for `karin dev`.
  */
 export function checkReachable(queue: KarinQueueBase, who: string): void {
   const { server, capability } = queue._access;

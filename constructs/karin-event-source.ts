@@ -7,8 +7,8 @@ import type { IKarinQueue } from './karin-queue-base';
 /**
  * How a function consumes from a Karin queue.
  *
- * The same settings as `SqsEventSourceProps`, without those that belong to AWS's own pollers: `enabled`, `filterEncryption`,
- * `metricsConfig` and `provisionedPollerConfig`.
+ * The same settings as `SqsEventSourceProps`, without those that belong to AWS's own pollers: `enabled`,
+ * `filterEncryption`, `metricsConfig` and `provisionedPollerConfig`.
  */
 export interface KarinEventSourceProps {
   /**
@@ -60,8 +60,8 @@ export interface KarinEventSourceProps {
 /**
  * Use a Karin queue as an event source of a Lambda function.
  *
- * Defines the same event source mapping as `SqsEventSource`, disabled: the Karin server reads it from AWS, and invokes the function as
- * AWS Lambda's poller would.
+ * Defines the same event source mapping as `SqsEventSource`, disabled: the Karin server reads it from AWS, and invokes
+ * the function as AWS Lambda's poller would.
  */
 export class KarinEventSource implements lambda.IEventSource {
   /**
@@ -90,7 +90,8 @@ export class KarinEventSource implements lambda.IEventSource {
    * @param target the consuming function
    */
   public bind(target: lambda.IFunction): void {
-    // SqsEventSource also names the mapping: the same construct id, hence the same logical id, is what makes the swap an update in place.
+    // SqsEventSource also names the mapping: the same construct id, hence the same logical id, is what makes the swap
+    // an update in place.
     this.source.bind(target);
   }
 

@@ -19,8 +19,10 @@ export interface KarinHttpIntegrationProps extends KarinIngestOptions {
   /**
    * What API Gateway takes from the request besides its body, as headers or as parameters of the address.
    *
-   * It goes before the other properties: `overwriteQueryString('group', apigwv2.MappingValue.requestPathParam('order'))` makes the message group
-   * of a part of the path, and `overwriteQueryString('delay', apigwv2.MappingValue.requestQueryString('delay'))` lets the client choose the delay.
+   * It goes before the other properties:
+   * `overwriteQueryString('group', apigwv2.MappingValue.requestPathParam('order'))` makes the message group of a part
+   * of the path, and `overwriteQueryString('delay', apigwv2.MappingValue.requestQueryString('delay'))` lets the client
+   * choose the delay.
    *
    * @default - what the other properties say; the parameters of the address are not the client's to choose
    */
@@ -37,10 +39,11 @@ export interface KarinHttpIntegrationProps extends KarinIngestOptions {
 }
 
 /**
- * Use a Karin queue as the integration of a route of an HTTP API, in place of the service integration `SQS-SendMessage`.
+ * Use a Karin queue as the integration of a route of an HTTP API, in place of the service integration
+ * `SQS-SendMessage`.
  *
- * The body of the request becomes the body of the message. The client gets the answer of the server: its status, and JSON with `MessageId` and
- * `MD5OfMessageBody`.
+ * The body of the request becomes the body of the message. The client gets the answer of the server: its status, and
+ * JSON with `MessageId` and `MD5OfMessageBody`.
  */
 export class KarinHttpIntegration extends apigatewayv2.HttpRouteIntegration {
   private readonly queue: KarinQueueBase;
@@ -78,7 +81,10 @@ export class KarinHttpIntegration extends apigatewayv2.HttpRouteIntegration {
     });
   }
 
-  /** API Gateway passes on what the client wrote behind the question mark: each parameter of the server is set, or taken away. */
+  /**
+   * API Gateway passes on what the client wrote behind the question mark: each parameter of the server is set, or taken
+   * away.
+   */
   private mapping(mapped: Readonly<Record<string, string>>): apigatewayv2.ParameterMapping {
     const mapping = new apigatewayv2.ParameterMapping();
     const query = ingestQuery(this.props);
@@ -98,10 +104,11 @@ export class KarinHttpIntegration extends apigatewayv2.HttpRouteIntegration {
  */
 export interface KarinMappedIntegrationProps extends KarinIngestOptions {
   /**
-   * What API Gateway takes from the request besides its body, as in the property `requestParameters` of other integrations.
+   * What API Gateway takes from the request besides its body, as in the property `requestParameters` of other
+   * integrations.
    *
-   * It goes before the other properties: `'integration.request.querystring.group': 'method.request.path.order'` makes the message group of a part of
-   * the path.
+   * It goes before the other properties: `'integration.request.querystring.group': 'method.request.path.order'` makes
+   * the message group of a part of the path.
    *
    * @default - what the other properties say
    */
@@ -127,8 +134,8 @@ export interface KarinMappedIntegrationProps extends KarinIngestOptions {
 /**
  * Use a Karin queue as the integration of a route of a WebSocket API.
  *
- * What the client sent becomes the body of a message. Map `context.connectionId` to a header and name it in `attributeHeaders` to answer the client
- * later.
+ * What the client sent becomes the body of a message. Map `context.connectionId` to a header and name it in
+ * `attributeHeaders` to answer the client later.
  */
 export class KarinWebSocketIntegration extends apigatewayv2.WebSocketRouteIntegration {
   private readonly queue: KarinQueueBase;
@@ -167,10 +174,11 @@ export class KarinWebSocketIntegration extends apigatewayv2.WebSocketRouteIntegr
 }
 
 /**
- * Use a Karin queue as the integration of a method of a REST API, in place of an `AwsIntegration` with the service `sqs`.
+ * Use a Karin queue as the integration of a method of a REST API, in place of an `AwsIntegration` with the service
+ * `sqs`.
  *
- * The body of the request becomes the body of the message; of its headers API Gateway passes on those in `attributeHeaders`. The method answers 200,
- * 400 or 503 with the JSON of the server.
+ * The body of the request becomes the body of the message; of its headers API Gateway passes on those in
+ * `attributeHeaders`. The method answers 200, 400 or 503 with the JSON of the server.
  */
 export class KarinRestIntegration extends apigateway.Integration {
   private readonly queue: KarinQueueBase;

@@ -34,9 +34,10 @@ export interface BindEnvironmentOptions {
   /**
    * Whether to set `AWS_ENDPOINT_URL_SQS` as well.
    *
-   * The SDKs for Python, Go, PHP and current Java go by this variable alone and ignore the host of a queue URL; the SDK for JavaScript
-   * goes by the queue URL, and warns on each call where the two differ. The variable redirects **every** SQS client of the function:
-   * set this to `false` for a function that also uses queues of Amazon SQS, and give its Karin client the endpoint in code.
+   * The SDKs for Python, Go, PHP and current Java go by this variable alone and ignore the host of a queue URL; the SDK
+   * for JavaScript goes by the queue URL, and warns on each call where the two differ. The variable redirects **every**
+   * SQS client of the function: set this to `false` for a function that also uses queues of Amazon SQS, and give its
+   * Karin client the endpoint in code.
    *
    * @default true
    */
@@ -65,11 +66,13 @@ export interface IKarinQueue extends sqs.IQueue {
   bindEnvironment(fn: lambda.Function, options?: BindEnvironmentOptions): void;
 
   /**
-   * An address at which anybody who can post over HTTPS puts messages into the queue: the body becomes the body of a message.
+   * An address at which anybody who can post over HTTPS puts messages into the queue: the body becomes the body of a
+   * message.
    *
-   * For a topic, a rule, a bucket and an API there is a construct: `KarinSubscription`, `KarinTarget`, `KarinBucketDestination`,
-   * `KarinHttpIntegration`, `KarinWebSocketIntegration`, `KarinRestIntegration`. This is for everything else: tasks of Step Functions, pipes,
-   * web hooks. The capability of the queue stands in the address, in a template as a dynamic reference.
+   * For a topic, a rule, a bucket and an API there is a construct: `KarinSubscription`, `KarinTarget`,
+   * `KarinBucketDestination`, `KarinHttpIntegration`, `KarinWebSocketIntegration`, `KarinRestIntegration`. This is for
+   * everything else: tasks of Step Functions, pipes, web hooks. The capability of the queue stands in the address, in a
+   * template as a dynamic reference.
    *
    * @param options what becomes of a delivery
    */
@@ -149,7 +152,8 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
   }
 
   /**
-   * Refuses every statement: a resource policy on the anchor would let another service or account send to a queue that nobody reads.
+   * Refuses every statement: a resource policy on the anchor would let another service or account send to a queue that
+   * nobody reads.
    *
    * @param statement the statement, which is not added
    */
@@ -172,8 +176,9 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
   /**
    * Grant an identity the SQS actions for consuming from the anchor.
    *
-   * AWS demands them of a function before it accepts an event source mapping, although nothing ever polls. The Karin server does not
-   * look at IAM: what lets a client receive from Karin is a credential of the server with the scope `consume`.
+   * AWS demands them of a function before it accepts an event source mapping, although nothing ever polls. The Karin
+   * server does not look at IAM: what lets a client receive from Karin is a credential of the server with the scope
+   * `consume`.
    *
    * @param grantee who may consume
    */
@@ -186,9 +191,9 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
   /**
    * Grant an identity the SQS actions for sending to the anchor.
    *
-   * It documents intent, and keeps a producer working when the queue becomes an `sqs.Queue` again. The Karin server does not look at
-   * IAM: what lets a producer send to Karin is the capability in the queue's endpoint, or a key that the server knows, with the scope
-   * `send`.
+   * It documents intent, and keeps a producer working when the queue becomes an `sqs.Queue` again. The Karin server
+   * does not look at IAM: what lets a producer send to Karin is the capability in the queue's endpoint, or a key that
+   * the server knows, with the scope `send`.
    *
    * @param grantee who may send
    */
@@ -199,7 +204,8 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
   /**
    * Grant an identity the SQS actions for purging the anchor.
    *
-   * The Karin server does not look at IAM: what lets a client purge in Karin is a credential of the server with the scope `manage`.
+   * The Karin server does not look at IAM: what lets a client purge in Karin is a credential of the server with the
+   * scope `manage`.
    *
    * @param grantee who may purge
    */
@@ -210,9 +216,9 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
   /**
    * A metric of this queue, in the CloudWatch namespace `Karin` with the dimension `QueueName`.
    *
-   * The metrics that AWS publishes describe the anchor, which is always empty: an alarm on them would stay green for ever. AWS
-   * publishes nothing in the namespace `Karin`; feed it from the server's Prometheus endpoint `/metrics` (for example with the
-   * CloudWatch agent), or watch that endpoint directly.
+   * The metrics that AWS publishes describe the anchor, which is always empty: an alarm on them would stay green for
+   * ever. AWS publishes nothing in the namespace `Karin`; feed it from the server's Prometheus endpoint `/metrics` (for
+   * example with the CloudWatch agent), or watch that endpoint directly.
    *
    * @param metricName name of the metric, as Amazon SQS has it
    * @param props statistic, period and the like
@@ -234,7 +240,8 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
   }
 
   /**
-   * Makes a mapping on this queue one that Karin consumes: disabled, tagged, and created after the permissions AWS asks for.
+   * Makes a mapping on this queue one that Karin consumes: disabled, tagged, and created after the permissions AWS asks
+   * for.
    *
    * @internal
    */

@@ -12,8 +12,8 @@ export interface KarinQueueProps {
   /**
    * The function that consumes the queue.
    *
-   * Defines the disabled event source mapping and everything AWS demands for it, as `fn.addEventSource(new KarinEventSource(queue))`
-   * does.
+   * Defines the disabled event source mapping and everything AWS demands for it, as
+   * `fn.addEventSource(new KarinEventSource(queue))` does.
    *
    * @default - no consumer yet; add one with `fn.addEventSource()`
    */
@@ -29,8 +29,8 @@ export interface KarinQueueProps {
   /**
    * Where the Karin server is: an http or https URL, with a base path if it has one, without a slash at its end.
    *
-   * For example `https://karin.example.com`. May be a token. A capability does not belong in it, where it would stand in the template:
-   * pass it as `capability`.
+   * For example `https://karin.example.com`. May be a token. A capability does not belong in it, where it would stand
+   * in the template: pass it as `capability`.
    *
    * @default - the context value `karin:endpoint`; synthesis fails if there is neither
    */
@@ -40,18 +40,19 @@ export interface KarinQueueProps {
    * The secret with which producers may send to the queue: a capability from `karin token create --scope send`.
    *
    * It becomes part of the endpoint, `/k/<capability>`, so that producers need neither a key nor other code. Give it as
-   * `SecretValue.secretsManager()`: CloudFormation then reads it at deployment, and it stands in no template. Whoever may read the
-   * environment of a producer can read it there; it lets them send to this queue, and nothing else.
+   * `SecretValue.secretsManager()`: CloudFormation then reads it at deployment, and it stands in no template. Whoever
+   * may read the environment of a producer can read it there; it lets them send to this queue, and nothing else.
    *
    * @default - producers authenticate with a key that the server knows
    */
   readonly capability?: SecretValue;
 
   /**
-   * The identity of the Karin server: it may then invoke exactly the consumers of this queue and read exactly its anchors.
+   * The identity of the Karin server: it may then invoke exactly the consumers of this queue and read exactly its
+   * anchors.
    *
-   * Each stack attaches a managed policy to the identity for every 40 consumers and anchors, and AWS takes 10 of them on one identity
-   * unless its quota is raised: with many stacks go by the tag.
+   * Each stack attaches a managed policy to the identity for every 40 consumers and anchors, and AWS takes 10 of them
+   * on one identity unless its quota is raised: with many stacks go by the tag.
    *
    * @default - the server may use the queue by its tag `karin:managed=true`
    */
@@ -103,7 +104,8 @@ export interface KarinQueueProps {
   readonly receiveMessageWaitTime?: Duration;
 
   /**
-   * How long a message that was handed out stays hidden from other consumers; after a failure it is handed out again when this is over.
+   * How long a message that was handed out stays hidden from other consumers; after a failure it is handed out again
+   * when this is over.
    *
    * From 0 to 43,200 seconds, and not shorter than the timeout of a consuming function.
    *
@@ -114,7 +116,8 @@ export interface KarinQueueProps {
   /**
    * Where a message goes that was received too often without being deleted.
    *
-   * The dead-letter queue must be a Karin queue too, and FIFO if this queue is. At most 1,000 receives; AWS recommends at least 5.
+   * The dead-letter queue must be a Karin queue too, and FIFO if this queue is. At most 1,000 receives; AWS recommends
+   * at least 5.
    *
    * @default - no dead-letter queue
    */
@@ -123,7 +126,8 @@ export interface KarinQueueProps {
   /**
    * Encryption of the anchor, which never holds a message.
    *
-   * Accepted so that swapping `sqs.Queue` for `KarinQueue` changes nothing else. What encrypts the messages is the Redis of the server.
+   * Accepted so that swapping `sqs.Queue` for `KarinQueue` changes nothing else. What encrypts the messages is the
+   * Redis of the server.
    *
    * @default - the encryption Amazon SQS chooses
    */
@@ -171,7 +175,8 @@ export interface KarinQueueProps {
   readonly deduplicationScope?: sqs.DeduplicationScope;
 
   /**
-   * Whether the throughput quota of Amazon SQS counts for the whole queue or for each message group; Karin has no such quota.
+   * Whether the throughput quota of Amazon SQS counts for the whole queue or for each message group; Karin has no such
+   * quota.
    *
    * Only on FIFO queues.
    *

@@ -22,9 +22,9 @@ const NAME_IN_URL = 4;
 /**
  * An SQS queue whose Lambda trigger costs nothing while it is idle.
  *
- * In AWS it is an ordinary, always empty queue (the anchor) with a disabled event source mapping. Its messages are kept by a Karin
- * server, which invokes the functions as AWS Lambda's poller would. Swapping `sqs.Queue` for `KarinQueue`, or back, updates the queue
- * and its mapping in place.
+ * In AWS it is an ordinary, always empty queue (the anchor) with a disabled event source mapping. Its messages are kept
+ * by a Karin server, which invokes the functions as AWS Lambda's poller would. Swapping `sqs.Queue` for `KarinQueue`,
+ * or back, updates the queue and its mapping in place.
  *
  * @stateful
  */
@@ -149,9 +149,9 @@ export class KarinQueue extends KarinQueueBase {
   }
 
   /**
-   * The name of the queue, out of the URL of the anchor and not out of its attribute `QueueName`: a producer in another stack then imports
-   * the very value that it imports for an `sqs.Queue`. CloudFormation refuses to delete an export that is in use, so with another one
-   * neither swap could be deployed.
+   * The name of the queue, out of the URL of the anchor and not out of its attribute `QueueName`: a producer in another
+   * stack then imports the very value that it imports for an `sqs.Queue`. CloudFormation refuses to delete an export
+   * that is in use, so with another one neither swap could be deployed.
    */
   private nameInUrl(): string {
     return Fn.select(NAME_IN_URL, Fn.split('/', this._anchor.ref));
@@ -171,7 +171,10 @@ export class KarinQueue extends KarinQueueBase {
     }
   }
 
-  /** `sqs.Queue` adds this statement to the policy that it creates on demand, which an anchor must not have for anyone else. */
+  /**
+   * `sqs.Queue` adds this statement to the policy that it creates on demand, which an anchor must not have for anyone
+   * else.
+   */
   private enforceTls(): void {
     const anchor = sqs.Queue.fromQueueAttributes(this, 'Anchor', {
       queueArn: this._anchor.attrArn,

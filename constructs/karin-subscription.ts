@@ -22,7 +22,8 @@ import { type IKarinQueue, type KarinQueueBase, requireKarinQueue } from './kari
  */
 export interface KarinSubscriptionProps extends SubscriptionProps, KarinIngestOptions {
   /**
-   * Whether the message has the body and the attributes that it was published with, and not the envelope of Amazon SNS as its body.
+   * Whether the message has the body and the attributes that it was published with, and not the envelope of Amazon SNS
+   * as its body.
    *
    * The server takes the envelope off, after it has verified its signature. Raw delivery of SNS itself stays off.
    *
@@ -34,8 +35,9 @@ export interface KarinSubscriptionProps extends SubscriptionProps, KarinIngestOp
 /**
  * Use a Karin queue as a subscription target of a topic.
  *
- * `topic.addSubscription(new KarinSubscription(queue))` gives the messages that `SqsSubscription` gives. Amazon SNS posts them to the server over
- * HTTPS; the server confirms the subscription, takes messages of this topic alone, and verifies their signatures.
+ * `topic.addSubscription(new KarinSubscription(queue))` gives the messages that `SqsSubscription` gives. Amazon SNS
+ * posts them to the server over HTTPS; the server confirms the subscription, takes messages of this topic alone, and
+ * verifies their signatures.
  */
 export class KarinSubscription implements sns.ITopicSubscription {
   /**
@@ -67,7 +69,8 @@ export class KarinSubscription implements sns.ITopicSubscription {
         `${queue.node.path}: Amazon SNS may not use the AWS managed key of the queue '${props.deadLetterQueue.node.path}'; give that queue a key of your own, or the encryption SQS_MANAGED`,
       );
     }
-    // In one stack the topic and the queue are in one region. CloudFormation must be told of any other region of the topic.
+    // In one stack the topic and the queue are in one region. CloudFormation must be told of any other region of the
+    // topic.
     const region = Stack.of(topic) === queue.stack && !isElsewhere(topic) ? undefined : topic.env.region;
     return defined<sns.TopicSubscriptionConfig>({
       // Scope and id are those of SqsSubscription: the swap changes one resource.
@@ -109,8 +112,8 @@ export interface KarinBucketDestinationProps extends KarinIngestOptions {
 /**
  * Use a Karin queue as the destination of the notifications of a bucket.
  *
- * `bucket.addEventNotification(s3.EventType.OBJECT_CREATED, new KarinBucketDestination(queue))` gives the messages that `SqsDestination` gives.
- * They go by way of a topic, one for each queue and stack; the server takes its envelope off.
+ * `bucket.addEventNotification(s3.EventType.OBJECT_CREATED, new KarinBucketDestination(queue))` gives the messages that
+ * `SqsDestination` gives. They go by way of a topic, one for each queue and stack; the server takes its envelope off.
  */
 export class KarinBucketDestination implements s3.IBucketNotificationDestination {
   /**

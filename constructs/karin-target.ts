@@ -66,8 +66,9 @@ export interface KarinTargetProps extends KarinIngestOptions {
 /**
  * Use a Karin queue as the target of a rule.
  *
- * `rule.addTarget(new KarinTarget(queue))` gives the messages that `targets.SqsQueue` gives. EventBridge posts them to the server by an API
- * destination, whose connection holds the capability of the queue; there is one of each for a queue and a stack, however many rules use it.
+ * `rule.addTarget(new KarinTarget(queue))` gives the messages that `targets.SqsQueue` gives. EventBridge posts them to
+ * the server by an API destination, whose connection holds the capability of the queue; there is one of each for a
+ * queue and a stack, however many rules use it.
  */
 export class KarinTarget implements events.IRuleTarget {
   /**

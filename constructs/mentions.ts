@@ -16,7 +16,10 @@ export interface Mention {
 /** What Fn::Sub substitutes; `${!x}` is an escape. */
 const SUBSTITUTION = /\$\{([^!}][^}]*)\}/g;
 
-/** Every text, and every intrinsic function that names a resource or an export, in a value that was resolved by `resolveIn`. */
+/**
+ * Every text, and every intrinsic function that names a resource or an export, in a value that was resolved by
+ * `resolveIn`.
+ */
 export function* mentionsIn(value: unknown, path: readonly string[] = []): Generator<Mention> {
   if (typeof value === 'string') {
     const patterns = path.includes('Fn::Sub') ? [RESOURCE_IN_TEXT, SUBSTITUTION] : [RESOURCE_IN_TEXT];

@@ -14,8 +14,8 @@ const KINDS = new Set(
 );
 
 /**
- * Whether a subject names whom it trusts: before the first wildcard stands a whole part, ended by a colon or slash, that is more than the kind of what follows.
- * `repo:my-org/*` does, `repo:*`, `repo:m*`, `*:*` and `?*` do not.
+ * Whether a subject names whom it trusts: before the first wildcard stands a whole part, ended by a colon or slash,
+ * that is more than the kind of what follows. `repo:my-org/*` does, `repo:*`, `repo:m*`, `*:*` and `?*` do not.
  */
 function namesSomebody(subject: string): boolean {
   if (Token.isUnresolved(subject)) return true;
@@ -25,7 +25,10 @@ function namesSomebody(subject: string): boolean {
   return parts.some((part) => part !== '' && !KINDS.has(part.toLowerCase()));
 }
 
-/** Trusts tokens of the issuer for the given audience and subjects. Throws if the issuer is no https URL or the subjects trust everyone. */
+/**
+ * Trusts tokens of the issuer for the given audience and subjects. Throws if the issuer is no https URL or the subjects
+ * trust everyone.
+ */
 export function oidcPrincipal(scope: Construct, props: KarinOidcIdentityProps): iam.IPrincipal {
   const { issuer, subjects } = props;
   const fail = (rule: string) => new Error(`${scope.node.path}: ${rule}`);

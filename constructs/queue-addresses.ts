@@ -11,7 +11,10 @@ const UNKNOWN = '?';
 
 const NAME = '(?<name>[\\w?-]+(?:\\.fifo)?)(?![\\w.?-])';
 
-/** The forms in which AWS writes the address of a queue: ARN, URL at an endpoint, URL of old, and integration of API Gateway. */
+/**
+ * The forms in which AWS writes the address of a queue: ARN, URL at an endpoint, URL of old, and integration of API
+ * Gateway.
+ */
 const FORMS = [
   `:sqs:(?<region>[\\w?-]*):(?<account>[\\w?]*):${NAME}`,
   `//(?:[\\w?-]+\\.)?sqs\\.(?<region>[\\w?-]+)\\.[^/\\s]+/(?<account>[\\w?]+)/${NAME}`,

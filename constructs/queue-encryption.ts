@@ -14,7 +14,10 @@ export interface AnchorEncryption {
   >;
 }
 
-/** Reads the encryption properties as `sqs.Queue` does, and defines the key under the same id where one is asked for but not given. */
+/**
+ * Reads the encryption properties as `sqs.Queue` does, and defines the key under the same id where one is asked for but
+ * not given.
+ */
 export function anchorEncryption(scope: Construct, props: KarinQueueProps): AnchorEncryption {
   const givenKey = props.encryptionMasterKey;
   const type = givenKey === undefined ? props.encryption : sqs.QueueEncryption.KMS;

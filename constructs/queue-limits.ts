@@ -64,7 +64,10 @@ function rangeProblems(props: KarinQueueProps): string[] {
   });
 }
 
-/** Whether the queue is FIFO, by the same rules as `sqs.Queue`: said outright, or implied by its name or by a property only FIFO queues have. */
+/**
+ * Whether the queue is FIFO, by the same rules as `sqs.Queue`: said outright, or implied by its name or by a property
+ * only FIFO queues have.
+ */
 export function determineFifo(scope: IConstruct, props: KarinQueueProps): boolean {
   const name = props.queueName;
   const nameIsFifo = name !== undefined && !Token.isUnresolved(name) && name.endsWith('.fifo');

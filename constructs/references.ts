@@ -18,8 +18,8 @@ export interface Sighting {
 }
 
 /**
- * A value with its tokens resolved: concatenations are flattened to text, in which a resource of the same template reads
- * `${Resource(Jobs.Arn)}` and every other unknown part `${Token}`.
+ * A value with its tokens resolved: concatenations are flattened to text, in which a resource of the same template
+ * reads `${Resource(Jobs.Arn)}` and every other unknown part `${Token}`.
  */
 export interface Resolved {
   readonly value: unknown;
@@ -28,10 +28,15 @@ export interface Resolved {
 
 const UNKNOWN_PART = '$' + '{Token}';
 
-/** A resource of the same template in a flattened text; the group is its logical id, with the attribute if there is one. */
+/**
+ * A resource of the same template in a flattened text; the group is its logical id, with the attribute if there is one.
+ */
 export const RESOURCE_IN_TEXT = /\$\{Resource\(([^)]+)\)\}/g;
 
-/** The resource that an intrinsic function names, as Fn::Sub writes it: `Jobs` for a `Ref`, `Jobs.Arn` for an `Fn::GetAtt`. */
+/**
+ * The resource that an intrinsic function names, as Fn::Sub writes it: `Jobs` for a `Ref`, `Jobs.Arn` for an
+ * `Fn::GetAtt`.
+ */
 export function namedResource(value: object): string | undefined {
   const ref: unknown = Reflect.get(value, 'Ref');
   if (typeof ref === 'string') return ref;
@@ -54,7 +59,10 @@ function asText(part: unknown): string {
   return named === undefined ? UNKNOWN_PART : `\${Resource(${named})}`;
 }
 
-/** Remembers each token on the way: a reference is seen even where it ends up inside a join, a sub-template or an import of another stack. */
+/**
+ * Remembers each token on the way: a reference is seen even where it ends up inside a join, a sub-template or an import
+ * of another stack.
+ */
 class RememberingResolver extends DefaultTokenResolver {
   readonly sightings: Sighting[] = [];
 

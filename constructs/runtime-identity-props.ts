@@ -8,9 +8,10 @@ export interface KarinRuntimeIdentityProps {
   /**
    * Whether the server may invoke every function, and read every anchor, that carries the tag `karin:managed=true`.
    *
-   * The constructs put the tag on consumers and anchors, so that the stack of the identity need not know the stacks of the queues. With
-   * `false` it may only use what it was granted by ARN: pass the identity as `runtime` to each queue. IAM knows the tags of queues in
-   * all commercial regions but Hyderabad, Melbourne, Spain and Zurich; pass `runtime` there as well.
+   * The constructs put the tag on consumers and anchors, so that the stack of the identity need not know the stacks of
+   * the queues. With `false` it may only use what it was granted by ARN: pass the identity as `runtime` to each queue.
+   * IAM knows the tags of queues in all commercial regions but Hyderabad, Melbourne, Spain and Zurich; pass `runtime`
+   * there as well.
    *
    * @default true
    */
@@ -24,7 +25,8 @@ export interface KarinRuntimeIdentityProps {
   readonly functionUrls?: boolean;
 
   /**
-   * Whether the server may move messages between Karin and Amazon SQS, for `karin drain` and `karin pull`. `drainQueueNames` says of which queues.
+   * Whether the server may move messages between Karin and Amazon SQS, for `karin drain` and `karin pull`.
+   * `drainQueueNames` says of which queues.
    *
    * @default - it may not touch a message in Amazon SQS
    */
@@ -33,8 +35,8 @@ export interface KarinRuntimeIdentityProps {
   /**
    * Names of the queues that messages may be moved to and from; `*` and `?` are wildcards.
    *
-   * By name and not by tag, because a queue that has become an `sqs.Queue` again no longer carries the tag, and that is when it is
-   * drained.
+   * By name and not by tag, because a queue that has become an `sqs.Queue` again no longer carries the tag, and that is
+   * when it is drained.
    *
    * Required with `drain`; `['*']` stands for all queues of the account in this region.
    *
@@ -50,7 +52,8 @@ export interface KarinUserIdentityProps extends KarinRuntimeIdentityProps {
   /**
    * Raise it to replace the access key by a new one.
    *
-   * A whole number, which may only grow. The old key is deleted once the new one is stored: restart the server with the new key then.
+   * A whole number, which may only grow. The old key is deleted once the new one is stored: restart the server with the
+   * new key then.
    *
    * @default 0
    */
@@ -93,7 +96,8 @@ export interface KarinOidcIdentityProps extends KarinRuntimeIdentityProps {
  */
 export interface FlyMachineIdentityProps extends KarinRuntimeIdentityProps {
   /**
-   * The slug of the organization, as `fly orgs list` shows it; for a personal organization its real slug and not `personal`.
+   * The slug of the organization, as `fly orgs list` shows it; for a personal organization its real slug and not
+   * `personal`.
    */
   readonly orgSlug: string;
 

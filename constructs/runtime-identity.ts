@@ -54,9 +54,9 @@ type Credentials =
 /**
  * The AWS identity of a Karin server, with the permissions it needs and no others.
  *
- * It may list event source mappings, read those of queues, invoke consumers and read the attributes of anchors. It can never change a
- * mapping: whoever steals its key cannot make AWS poll again. Define it once for each account and region, in a stack of its own that is
- * deployed before the queues.
+ * It may list event source mappings, read those of queues, invoke consumers and read the attributes of anchors. It can
+ * never change a mapping: whoever steals its key cannot make AWS poll again. Define it once for each account and
+ * region, in a stack of its own that is deployed before the queues.
  */
 export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIdentity {
   /**
@@ -199,8 +199,9 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
   }
 
   /**
-   * The policies with the exact ARNs of one stack. They live in that stack and not beside the identity, so that apps depend on the identity
-   * and never the other way round; otherwise no queue could leave an app without a change to the identity's stack first.
+   * The policies with the exact ARNs of one stack. They live in that stack and not beside the identity, so that apps
+   * depend on the identity and never the other way round; otherwise no queue could leave an app without a change to the
+   * identity's stack first.
    */
   private accessIn(stack: Stack): ConsumerAccess {
     const id = `KarinRuntimeAccess${this.node.addr.slice(-8)}`;
@@ -225,6 +226,7 @@ function defineAccessKey(scope: Construct, user: iam.User, serial: number | unde
       AWS_SECRET_ACCESS_KEY: key.secretAccessKey,
     },
   });
-  // Secret declares its secretFullArn as possibly undefined, ISecret as absent: aws-cdk-lib is not written for exactOptionalPropertyTypes.
+  // Secret declares its secretFullArn as possibly undefined, ISecret as absent: aws-cdk-lib is not written for
+  // exactOptionalPropertyTypes.
   return secret as secretsmanager.ISecret;
 }

@@ -53,8 +53,8 @@ export function basePolicyStatements(stack: Stack, props: KarinRuntimeIdentityPr
 }
 
 /**
- * ARNs in one managed policy, of which IAM takes at most 6,144 characters: the ARN of a function with an alias is the longest that is
- * usual, some 140 characters.
+ * ARNs in one managed policy, of which IAM takes at most 6,144 characters: the ARN of a function with an alias is the
+ * longest that is usual, some 140 characters.
  *
  * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
  */

@@ -9,11 +9,14 @@ const REGISTRY = Symbol.for('karin-queue.StageRegistry');
 /**
  * Every Karin queue of one Stage, and the one Aspect and the one validation that look after them.
  *
- * Once per Stage and not once per app, because neither Aspects nor validations of an app reach into a Stage (CDK Pipelines). It hangs on
- * the Stage itself, so that two copies of this package in one app still find one registry.
+ * Once per Stage and not once per app, because neither Aspects nor validations of an app reach into a Stage (CDK
+ * Pipelines). It hangs on the Stage itself, so that two copies of this package in one app still find one registry.
  */
 export class StageRegistry {
-  /** The registry of the Stage (or the app) that `scope` belongs to; the first call installs the Aspect and the validation. */
+  /**
+   * The registry of the Stage (or the app) that `scope` belongs to; the first call installs the Aspect and the
+   * validation.
+   */
   static of(scope: Construct): StageRegistry {
     const stage: IConstruct = Stage.of(scope) ?? scope.node.root;
     const existing: unknown = Reflect.get(stage, REGISTRY);

@@ -14,7 +14,10 @@ import { renderResource } from './rendered-resource';
 import { isConsumerAccess } from './runtime-policy';
 import { StageRegistry } from './stage-registry';
 
-/** A deployment should not hang for longer on a server that does not come up; the hourly sync finds the change all the same. */
+/**
+ * A deployment should not hang for longer on a server that does not come up; the hourly sync finds the change all the
+ * same.
+ */
 const MAX_TIMEOUT_SECONDS = 300;
 
 /** Time for reading the secret and reporting to CloudFormation, on top of the time for the server. */
@@ -30,8 +33,8 @@ export class SyncFailure {
   public static readonly WARN = new SyncFailure('warn');
 
   /**
-   * The deployment fails, and CloudFormation rolls it back. If the server still does not answer then, the rollback fails too and must be
-   * continued by hand.
+   * The deployment fails, and CloudFormation rolls it back. If the server still does not answer then, the rollback
+   * fails too and must be continued by hand.
    */
   public static readonly FAIL = new SyncFailure('fail');
 
@@ -90,8 +93,8 @@ export interface SyncOnDeployProps {
   readonly timeout?: Duration;
 
   /**
-   * The network of a server that cannot be reached from the internet. It must also lead to Secrets Manager and to CloudFormation's
-   * bucket for replies.
+   * The network of a server that cannot be reached from the internet. It must also lead to Secrets Manager and to
+   * CloudFormation's bucket for replies.
    *
    * @default - the function runs outside of any VPC
    */
@@ -108,11 +111,11 @@ export interface SyncOnDeployProps {
 /**
  * Tell the Karin server of changed event source mappings while `cdk deploy` runs.
  *
- * After the mappings exist, a custom resource calls `POST /sync` on the server, and again whenever a mapping, an anchor or the timeout of
- * a consumer changed. What the server found stands in the outputs of the deployment.
+ * After the mappings exist, a custom resource calls `POST /sync` on the server, and again whenever a mapping, an anchor
+ * or the timeout of a consumer changed. What the server found stands in the outputs of the deployment.
  *
- * CloudFormation deletes what left a stack only after everything else: of a mapping that went the server learns at its next hourly sync,
- * or by `karin sync`.
+ * CloudFormation deletes what left a stack only after everything else: of a mapping that went the server learns at its
+ * next hourly sync, or by `karin sync`.
  */
 export class SyncOnDeploy extends Construct {
   /**
@@ -191,8 +194,8 @@ export class SyncOnDeploy extends Construct {
   }
 
   /**
-   * What the server must be able to see first: the mappings, and its own permissions. They are only known once Aspects have run; CDK asks
-   * for the roots of a dependency after that.
+   * What the server must be able to see first: the mappings, and its own permissions. They are only known once Aspects
+   * have run; CDK asks for the roots of a dependency after that.
    */
   private prerequisites(): IDependable {
     const dependable = {};

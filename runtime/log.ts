@@ -1,8 +1,8 @@
 /**
  * The log: one JSON line per event on standard output, and a last line of defence that keeps secrets out of it.
  *
- * Nothing logs a secret on purpose. A secret can still arrive inside a text that somebody else wrote, an error message with a URL for example, so every
- * finished line is searched once more before it leaves the process.
+ * Nothing logs a secret on purpose. A secret can still arrive inside a text that somebody else wrote, an error message
+ * with a URL for example, so every finished line is searched once more before it leaves the process.
  *
  * @module
  */
@@ -30,8 +30,8 @@ const SECRET_MEMBERS = [
   'messageBody',
 ];
 
-// Others write the texts that these are applied to, so each must cost no more than the length of the text: no part of one can match in two ways, and none looks for
-// something behind a run of characters that may begin anywhere.
+// Others write the texts that these are applied to, so each must cost no more than the length of the text: no part of
+// one can match in two ways, and none looks for something behind a run of characters that may begin anywhere.
 /** The token of a capability URL, plain, percent-encoded or JSON-escaped. */
 const CAPABILITY = /((?:\/|%2F|\\\/)k(?:\/|%2F|\\\/))[A-Za-z0-9_-]+/gi;
 /** `user:password@` of a URL, from its `://` on. */
@@ -83,8 +83,9 @@ export function createLog(options: LogOptions): Log {
 const MOST_KEPT = 65_536;
 
 /**
- * Hands on the lines of one turn of the event loop in one piece: a server that starts with a thousand mappings says a thousand things, and each write is a call into the
- * kernel. What is left when the process exits is written then; only a kill can lose the lines of its last turn.
+ * Hands on the lines of one turn of the event loop in one piece: a server that starts with a thousand mappings says a
+ * thousand things, and each write is a call into the kernel. What is left when the process exits is written then; only
+ * a kill can lose the lines of its last turn.
  */
 export function writeTogether(write: (lines: string) => void): (line: string) => void {
   let kept = '';

@@ -1,11 +1,13 @@
 /**
  * Builds the whole server, in order, and takes it down in reverse.
  *
- * The port opens first, so that whoever watches over the process sees that it lives: what takes long (a large append-only file, a first discovery of a thousand
- * mappings) comes behind it. `/readyz` says how far that is; queues that are not known yet are answered with 503, which SDKs retry.
+ * The port opens first, so that whoever watches over the process sees that it lives: what takes long (a large
+ * append-only file, a first discovery of a thousand mappings) comes behind it. `/readyz` says how far that is; queues
+ * that are not known yet are answered with 503, which SDKs retry.
  *
- * Order matters at the end too. First the server says that it is not ready, and long polls are answered empty; then open Invokes may finish, while requests are
- * still served, because the functions that run in them may send messages here; only then are connections closed, and last of all the store.
+ * Order matters at the end too. First the server says that it is not ready, and long polls are answered empty; then
+ * open Invokes may finish, while requests are still served, because the functions that run in them may send messages
+ * here; only then are connections closed, and last of all the store.
  *
  * @module
  */
@@ -43,7 +45,10 @@ import { type Randomness, systemRandomness, systemTime, type Time, watchClocks }
 import { createForwarder, startForwarding } from './transfer/forwarding.ts';
 import { createTransfers, type OnTransfer } from './transfer/transfers.ts';
 
-/** Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by `stop`. */
+/**
+ * Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by
+ * `stop`.
+ */
 export interface Overrides {
   readonly log?: Log;
   /** For what syncs find; default: `log`. */
@@ -58,7 +63,10 @@ export interface Overrides {
   readonly realQueues?: RealQueues;
   /** The way to SNS, and the authorities that its certificates must lead to. */
   readonly sns?: SnsTrust;
-  /** Aborted: a start under way is given up, and what it built is taken down. Afterwards it does nothing: see `Karin.stop`. */
+  /**
+   * Aborted: a start under way is given up, and what it built is taken down. Afterwards it does nothing: see
+   * `Karin.stop`.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -73,7 +81,10 @@ export interface Karin {
   readonly supervisor: Supervisor;
   /** Every step of the consumer, until the returned function is called. */
   readonly events: { subscribe(listener: EventListener): () => void };
-  /** Reads the source of mappings now and applies what changed. Errors: `DiscoveryError`, `StoreUnavailableError`, `ConfigError` (there is no source). */
+  /**
+   * Reads the source of mappings now and applies what changed. Errors: `DiscoveryError`, `StoreUnavailableError`,
+   * `ConfigError` (there is no source).
+   */
   sync(options?: { readonly full?: boolean }): Promise<SyncReport>;
   /** Reads the files of keys and tokens again (SIGHUP). Errors: `ConfigError`; then everything stays as it was. */
   reloadCredentials(): void;
@@ -84,10 +95,11 @@ export interface Karin {
 /**
  * Starts a server and resolves once it serves requests of all the queues that it can know.
  *
- * Without a stored result of an earlier discovery it waits for the first one; meanwhile it serves what it knows. If the discovery fails it says so in `/readyz`
- * and tries again.
+ * Without a stored result of an earlier discovery it waits for the first one; meanwhile it serves what it knows. If the
+ * discovery fails it says so in `/readyz` and tries again.
  *
- * Errors: `ConfigError`, `StoreUnavailableError`, `UnsuitableRedisError`; the reason of `overrides.signal`. What was built by then is taken down again.
+ * Errors: `ConfigError`, `StoreUnavailableError`, `UnsuitableRedisError`; the reason of `overrides.signal`. What was
+ * built by then is taken down again.
  */
 export async function startKarin(config: Config, overrides: Overrides = {}): Promise<Karin> {
   const releasers = createReleasers();

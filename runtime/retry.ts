@@ -28,7 +28,10 @@ export class Attempts {
     this.#options = options;
   }
 
-  /** Acts, and acts again after a pause (1 s, doubling to a minute, less up to a quarter) for as long as it fails. `undefined`: ended by the signal without success. */
+  /**
+   * Acts, and acts again after a pause (1 s, doubling to a minute, less up to a quarter) for as long as it fails.
+   * `undefined`: ended by the signal without success.
+   */
   async persist<T>(act: () => Promise<T>): Promise<T | undefined> {
     const { signal, onRetry, isPermanent } = this.#options;
     for (;;) {

@@ -1,5 +1,6 @@
 /**
- * The environment, read once into one frozen, typed object. AWS variables are not here, but for those that parts without an SDK need: they reach the AWS SDK untouched.
+ * The environment, read once into one frozen, typed object. AWS variables are not here, but for those that parts
+ * without an SDK need: they reach the AWS SDK untouched.
  *
  * @module
  */
@@ -14,15 +15,21 @@ export interface Config {
   /** `PORT`, 0 to 65,535; default 4000; 0: any free port. */
   readonly port: number;
   /**
-   * `REDIS_URL` (or the file `REDIS_URL_FILE`): one URL, or several separated by commas for a cluster; `memory` only for `karin dev`;
-   * `embedded` with `KARIN_EMBEDDED_REDIS=1`: a private Redis or Valkey server that this process starts.
+   * `REDIS_URL` (or the file `REDIS_URL_FILE`): one URL, or several separated by commas for a cluster; `memory` only
+   * for `karin dev`; `embedded` with `KARIN_EMBEDDED_REDIS=1`: a private Redis or Valkey server that this process
+   * starts.
    */
   readonly redis: 'memory' | 'embedded' | readonly string[];
   /** `KARIN_DATA_DIR`: where the embedded Redis keeps its append-only file; default `./karin-data`. */
   readonly dataDirectory: string;
-  /** `KARIN_EMBEDDED_REDIS_MEMORY`, the `maxmemory` of the embedded Redis, MiB, 16 to 65,536; default 64. Kept here in bytes. */
+  /**
+   * `KARIN_EMBEDDED_REDIS_MEMORY`, the `maxmemory` of the embedded Redis, MiB, 16 to 65,536; default 64. Kept here in
+   * bytes.
+   */
   readonly embeddedRedisBytes: number;
-  /** `KARIN_PUBLIC_URL`: origin and base path under which callers reach the server; default: the Host of each request. */
+  /**
+   * `KARIN_PUBLIC_URL`: origin and base path under which callers reach the server; default: the Host of each request.
+   */
   readonly publicUrl?: string;
   /** `AWS_REGION` or `AWS_DEFAULT_REGION`; default us-east-1 in dev only. */
   readonly region: string;
@@ -35,41 +42,72 @@ export interface Config {
     | { readonly kind: 'none' };
   /** `KARIN_SYNC_INTERVAL`, seconds between syncs; default 3600; 0: never by itself. */
   readonly syncIntervalSeconds: number;
-  /** `KARIN_MAX_QUEUES`: queues made by CreateQueue that may exist at one time, 0 to 100,000; default 1,000. Those that AWS names are not counted. */
+  /**
+   * `KARIN_MAX_QUEUES`: queues made by CreateQueue that may exist at one time, 0 to 100,000; default 1,000. Those that
+   * AWS names are not counted.
+   */
   readonly maxQueues: number;
   /** `KARIN_MAX_DELAY_SECONDS`, 900 to 1,209,600; default 900, as SQS. */
   readonly maxDelaySeconds: number;
   /**
-   * `KARIN_KEYS`: access keys that Karin knows, `id:secret[:scopes[:queue globs]]`, several separated by commas or white space;
-   * scopes are joined by `+` (default all), globs by `|` (default `*`): `AKIAEXAMPLE:s3cr3t:send+consume:app-*|jobs`.
+   * `KARIN_KEYS`: access keys that Karin knows, `id:secret[:scopes[:queue globs]]`, several separated by commas or
+   * white space; scopes are joined by `+` (default all), globs by `|` (default `*`):
+   * `AKIAEXAMPLE:s3cr3t:send+consume:app-*|jobs`.
    */
   readonly keysText: string;
   /** `KARIN_KEYS_FILE`: a file with more of them, in the same form; read at start and again on SIGHUP. */
   readonly keysFile?: string;
-  /** `KARIN_TOKENS`: capability tokens besides those created by `karin token create`: `token[:scopes[:queue globs]]`, as in `KARIN_KEYS`; scope default `send`. */
+  /**
+   * `KARIN_TOKENS`: capability tokens besides those created by `karin token create`: `token[:scopes[:queue globs]]`, as
+   * in `KARIN_KEYS`; scope default `send`.
+   */
   readonly tokensText: string;
   /** `KARIN_TOKENS_FILE`: a file with more of them; read at start and again on SIGHUP. */
   readonly tokensFile?: string;
-  /** `KARIN_CORS_ORIGINS`: origins whose pages may use the SQS API from a browser, as browsers send them; `*`: of every site; default: none. */
+  /**
+   * `KARIN_CORS_ORIGINS`: origins whose pages may use the SQS API from a browser, as browsers send them; `*`: of every
+   * site; default: none.
+   */
   readonly corsOrigins: readonly string[];
-  /** `KARIN_ADMIN_PASSWORD` (or the file `KARIN_ADMIN_PASSWORD_FILE`), at least 12 characters: the ops page, `/sync`, `/metrics`, tokens, and every SQS action. */
+  /**
+   * `KARIN_ADMIN_PASSWORD` (or the file `KARIN_ADMIN_PASSWORD_FILE`), at least 12 characters: the ops page, `/sync`,
+   * `/metrics`, tokens, and every SQS action.
+   */
   readonly adminPassword?: string;
-  /** A loopback server without credentials lets everybody in even after a token was made; only `karin dev` does, whose functions have none. Not in the environment. */
+  /**
+   * A loopback server without credentials lets everybody in even after a token was made; only `karin dev` does, whose
+   * functions have none. Not in the environment.
+   */
   readonly staysOpen: boolean;
-  /** `KARIN_TRUSTED_PROXIES`, 0 to 10: how many proxies in front of the server write `X-Forwarded-For`; default 0: the header is ignored. */
+  /**
+   * `KARIN_TRUSTED_PROXIES`, 0 to 10: how many proxies in front of the server write `X-Forwarded-For`; default 0: the
+   * header is ignored.
+   */
   readonly trustedProxies: number;
-  /** `FLY_APP_NAME`, which Fly sets on its machines: there alone `Fly-Client-IP` is believed, and only with `KARIN_TRUSTED_PROXIES`. */
+  /**
+   * `FLY_APP_NAME`, which Fly sets on its machines: there alone `Fly-Client-IP` is believed, and only with
+   * `KARIN_TRUSTED_PROXIES`.
+   */
   readonly onFly: boolean;
-  /** `AWS_ENDPOINT_URL_SNS` or `AWS_ENDPOINT_URL`: where certificates of SNS are fetched and subscriptions confirmed, for an emulator or an endpoint inside a VPC; default: SNS itself. */
+  /**
+   * `AWS_ENDPOINT_URL_SNS` or `AWS_ENDPOINT_URL`: where certificates of SNS are fetched and subscriptions confirmed,
+   * for an emulator or an endpoint inside a VPC; default: SNS itself.
+   */
   readonly snsEndpoint?: string;
-  /** `KARIN_CONNECTIONS`: connections of clients at one time, 64 to 65,536; default 4,096, what a machine of 256 MB holds. */
+  /**
+   * `KARIN_CONNECTIONS`: connections of clients at one time, 64 to 65,536; default 4,096, what a machine of 256 MB
+   * holds.
+   */
   readonly connections: number;
   /**
-   * `KARIN_CONNECTIONS_PER_ADDRESS`: of them, from one address, 0 to 65,536. Default 0: 256, but as many as there may be at all from this machine itself and
-   * behind trusted proxies, who bring the connections of everybody.
+   * `KARIN_CONNECTIONS_PER_ADDRESS`: of them, from one address, 0 to 65,536. Default 0: 256, but as many as there may
+   * be at all from this machine itself and behind trusted proxies, who bring the connections of everybody.
    */
   readonly connectionsPerAddress: number;
-  /** `KARIN_CONCURRENCY`: Invokes at one time in this process, 1 to 1,000; default 200. Each mapping may have one beyond it. */
+  /**
+   * `KARIN_CONCURRENCY`: Invokes at one time in this process, 1 to 1,000; default 200. Each mapping may have one beyond
+   * it.
+   */
   readonly maxConcurrency: number;
   /** `KARIN_BYTES_IN_FLIGHT`: bytes of message records under lease in this process; default 25,165,824 (24 MiB). */
   readonly maxBytesInFlight: number;
@@ -79,15 +117,18 @@ export interface Config {
   readonly logLevel: string;
   /** `KARIN_CONSUME`: queue-name globs of the queues to consume, a leading `!` excludes; default: all. */
   readonly queueNames: readonly string[];
-  /** `KARIN_STOP_LOOPS`: messages of a loop go to the dead-letter queue (without one the mapping is paused); `0`: a warning only; default 1. A tag of a mapping holds before it. */
+  /**
+   * `KARIN_STOP_LOOPS`: messages of a loop go to the dead-letter queue (without one the mapping is paused); `0`: a
+   * warning only; default 1. A tag of a mapping holds before it.
+   */
   readonly stopLoops: boolean;
   /** What looked odd in the environment but does not keep the server from starting; logged at start. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Every problem of a configuration at once; each names the variable, its value (never a secret), the rule and the mend. `hints`: what looked odd besides, because a
- * misspelt variable is often why another one is missing.
+ * Every problem of a configuration at once; each names the variable, its value (never a secret), the rule and the mend.
+ * `hints`: what looked odd besides, because a misspelt variable is often why another one is missing.
  */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -183,7 +224,10 @@ function readRedis(env: EnvironmentReader, purpose: ConfigPurpose): Config['redi
   return urls;
 }
 
-/** The addresses of Redis in `REDIS_URL` or the file `REDIS_URL_FILE`; what is wrong with them becomes a problem of `env`. */
+/**
+ * The addresses of Redis in `REDIS_URL` or the file `REDIS_URL_FILE`; what is wrong with them becomes a problem of
+ * `env`.
+ */
 export function readRedisUrls(env: EnvironmentReader): readonly string[] {
   const urls = env.secretList('REDIS_URL');
   try {
@@ -262,7 +306,8 @@ function readCorsOrigins(env: EnvironmentReader): readonly string[] {
   return env.list('KARIN_CORS_ORIGINS').map((text) => {
     const url = URL.canParse(text) ? new URL(text) : undefined;
     if (text === '*') return text;
-    // `href` has what is more than an origin: a path, a query, a user. A wildcard in a host is a valid URL, and no host.
+    // `href` has what is more than an origin: a path, a query, a user. A wildcard in a host is a valid URL, and no
+    // host.
     const isOrigin = url !== undefined && url.href === `${url.origin}/` && !url.host.includes('*');
     if (isOrigin && /^https?:$/.test(url.protocol)) return url.origin;
     env.problems.push(
@@ -302,14 +347,20 @@ export class EnvironmentReader {
     this.#environment = environment;
   }
 
-  /** The value, without surrounding space; empty counts as absent, because that is how a shell or a compose file unsets one. */
+  /**
+   * The value, without surrounding space; empty counts as absent, because that is how a shell or a compose file unsets
+   * one.
+   */
   text(name: string): string | undefined {
     this.#known.add(name);
     const value = this.#environment[name]?.trim();
     return value === '' ? undefined : value;
   }
 
-  /** The value, or the contents of the file that `<name>_FILE` names: a file is not shown by `docker inspect` and not inherited by child processes. */
+  /**
+   * The value, or the contents of the file that `<name>_FILE` names: a file is not shown by `docker inspect` and not
+   * inherited by child processes.
+   */
   secret(name: string): string | undefined {
     const value = this.text(name);
     const path = this.text(`${name}_FILE`);

@@ -9,7 +9,10 @@ export type Cancel = () => void;
 
 /** The clock and the timers of one process. */
 export interface Time {
-  /** Wall-clock milliseconds since the epoch; may jump. Never used to decide when a message is due: the store's clock does that. */
+  /**
+   * Wall-clock milliseconds since the epoch; may jump. Never used to decide when a message is due: the store's clock
+   * does that.
+   */
   now(): number;
   /** Milliseconds that only ever grow, from an arbitrary origin. */
   monotonic(): number;
@@ -37,8 +40,8 @@ const COMPARE_CLOCKS_MS = 5_000;
 const JUMP_MS = 2_000;
 
 /**
- * Calls `jumped` when the wall clock went another way than the monotonic one since they were last compared: it was set, or the machine slept, in which the monotonic clock of Linux stands still.
- * `byMs`: how far, negative for backwards.
+ * Calls `jumped` when the wall clock went another way than the monotonic one since they were last compared: it was set,
+ * or the machine slept, in which the monotonic clock of Linux stands still. `byMs`: how far, negative for backwards.
  */
 export function watchClocks(time: Time, jumped: (byMs: number) => void): Cancel {
   let cancel: Cancel = () => {};

@@ -7,7 +7,9 @@ import { uploadedSecrets } from './uploaded-secrets';
 
 /** Where the image is built from. */
 export interface ImageBuild {
-  /** The folder that `docker build` gets: the root of Karin's repository, absolute or relative to where Terraform runs. */
+  /**
+   * The folder that `docker build` gets: the root of Karin's repository, absolute or relative to where Terraform runs.
+   */
   readonly context: string;
   /**
    * The Dockerfile, relative to the context.
@@ -59,7 +61,8 @@ export interface KarinRuntimeProps {
    */
   readonly listenAddress?: string;
   /**
-   * Origin and base path under which callers reach the server, without a slash at the end, for example `https://karin.example.com`.
+   * Origin and base path under which callers reach the server, without a slash at the end, for example
+   * `https://karin.example.com`.
    *
    * @default - the Host of each request
    */
@@ -77,7 +80,8 @@ export interface KarinRuntimeProps {
    */
   readonly redisImage?: string;
   /**
-   * How much memory the messages in the Redis container may take, MiB, 16 or more. When it is full, sends are refused and nothing is thrown away.
+   * How much memory the messages in the Redis container may take, MiB, 16 or more. When it is full, sends are refused
+   * and nothing is thrown away.
    *
    * @default 64
    */
@@ -101,7 +105,8 @@ export interface KarinRuntimeProps {
    */
   readonly keys?: string;
   /**
-   * Password of the operator's page and of `POST /sync`, at least 12 characters. Pass the value of a sensitive variable.
+   * Password of the operator's page and of `POST /sync`, at least 12 characters. Pass the value of a sensitive
+   * variable.
    *
    * @default - none; the page and `/sync` are closed
    */
@@ -128,8 +133,8 @@ const STOP_SECONDS = 75;
 /**
  * Karin on a Docker host: a network, Redis with an append-only file in a volume, and the server.
  *
- * Secrets reach the container as files that only Karin reads, not as environment variables; like every value of a resource they stand in the Terraform
- * state, so keep the state where secrets may be kept.
+ * Secrets reach the container as files that only Karin reads, not as environment variables; like every value of a
+ * resource they stand in the Terraform state, so keep the state where secrets may be kept.
  *
  * The stack needs a `DockerProvider`.
  *
@@ -138,7 +143,10 @@ const STOP_SECONDS = 75;
  * new KarinRuntime(this, 'Karin', { region: 'eu-central-1', build: { context: '..' }, tokens: tokens.stringValue });
  */
 export class KarinRuntime extends Construct {
-  /** Where the server is reached on the Docker host, for example `http://127.0.0.1:4000`; or the public URL, where one is given. */
+  /**
+   * Where the server is reached on the Docker host, for example `http://127.0.0.1:4000`; or the public URL, where one
+   * is given.
+   */
   public readonly endpoint: string;
   /** The container of the server. */
   public readonly container: Container;

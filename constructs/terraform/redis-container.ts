@@ -14,7 +14,10 @@ export interface RedisContainerProps {
   readonly memory: number;
 }
 
-/** Redis as Karin wants it: an append-only file in a volume, a memory limit, and no eviction, so that a full Redis refuses instead of forgetting. */
+/**
+ * Redis as Karin wants it: an append-only file in a volume, a memory limit, and no eviction, so that a full Redis
+ * refuses instead of forgetting.
+ */
 export class RedisContainer extends Construct {
   /** Where the server finds it inside the network. */
   public readonly url: string;

@@ -10,7 +10,8 @@ export interface UploadedSecrets {
 const FOLDER = '/run/karin';
 
 /**
- * Turns the secrets of a runtime into files: an environment variable is shown by `docker inspect` and inherited by every child process, a file is not.
+ * Turns the secrets of a runtime into files: an environment variable is shown by `docker inspect` and inherited by
+ * every child process, a file is not.
  */
 export function uploadedSecrets(
   props: Pick<KarinRuntimeProps, 'tokens' | 'keys' | 'adminPassword' | 'awsCredentials'> & {

@@ -6,7 +6,10 @@ import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 
-/** A queue and a trigger as they were before Karin; `enabled: false` is the whole migration. No construct of Karin is needed. */
+/**
+ * A queue and a trigger as they were before Karin; `enabled: false` is the whole migration. No construct of Karin is
+ * needed.
+ */
 export class ReportsStack extends Stack {
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);

@@ -1,8 +1,9 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 
 /**
- * Takes the steps of each order in turn. After a step that fails, the later steps of that order are left alone and reported as failed too, so that
- * they come again behind it; other orders go on. AWS Lambda leaves this to the function.
+ * Takes the steps of each order in turn. After a step that fails, the later steps of that order are left alone and
+ * reported as failed too, so that they come again behind it; other orders go on. AWS Lambda leaves this to the
+ * function.
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const stopped = new Set<string>();

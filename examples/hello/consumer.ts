@@ -1,6 +1,9 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 
-/** Prints each message; a body of `fail` is reported as failed, so that it is delivered again and ends in the dead-letter queue. */
+/**
+ * Prints each message; a body of `fail` is reported as failed, so that it is delivered again and ends in the
+ * dead-letter queue.
+ */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const failed = event.Records.filter((record) => {
     const delivered = Number(record.attributes.ApproximateFirstReceiveTimestamp);

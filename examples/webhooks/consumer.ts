@@ -12,7 +12,10 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   return { batchItemFailures };
 }
 
-/** Who signed the exact bytes of the body; undefined if nobody that is known did. A message may wait, so no age is judged. */
+/**
+ * Who signed the exact bytes of the body; undefined if nobody that is known did. A message may wait, so no age is
+ * judged.
+ */
 function provenSender({ body, messageAttributes }: SQSRecord, secrets: NodeJS.ProcessEnv): string | undefined {
   const header = (name: string) => messageAttributes[name]?.stringValue ?? '';
   const stripe = header('Stripe-Signature').split(',');

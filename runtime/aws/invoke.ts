@@ -1,5 +1,6 @@
 /**
- * The seam between the consumer and AWS Lambda: one synchronous Invoke, no retries, and an outcome for each row of the decision table.
+ * The seam between the consumer and AWS Lambda: one synchronous Invoke, no retries, and an outcome for each row of the
+ * decision table.
  *
  * @module
  */
@@ -17,8 +18,8 @@ export interface InvokeRequest {
   /** The event, UTF-8 JSON, at most 6,291,456 bytes. */
   readonly payload: Uint8Array;
   /**
-   * The longest that AWS lets such an Invoke last, seconds; the call is given up that long, plus a margin, after it began. Never the timeout of the function as last read: a
-   * deployment may have raised it since.
+   * The longest that AWS lets such an Invoke last, seconds; the call is given up that long, plus a margin, after it
+   * began. Never the timeout of the function as last read: a deployment may have raised it since.
    */
   readonly longestSeconds: number;
   /** `X-Amzn-Trace-Id` of the sender, carried on. */
@@ -37,13 +38,17 @@ export type InvokeOutcome =
   /** A 5xx, 409 or 408 of Lambda itself: the function did not run; may be tried again inside the lease. */
   | { readonly kind: 'unavailable'; readonly message: string }
   /**
-   * The event surely reached no function, for a reason that holds for every event of the mapping: no connection, a request that was not sent, credentials that were
-   * refused, a function that is not there. To be tried again when the way is open, see `Invoker.probe`.
+   * The event surely reached no function, for a reason that holds for every event of the mapping: no connection, a
+   * request that was not sent, credentials that were refused, a function that is not there. To be tried again when the
+   * way is open, see `Invoker.probe`.
    */
   | { readonly kind: 'unreached'; readonly why: 'no-way' | 'not-found'; readonly message: string }
   /** Lambda refused this very event (recursion, content, size): another one may pass. */
   | { readonly kind: 'rejected'; readonly status: number; readonly message: string }
-  /** The connection broke, or the answer did not come in time, after the request may have been sent: the function may have run. Never invoke again in this lease. */
+  /**
+   * The connection broke, or the answer did not come in time, after the request may have been sent: the function may
+   * have run. Never invoke again in this lease.
+   */
   | { readonly kind: 'connection-lost'; readonly message: string };
 
 /** Whether a function can be invoked now, found out without running it. */
@@ -61,17 +66,21 @@ export interface Invoker {
 /*
  * The invoker over the Lambda Invoke API.
  *
- * Lambda's own trigger calls Invoke synchronously and knows afterwards what became of the batch; so does this. What matters here is never to run a function twice for
- * one lease by accident:
+ * Lambda's own trigger calls Invoke synchronously and knows afterwards what became of the batch; so does this. What
+ * matters here is never to run a function twice for one lease by accident:
  *
- * - The SDK's own retries are off: it would send the request again after a connection reset, while the first run may still be under way.
- * - An error counts as "did not run" only when the request surely never left this process (no credentials, no connection) or when Lambda itself says so.
- *   Everything else is `connection-lost`.
- * - A call is given up only after the longest time that AWS lets an Invoke last. What was read of the function's own timeout may be old by then.
- * - A running Invoke is a silent TCP connection, and gateways drop those after some minutes: TCP keep-alive probes hold it open, and end it within minutes if the other
- *   side is gone. A connection that waits for its next request is closed after a few seconds, before the other side closes it and the next request runs into the reset.
+ * - The SDK's own retries are off: it would send the request again after a connection reset, while the first run may
+ *   still be under way.
+ * - An error counts as "did not run" only when the request surely never left this process (no credentials, no
+ *   connection) or when Lambda itself says so. Everything else is `connection-lost`.
+ * - A call is given up only after the longest time that AWS lets an Invoke last. What was read of the function's own
+ *   timeout may be old by then.
+ * - A running Invoke is a silent TCP connection, and gateways drop those after some minutes: TCP keep-alive probes hold
+ *   it open, and end it within minutes if the other side is gone. A connection that waits for its next request is
+ *   closed after a few seconds, before the other side closes it and the next request runs into the reset.
  *
- * Where an Invoke found no way to Lambda, a probe finds out when there is one again: an Invoke of the type `DryRun`, for which Lambda checks credentials and function and runs nothing.
+ * Where an Invoke found no way to Lambda, a probe finds out when there is one again: an Invoke of the type `DryRun`,
+ * for which Lambda checks credentials and function and runs nothing.
  */
 
 export interface InvokerOptions {
@@ -81,16 +90,24 @@ export interface InvokerOptions {
   readonly endpoint?: string;
   /** Default: as the AWS SDK finds them. */
   readonly credentials?: LambdaClientConfig['credentials'];
-  /** Connections at one time; default: no bound, as Invokes that waited inside the agent would wait while their lease runs. */
+  /**
+   * Connections at one time; default: no bound, as Invokes that waited inside the agent would wait while their lease
+   * runs.
+   */
   readonly maxSockets?: number;
   /** Milliseconds for a connection to be made; default 3,000. */
   readonly connectTimeoutMs?: number;
-  /** Bytes of a response that are read before the call is given up as a function error; default 6 MiB and some room, as Lambda's own limit. */
+  /**
+   * Bytes of a response that are read before the call is given up as a function error; default 6 MiB and some room, as
+   * Lambda's own limit.
+   */
   readonly maxResponseBytes?: number;
   readonly time: Time;
 }
 
-/** How long after the longest run of the function a call is given up, ms: start-up and transport are not counted in it. */
+/**
+ * How long after the longest run of the function a call is given up, ms: start-up and transport are not counted in it.
+ */
 export const TIMEOUT_MARGIN_MS = 15_000;
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 3_000;
@@ -98,7 +115,10 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 3_000;
 const PROBE_TIMEOUT_MS = 5_000;
 /** Lambda's own limit of a synchronous response is 6 MB (and 100 bytes). */
 const DEFAULT_MAX_RESPONSE_BYTES = 6_291_456 + 65_536;
-/** First probe of an idle connection, and time between probes, ms; network gateways of AWS drop connections that are silent for 350 s. */
+/**
+ * First probe of an idle connection, and time between probes, ms; network gateways of AWS drop connections that are
+ * silent for 350 s.
+ */
 const TCP_KEEP_ALIVE_MS = 60_000;
 /** How long an unused connection is kept, ms; shorter than any server is likely to keep it. */
 const UNUSED_CONNECTION_MS = 4_000;
@@ -180,7 +200,10 @@ async function invoke(client: LambdaClient, time: Time, request: InvokeRequest):
   }
 }
 
-/** Every answer of Lambda that says nothing against the way to the function counts as reached; so does one of an endpoint that does not know probes. */
+/**
+ * Every answer of Lambda that says nothing against the way to the function counts as reached; so does one of an
+ * endpoint that does not know probes.
+ */
 async function probe(client: LambdaClient, time: Time, functionArn: string): Promise<ProbeOutcome> {
   const abort = new AbortController();
   const cancelTimer = time.after(PROBE_TIMEOUT_MS, () => abort.abort());
@@ -310,7 +333,8 @@ function classifyStatus(status: number, error: SdkError, message: string): Invok
     const retryAfterMs = retryAfter(headers);
     return { kind: 'throttled', ...(retryAfterMs !== undefined && { retryAfterMs }), message };
   }
-  // Lambda names its errors. A gateway error without a name comes from a proxy in between, which may have passed the request on.
+  // Lambda names its errors. A gateway error without a name comes from a proxy in between, which may have passed the
+  // request on.
   const named = headers['x-amzn-errortype'] !== undefined;
   if ((status === 502 || status === 504) && !named) {
     return { kind: 'connection-lost', message: `${status} from a gateway in front of Lambda: ${message}` };

@@ -1,5 +1,6 @@
 /**
- * Lets few large bodies be read at one time; those that wait stay with their sender, because a stream that is not read holds little.
+ * Lets few large bodies be read at one time; those that wait stay with their sender, because a stream that is not read
+ * holds little.
  *
  * @module
  */
@@ -48,8 +49,9 @@ export class LargeBodies {
 }
 
 /*
- * An HTTP handler for the AWS SDK that reads the whole response itself, up to a limit, and few large ones at one time, so that no endpoint can fill this process's memory:
- * fifty functions that answer with 6 MB each at one moment would need more than a small machine has.
+ * An HTTP handler for the AWS SDK that reads the whole response itself, up to a limit, and few large ones at one time,
+ * so that no endpoint can fill this process's memory: fifty functions that answer with 6 MB each at one moment would
+ * need more than a small machine has.
  */
 
 type Request = Parameters<NodeHttpHandler['handle']>[0];

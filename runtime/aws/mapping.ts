@@ -1,5 +1,6 @@
 /**
- * An event source mapping as Karin consumes it: the SQS-relevant fields of `lambda:ListEventSourceMappings`, completed by details of the function.
+ * An event source mapping as Karin consumes it: the SQS-relevant fields of `lambda:ListEventSourceMappings`, completed
+ * by details of the function.
  *
  * @module
  */
@@ -21,13 +22,22 @@ export interface Mapping {
   readonly filterPatterns: readonly string[];
   /** `FunctionResponseTypes` has `ReportBatchItemFailures`. */
   readonly reportBatchItemFailures: boolean;
-  /** `ScalingConfig.MaximumConcurrency` (AWS: 2 to 1,000; a tag may set 1), or ten per `MaximumPollers`; absent: no limit of its own. */
+  /**
+   * `ScalingConfig.MaximumConcurrency` (AWS: 2 to 1,000; a tag may set 1), or ten per `MaximumPollers`; absent: no
+   * limit of its own.
+   */
   readonly maximumConcurrency?: number;
-  /** Invokes at one time with which a backlog begins: ten per `MinimumPollers` of provisioned mode; absent: as the server is set. */
+  /**
+   * Invokes at one time with which a backlog begins: ten per `MinimumPollers` of provisioned mode; absent: as the
+   * server is set.
+   */
   readonly startConcurrency?: number;
   /** `Timeout` of the function, 1 to 900 s, as last read: a deployment may have changed it since. */
   readonly functionTimeoutSeconds: number;
-  /** `DurableConfig.ExecutionTimeout` of the function, s: an Invoke lasts as long as the durable execution; absent: not durable. */
+  /**
+   * `DurableConfig.ExecutionTimeout` of the function, s: an Invoke lasts as long as the durable execution; absent: not
+   * durable.
+   */
   readonly durableExecutionTimeoutSeconds?: number;
   /** The function runs on Lambda Managed Instances (`CapacityProviderConfig`), where an Invoke may last longer. */
   readonly managedInstances?: true;
@@ -36,7 +46,10 @@ export interface Mapping {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** The longest that AWS lets a synchronous Invoke last, s; source: "Using event source mappings with durable functions", Lambda quotas. */
+/**
+ * The longest that AWS lets a synchronous Invoke last, s; source: "Using event source mappings with durable functions",
+ * Lambda quotas.
+ */
 const LONGEST_INVOKE_SECONDS = 900;
 /** The same on Lambda Managed Instances, s. */
 const LONGEST_INVOKE_ON_MANAGED_INSTANCES_SECONDS = 5_400;
@@ -46,7 +59,10 @@ export function longestInvokeSeconds(mapping: Mapping): number {
   return mapping.managedInstances === true ? LONGEST_INVOKE_ON_MANAGED_INSTANCES_SECONDS : LONGEST_INVOKE_SECONDS;
 }
 
-/** How long one invocation is expected to last at most, s, by what was last read of the function: for leases and slots, never to give up an Invoke. */
+/**
+ * How long one invocation is expected to last at most, s, by what was last read of the function: for leases and slots,
+ * never to give up an Invoke.
+ */
 export function expectedRunSeconds(mapping: Mapping): number {
   const { durableExecutionTimeoutSeconds: durable, functionTimeoutSeconds: timeout } = mapping;
   return Math.min(durable === undefined ? timeout : Math.max(durable, timeout), longestInvokeSeconds(mapping));
@@ -79,8 +95,8 @@ const FORM =
   /^(?:arn:[a-z0-9-]+:lambda:(?<region>[a-z0-9-]+):)?(?:(?<account>\d{12}):function:)?(?<name>[A-Za-z0-9_-]{1,140})(?::(?<qualifier>\$LATEST|[A-Za-z0-9_-]{1,128}))?$/;
 
 /**
- * Reads `name`, `name:qualifier`, `account:function:name[:qualifier]` or the whole ARN (`FunctionName` of the Lambda API); `undefined` for
- * anything else.
+ * Reads `name`, `name:qualifier`, `account:function:name[:qualifier]` or the whole ARN (`FunctionName` of the Lambda
+ * API); `undefined` for anything else.
  */
 export function parseFunctionReference(text: string): FunctionReference | undefined {
   const { region, account, name, qualifier } = FORM.exec(text)?.groups ?? {};

@@ -63,7 +63,9 @@ export interface RealDepth {
   readonly inFlight: number;
 }
 
-/** All calls reject with `TransferError` when trying again changes nothing, and with any other error when it may help. */
+/**
+ * All calls reject with `TransferError` when trying again changes nothing, and with any other error when it may help.
+ */
 export interface RealQueues {
   /** Sends 1 to 10 messages of at most 1,048,576 bytes together; an outcome for each, in order. */
   send(queue: QueueArn, entries: readonly RealEntry[]): Promise<readonly RealSendOutcome[]>;
@@ -76,7 +78,10 @@ export interface RealQueues {
 
 /** Messages in one call of SQS. */
 export const MAX_BATCH_ENTRIES = 10;
-/** Bytes of all messages of one call of SQS together: bodies, and names, types and values of attributes. Source: SQS quotas, "Message size". */
+/**
+ * Bytes of all messages of one call of SQS together: bodies, and names, types and values of attributes. Source: SQS
+ * quotas, "Message size".
+ */
 export const MAX_BATCH_BYTES = 1_048_576;
 
 /** Cuts messages into batches that SQS takes in one call, keeping their order. */
@@ -110,8 +115,8 @@ function messageBytes({ body, attributes }: Pick<Message, 'body' | 'attributes'>
 /*
  * The real queues over the AWS SDK, which is loaded by the first call: most servers never transfer anything.
  *
- * The SDK's retries stay on. A send that is repeated because its answer was lost may store a message twice on a standard queue, as SQS allows at any time; on a FIFO queue the
- * deduplication id collapses the two.
+ * The SDK's retries stay on. A send that is repeated because its answer was lost may store a message twice on a
+ * standard queue, as SQS allows at any time; on a FIFO queue the deduplication id collapses the two.
  */
 
 type Sdk = typeof import('@aws-sdk/client-sqs');
@@ -139,7 +144,10 @@ const CONTENT_ERRORS = new Set([
   'SerializationException',
 ]);
 
-/** Real queues of the account and region that the SDK's configuration names; other accounts of the region too, as far as they allow it. */
+/**
+ * Real queues of the account and region that the SDK's configuration names; other accounts of the region too, as far as
+ * they allow it.
+ */
 export function createAwsRealQueues(options: AwsRealQueuesOptions = {}): RealQueues {
   return new AwsRealQueues(options);
 }

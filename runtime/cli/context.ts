@@ -40,8 +40,9 @@ export function table(rows: readonly (readonly string[])[]): string {
  */
 
 /**
- * From the first line of a command on: as process 1, as in a container, a signal that nobody listens to is lost, and `docker stop` waits its whole grace. Nothing is
- * begun yet, so the process ends at once, with the status that shells give to a signal, until `onStopSignals` takes over.
+ * From the first line of a command on: as process 1, as in a container, a signal that nobody listens to is lost, and
+ * `docker stop` waits its whole grace. Nothing is begun yet, so the process ends at once, with the status that shells
+ * give to a signal, until `onStopSignals` takes over.
  */
 export function endOnSignals(signals: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT']): void {
   for (const signal of signals) {
@@ -50,8 +51,8 @@ export function endOnSignals(signals: readonly NodeJS.Signals[] = ['SIGTERM', 'S
 }
 
 /**
- * These signals, by default SIGTERM and SIGINT, stop gracefully and end the process with status 0; a second one ends it at once with status 1.
- * Whoever listened to them before does so no longer.
+ * These signals, by default SIGTERM and SIGINT, stop gracefully and end the process with status 0; a second one ends it
+ * at once with status 1. Whoever listened to them before does so no longer.
  */
 export function onStopSignals(
   running: { readonly stop: () => Promise<void>; readonly log: Log },

@@ -1,5 +1,6 @@
 /**
- * `karin cost`: what idle queues cost with and without Karin, so that nobody installs it for a saving that is not there.
+ * `karin cost`: what idle queues cost with and without Karin, so that nobody installs it for a saving that is not
+ * there.
  *
  * @module
  */
@@ -9,7 +10,10 @@ import { type CliContext, CliError, table } from './context.ts';
 export interface CostOptions {
   /** Idle queues of the payer account, every stage and preview environment counted. */
   readonly queues?: number;
-  /** US dollars a month for the machine that runs Karin; default 2.02, the smallest Fly.io machine in its cheapest regions. */
+  /**
+   * US dollars a month for the machine that runs Karin; default 2.02, the smallest Fly.io machine in its cheapest
+   * regions.
+   */
   readonly machine?: number;
   /** US dollars per million SQS requests; default 0.40, standard queues. */
   readonly price?: number;
@@ -22,7 +26,8 @@ const FREE_REQUESTS = 1_000_000;
 /** Each poller long-polls for 20 seconds, all month. */
 const POLLS_PER_POLLER = (30 * 86_400) / 20;
 /**
- * Pollers of an idle event source mapping, which are never zero. AWS: five, "optimised" down to two while there is little traffic, but not if MaximumConcurrency is set.
+ * Pollers of an idle event source mapping, which are never zero. AWS: five, "optimised" down to two while there is
+ * little traffic, but not if MaximumConcurrency is set.
  */
 export const POLLERS = [5, 2] as const;
 const EXAMPLES = [1, 5, 10, 20, 50, 100];

@@ -11,7 +11,8 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Starts it. The process lives on as long as it does. Errors: those of `startDev`. */
 export async function dev(options: DevOptions): Promise<void> {
-  // The SDK warns of Node versions that its later releases will not support; the one that is used here supports this one.
+  // The SDK warns of Node versions that its later releases will not support; the one that is used here supports this
+  // one.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   // Before it is ready there is nothing to finish; but commands of the project end with this process only if it exits.
   endOnSignals(STOP_SIGNALS);

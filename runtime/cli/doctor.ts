@@ -1,5 +1,6 @@
 /**
- * `karin doctor`: looks at a set-up from the place where the server will run, and says what is wrong with it and what mends it.
+ * `karin doctor`: looks at a set-up from the place where the server will run, and says what is wrong with it and what
+ * mends it.
  *
  * @module
  */
@@ -189,7 +190,8 @@ async function checkPermissions(
           PolicySourceArn: principal,
           ActionNames: actions,
           ResourceArns: resources,
-          // IAM does not look at the tags of resources here; without them every policy that asks for the tag would seem to deny.
+          // IAM does not look at the tags of resources here; without them every policy that asks for the tag would seem
+          // to deny.
           ...(tagged && {
             ContextEntries: [{ ContextKeyName: TAG_KEY, ContextKeyType: 'string', ContextKeyValues: ['true'] }],
           }),

@@ -15,7 +15,10 @@ export interface IamOptions {
   readonly function: readonly string[];
   /** Names of the queues of their mappings; none: those with the tag. */
   readonly queue: readonly string[];
-  /** Instead of the tag: the functions and queues of the disabled mappings that AWS has now, asked with the credentials of the caller. */
+  /**
+   * Instead of the tag: the functions and queues of the disabled mappings that AWS has now, asked with the credentials
+   * of the caller.
+   */
   readonly deployed?: boolean;
   /** Instead of the tag: every function and queue of the account. */
   readonly all?: boolean;

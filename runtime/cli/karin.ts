@@ -57,7 +57,10 @@ function isExpected(error: unknown): error is Error {
   return known.some((kind) => error instanceof kind) || isOfSystem(error) || EXPECTED_NAMES.has(error.name);
 }
 
-/** What the operating system or the network refused, such as a file that is not there. Errors of Node itself have a code, too; they come from mistakes in Karin. */
+/**
+ * What the operating system or the network refused, such as a file that is not there. Errors of Node itself have a
+ * code, too; they come from mistakes in Karin.
+ */
 function isOfSystem(error: Error): boolean {
   return 'code' in error && typeof error.code === 'string' && 'syscall' in error && 'errno' in error;
 }

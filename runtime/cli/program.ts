@@ -1,5 +1,6 @@
 /**
- * The commands of `karin`, their options and their help. Each command is loaded when it is called, so that `karin --help` and `karin cost` need no AWS SDK.
+ * The commands of `karin`, their options and their help. Each command is loaded when it is called, so that
+ * `karin --help` and `karin cost` need no AWS SDK.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
  * `karin send`: one message for a queue of a running server, as a program would send it or as a service of AWS would.
  *
- * It speaks the SQS API, so it needs what any sender needs: `KARIN_TOKEN`, a capability in the address, an access key of the server (`AWS_ACCESS_KEY_ID`), or the admin
- * password. What SNS, S3 or EventBridge would put into the queue is made here, because a signature of SNS can be made by nobody else; the consumer sees the same message.
+ * It speaks the SQS API, so it needs what any sender needs: `KARIN_TOKEN`, a capability in the address, an access key
+ * of the server (`AWS_ACCESS_KEY_ID`), or the admin password. What SNS, S3 or EventBridge would put into the queue is
+ * made here, because a signature of SNS can be made by nobody else; the consumer sees the same message.
  *
  * @module
  */

@@ -21,7 +21,10 @@ export function serverUrl(options: ServerOptions, { env }: CliContext): string {
   return text.replace(/\/+$/, '');
 }
 
-/** The answer of the server, parsed; `undefined` without a body. Errors: `CliError`, with what the server said and what mends it. */
+/**
+ * The answer of the server, parsed; `undefined` without a body. Errors: `CliError`, with what the server said and what
+ * mends it.
+ */
 export async function callServer(
   context: CliContext,
   options: ServerOptions,
@@ -68,7 +71,10 @@ function isOfKarin({ status, headers }: Response): boolean {
   return status === 204 || /^application\/(json|x-ndjson)/.test(headers.get('content-type') ?? '');
 }
 
-/** The password as `Basic`, which takes any character; tokens are made for `Bearer`. Errors: `CliError` (the file of the password cannot be read). */
+/**
+ * The password as `Basic`, which takes any character; tokens are made for `Bearer`. Errors: `CliError` (the file of the
+ * password cannot be read).
+ */
 export function authorizationOf({ env }: CliContext): string | undefined {
   const reader = new EnvironmentReader(env);
   const password = reader.secret('KARIN_ADMIN_PASSWORD');

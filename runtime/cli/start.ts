@@ -11,7 +11,10 @@ import { readConfig } from '../settings.ts';
 import { systemTime } from '../time.ts';
 import { type CliContext, onReloadSignal, onStopSignals } from './context.ts';
 
-/** Starts the server. The process lives on as long as it does; a signal during the start gives it up in order. Errors: those of `readConfig` and `startKarin`. */
+/**
+ * Starts the server. The process lives on as long as it does; a signal during the start gives it up in order. Errors:
+ * those of `readConfig` and `startKarin`.
+ */
 export async function start({ env }: CliContext): Promise<void> {
   const config = readConfig(env, 'start', credentialProblems);
   const log = createLog({ level: config.logLevel });

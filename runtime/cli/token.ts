@@ -1,8 +1,9 @@
 /**
  * `karin token create|list|revoke`: capability tokens for callers.
  *
- * Two ways lead to the tokens: through a running server, with its admin password, or straight into its Redis (`REDIS_URL` or `REDIS_URL_FILE`), which is how the first token of a
- * server comes to be that does not start without one.
+ * Two ways lead to the tokens: through a running server, with its admin password, or straight into its Redis
+ * (`REDIS_URL` or `REDIS_URL_FILE`), which is how the first token of a server comes to be that does not start without
+ * one.
  *
  * @module
  */

@@ -2,18 +2,20 @@
  * One batch: the records that will be one event, from the first lease to the flush.
  *
  * A batch is open while it collects. Messages are leased at once when they arrive, but only for a short time, which is
- * renewed as it runs out: if the server dies inside a long window, others have the messages soon. At the flush the leases
- * are set to the full visibility timeout, and a message whose lease was lost meanwhile leaves the batch. The batch is
- * flushed at the first of: as many messages as BatchSize, the end of the window, a record that would push the serialised
- * event over 6,291,456 bytes (it begins the next batch). Without a window it is flushed with whatever the first receive
- * brought.
+ * renewed as it runs out: if the server dies inside a long window, others have the messages soon. At the flush the
+ * leases are set to the full visibility timeout, and a message whose lease was lost meanwhile leaves the batch. The
+ * batch is flushed at the first of: as many messages as BatchSize, the end of the window, a record that would push the
+ * serialised event over 6,291,456 bytes (it begins the next batch). Without a window it is flushed with whatever the
+ * first receive brought.
  *
  * Cost of a window: one command at the flush, and one for every 20 s that the batch waits. A window that fits the short
  * lease together with the visibility timeout costs neither.
  *
- * Lambda starts its window with a long poll, and may hold a batch of a nearly idle queue for up to 20 s; here it starts with the first message, and no batch waits longer than the window.
+ * Lambda starts its window with a long poll, and may hold a batch of a nearly idle queue for up to 20 s; here it starts
+ * with the first message, and no batch waits longer than the window.
  *
- * Filters come before sizes: what they drop never counts towards BatchSize, and a batch without records is never invoked.
+ * Filters come before sizes: what they drop never counts towards BatchSize, and a batch without records is never
+ * invoked.
  *
  * @module
  */
@@ -38,7 +40,10 @@ export const RENEWAL_INTERVAL_MS = 20_000;
 const LEASE_RETRY_MS = 1_000;
 /** Leases that end less than this beside their due time are left as they are, ms: a timer is no more exact. */
 const LEASE_TOLERANCE_MS = 250;
-/** The shortest lease of the consumer, ms. With a visibility timeout of 0 a message that fails would be invoked as fast as it fails. */
+/**
+ * The shortest lease of the consumer, ms. With a visibility timeout of 0 a message that fails would be invoked as fast
+ * as it fails.
+ */
 const SHORTEST_LEASE_MS = 1_000;
 
 /** How long a message of the queue is hidden from the Invoke on, ms. */
@@ -75,8 +80,8 @@ export interface Sorted {
 }
 
 /**
- * Filters and serialises what one receive brought, keeping its order. A message that is too much work for the filters fails alone: any sender can write one, and it must
- * neither be dropped nor stop the mapping.
+ * Filters and serialises what one receive brought, keeping its order. A message that is too much work for the filters
+ * fails alone: any sender can write one, and it must neither be dropped nor stop the mapping.
  */
 export function sortReceived(
   messages: readonly ReceivedMessage[],
@@ -136,7 +141,10 @@ export class Batch {
   #recordBytes = 0;
   #windowEndsAt: number | undefined;
 
-  /** `windowEndsAt`: monotonic ms, for records whose window began in another batch; default: one window after the first record. */
+  /**
+   * `windowEndsAt`: monotonic ms, for records whose window began in another batch; default: one window after the first
+   * record.
+   */
   constructor(number: number, mapping: Mapping, windowEndsAt?: number) {
     this.number = number;
     this.mapping = mapping;
@@ -189,7 +197,10 @@ export class Batch {
     return this.#records.reduce((latest, { message }) => Math.max(latest, message.leaseEndsAt), 0);
   }
 
-  /** How long messages that are received at `now` are leased, ms: what is left of the window plus the visibility timeout, but with a window only a short time at once. */
+  /**
+   * How long messages that are received at `now` are leased, ms: what is left of the window plus the visibility
+   * timeout, but with a window only a short time at once.
+   */
   leaseMs(now: number, visibilityTimeoutMs: number): number {
     if (this.windowMs === 0) return visibilityTimeoutMs;
     return Math.min(COLLECTING_LEASE_MS, this.windowLeftMs(now) + visibilityTimeoutMs);
@@ -211,7 +222,10 @@ export class Batch {
     return true;
   }
 
-  /** The leases of `held` end at `leaseEndsAt` (monotonic ms) now; the messages of `lost` are others', and leave the batch. */
+  /**
+   * The leases of `held` end at `leaseEndsAt` (monotonic ms) now; the messages of `lost` are others', and leave the
+   * batch.
+   */
   leasesChanged(held: ReadonlySet<string>, lost: ReadonlySet<string>, leaseEndsAt: number): void {
     this.#records = this.#records
       .filter(({ message }) => !lost.has(message.receiptHandle))
@@ -240,13 +254,14 @@ export class Batch {
 /*
  * What a flushed batch still needs before its Invoke.
  *
- * A batch without a window has it all: its Invoke was taken before its lease. One that collected takes its Invoke now, before all who hold no lease yet. If none is
- * free for so long that the function might no longer finish inside the lease, the batch is given back, uncounted: it is due at once, for whoever has room.
+ * A batch without a window has it all: its Invoke was taken before its lease. One that collected takes its Invoke now,
+ * before all who hold no lease yet. If none is free for so long that the function might no longer finish inside the
+ * lease, the batch is given back, uncounted: it is due at once, for whoever has room.
  */
 
 /**
- * Makes sure of the Invoke and the leases of a batch; answers when these end (monotonic ms), or `undefined` if nothing is
- * left to invoke: the batch was given back, or all of its messages are others' now. Its leases are kept meanwhile.
+ * Makes sure of the Invoke and the leases of a batch; answers when these end (monotonic ms), or `undefined` if nothing
+ * is left to invoke: the batch was given back, or all of its messages are others' now. Its leases are kept meanwhile.
  */
 export async function readyToInvoke(
   batch: Batch,
@@ -309,7 +324,9 @@ export async function changeLeases(
   }
 }
 
-/** Waits for an Invoke, before all who hold no lease; `false`: not before `until` (monotonic ms), or the server stops. */
+/**
+ * Waits for an Invoke, before all who hold no lease; `false`: not before `until` (monotonic ms), or the server stops.
+ */
 export function takeInvoke(holdings: Holdings, until: number, { time, stopping }: ConsumerParts): Promise<boolean> {
   if (holdings.tryTakeInvoke()) return Promise.resolve(true);
   if (stopping.aborted) return Promise.resolve(false);

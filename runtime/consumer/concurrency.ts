@@ -1,12 +1,14 @@
 /**
  * How many batches of one mapping may be on their way at one time in this process.
  *
- * It starts low (Lambda: 5), grows by one per success up to that start and from there steadily (Lambda: 300 a minute) for as long as messages wait and every slot
- * is taken; a failed batch halves it, never below one. It does not grow again before a batch succeeded. When nothing waits and nothing runs it falls back to the start.
+ * It starts low (Lambda: 5), grows by one per success up to that start and from there steadily (Lambda: 300 a minute)
+ * for as long as messages wait and every slot is taken; a failed batch halves it, never below one. It does not grow
+ * again before a batch succeeded. When nothing waits and nothing runs it falls back to the start.
  *
  * The one timer, of the steady growth, runs only while messages wait for a slot.
  *
- * Source: "Configuring scaling behavior for SQS event source mappings". AWS does not document what its back-off takes away; halving is Karin's.
+ * Source: "Configuring scaling behavior for SQS event source mappings". AWS does not document what its back-off takes
+ * away; halving is Karin's.
  *
  * @module
  */

@@ -1,8 +1,10 @@
 /**
- * One flushed batch on its way: invoked, again if it was throttled and the lease still has room, and settled as the decision table says.
+ * One flushed batch on its way: invoked, again if it was throttled and the lease still has room, and settled as the
+ * decision table says.
  *
- * Invariants. A message is deleted only after a success is known. After an Invoke whose outcome is unknown (`connection-lost`) the batch is never invoked again in this
- * lease, because the function may be running. A batch that was surely not shown to the function is given back uncounted, whatever the trouble was.
+ * Invariants. A message is deleted only after a success is known. After an Invoke whose outcome is unknown
+ * (`connection-lost`) the batch is never invoked again in this lease, because the function may be running. A batch that
+ * was surely not shown to the function is given back uncounted, whatever the trouble was.
  *
  * @module
  */
@@ -27,7 +29,10 @@ export interface DeliveryParts extends SettlementParts {
 
 /** What is done between the attempts of one batch. */
 export interface Retrying {
-  /** An attempt was throttled or unavailable: waits `inMs` milliseconds and for what the next one needs, which must begin before `until` (monotonic ms). Errors: `StoreUnavailableError`. */
+  /**
+   * An attempt was throttled or unavailable: waits `inMs` milliseconds and for what the next one needs, which must
+   * begin before `until` (monotonic ms). Errors: `StoreUnavailableError`.
+   */
   nextAttempt(inMs: number, until: number): Promise<AfterPause>;
   /** The Invoke lasts longer than was expected of its function. Never rejects. */
   outlasting(): Promise<void>;
@@ -44,9 +49,15 @@ export interface DeliveryEnd {
   readonly effect: ConcurrencyEffect | undefined;
   /** The batch failed as a whole, and a function may have seen it. */
   readonly failed?: true;
-  /** No function saw the messages: they are to be given back uncounted, after the effect was taken, so that nobody draws them again at once; why, for the operator. */
+  /**
+   * No function saw the messages: they are to be given back uncounted, after the effect was taken, so that nobody draws
+   * them again at once; why, for the operator.
+   */
   readonly giveBack?: string;
-  /** Monotonic ms until which the mapping would have waited for its next attempt: so long its slot stays taken, or it would be throttled again at once. */
+  /**
+   * Monotonic ms until which the mapping would have waited for its next attempt: so long its slot stays taken, or it
+   * would be throttled again at once.
+   */
   readonly restsUntil?: number;
   /** Monotonic ms until which the function may still be running, though the call is over. */
   readonly mayRunUntil?: number;
@@ -148,12 +159,16 @@ async function invokeOnce(batch: Batch, payload: Uint8Array, parts: DeliveryPart
 }
 
 /*
- * What lies between two attempts to invoke one batch: a pause, in which the batch keeps its leases, its slot and its place in memory, but no Invoke; then another Invoke.
+ * What lies between two attempts to invoke one batch: a pause, in which the batch keeps its leases, its slot and its
+ * place in memory, but no Invoke; then another Invoke.
  *
- * A function can be throttled for as long as a lease lasts. So that its batches harm no others meanwhile, one of them is given back, uncounted, when other queues have no memory left.
+ * A function can be throttled for as long as a lease lasts. So that its batches harm no others meanwhile, one of them
+ * is given back, uncounted, when other queues have no memory left.
  */
 
-/** `invoke`: the next attempt begins now. `past-lease`: it would come too late. The other two: give the messages back. */
+/**
+ * `invoke`: the next attempt begins now. `past-lease`: it would come too late. The other two: give the messages back.
+ */
 export type AfterPause = 'invoke' | 'past-lease' | 'stopping' | 'starving';
 
 export interface Waiting {
@@ -203,7 +218,8 @@ function pauseUnlessStarving(
 }
 
 /*
- * The ends of leases that the consumer brings about itself: deleting what was handled, giving back what nobody was shown.
+ * The ends of leases that the consumer brings about itself: deleting what was handled, giving back what nobody was
+ * shown.
  *
  * A delete is safe to repeat: receipt handles carry the receive count as a fence, so a message that was received again
  * meanwhile is left alone. A release is not: it lowers that count, so the next receive has the same fence, and a repeat
@@ -230,14 +246,18 @@ export interface SettlementParts {
 /** Pauses between tries to delete, ms: doubling from the first to the last. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
-/** Tries are made for this long at least, ms, even if the lease ends before: after it, the fence still decides rightly. */
+/**
+ * Tries are made for this long at least, ms, even if the lease ends before: after it, the fence still decides rightly.
+ */
 const LEAST_PATIENCE_MS = 10_000;
 
 /**
- * Deletes messages; while the store cannot be reached it is tried again, because each message that stays is one that the function handles twice.
+ * Deletes messages; while the store cannot be reached it is tried again, because each message that stays is one that
+ * the function handles twice.
  *
  * @param until Monotonic ms: the end of the lease, after which others may have the messages anyway.
- * @returns Ids of the messages that this call deleted: not those deleted before by the function itself, nor those received again since.
+ * @returns Ids of the messages that this call deleted: not those deleted before by the function itself, nor those
+ *   received again since.
  */
 export async function deleteMessages(
   queue: Queue,

@@ -1,15 +1,19 @@
 /**
  * The event that a function receives: one JSON record per message, in the form of Lambda's own SQS trigger.
  *
- * Records are serialised one by one, so that a batch can be cut at the payload limit by adding up sizes; the event is only ever put together
- * from texts that exist already. Source: "Using Lambda with Amazon SQS", example event; the rules for empty and absent members are those of recorded events.
+ * Records are serialised one by one, so that a batch can be cut at the payload limit by adding up sizes; the event is
+ * only ever put together from texts that exist already. Source: "Using Lambda with Amazon SQS", example event; the
+ * rules for empty and absent members are those of recorded events.
  *
  * @module
  */
 
 import { type MessageAttribute, md5OfAttributes, md5OfBody, type ReceivedMessage } from '../queue/message.ts';
 import { formatQueueArn, type QueueArn } from '../queue/names.ts';
-/** The largest payload of a synchronous Invoke, bytes of the serialised event. Source: Lambda quotas, "Invocation payload". */
+/**
+ * The largest payload of a synchronous Invoke, bytes of the serialised event. Source: Lambda quotas, "Invocation
+ * payload".
+ */
 export const MAX_EVENT_BYTES = 6_291_456;
 
 const HEAD = '{"Records":[';
@@ -18,9 +22,11 @@ const TAIL = ']}';
 /**
  * One record of the event, serialised.
  *
- * The body is escaped, never re-written: the function reads exactly what was sent. Lone surrogates travel as `\udXXX`, because UTF-8 cannot hold them.
+ * The body is escaped, never re-written: the function reads exactly what was sent. Lone surrogates travel as `\udXXX`,
+ * because UTF-8 cannot hold them.
  *
- * @param batchWindowSeconds `MaximumBatchingWindowInSeconds` of the mapping: with a window AWS writes `"md5OfMessageAttributes":null` for a message
+ * @param batchWindowSeconds `MaximumBatchingWindowInSeconds` of the mapping: with a window AWS writes
+ *   `"md5OfMessageAttributes":null` for a message
  * without attributes, without one it leaves the member out.
  */
 export function eventRecord(message: ReceivedMessage, queueArn: QueueArn, batchWindowSeconds: number): string {
@@ -48,13 +54,17 @@ export function recordBytes(record: string): number {
 }
 
 /**
- * Bytes of the event with `recordCount` records of `totalRecordBytes` together (the sum of their {@link recordBytes}); equal to the length of {@link eventPayload}.
+ * Bytes of the event with `recordCount` records of `totalRecordBytes` together (the sum of their {@link recordBytes});
+ * equal to the length of {@link eventPayload}.
  */
 export function eventBytes(totalRecordBytes: number, recordCount: number): number {
   return HEAD.length + totalRecordBytes + Math.max(0, recordCount - 1) + TAIL.length;
 }
 
-/** The event with these records, as it is sent to Lambda: UTF-8 JSON. At least one record is expected: Lambda never invokes with none. */
+/**
+ * The event with these records, as it is sent to Lambda: UTF-8 JSON. At least one record is expected: Lambda never
+ * invokes with none.
+ */
 export function eventPayload(records: readonly string[]): Uint8Array {
   return Buffer.from(`${HEAD}${records.join(',')}${TAIL}`, 'utf8');
 }
@@ -74,7 +84,10 @@ export function systemAttributes(message: ReceivedMessage): Record<string, strin
   };
 }
 
-/** A message attribute inside a record: both lists are always there and always empty, the scalar that does not apply is absent. */
+/**
+ * A message attribute inside a record: both lists are always there and always empty, the scalar that does not apply is
+ * absent.
+ */
 export interface AttributeRecord {
   readonly stringValue?: string;
   /** Base64. */
@@ -96,9 +109,10 @@ export function attributeRecord(attribute: MessageAttribute): AttributeRecord {
 /*
  * The partial batch response: which messages of a batch a function reports as failed.
  *
- * A report that is not entirely understood fails the whole batch: its messages are seen again, none is lost. Source: "Handling errors for an SQS event
- * source in Lambda", "Success and failure conditions". One row differs from what was once recorded on AWS: a failure entry without `itemIdentifier`
- * (`[{}]`) is malformed here, where AWS has been seen to delete the batch.
+ * A report that is not entirely understood fails the whole batch: its messages are seen again, none is lost. Source:
+ * "Handling errors for an SQS event source in Lambda", "Success and failure conditions". One row differs from what was
+ * once recorded on AWS: a failure entry without `itemIdentifier` (`[{}]`) is malformed here, where AWS has been seen to
+ * delete the batch.
  */
 
 /** What a response of a function with `ReportBatchItemFailures` means for its batch. */
@@ -118,7 +132,8 @@ const QUOTE_LIMIT = 80;
 /**
  * Reads the response of a successful Invoke.
  *
- * @param sentIds The message ids of this very invocation: an id of another batch, or of a message that a filter removed, makes the report malformed.
+ * @param sentIds The message ids of this very invocation: an id of another batch, or of a message that a filter
+ *   removed, makes the report malformed.
  * Compared exactly, without trimming or folding of case.
  */
 export function failedIds(response: Uint8Array, sentIds: ReadonlySet<string>): BatchResponse {

@@ -1,5 +1,6 @@
 /**
- * The typed events of every step a message takes through the consumer. Tests await them; metrics, the ops page and the log are fed by them; nothing else is.
+ * The typed events of every step a message takes through the consumer. Tests await them; metrics, the ops page and the
+ * log are fed by them; nothing else is.
  *
  * @module
  */
@@ -48,7 +49,10 @@ export type ConsumerEvent =
     } & OfBatch)
   /** The function was throttled or unavailable; the next attempt follows inside the same lease. */
   | ({ readonly kind: 'retrying'; readonly attempt: number; readonly inMs: number; readonly reason: string } & OfBatch)
-  /** The function answered; these messages were handled. `failedIds`: those it reported as failed (partial batch response). */
+  /**
+   * The function answered; these messages were handled. `failedIds`: those it reported as failed (partial batch
+   * response).
+   */
   | ({ readonly kind: 'succeeded'; readonly failedIds: readonly string[]; readonly durationMs: number } & OfBatch)
   /** Nothing of the batch is deleted: the lease runs out, or `released` follows. FailedInvokeEventCount. */
   | ({
@@ -75,7 +79,10 @@ export type ConsumerEvent =
   | ({ readonly kind: 'mapping-stopped'; readonly why: string } & OfMapping)
   /** It is no longer given: what was remembered of it may be forgotten. */
   | ({ readonly kind: 'mapping-removed' } & OfMapping)
-  /** Invocations of the mapping do not get through: nothing is leased before `lambda-reached`. Once per trouble, however many batches meet it. */
+  /**
+   * Invocations of the mapping do not get through: nothing is leased before `lambda-reached`. Once per trouble, however
+   * many batches meet it.
+   */
   | ({ readonly kind: 'lambda-trouble'; readonly detail: string } & OfMapping)
   /** The first batch got through again. */
   | ({ readonly kind: 'lambda-reached' } & OfMapping)

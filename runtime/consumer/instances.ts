@@ -1,11 +1,13 @@
 /**
- * MaximumConcurrency of one mapping, held by all instances together: slots in the store, taken before messages are leased.
+ * MaximumConcurrency of one mapping, held by all instances together: slots in the store, taken before messages are
+ * leased.
  *
- * A refused taker does not ask again by itself. It waits for one of three things: the `slot` signal of the store (sent when a full set has room again), a `gap` in
- * the signals (one may have been lost), or the moment at which the first of the slots that are held now runs out, if its holder died: that is announced by nobody.
+ * A refused taker does not ask again by itself. It waits for one of three things: the `slot` signal of the store (sent
+ * when a full set has room again), a `gap` in the signals (one may have been lost), or the moment at which the first of
+ * the slots that are held now runs out, if its holder died: that is announced by nobody.
  *
- * Dirty rule, as for the head-watch: answers and signals have no order. A signal that arrives while a take is under way is remembered, and a refusal that it may have
- * overtaken does not make anyone wait.
+ * Dirty rule, as for the head-watch: answers and signals have no order. A signal that arrives while a take is under way
+ * is remembered, and a refusal that it may have overtaken does not make anyone wait.
  *
  * @module
  */
@@ -17,7 +19,10 @@ import type { Cancel, Time } from '../time.ts';
 
 /** A slot that is held. */
 export interface SharedSlot {
-  /** Puts its deadline off, to `holdMs` from now; `false`: it had run out, and others have taken every slot since. Errors: `StoreUnavailableError`. */
+  /**
+   * Puts its deadline off, to `holdMs` from now; `false`: it had run out, and others have taken every slot since.
+   * Errors: `StoreUnavailableError`.
+   */
   renew(holdMs: number): Promise<boolean>;
   /** Gives it back. Errors of the store are left to the deadline of the slot. */
   free(): Promise<void>;
@@ -105,10 +110,12 @@ export class SharedSlots {
 /*
  * Which of several instances on one store claims the messages of a queue first.
  *
- * Every wake reaches all instances; without a preference most of them would ask the store in vain. The instance with the highest hash of (instance, queue)
- * claims at once, the others wait two seconds and then look whether anything is left. No lease and no election: all instances compute the same order from the same
- * list, a wrong list costs a needless claim, a dead instance two seconds. Who finds messages that the preferred instance left lying for those two seconds doubts it: the store asks it for
- * a sign of life, so that a dead instance costs its two seconds only until then, and a busy one keeps its place.
+ * Every wake reaches all instances; without a preference most of them would ask the store in vain. The instance with
+ * the highest hash of (instance, queue) claims at once, the others wait two seconds and then look whether anything is
+ * left. No lease and no election: all instances compute the same order from the same list, a wrong list costs a
+ * needless claim, a dead instance two seconds. Who finds messages that the preferred instance left lying for those two
+ * seconds doubts it: the store asks it for a sign of life, so that a dead instance costs its two seconds only until
+ * then, and a busy one keeps its place.
  */
 
 /** How long an instance that is not preferred leaves due messages to the one that is, ms. */

@@ -1,5 +1,6 @@
 /**
- * What one receive brought, sorted into what is delivered and what is dealt with at once: filtered out, too large, or part of a loop.
+ * What one receive brought, sorted into what is delivered and what is dealt with at once: filtered out, too large, or
+ * part of a loop.
  *
  * @module
  */
@@ -116,7 +117,10 @@ export class Intake {
     });
   }
 
-  /** Reports loops and, unless it is not wanted, takes their messages out: to the dead-letter queue, where they can be looked at. Nothing is dropped. */
+  /**
+   * Reports loops and, unless it is not wanted, takes their messages out: to the dead-letter queue, where they can be
+   * looked at. Nothing is dropped.
+   */
   #withoutLoops(
     messages: readonly ReceivedMessage[],
     served: ServedMapping,
@@ -158,17 +162,22 @@ export class Intake {
 }
 
 /*
- * Finds loops: a function that sends to the queue it is invoked from. Each turn of such a chain is counted, as Lambda does; how fast messages come says nothing, because a producer may send
- * many of one trace.
+ * Finds loops: a function that sends to the queue it is invoked from. Each turn of such a chain is counted, as Lambda
+ * does; how fast messages come says nothing, because a producer may send many of one trace.
  *
- * How a chain is counted. The trace header of an Invoke reaches the function as `_X_AMZN_TRACE_ID`, and AWS SDKs inside a function send it on with every request, so that it comes back here with the
- * messages that the function sends. Karin adds one member to it: `Karin=<function>:<turns>|...`, with eight hex digits for each function of the chain and how often the chain has invoked it.
- * Lambda's own member, `Lineage`, is carried on as well: where Lambda counts, it refuses the seventeenth turn itself (`RecursiveInvocationException`).
+ * How a chain is counted. The trace header of an Invoke reaches the function as `_X_AMZN_TRACE_ID`, and AWS SDKs inside
+ * a function send it on with every request, so that it comes back here with the messages that the function sends. Karin
+ * adds one member to it: `Karin=<function>:<turns>|...`, with eight hex digits for each function of the chain and how
+ * often the chain has invoked it. Lambda's own member, `Lineage`, is carried on as well: where Lambda counts, it
+ * refuses the seventeenth turn itself (`RecursiveInvocationException`).
  *
- * A batch has one Invoke and so one header. Its chain is as deep as that of its shallowest message: messages that are sent anew never end as part of a loop because they came together with others.
- * So a loop in a queue that is busy with other messages is found later, or by Lambda. Messages of several traces begin a new one, which is sampled if one of them is.
+ * A batch has one Invoke and so one header. Its chain is as deep as that of its shallowest message: messages that are
+ * sent anew never end as part of a loop because they came together with others. So a loop in a queue that is busy with
+ * other messages is found later, or by Lambda. Messages of several traces begin a new one, which is sampled if one of
+ * them is.
  *
- * Source: "Use Lambda recursive loop detection to prevent infinite loops"; the form of `Lineage` (`1:a793ea9a:0`, formerly `a87bd80c:1|68fd508a:5`) is that of recorded headers.
+ * Source: "Use Lambda recursive loop detection to prevent infinite loops"; the form of `Lineage` (`1:a793ea9a:0`,
+ * formerly `a87bd80c:1|68fd508a:5`) is that of recorded headers.
  */
 
 /** Turns after which a chain is a loop. Lambda: "approximately 16". */

@@ -1,29 +1,35 @@
 /**
- * The trouble that a mapping has with Lambda: its Invokes do not get through, whatever the messages are. While it lasts nothing is leased for the mapping, so that it uses up no receive
- * counts and no commands of the store; other mappings are untouched.
+ * The trouble that a mapping has with Lambda: its Invokes do not get through, whatever the messages are. While it lasts
+ * nothing is leased for the mapping, so that it uses up no receive counts and no commands of the store; other mappings
+ * are untouched.
  *
  * States.
  *
  *   none      Invokes get through, as far as is known.
  *   pausing   an Invoke did not get through. A timer runs: a second, doubling with each try in a row up to the longest.
  *   over      the pause is over; nothing happens before messages wait, so that an idle queue costs no calls.
- *   probing   messages wait, and Lambda is asked whether the function could be invoked, which shows it to no function. Where the trouble is one that a probe cannot see (throttles,
- *             faults inside Lambda), this state is left out.
+ *   probing   messages wait, and Lambda is asked whether the function could be invoked, which shows it to no function.
+ *             Where the trouble is one that a probe cannot see (throttles, faults inside Lambda), this state is left
+ *             out.
  *   trying    the probe found a way. One batch at a time is drawn; its outcome leads to `none`, or to a longer pause.
  *
- * Invariant. Unless in `none` or `trying`, nothing is drawn, and whoever was refused is called (`onReady`): by the end of the pause, or by the answer of the probe.
+ * Invariant. Unless in `none` or `trying`, nothing is drawn, and whoever was refused is called (`onReady`): by the end
+ * of the pause, or by the answer of the probe.
  *
  * Several batches that were on their way at one time meet one trouble: only the first of them begins a pause.
  *
- * The longest pause is chosen so that messages are on their way within ten seconds after the way is open again; a function that does not exist is asked for once a minute, because
- * somebody has to deploy it.
+ * The longest pause is chosen so that messages are on their way within ten seconds after the way is open again; a
+ * function that does not exist is asked for once a minute, because somebody has to deploy it.
  *
  * @module
  */
 import type { ProbeOutcome } from '../aws/invoke.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 
-/** `no-way`: no connection, credentials refused, answers lost. `not-found`: no such function. `refused`: throttled, or faults inside Lambda, for longer than a lease. */
+/**
+ * `no-way`: no connection, credentials refused, answers lost. `not-found`: no such function. `refused`: throttled, or
+ * faults inside Lambda, for longer than a lease.
+ */
 export interface Trouble {
   readonly kind: 'no-way' | 'not-found' | 'refused';
   /** For the operator. */

@@ -4,16 +4,19 @@
  * The life of a batch, each step only after the one before:
  *
  *   begin      everything that is needed is taken, see `slots.ts`.
- *   lease      one receive, for as many messages and bytes as there is room for. Only one is under way per queue, because its actor draws one at a time.
- *   collect    only with a window: the batch stays open, each newcomer is leased into it. It holds its slot, but no Invoke.
- *              Its leases are short, and renewed every 20 s until it has its Invoke.
- *   flush      on size, bytes, window end, a change of the mapping, or because others starve for memory. A batch that collected takes its Invoke now, before all
- *              others; its leases are set to the full visibility timeout, and what was lost to others leaves it.
+ *   lease      one receive, for as many messages and bytes as there is room for. Only one is under way per queue,
+ *              because its actor draws one at a time.
+ *   collect    only with a window: the batch stays open, each newcomer is leased into it. It holds its slot, but no
+ *              Invoke. Its leases are short, and renewed every 20 s until it has its Invoke.
+ *   flush      on size, bytes, window end, a change of the mapping, or because others starve for memory. A batch that
+ *              collected takes its Invoke now, before all others; its leases are set to the full visibility timeout,
+ *              and what was lost to others leaves it.
  *   deliver    see `delivery.ts`.
  *   give back  everything that was taken, whatever happened.
  *
- * Invariant. A message that this worker leased is in exactly one place: in the open batch, in a batch under delivery, or in the hands of a settlement that deletes
- * it, gives it back, or leaves it to its lease. Where none of the three has it, its lease alone decides.
+ * Invariant. A message that this worker leased is in exactly one place: in the open batch, in a batch under delivery,
+ * or in the hands of a settlement that deletes it, gives it back, or leaves it to its lease. Where none of the three
+ * has it, its lease alone decides.
  *
  * @module
  */
@@ -144,7 +147,10 @@ export class MappingWorker {
     };
   }
 
-  /** Takes what a receive needs and answers the receive; `undefined`: not now, `onReady` will be called. Only while the queue is due, and one draw at a time. */
+  /**
+   * Takes what a receive needs and answers the receive; `undefined`: not now, `onReady` will be called. Only while the
+   * queue is due, and one draw at a time.
+   */
   begin(): Draw | undefined {
     if (this.#withheld !== undefined) return undefined;
     const open = this.#open;
@@ -282,7 +288,10 @@ export class MappingWorker {
     if (rest.length > 0) this.#placeRest(rest, batch.windowEndsAt);
   }
 
-  /** FIFO: which records go into batches of their own. Each group that failed with others is alone until it succeeded; all other groups are together. */
+  /**
+   * FIFO: which records go into batches of their own. Each group that failed with others is alone until it succeeded;
+   * all other groups are together.
+   */
   #apart(records: readonly BatchRecord[]): readonly (readonly BatchRecord[])[] {
     if (this.#suspects.size === 0) return [records];
     const batches = new Map<string | undefined, BatchRecord[]>();
@@ -294,7 +303,10 @@ export class MappingWorker {
     return [...batches.values()];
   }
 
-  /** FIFO: remembers the groups of a batch that failed as a whole, one of which may be what made it fail, and trusts those that succeeded. */
+  /**
+   * FIFO: remembers the groups of a batch that failed as a whole, one of which may be what made it fail, and trusts
+   * those that succeeded.
+   */
   #judgeGroups(batch: Batch, failed: boolean): void {
     if (!this.#queue.definition.fifo) return;
     for (const group of batch.groups) {
@@ -308,7 +320,10 @@ export class MappingWorker {
     }
   }
 
-  /** Leased records for which an event had no room begin the next batch, if it can begin now. FIFO: their group may be in flight, so they are given back. */
+  /**
+   * Leased records for which an event had no room begin the next batch, if it can begin now. FIFO: their group may be
+   * in flight, so they are given back.
+   */
   #placeRest(records: readonly BatchRecord[], windowEndsAt: number | undefined): void {
     if (this.#queue.definition.fifo) this.#releaseUnplaced(records);
     else this.#placeApart(records, windowEndsAt);
@@ -436,8 +451,8 @@ export class MappingWorker {
   }
 
   /**
-   * A function whose call was lost may still be running. With a limited concurrency its slot stays taken until it must have ended; if the server
-   * does not live that long, until the deadline of the slot.
+   * A function whose call was lost may still be running. With a limited concurrency its slot stays taken until it must
+   * have ended; if the server does not live that long, until the deadline of the slot.
    */
   async #outlast(until: number, holdings: Holdings): Promise<void> {
     const { time, stopping } = this.#parts;

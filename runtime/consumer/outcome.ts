@@ -13,12 +13,16 @@
  * | rejected for this event (413, 415, recursion, content) | none deleted                                   | halved                            |
  * | connection lost                              | none deleted, never invoked again in this lease          | one, after a pause and a probe    |
  *
- * The rule behind the column of the messages: a receive counts only if a function may have seen the message, or if the message itself was refused. What is given back is due at once, and its
- * receive is undone, so that no trouble between Karin and Lambda moves a message to a dead-letter queue. This differs from Lambda for throttles that outlast a lease: there the next receive counts.
+ * The rule behind the column of the messages: a receive counts only if a function may have seen the message, or if the
+ * message itself was refused. What is given back is due at once, and its receive is undone, so that no trouble between
+ * Karin and Lambda moves a message to a dead-letter queue. This differs from Lambda for throttles that outlast a lease:
+ * there the next receive counts.
  *
- * A message that is neither deleted nor given back comes back when its lease runs out. Nobody shortens that lease: a function may have moved it by ChangeMessageVisibility.
+ * A message that is neither deleted nor given back comes back when its lease runs out. Nobody shortens that lease: a
+ * function may have moved it by ChangeMessageVisibility.
  *
- * Sources: "Using Lambda with Amazon SQS", sections on errors, scaling and partial batch responses. AWS does not document its back-off; the figures here are Karin's.
+ * Sources: "Using Lambda with Amazon SQS", sections on errors, scaling and partial batch responses. AWS does not
+ * document its back-off; the figures here are Karin's.
  *
  * @module
  */
@@ -75,8 +79,9 @@ const SHORTEST_PAUSE_MS = 250;
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * How long before the end of a lease the last attempt may begin, ms: the function's own timeout, so that it can finish while the messages are still hidden
- * from others; but never more than half of the lease, so that a queue with a short visibility timeout gets second attempts at all.
+ * How long before the end of a lease the last attempt may begin, ms: the function's own timeout, so that it can finish
+ * while the messages are still hidden from others; but never more than half of the lease, so that a queue with a short
+ * visibility timeout gets second attempts at all.
  */
 export function lastAttemptMargin(functionTimeoutMs: number, leaseMs: number): number {
   return Math.min(functionTimeoutMs, leaseMs / 2);
@@ -159,7 +164,10 @@ function retryOrFail(
   return inMs === undefined ? pastLease(reason, message) : { kind: 'retry', inMs, reason: message, pastLease: reason };
 }
 
-/** The pause before the next attempt, never shorter than asked for by `Retry-After`; `undefined`: it would begin too late in the lease. */
+/**
+ * The pause before the next attempt, never shorter than asked for by `Retry-After`; `undefined`: it would begin too
+ * late in the lease.
+ */
 function retryDelay(context: AttemptContext, retryAfterMs: number): number | undefined {
   const step = RETRY_DELAYS_MS[Math.min(context.attempt, RETRY_DELAYS_MS.length) - 1] ?? 0;
   const pause = Math.max(step * (1 + JITTER * context.fraction), retryAfterMs);

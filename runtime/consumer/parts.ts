@@ -34,7 +34,9 @@ export const DEFAULT_SETTINGS: ConsumerSettings = {
   stopLoops: true,
 };
 
-/** The most Invokes of one mapping at one time. Source: "Configuring scaling behavior for SQS event source mappings". */
+/**
+ * The most Invokes of one mapping at one time. Source: "Configuring scaling behavior for SQS event source mappings".
+ */
 export const LARGEST_MAPPING_CONCURRENCY = 1_250;
 
 export interface ConsumerParts extends DeliveryParts {

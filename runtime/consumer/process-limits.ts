@@ -1,22 +1,29 @@
 /**
  * What all mappings of a process share: Invokes at one time, and bytes of messages in memory.
  *
- * Both are taken before messages are leased, never after, so that a small machine stays small however many queues have a backlog. The size of a batch is
- * unknown until it is there: its share of the bytes is reserved generously for the round trip, then shrunk to what came.
+ * Both are taken before messages are leased, never after, so that a small machine stays small however many queues have
+ * a backlog. The size of a batch is unknown until it is there: its share of the bytes is reserved generously for the
+ * round trip, then shrunk to what came.
  *
  * No mapping starves another, as in Lambda, where each scales by itself. Two rules keep that:
  *
- *   one always    a mapping that has no Invoke on its way may take one, even beyond the limit: an Invoke that waits for its function costs little more than a socket. What it costs in memory,
- *                 its messages, is bounded by the bytes.
- *   a share       a mapping that has something already takes more only while it holds less than three times what is free. So one busy mapping takes three quarters and leaves a quarter, two take
- *                 three sevenths each and leave a seventh, and so on: there is always something left for those who have nothing. (Dynamic thresholds, as in the shared buffers of
- *                 network switches: Choudhury and Hahne, 1998.) The first bytes of a mapping are taken from all that is free.
+ *   one always    a mapping that has no Invoke on its way may take one, even beyond the limit: an Invoke that waits for
+ *                 its function costs little more than a socket. What it costs in memory, its messages, is bounded by
+ *                 the bytes.
+ *   a share       a mapping that has something already takes more only while it holds less than three times what is
+ *                 free. So one busy mapping takes three quarters and leaves a quarter, two take three sevenths each and
+ *                 leave a seventh, and so on: there is always something left for those who have nothing. (Dynamic
+ *                 thresholds, as in the shared buffers of network switches: Choudhury and Hahne, 1998.) The first bytes
+ *                 of a mapping are taken from all that is free.
  *
- * Who finds no room waits in line. Whenever room is given back, those whose need is met are called in order, each once; a caller that still wants room and finds
- * none waits again, at the end. Batches that only lack their Invoke, because they collected through a window or were throttled, stand before all others: their leases are running.
+ * Who finds no room waits in line. Whenever room is given back, those whose need is met are called in order, each once;
+ * a caller that still wants room and finds none waits again, at the end. Batches that only lack their Invoke, because
+ * they collected through a window or were throttled, stand before all others: their leases are running.
  *
- * A batch that collects through a long window, or waits to be invoked again, holds bytes while nothing happens. Were they all held so, other queues would starve: whoever waits for bytes
- * that are really in memory, not only reserved for a round trip, makes the oldest such batch flush early, or be given back; one at a time, until something is given back.
+ * A batch that collects through a long window, or waits to be invoked again, holds bytes while nothing happens. Were
+ * they all held so, other queues would starve: whoever waits for bytes that are really in memory, not only reserved for
+ * a round trip, makes the oldest such batch flush early, or be given back; one at a time, until something is given
+ * back.
  *
  * @module
  */
@@ -50,7 +57,10 @@ export interface MappingShare {
   tryReserve(leastBytes: number, mostBytes: number): ByteShare | undefined;
   /** Counts bytes that are in memory already, be there room or not. */
   take(bytes: number): ByteShare;
-  /** Calls `run` once, when what is needed may be had; the returned function withdraws. `first`: before those who wait already. */
+  /**
+   * Calls `run` once, when what is needed may be had; the returned function withdraws. `first`: before those who wait
+   * already.
+   */
   wait(need: Need, leastBytes: number, run: () => void, first?: boolean): () => void;
 }
 
@@ -127,7 +137,10 @@ export class ProcessLimits {
     };
   }
 
-  /** Announces a batch that holds bytes while nothing happens; `relieve` is called once if others starve for them, perhaps at once. The returned function ends it. */
+  /**
+   * Announces a batch that holds bytes while nothing happens; `relieve` is called once if others starve for them,
+   * perhaps at once. The returned function ends it.
+   */
   idling(relieve: () => void): () => void {
     this.#idling.add(relieve);
     this.#relieve();
@@ -191,7 +204,8 @@ export class ProcessLimits {
   }
 
   #callWaiters(): void {
-    // A waiter that gives something back while it is called would start a second round inside the first; the first sees what it freed.
+    // A waiter that gives something back while it is called would start a second round inside the first; the first sees
+    // what it freed.
     if (this.#calling) return;
     this.#calling = true;
     try {

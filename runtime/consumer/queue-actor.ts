@@ -5,20 +5,26 @@
  *
  *   held         the queue is not in mode `consume`, or no mapping of it is served here. Nothing is leased.
  *   idle         nothing is due, as far as the head-watch knows. The watch wakes the actor.
- *   deferring    something is due, but another instance is preferred for this queue. It gets two seconds; if something is still due then, this instance helps
- *                until a receive comes back empty, and if there was something indeed, it doubts that the other one is there.
+ *   deferring    something is due, but another instance is preferred for this queue. It gets two seconds; if something
+ *                is still due then, this instance helps until a receive comes back empty, and if there was something
+ *                indeed, it doubts that the other one is there.
  *   leasing      one receive is under way. Never two: the answer of each tells whether there is more.
- *   waiting      something is due, but no mapping can take it now: no free slot, no room in the process, a pause. Whatever frees up wakes the actor.
- *   backing-off  the store failed, or gave nothing although it said that something was due. A timer wakes the actor, or the store becoming reachable.
+ *   waiting      something is due, but no mapping can take it now: no free slot, no room in the process, a pause.
+ *                Whatever frees up wakes the actor.
+ *   backing-off  the store failed, or gave nothing although it said that something was due. A timer wakes the actor, or
+ *                the store becoming reachable.
  *   stopped      for good.
  *
- * Invariant. Unless held or stopped: if something is due, then a receive is under way, or somebody has promised to call `#advance` (the watch, a worker that
- * refused, the deference or back-off timer). So the actor never polls, and no message waits for a call that nobody makes.
+ * Invariant. Unless held or stopped: if something is due, then a receive is under way, or somebody has promised to call
+ * `#advance` (the watch, a worker that refused, the deference or back-off timer). So the actor never polls, and no
+ * message waits for a call that nobody makes.
  *
- * How it is kept. `#advance` looks at everything anew and never trusts what it saw before; all wakes end in it, in any order and number. While a receive is under way it does
- * nothing, because the loop looks at everything anew after each receive. No state survives a wake but the timers and `#helping`.
+ * How it is kept. `#advance` looks at everything anew and never trusts what it saw before; all wakes end in it, in any
+ * order and number. While a receive is under way it does nothing, because the loop looks at everything anew after each
+ * receive. No state survives a wake but the timers and `#helping`.
  *
- * Several mappings of one queue are competing consumers, as in AWS: each message goes to one of them. They draw in turn.
+ * Several mappings of one queue are competing consumers, as in AWS: each message goes to one of them. They draw in
+ * turn.
  *
  * @module
  */
@@ -43,7 +49,10 @@ export interface ActorSnapshot {
 /** Pauses after failures of the store, ms: doubling from the first to the last. */
 const FIRST_BACK_OFF_MS = 100;
 const LONGEST_BACK_OFF_MS = 30_000;
-/** So many receives in a row without a message although something is still due mean that it cannot be had now (too many messages in flight). */
+/**
+ * So many receives in a row without a message although something is still due mean that it cannot be had now (too many
+ * messages in flight).
+ */
 const EMPTY_BEFORE_BACK_OFF = 3;
 const LONGEST_EMPTY_BACK_OFF_MS = 5_000;
 

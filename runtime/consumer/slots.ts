@@ -1,9 +1,10 @@
 /**
- * Everything a batch of one mapping must have before it may lease messages, taken together or not at all: a slot of the mapping, bytes and an Invoke of the
- * process, and a slot in the store where the concurrency is limited over all instances.
+ * Everything a batch of one mapping must have before it may lease messages, taken together or not at all: a slot of the
+ * mapping, bytes and an Invoke of the process, and a slot in the store where the concurrency is limited over all
+ * instances.
  *
- * Invariant. Whoever was refused is called (`onReady`) when that may have changed: by growth, by a slot that was given back here or elsewhere, by room in the process, by the
- * end of a pause. So nobody needs to ask twice.
+ * Invariant. Whoever was refused is called (`onReady`) when that may have changed: by growth, by a slot that was given
+ * back here or elsewhere, by room in the process, by the end of a pause. So nobody needs to ask twice.
  *
  * @module
  */
@@ -28,7 +29,10 @@ export interface Begun {
 const LARGEST_MESSAGE_BYTES = 1_048_576 + 65_536;
 /** What one receive reserves at most: one event. */
 const LARGEST_DRAW_BYTES = 6_291_456;
-/** Added to the expected run of the function, ms, before a slot in the store frees itself. Only slots of instances that died get so old: an Invoke that outlasts it renews its slot before. */
+/**
+ * Added to the expected run of the function, ms, before a slot in the store frees itself. Only slots of instances that
+ * died get so old: an Invoke that outlasts it renews its slot before.
+ */
 const SLOT_MARGIN_MS = TIMEOUT_MARGIN_MS + 5_000;
 
 export class MappingSlots {
@@ -111,8 +115,8 @@ export class MappingSlots {
   }
 
   /**
-   * Takes what a batch of messages needs that are leased already and found no place in another batch; `undefined`: not at once.
-   * With a limited concurrency never: the slot in the store would have to be awaited while the lease runs.
+   * Takes what a batch of messages needs that are leased already and found no place in another batch; `undefined`: not
+   * at once. With a limited concurrency never: the slot in the store would have to be awaited while the lease runs.
    */
   beginLeased(): Holdings | undefined {
     if (this.#shared !== undefined || this.free === 0) return undefined;
@@ -130,7 +134,10 @@ export class MappingSlots {
     return this.#share.tryReserve(Math.min(LARGEST_MESSAGE_BYTES, most), most) ?? this.#waitForRoom('bytes');
   }
 
-  /** Takes the slot in the store, if the concurrency is limited; `false`: all are taken. Errors: `StoreUnavailableError`. */
+  /**
+   * Takes the slot in the store, if the concurrency is limited; `false`: all are taken. Errors:
+   * `StoreUnavailableError`.
+   */
   async takeShared(holdings: Holdings, visibilityTimeoutMs: number): Promise<boolean> {
     const limit = this.#served.tuning.maximumConcurrency;
     if (this.#shared === undefined || limit === undefined) return true;
@@ -142,12 +149,18 @@ export class MappingSlots {
     return slot !== undefined;
   }
 
-  /** The batch is invoked again, `inMs` milliseconds from now: its slot in the store must live that much longer. `false`: it is lost. Errors: `StoreUnavailableError`. */
+  /**
+   * The batch is invoked again, `inMs` milliseconds from now: its slot in the store must live that much longer.
+   * `false`: it is lost. Errors: `StoreUnavailableError`.
+   */
   retrying(holdings: Holdings, inMs: number): Promise<boolean> {
     return holdings.renewShared(inMs + this.#invokeMs());
   }
 
-  /** An Invoke of the mapping lasts longer than expected: its slot in the store must live on. `false`: it is lost. Errors: `StoreUnavailableError`. */
+  /**
+   * An Invoke of the mapping lasts longer than expected: its slot in the store must live on. `false`: it is lost.
+   * Errors: `StoreUnavailableError`.
+   */
   outlasting(holdings: Holdings): Promise<boolean> {
     return holdings.renewShared(this.#invokeMs());
   }
@@ -219,7 +232,10 @@ export class MappingSlots {
     return new SharedSlots({ slots, time, mapping: this.#served.mapping.uuid, onRoom: this.#onReady });
   }
 
-  /** With a window the Invoke is taken at the flush: batches that collect for minutes must not keep others from invoking. */
+  /**
+   * With a window the Invoke is taken at the flush: batches that collect for minutes must not keep others from
+   * invoking.
+   */
   #invokesAtOnce(): boolean {
     return this.#served.mapping.batchWindowSeconds === 0;
   }
@@ -241,8 +257,9 @@ function drawBytes(messages: number): number {
 }
 
 /*
- * What one batch holds from before its lease until it is settled: a slot of its mapping, the mapping's slot in the store if its concurrency is limited,
- * an Invoke and bytes of the process. All of it is given back on every way a batch can end.
+ * What one batch holds from before its lease until it is settled: a slot of its mapping, the mapping's slot in the
+ * store if its concurrency is limited, an Invoke and bytes of the process. All of it is given back on every way a batch
+ * can end.
  */
 
 export class Holdings {
@@ -292,7 +309,10 @@ export class Holdings {
     return this.#shared !== undefined;
   }
 
-  /** Puts the deadline of the slot in the store off, if there is one; `false`: it is lost. Errors: `StoreUnavailableError`. */
+  /**
+   * Puts the deadline of the slot in the store off, if there is one; `false`: it is lost. Errors:
+   * `StoreUnavailableError`.
+   */
   async renewShared(holdMs: number): Promise<boolean> {
     return (await this.#shared?.renew(holdMs)) ?? true;
   }

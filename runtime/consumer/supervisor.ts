@@ -1,11 +1,13 @@
 /**
- * Makes the consumer fit the mappings: an actor for each queue that has some, started, changed and ended as a difference, so that an unchanged mapping never notices a sync.
+ * Makes the consumer fit the mappings: an actor for each queue that has some, started, changed and ended as a
+ * difference, so that an unchanged mapping never notices a sync.
  *
- * Mappings and queues come from two sides and in any order: a mapping whose queue does not exist yet is served as soon as the directory reports it. One mapping
- * that cannot be served (a filter or a tag that cannot be understood) is reported as broken and harms no other.
+ * Mappings and queues come from two sides and in any order: a mapping whose queue does not exist yet is served as soon
+ * as the directory reports it. One mapping that cannot be served (a filter or a tag that cannot be understood) is
+ * reported as broken and harms no other.
  *
- * The end comes in three steps: nothing more is leased, and what was only collected is given back; open Invokes may finish within the grace period; those that
- * are left are given up, and their messages wait out their leases.
+ * The end comes in three steps: nothing more is leased, and what was only collected is given back; open Invokes may
+ * finish within the grace period; those that are left are given up, and their messages wait out their leases.
  *
  * @module
  */
@@ -303,7 +305,10 @@ class ActorSupervisor implements Supervisor {
   }
 }
 
-/** Everything of a mapping that matters to serving it. Its members come in one order from the source and in another from the store. */
+/**
+ * Everything of a mapping that matters to serving it. Its members come in one order from the source and in another from
+ * the store.
+ */
 function fingerprintOf(mapping: Mapping): string {
   const { mappingArn: _arn, lastModified: _at, ...relevant } = mapping;
   return stableJson(relevant);

@@ -1,5 +1,6 @@
 /**
- * What an operator can say about a single mapping without a second configuration: tags on the event source mapping in AWS.
+ * What an operator can say about a single mapping without a second configuration: tags on the event source mapping in
+ * AWS.
  *
  * | tag                         | value           | default                          | meaning                                                                    |
  * |-----------------------------|-----------------|----------------------------------|----------------------------------------------------------------------------|
@@ -8,11 +9,12 @@
  * | `karin:start-concurrency`   | 1 to 1000       | ten per MinimumPollers, else 5   | Invokes at one time with which a backlog is begun, before growth           |
  * | `karin:stop-loops`          | `true`, `false` | the server's setting (`true`)    | `true`: messages of a loop go to the dead-letter queue; without one the mapping is paused |
  *
- * Beside the tags, queue-name globs (`KARIN_CONSUME`) choose the queues that a server consumes at all: `*` stands for any characters, `?` for one, and a leading `!`
- * excludes. A queue is chosen if some glob without `!` matches (or there is none) and no glob with `!` does.
+ * Beside the tags, queue-name globs (`KARIN_CONSUME`) choose the queues that a server consumes at all: `*` stands for
+ * any characters, `?` for one, and a leading `!` excludes. A queue is chosen if some glob without `!` matches (or there
+ * is none) and no glob with `!` does.
  *
- * A value that cannot be understood stops its mapping: to guess could mean to consume what nobody wanted consumed. A name that means nothing does not, because a later or an earlier
- * version may know it; it is warned of.
+ * A value that cannot be understood stops its mapping: to guess could mean to consume what nobody wanted consumed. A
+ * name that means nothing does not, because a later or an earlier version may know it; it is warned of.
  *
  * @module
  */
@@ -103,7 +105,8 @@ export function queueNameChooser(globs: readonly string[]): (name: string) => bo
 }
 
 /*
- * Warnings about mappings that can be served but are likely not meant as they are; each is given once per cause, and again if the cause went away and came back.
+ * Warnings about mappings that can be served but are likely not meant as they are; each is given once per cause, and
+ * again if the cause went away and came back.
  */
 
 type Warning = ConsumerEvent & { readonly kind: 'warning' };
@@ -157,7 +160,10 @@ export class MappingWarnings {
   }
 }
 
-/** A durable execution that may outlast any Invoke: AWS ends the Invoke, while the execution goes on and its messages come back. */
+/**
+ * A durable execution that may outlast any Invoke: AWS ends the Invoke, while the execution goes on and its messages
+ * come back.
+ */
 function longExecution(mapping: Mapping): readonly Warning[] {
   const execution = mapping.durableExecutionTimeoutSeconds;
   const longest = longestInvokeSeconds(mapping);

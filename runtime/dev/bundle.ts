@@ -1,5 +1,6 @@
 /**
- * From a function of a template to a process that can be started: its code unpacked, its handler found, TypeScript bundled.
+ * From a function of a template to a process that can be started: its code unpacked, its handler found, TypeScript
+ * bundled.
  *
  * @module
  */
@@ -71,7 +72,10 @@ export async function prepareLaunch(fn: TemplateFunction, shared: SharedEnvironm
   }
 }
 
-/** The program of this package that runs handlers of a language; in the published package it lies beside the folder of this code. */
+/**
+ * The program of this package that runs handlers of a language; in the published package it lies beside the folder of
+ * this code.
+ */
 function bootstrapFile(name: string): string {
   const places = ['./bootstrap/', '../bootstrap/'].map((folder) =>
     fileURLToPath(new URL(folder + name, import.meta.url)),
@@ -159,7 +163,10 @@ const REQUIRE_FOR_MODULES = [
   'const require = __createRequire(import.meta.url);',
 ].join('\n');
 
-/** Bundles `entry` into `folder` and returns the file. `layers`: folders of the packages that layers bring. Errors: `BundleError`. */
+/**
+ * Bundles `entry` into `folder` and returns the file. `layers`: folders of the packages that layers bring. Errors:
+ * `BundleError`.
+ */
 export async function bundleHandler(entry: string, folder: string, layers: readonly string[] = []): Promise<string> {
   // Loaded here, because only functions in TypeScript need it.
   const { build, formatMessages } = await import('esbuild');

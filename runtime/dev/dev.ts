@@ -1,8 +1,9 @@
 /**
  * `karin dev`: the whole of Karin on one machine, for a project as it lies in its folder.
  *
- * The runtime is the ordinary one. Its mappings come from the project's template, and its invoker, the ordinary one, talks to the local
- * Lambda. A change of a file reads the template anew, if it may have changed, or else only lets functions load their code again.
+ * The runtime is the ordinary one. Its mappings come from the project's template, and its invoker, the ordinary one,
+ * talks to the local Lambda. A change of a file reads the template anew, if it may have changed, or else only lets
+ * functions load their code again.
  *
  * @module
  */
@@ -41,8 +42,8 @@ export interface DevOptions {
   /** A template to use instead of what is found in the project. */
   readonly template?: string;
   /**
-   * Origin of another local Lambda that runs the functions instead of this one: serverless-offline, `sam local start-lambda`.
-   * It is asked for functions by their plain names, because such tools know no ARNs.
+   * Origin of another local Lambda that runs the functions instead of this one: serverless-offline,
+   * `sam local start-lambda`. It is asked for functions by their plain names, because such tools know no ARNs.
    */
   readonly lambdaEndpoint?: string;
   /** Reads the project again when its files change; default true. */
@@ -72,7 +73,10 @@ export class DevError extends Error {
 /** The account of everything in development, as emulators of AWS have it. */
 const ACCOUNT = '000000000000';
 
-/** Starts `karin dev`. Errors: `DevError`, and those of `readConfig` and `startKarin`; what was built by then is taken down again. */
+/**
+ * Starts `karin dev`. Errors: `DevError`, and those of `readConfig` and `startKarin`; what was built by then is taken
+ * down again.
+ */
 export async function startDev(options: DevOptions): Promise<Dev> {
   const releasers = createReleasers();
   try {

@@ -1,10 +1,11 @@
 /**
  * Messages in the shape in which services of AWS put them into a queue, for trying out what consumes them.
  *
- * Members stand in the order in which AWS writes them. What only AWS knows, such as a signature or the id of a request, is a value of the right form; nobody can verify it.
+ * Members stand in the order in which AWS writes them. What only AWS knows, such as a signature or the id of a request,
+ * is a value of the right form; nobody can verify it.
  *
- * Sources: SNS developer guide, "HTTP/HTTPS notification JSON format" and "Message attributes and raw message delivery"; S3 user guide, "Event message structure";
- * EventBridge user guide, "Event structure".
+ * Sources: SNS developer guide, "HTTP/HTTPS notification JSON format" and "Message attributes and raw message
+ * delivery"; S3 user guide, "Event message structure"; EventBridge user guide, "Event structure".
  *
  * @module
  */

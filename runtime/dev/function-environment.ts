@@ -1,6 +1,7 @@
 /**
- * The environment of a function's process: what its template says, what Lambda sets, and nothing of the developer's own but the way to
- * programs and proxies. Credentials are dummies, so that a function under development cannot reach into a real account by accident.
+ * The environment of a function's process: what its template says, what Lambda sets, and nothing of the developer's own
+ * but the way to programs and proxies. Credentials are dummies, so that a function under development cannot reach into
+ * a real account by accident.
  *
  * Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
  *
@@ -22,7 +23,9 @@ export interface SharedEnvironment {
   readonly nodeModules: readonly string[];
 }
 
-/** Of this process's variables, those that programs need to be found, to find temporary space and to reach the network. */
+/**
+ * Of this process's variables, those that programs need to be found, to find temporary space and to reach the network.
+ */
 const INHERITED =
   /^(PATH|HOME|USERPROFILE|SYSTEMROOT|TMPDIR|TEMP|TMP|LANG|LC_.*|NODE_EXTRA_CA_CERTS|SSL_CERT_.*|https?_proxy|no_proxy)$/i;
 /** Endpoints of other services, such as a local DynamoDB, reach functions as they reach any other program. */

@@ -1,9 +1,9 @@
 /**
- * One function and its execution environments: a free one is used again, another is started when all are busy, and one that nobody needed for
- * some minutes is stopped.
+ * One function and its execution environments: a free one is used again, another is started when all are busy, and one
+ * that nobody needed for some minutes is stopped.
  *
- * Code and configuration are prepared once per version. After `replace` (the template or the code changed) environments of the old version
- * finish what they have and take nothing new.
+ * Code and configuration are prepared once per version. After `replace` (the template or the code changed) environments
+ * of the old version finish what they have and take nothing new.
  *
  * @module
  */

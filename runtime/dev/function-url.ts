@@ -1,5 +1,6 @@
 /**
- * Function URLs: an HTTP request becomes an event of payload format 2.0, and what the function returns becomes the response.
+ * Function URLs: an HTTP request becomes an event of payload format 2.0, and what the function returns becomes the
+ * response.
  *
  * Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
  *
@@ -63,7 +64,9 @@ export function urlEvent({ request, path, body, requestId, now, sourceIp }: UrlC
   };
 }
 
-/** The response that the payload of a successful invocation stands for: a structured one, or any JSON value as it is. */
+/**
+ * The response that the payload of a successful invocation stands for: a structured one, or any JSON value as it is.
+ */
 export function urlResponse(payload: Uint8Array): Response {
   const text = Buffer.from(payload).toString('utf8');
   let value: unknown;

@@ -86,7 +86,10 @@ export function nextSteps(
   return lines;
 }
 
-/** The address of each queue for web hooks and services of AWS, and a command for each way by which AWS would put messages into one. */
+/**
+ * The address of each queue for web hooks and services of AWS, and a command for each way by which AWS would put
+ * messages into one.
+ */
 function deliveries(
   { fed }: TemplateApplication,
   discovery: Discovery,
@@ -152,7 +155,10 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** Functions that are called by requests: those that ask for a URL, and those that no queue invokes, whose API is not here. */
+/**
+ * Functions that are called by requests: those that ask for a URL, and those that no queue invokes, whose API is not
+ * here.
+ */
 export function callable(application: TemplateApplication): readonly TemplateFunction[] {
   const consumers = new Set(application.mappings.map(({ mapping }) => shortName(mapping.functionArn).split(':')[0]));
   return application.functions.filter((fn) => fn.url !== undefined || !consumers.has(fn.name));

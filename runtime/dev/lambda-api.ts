@@ -1,6 +1,6 @@
 /**
- * The part of the Lambda API that the rest of Karin, and handlers that invoke one another, use: list, get, tags, invoke. The ordinary SDK
- * talks to it and cannot tell.
+ * The part of the Lambda API that the rest of Karin, and handlers that invoke one another, use: list, get, tags,
+ * invoke. The ordinary SDK talks to it and cannot tell.
  *
  * Source: https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html
  *

@@ -1,6 +1,6 @@
 /**
- * The local Lambda: functions of a template, run in processes of this machine, behind the Lambda API and behind their URLs, on one loopback
- * port.
+ * The local Lambda: functions of a template, run in processes of this machine, behind the Lambda API and behind their
+ * URLs, on one loopback port.
  *
  * @module
  */
@@ -25,7 +25,10 @@ export interface LocalLambdaOptions {
   readonly region: string;
   /** Origin of the SQS API that functions send to. */
   readonly sqsOrigin: string;
-  /** A folder of its own, for unpacked code and bundles. Below the project, so that code in it finds the project's packages. */
+  /**
+   * A folder of its own, for unpacked code and bundles. Below the project, so that code in it finds the project's
+   * packages.
+   */
   readonly workFolder: string;
   /** `node_modules` folders to look in for what AWS's Node runtimes provide. */
   readonly nodeModules: readonly string[];
@@ -146,8 +149,8 @@ export class LocalLambda {
       prepare: async (definition) => {
         versions += 1;
         const version = versions;
-        // Processes of the version before may still be starting, or load files late; those of the one before that have been told to end long since. The first version clears
-        // what an earlier run left.
+        // Processes of the version before may still be starting, or load files late; those of the one before that have
+        // been told to end long since. The first version clears what an earlier run left.
         const old = version === 1 ? home : join(home, String(version - 2));
         await rm(old, { recursive: true, force: true });
         return prepareLaunch(definition, shared, join(home, String(version)));
@@ -156,9 +159,10 @@ export class LocalLambda {
   }
 
   /**
-   * Why a request must not be served: nobody is asked for a credential here, so pages of other sites must stay out. Function URLs are made for browsers: there the
-   * `Cors` of the URL decides. AWS runs the function all the same and only leaves out the headers without which the page cannot read the answer;
-   * here the function is not run, because a URL on this machine was never meant to be public.
+   * Why a request must not be served: nobody is asked for a credential here, so pages of other sites must stay out.
+   * Function URLs are made for browsers: there the `Cors` of the URL decides. AWS runs the function all the same and
+   * only leaves out the headers without which the page cannot read the answer; here the function is not run, because a
+   * URL on this machine was never meant to be public.
    */
   #refusal(request: IncomingMessage): string | undefined {
     const { headers, url = '/' } = request;
@@ -219,7 +223,9 @@ export class LocalLambda {
   }
 }
 
-/** Whether the `Cors` of a function URL lets in pages of this origin; without one only those that let in everybody do. */
+/**
+ * Whether the `Cors` of a function URL lets in pages of this origin; without one only those that let in everybody do.
+ */
 function allowsOrigin(settings: JsonObject, origin: string | undefined): boolean {
   const origins = [settings['AllowOrigins'] ?? []].flat().map(String);
   return origins.includes('*') || (origin !== undefined && origins.includes(origin));

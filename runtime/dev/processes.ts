@@ -23,7 +23,10 @@ export type CommandRunner = (command: string, options: CommandOptions) => Promis
 /** What is kept of the output, characters: the end, where errors stand. */
 const KEPT_OUTPUT = 100_000;
 
-/** The runner of a process. `signal`, and the end of this process, end what is under way, with everything that it started. */
+/**
+ * The runner of a process. `signal`, and the end of this process, end what is under way, with everything that it
+ * started.
+ */
 export function createCommandRunner(signal: AbortSignal): CommandRunner {
   return (command, { cwd, environment }) =>
     new Promise((resolve) => {
@@ -56,7 +59,8 @@ export function createCommandRunner(signal: AbortSignal): CommandRunner {
 }
 
 /*
- * Ends a process that leads a process group, with everything that it started. On Windows, which has no such groups, the process alone.
+ * Ends a process that leads a process group, with everything that it started. On Windows, which has no such groups, the
+ * process alone.
  */
 
 /** Does nothing without an id (the process never started) and where nothing is left to end. */
@@ -71,10 +75,14 @@ export function killGroup(pid: number | undefined): void {
 }
 
 /*
- * Finds out whether a port can be had before anything else is done, because the address of the server stands in the environment of functions.
+ * Finds out whether a port can be had before anything else is done, because the address of the server stands in the
+ * environment of functions.
  */
 
-/** The port that can be listened on: `port` itself, or a free one for 0. Errors: those of listening (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`). */
+/**
+ * The port that can be listened on: `port` itself, or a free one for 0. Errors: those of listening (`EADDRINUSE`,
+ * `EACCES`, `EADDRNOTAVAIL`).
+ */
 export async function availablePort(host: string, port: number): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {

@@ -1,5 +1,6 @@
 /**
- * The Lambda Runtime API for one worker process, on a loopback port of its own: clients are only told a host and a port.
+ * The Lambda Runtime API for one worker process, on a loopback port of its own: clients are only told a host and a
+ * port.
  *
  * The process asks for its next invocation and waits; the worker hands one over when it has one. Both may be first.
  *
@@ -145,7 +146,10 @@ export interface Invocation {
 
 export type InvocationResult =
   | { readonly kind: 'response'; readonly payload: Uint8Array }
-  /** `X-Amz-Function-Error: Unhandled`; the payload is the JSON of the error. `notice`: what to print, where the function itself could not. */
+  /**
+   * `X-Amz-Function-Error: Unhandled`; the payload is the JSON of the error. `notice`: what to print, where the
+   * function itself could not.
+   */
   | { readonly kind: 'function-error'; readonly payload: Uint8Array; readonly notice?: string };
 
 /** Lambda's limit of a synchronous request, bytes. */

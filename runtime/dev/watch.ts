@@ -1,8 +1,9 @@
 /**
  * Watches the files of a project: every folder but those that hold packages, history and output.
  *
- * Folders are watched one by one: `fs.watch` in recursive mode would also watch all of node_modules on Linux, file by file. A change counts
- * only if the contents differ from those seen last, so that a build which writes the same again does not start another build.
+ * Folders are watched one by one: `fs.watch` in recursive mode would also watch all of node_modules on Linux, file by
+ * file. A change counts only if the contents differ from those seen last, so that a build which writes the same again
+ * does not start another build.
  *
  * @module
  */

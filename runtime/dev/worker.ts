@@ -1,10 +1,11 @@
 /**
  * One execution environment: a process that runs one invocation at a time.
  *
- * States. `starting`: the process has not yet asked for an invocation. `idle`: it waits for one. `busy`: it has one. `ended`: it is gone.
- * An invocation may be given in `starting` (it is delivered when the process is ready) and in `idle`, and also between an answer and the next
- * question. Whatever happens, each invocation is settled exactly once: by an answer, by the timeout, or by the end of the process; one that
- * was never delivered to a process that had started well is handed back, because the function never saw it.
+ * States. `starting`: the process has not yet asked for an invocation. `idle`: it waits for one. `busy`: it has one.
+ * `ended`: it is gone. An invocation may be given in `starting` (it is delivered when the process is ready) and in
+ * `idle`, and also between an answer and the next question. Whatever happens, each invocation is settled exactly once:
+ * by an answer, by the timeout, or by the end of the process; one that was never delivered to a process that had
+ * started well is handed back, because the function never saw it.
  *
  * @module
  */
@@ -91,14 +92,17 @@ export class Worker {
       cwd: launch.cwd,
       env: { ...launch.environment, AWS_LAMBDA_RUNTIME_API: api.address },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A process group of its own: a timeout ends what the handler started as well, and Ctrl-C reaches this process only.
+      // A process group of its own: a timeout ends what the handler started as well, and Ctrl-C reaches this process
+      // only.
       detached: process.platform !== 'win32',
     });
     this.#cancelTimeout = parts.time.after((INIT_SECONDS + launch.timeoutSeconds) * 1000, () => this.#timeout());
     this.#ended = this.#watch();
   }
 
-  /** Gives the process an invocation. `never-delivered`: it ended before it took it, and the function saw nothing of it. */
+  /**
+   * Gives the process an invocation. `never-delivered`: it ended before it took it, and the function saw nothing of it.
+   */
   run(invocation: Invocation): Promise<InvocationResult | 'never-delivered'> {
     if (this.#gone) return Promise.resolve('never-delivered');
     return new Promise((resolve) => {

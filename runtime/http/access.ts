@@ -28,10 +28,16 @@ export interface Access {
   readonly authenticator: Authenticator;
   readonly tokens: TokenStore;
   readonly attempts: AttemptLimit;
-  /** Whether an Authorization header may be an attempt at the admin password: it carries a secret that is no token of this server. */
+  /**
+   * Whether an Authorization header may be an attempt at the admin password: it carries a secret that is no token of
+   * this server.
+   */
   mayBeGuess(authorization: string | undefined): boolean;
   readonly sessions: Sessions;
-  /** Ends a session on every server: the others hear of it through the store. Here it is ended whether the store can be reached or not. */
+  /**
+   * Ends a session on every server: the others hear of it through the store. Here it is ended whether the store can be
+   * reached or not.
+   */
   endSession(cookie: string): Promise<void>;
   /** To be called with every signal of the store. */
   heard(signal: Signal): Promise<void>;
@@ -42,10 +48,12 @@ export interface Access {
 }
 
 /**
- * A server that only this machine can reach, without any credential, is open to everybody on it, until the first request after a credential was made. From then on it is
- * closed, even if that one is revoked: what runs must not open by itself.
+ * A server that only this machine can reach, without any credential, is open to everybody on it, until the first
+ * request after a credential was made. From then on it is closed, even if that one is revoked: what runs must not open
+ * by itself.
  *
- * Errors: `ConfigError` (malformed credentials; none at all on an address that others can reach), `StoreUnavailableError`.
+ * Errors: `ConfigError` (malformed credentials; none at all on an address that others can reach),
+ * `StoreUnavailableError`.
  */
 export async function createAccess(config: Config, documents: Documents, time: Time, log: Log): Promise<Access> {
   let book: CredentialBook = readCredentialBook(config);

@@ -12,7 +12,10 @@ import type { TokenStore } from './auth/tokens.ts';
 import type { Edge } from './edge.ts';
 import { type AppEnv, answerErrors, reachOf, requireManage, tokensRoute } from './management.ts';
 
-/** Nothing that these routes read is larger, bytes: a form with a message of 1 MiB, and a quarter of that for its encoding. Each has a smaller bound of its own. */
+/**
+ * Nothing that these routes read is larger, bytes: a form with a message of 1 MiB, and a quarter of that for its
+ * encoding. Each has a smaller bound of its own.
+ */
 const LARGEST_BODY = 1_310_720;
 
 export interface AppParts {
@@ -22,10 +25,16 @@ export interface AppParts {
   readonly metrics: {
     /** Content type of the page. */
     readonly type: string;
-    /** `depth`: with what costs the store a call for each queue. `sees`: of which queues the reader may know; absent: of everything. */
+    /**
+     * `depth`: with what costs the store a call for each queue. `sees`: of which queues the reader may know; absent: of
+     * everything.
+     */
     readonly page: (depth: boolean, sees: ((queueName: string) => boolean) | undefined) => Promise<string>;
   };
-  /** Reads the source of mappings, details included; `undefined`: the server has none. Errors: `DiscoveryError`, `StoreUnavailableError`. */
+  /**
+   * Reads the source of mappings, details included; `undefined`: the server has none. Errors: `DiscoveryError`,
+   * `StoreUnavailableError`.
+   */
   readonly sync: (() => Promise<SyncReport> | undefined) | undefined;
   readonly tokens: TokenStore;
   /** `/drain` and `/pull`. */
@@ -52,7 +61,8 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
   app.notFound((c) => c.json({ error: 'there is nothing at this path' }, 404));
   app.use(async (c, next) => {
     const { headers } = c.env.incoming;
-    // By its announcement alone: the routes here have no use for bodies of unknown length, and node:http reads no more than was announced.
+    // By its announcement alone: the routes here have no use for bodies of unknown length, and node:http reads no more
+    // than was announced.
     if (headers['transfer-encoding'] !== undefined) {
       throw new HTTPException(411, { message: 'send the request with a Content-Length' });
     }

@@ -1,9 +1,9 @@
 /**
- * The audit trail: one line at `info` for each thing that somebody did and that an operator may be asked about later. Who is the id of a credential, never a
- * secret; from where is the address of the client.
+ * The audit trail: one line at `info` for each thing that somebody did and that an operator may be asked about later.
+ * Who is the id of a credential, never a secret; from where is the address of the client.
  *
- * What strangers cause, refused credentials, and refused deliveries, which their senders repeat, is bounded, so that nobody fills the log: fifty lines at once and one more each second; the next line says how many
- * were left out.
+ * What strangers cause, refused credentials, and refused deliveries, which their senders repeat, is bounded, so that
+ * nobody fills the log: fifty lines at once and one more each second; the next line says how many were left out.
  *
  * @module
  */
@@ -11,11 +11,17 @@ import type { Log } from '../log.ts';
 import type { Time } from '../time.ts';
 
 export interface AuditEntry {
-  /** An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`, `token-revoked`, `sync`, `drain`, `pull`, `page`, `hold`, `hold-ended`, `delivery-refused`. */
+  /**
+   * An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`,
+   * `token-revoked`, `sync`, `drain`, `pull`, `page`, `hold`, `hold-ended`, `delivery-refused`.
+   */
   readonly what: string;
   /** The `SenderId` of the credential, or `sync`; absent: nobody proved who he is. */
   readonly who?: string;
-  /** Address of the client; `store`: a command that works on the store itself, or another server, which has a line of its own; `aws`: what a sync read there. */
+  /**
+   * Address of the client; `store`: a command that works on the store itself, or another server, which has a line of
+   * its own; `aws`: what a sync read there.
+   */
   readonly from: string;
   /** What it was done to: a queue, a token's id and its scopes. */
   readonly to?: Readonly<Record<string, unknown>>;

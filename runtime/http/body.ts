@@ -1,16 +1,20 @@
 /**
  * Reads request bodies, and counts what memory they and the answers really take.
  *
- * The rule that this and `edge.ts` keep: what a stranger sends costs little memory, and strangers make room for each other, never callers for strangers.
+ * The rule that this and `edge.ts` keep: what a stranger sends costs little memory, and strangers make room for each
+ * other, never callers for strangers.
  *
- * Memory is handed out in three shares. `strangers`: bodies whose sender nobody knows yet. `callers`: bodies of senders who are known, or who
- * named a key that this server has. `answers`: what was answered and not yet taken by its reader. Each holder of a share may keep a little that is not
- * counted, so that ordinary requests pass even where a share is used up; the number of connections bounds the sum of that. Where more is wanted than
- * a share has left, the oldest holder that may be ended is ended: a stranger's unfinished body, a body whose signature is not proven yet, an answer
- * that is not read. An honest one is done within milliseconds, so the oldest is the one that holds on purpose. Where none may be ended, the newcomer is refused.
+ * Memory is handed out in three shares. `strangers`: bodies whose sender nobody knows yet. `callers`: bodies of senders
+ * who are known, or who named a key that this server has. `answers`: what was answered and not yet taken by its reader.
+ * Each holder of a share may keep a little that is not counted, so that ordinary requests pass even where a share is
+ * used up; the number of connections bounds the sum of that. Where more is wanted than a share has left, the oldest
+ * holder that may be ended is ended: a stranger's unfinished body, a body whose signature is not proven yet, an answer
+ * that is not read. An honest one is done within milliseconds, so the oldest is the one that holds on purpose. Where
+ * none may be ended, the newcomer is refused.
  *
- * A body is kept in one buffer that grows by doubling, and what is counted is that buffer. Bytes come in chunks of the sender's choosing: kept as they
- * come, a chunk of one byte takes some three hundred. Handling a chunk takes time as well, so the bound of a body counts each as `CHUNK_COST` bytes at least.
+ * A body is kept in one buffer that grows by doubling, and what is counted is that buffer. Bytes come in chunks of the
+ * sender's choosing: kept as they come, a chunk of one byte takes some three hundred. Handling a chunk takes time as
+ * well, so the bound of a body counts each as `CHUNK_COST` bytes at least.
  *
  * @module
  */
@@ -21,22 +25,29 @@ const MIB = 1_048_576;
 const KIB = 1_024;
 
 /**
- * The largest body that is read of a known sender, bytes. A batch holds at most 1 MiB of message bodies and attributes (SQS quotas, "Message size"), but travels
- * encoded. The worst inflation is sixfold: a character of one byte as an escape of JSON (`\u007f`, which Python writes for U+007F). Base64 that is percent-encoded in
- * a form is fourfold, percent-encoded text threefold. A quarter MiB is left for names, ids, receipt handles and the QueueUrl.
+ * The largest body that is read of a known sender, bytes. A batch holds at most 1 MiB of message bodies and attributes
+ * (SQS quotas, "Message size"), but travels encoded. The worst inflation is sixfold: a character of one byte as an
+ * escape of JSON (`\u007f`, which Python writes for U+007F). Base64 that is percent-encoded in a form is fourfold,
+ * percent-encoded text threefold. A quarter MiB is left for names, ids, receipt handles and the QueueUrl.
  */
 export const LARGEST_BODY = 6 * MIB + MIB / 4;
 
 /**
- * The first bytes of a stranger's body, in which a capability should stand. SDKs write members in the order in which the program names them, and
- * most programs begin with the QueueUrl.
+ * The first bytes of a stranger's body, in which a capability should stand. SDKs write members in the order in which
+ * the program names them, and most programs begin with the QueueUrl.
  */
 export const PREFIX_BYTES = 2 * KIB;
 
-/** The most of a body that is read while its sender is unknown, bytes: a message of the full size before the QueueUrl, not inflated. */
+/**
+ * The most of a body that is read while its sender is unknown, bytes: a message of the full size before the QueueUrl,
+ * not inflated.
+ */
 export const LARGEST_UNPROVEN_BODY = MIB + 64 * KIB;
 
-/** What a chunk counts at least, bytes; a thousand small ones are not counted, because the network may cut a body as it likes. */
+/**
+ * What a chunk counts at least, bytes; a thousand small ones are not counted, because the network may cut a body as it
+ * likes.
+ */
 export const CHUNK_COST = 64;
 const FREE_COST = 1_000 * CHUNK_COST;
 
@@ -54,7 +65,10 @@ export interface Holding {
 
 /** A part of the memory, for holders of one kind. */
 export interface Share {
-  /** A new holder, of nothing yet. `end`: what ends it when it has to make room; it must call `release`. Absent: it is never ended. */
+  /**
+   * A new holder, of nothing yet. `end`: what ends it when it has to make room; it must call `release`. Absent: it is
+   * never ended.
+   */
   hold(end?: () => void): Holding;
   readonly total: number;
 }
@@ -109,7 +123,10 @@ export interface Memory {
   readonly answers: Share;
 }
 
-/** What each share may hold, bytes. Together they are a good part of what a 256 MB machine has left beside the server and its Redis. */
+/**
+ * What each share may hold, bytes. Together they are a good part of what a 256 MB machine has left beside the server
+ * and its Redis.
+ */
 export interface MemoryBudget {
   readonly strangers: number;
   readonly callers: number;
@@ -144,21 +161,27 @@ export interface ReadBody {
   release(): void;
 }
 
-/** Who sends, as far as it is known before the body: `proven`; `claimed`: the body will prove it; else a stranger, with the way in which the beginning of a body may prove it. */
+/**
+ * Who sends, as far as it is known before the body: `proven`; `claimed`: the body will prove it; else a stranger, with
+ * the way in which the beginning of a body may prove it.
+ */
 export type Sender =
   | 'proven'
   | 'claimed'
   | {
-      /** Looks at a beginning of the body of up to `PREFIX_BYTES`, once: whether it proves the sender. Errors: those to refuse the request with. */
+      /**
+       * Looks at a beginning of the body of up to `PREFIX_BYTES`, once: whether it proves the sender. Errors: those to
+       * refuse the request with.
+       */
       readonly proves: (beginning: Uint8Array) => boolean;
     };
 
 const NOTHING: ReadBody = { bytes: new Uint8Array(0), proven: () => {}, release: () => {} };
 
 /**
- * Reads the whole body. Errors: `SqsError` RequestEntityTooLarge as soon as it is known to be larger than `limit`, ServiceUnavailable if there is
- * no room or it had to make room; those of `proves`; `ClientGoneError`. After another error than that the connection must be closed: what is left of
- * the body was not read.
+ * Reads the whole body. Errors: `SqsError` RequestEntityTooLarge as soon as it is known to be larger than `limit`,
+ * ServiceUnavailable if there is no room or it had to make room; those of `proves`; `ClientGoneError`. After another
+ * error than that the connection must be closed: what is left of the body was not read.
  */
 export function readBody(
   request: IncomingMessage,
@@ -175,7 +198,8 @@ export function readBody(
   if (length !== undefined && length > limit) return Promise.reject(tooLarge(limit));
 
   return new Promise((resolve, reject) => {
-    // Most bodies are small, of a known sender, and come in one piece: nothing of them is counted, so nobody need count.
+    // Most bodies are small, of a known sender, and come in one piece: nothing of them is counted, so nobody need
+    // count.
     const isUncounted = typeof sender === 'string' && length !== undefined && length <= FREE_BYTES;
     let whole: Buffer | undefined;
     let reading: Reading | undefined;

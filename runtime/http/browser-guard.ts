@@ -1,10 +1,11 @@
 /**
- * Protects an open server (loopback, any credential accepted) from the browser of the person who runs it: a page of any site can send requests to 127.0.0.1, and a
- * name of any site can be made to resolve to it.
+ * Protects an open server (loopback, any credential accepted) from the browser of the person who runs it: a page of any
+ * site can send requests to 127.0.0.1, and a name of any site can be made to resolve to it.
  *
- * Two walls. The name: only names that no stranger can own are answered, whoever asks, because after DNS rebinding a page is of the same origin as the server
- * and looks like no stranger at all. The origin: what a page of another site sends is refused. Only browsers send `Origin` and `Sec-Fetch-Site`, so SDKs and
- * command lines are never refused by the second wall.
+ * Two walls. The name: only names that no stranger can own are answered, whoever asks, because after DNS rebinding a
+ * page is of the same origin as the server and looks like no stranger at all. The origin: what a page of another site
+ * sends is refused. Only browsers send `Origin` and `Sec-Fetch-Site`, so SDKs and command lines are never refused by
+ * the second wall.
  *
  * @module
  */
@@ -20,8 +21,9 @@ export interface GuardedRequest {
 const LINKED = /^\/(ops|functions)(\/|$)/;
 
 /**
- * Why a server without credentials must not answer; `undefined`: it may. `path`: below the base path. `publicHost`: host and port of the public address, if one is
- * configured. `pageIsNamed`: the operator lets the page that asks in by its very origin, so the second wall is open to it.
+ * Why a server without credentials must not answer; `undefined`: it may. `path`: below the base path. `publicHost`:
+ * host and port of the public address, if one is configured. `pageIsNamed`: the operator lets the page that asks in by
+ * its very origin, so the second wall is open to it.
  */
 export function refusalWithoutCredentials(
   request: GuardedRequest,

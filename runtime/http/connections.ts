@@ -1,21 +1,25 @@
 /**
- * The connections of the server: how many there may be, in all and from one address, and which of them makes room for a new one.
+ * The connections of the server: how many there may be, in all and from one address, and which of them makes room for a
+ * new one.
  *
- * A place is never refused to a newcomer while somebody holds one without using it. In this order, the one that has waited longest first:
+ * A place is never refused to a newcomer while somebody holds one without using it. In this order, the one that has
+ * waited longest first:
  *
  *   1. who has proven nothing: between requests, in the middle of a head, or of a body that is still a stranger's;
  *   2. who has proven a credential, and has no request under way;
  *   3. who waits in a long poll: it is answered, without messages, as SQS may answer one at any time.
  *
- * So an honest caller keeps its place as long as it works, whatever strangers open. Only where all others work as well is a newcomer
- * told to come again (503). From an address that has its full number one of that address makes room; in a full server a stranger, else one of the address with
- * the most. Strangers who had time to prove something hold no more than half of all places together.
+ * So an honest caller keeps its place as long as it works, whatever strangers open. Only where all others work as well
+ * is a newcomer told to come again (503). From an address that has its full number one of that address makes room; in a
+ * full server a stranger, else one of the address with the most. Strangers who had time to prove something hold no more
+ * than half of all places together.
  *
- * Heads that are not complete are kept by node:http outside of the memory that `body.ts` counts, up to 32 KiB each. Their sum is bounded here:
- * when the connections without a proof have sent more than `HEADS` bytes of unfinished heads, those that began first are closed.
+ * Heads that are not complete are kept by node:http outside of the memory that `body.ts` counts, up to 32 KiB each.
+ * Their sum is bounded here: when the connections without a proof have sent more than `HEADS` bytes of unfinished
+ * heads, those that began first are closed.
  *
- * An answer that its reader does not take counts in the share `answers`, from the moment when it is complete and the kernel takes no more of it.
- * Who takes nothing for `writeTimeoutMs` is closed.
+ * An answer that its reader does not take counts in the share `answers`, from the moment when it is complete and the
+ * kernel takes no more of it. Who takes nothing for `writeTimeoutMs` is closed.
  *
  * @module
  */
@@ -32,7 +36,9 @@ export interface ConnectionLimits {
   readonly connections: number;
   /** Of them, from one address (IPv6: one network of 2^64). */
   readonly connectionsPerAddress: number;
-  /** Whether the bound of an address holds for this machine itself: a proxy on it brings the connections of everybody. */
+  /**
+   * Whether the bound of an address holds for this machine itself: a proxy on it brings the connections of everybody.
+   */
   readonly countsLoopback: boolean;
   /** How long a reader may take nothing of its answer, ms. */
   readonly writeTimeoutMs: number;
@@ -56,7 +62,10 @@ export function connectionLimits(
   return trustedProxies > 0 ? { connections, connectionsPerAddress: connections } : { connections };
 }
 
-/** The part of all connections that strangers may hold together, once they had time to prove something: a program may open thousands at once. */
+/**
+ * The part of all connections that strangers may hold together, once they had time to prove something: a program may
+ * open thousands at once.
+ */
 const STRANGERS = 0.5;
 const TIME_TO_PROVE_MS = 1_000;
 

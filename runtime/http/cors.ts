@@ -1,11 +1,14 @@
 /**
- * Lets pages of other origins use the SQS API from a browser (CORS), where the operator names their origins in `KARIN_CORS_ORIGINS`. Without that setting no
- * answer says anything to a browser, and it keeps every answer from the page.
+ * Lets pages of other origins use the SQS API from a browser (CORS), where the operator names their origins in
+ * `KARIN_CORS_ORIGINS`. Without that setting no answer says anything to a browser, and it keeps every answer from the
+ * page.
  *
- * CORS lets nobody in: a page still needs a credential, as every caller does, and whatever credential it has can be read by whoever opens it. The API knows no
- * cookies, so there is none that a browser could add by itself. The paths beside the SQS API (the ops page, `/sync`, `/tokens`, ...) stay closed to other origins.
+ * CORS lets nobody in: a page still needs a credential, as every caller does, and whatever credential it has can be
+ * read by whoever opens it. The API knows no cookies, so there is none that a browser could add by itself. The paths
+ * beside the SQS API (the ops page, `/sync`, `/tokens`, ...) stay closed to other origins.
  *
- * Source: the Fetch standard, "CORS protocol"; the headers are those that the AWS SDK for JavaScript v3 sends and reads in a browser.
+ * Source: the Fetch standard, "CORS protocol"; the headers are those that the AWS SDK for JavaScript v3 sends and reads
+ * in a browser.
  *
  * @module
  */
@@ -30,7 +33,10 @@ const PREFLIGHT_SECONDS = 7_200;
 export interface Cors {
   /** Whether the operator named the very origin that this request comes from; `*` names none. */
   names(headers: IncomingHttpHeaders): boolean;
-  /** Writes into the answer that the page may read it, if it may. Answers whether the request was a preflight of such a page; then it is answered. */
+  /**
+   * Writes into the answer that the page may read it, if it may. Answers whether the request was a preflight of such a
+   * page; then it is answered.
+   */
   apply(request: IncomingMessage, response: ServerResponse): boolean;
 }
 

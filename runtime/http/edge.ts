@@ -1,17 +1,21 @@
 /**
- * What every request shares, whichever part of the server answers it: who may call, where it came from, what memory it may take, when it ends.
+ * What every request shares, whichever part of the server answers it: who may call, where it came from, what memory it
+ * may take, when it ends.
  *
- * Every request takes the same way in, and each step is bounded before it begins, so that nothing that a stranger sends blocks the event loop or
- * fills the memory, and nothing that a caller sends costs more than its length:
+ * Every request takes the same way in, and each step is bounded before it begins, so that nothing that a stranger sends
+ * blocks the event loop or fills the memory, and nothing that a caller sends costs more than its length:
  *
- *   1. The connection (`connections.ts`). Their number is bounded, in all and by address. A new one is let in by ending one that has proven nothing,
- *      or one that does nothing.
+ *   1. The connection (`connections.ts`). Their number is bounded, in all and by address. A new one is let in by ending
+ *      one that has proven nothing, or one that does nothing.
  *   2. The head (`server.ts`): bounded in bytes, headers and time by node:http.
- *   3. The credential, by the head alone (`fromHead`): a capability in the path or the query, a password, a token, the name of a known key. Where
- *      the head proves nothing and the body could not, the request is refused, and its body is never read.
- *   4. The body (`body.ts`), in the share of memory of those who are known, or in the small share of strangers, within bounds. A stranger's body is looked at
- *      twice, byte by byte, for a capability in its QueueUrl: the first 2 KiB when they are there, and the whole at its end. Nothing is decoded before.
- *   5. The answer (`connections.ts`): what its reader does not take counts as well, and who takes nothing for a while is closed.
+ *   3. The credential, by the head alone (`fromHead`): a capability in the path or the query, a password, a token, the
+ *      name of a known key. Where the head proves nothing and the body could not, the request is refused, and its body
+ *      is never read.
+ *   4. The body (`body.ts`), in the share of memory of those who are known, or in the small share of strangers, within
+ *      bounds. A stranger's body is looked at twice, byte by byte, for a capability in its QueueUrl: the first 2 KiB
+ *      when they are there, and the whole at its end. Nothing is decoded before.
+ *   5. The answer (`connections.ts`): what its reader does not take counts as well, and who takes nothing for a while
+ *      is closed.
  *
  * Routes beside the SQS API take the same way (`management.ts`), and read forms and JSON with bounds of their own.
  *
@@ -39,8 +43,8 @@ export interface Edge {
   /** To be called when a request has proven a credential. */
   proven(request: IncomingMessage): void;
   /**
-   * Aborted when the client goes away or the server begins to stop. `yields`: also when a new connection needs the place of this one; for waits that may end
-   * early.
+   * Aborted when the client goes away or the server begins to stop. `yields`: also when a new connection needs the
+   * place of this one; for waits that may end early.
    */
   endOf(response: ServerResponse, wait?: 'yields'): AbortSignal;
   /** How many signals of `endOf` are still open. */

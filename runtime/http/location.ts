@@ -1,5 +1,6 @@
 /**
- * Where a request goes and where its answer says it came from: base path, capability, public address, address of the client.
+ * Where a request goes and where its answer says it came from: base path, capability, public address, address of the
+ * client.
  *
  * @module
  */
@@ -93,12 +94,13 @@ export interface Forwarding {
 }
 
 /**
- * The address of the client. `X-Forwarded-For` grows on the right, one entry for each proxy, so with n trusted proxies the n-th entry from the right
- * is the first that no stranger could have written. Some proxies write the port as well, which changes with every connection and is left out. Where that
- * entry is no address, or there are fewer (the request did not pass them all), the address is that of the connection.
+ * The address of the client. `X-Forwarded-For` grows on the right, one entry for each proxy, so with n trusted proxies
+ * the n-th entry from the right is the first that no stranger could have written. Some proxies write the port as well,
+ * which changes with every connection and is left out. Where that entry is no address, or there are fewer (the request
+ * did not pass them all), the address is that of the connection.
  *
- * Fly adds two entries, the client and the address of the app, and names the client once more in `Fly-Client-IP`. Where another proxy stands before
- * Fly, that header names the proxy, and the client is found by counting.
+ * Fly adds two entries, the client and the address of the app, and names the client once more in `Fly-Client-IP`. Where
+ * another proxy stands before Fly, that header names the proxy, and the client is found by counting.
  *
  * Source: https://fly.io/docs/networking/request-headers/
  */

@@ -34,7 +34,10 @@ export interface AppEnv {
 /** The most that the body of a request of these routes may have, bytes: their JSON is a few names and numbers. */
 const LARGEST_JSON = 65_536;
 
-/** Proves who calls; for requests of programs, not of browsers. Reads no body unless a signature that may hold covers it. Errors: `SqsError`. */
+/**
+ * Proves who calls; for requests of programs, not of browsers. Reads no body unless a signature that may hold covers
+ * it. Errors: `SqsError`.
+ */
 export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Credential> {
   const { incoming, location } = c.env;
   const head: AuthenticationHead = {
@@ -58,7 +61,9 @@ export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Cred
   return credential;
 }
 
-/** The body of a request, read once, within the shared memory; kept until it is answered. Errors: those of `readBody`. */
+/**
+ * The body of a request, read once, within the shared memory; kept until it is answered. Errors: those of `readBody`.
+ */
 async function bodyOf(
   c: Context<AppEnv>,
   edge: Edge,
@@ -103,8 +108,9 @@ export interface FormBounds {
 const AMPERSAND = 0x26;
 
 /**
- * The fields of a form as browsers send them by default; parts of several types have no use here. Counted before anything is made of them. Errors: those of
- * `readBody`; `HTTPException` 413 (too many fields), 415 (another content type).
+ * The fields of a form as browsers send them by default; parts of several types have no use here. Counted before
+ * anything is made of them. Errors: those of `readBody`; `HTTPException` 413 (too many fields), 415 (another content
+ * type).
  */
 export async function readForm(
   c: Context<AppEnv>,

@@ -44,8 +44,8 @@ export const SERVER_LIMITS: ServerLimits = {
   headTimeoutMs: 10_000,
   // 4 MiB over a slow mobile line.
   requestTimeoutMs: 30_000,
-  // Longer than that of common proxies (ALB and nginx 60 s, Traefik 90 s, Google's load balancer 600 s): if the server closed first, the proxy could send a request
-  // into the closing connection and answer 502.
+  // Longer than that of common proxies (ALB and nginx 60 s, Traefik 90 s, Google's load balancer 600 s): if the server
+  // closed first, the proxy could send a request into the closing connection and answer 502.
   keepAliveMs: 620_000,
   checkMs: 5000,
 };
@@ -77,8 +77,9 @@ export interface HttpServerParts {
 }
 
 /**
- * A port that listens before there is anything to serve: opening a store or reading a long append-only file takes its time, and whoever watches over the process
- * must see that it lives. Until `serve` is called it answers /healthz, says on /readyz that the server is starting, and refuses all else with 503, which SDKs retry.
+ * A port that listens before there is anything to serve: opening a store or reading a long append-only file takes its
+ * time, and whoever watches over the process must see that it lives. Until `serve` is called it answers /healthz, says
+ * on /readyz that the server is starting, and refuses all else with 503, which SDKs retry.
  */
 export interface Door {
   readonly port: number;
@@ -90,7 +91,10 @@ export interface Door {
 
 export interface HttpServer {
   readonly port: number;
-  /** Takes no more connections, ends long polls with empty answers, lets responses under way finish, then closes everything. */
+  /**
+   * Takes no more connections, ends long polls with empty answers, lets responses under way finish, then closes
+   * everything.
+   */
   stop(): Promise<void>;
 }
 
@@ -136,7 +140,8 @@ export async function openDoor(host: string, port: number, changed: Partial<Serv
     server.on(
       'request',
       createListener(parts, closing, () => {
-        // A busy connection becomes idle only after its response; Node looks at idle ones only once, when the server closes.
+        // A busy connection becomes idle only after its response; Node looks at idle ones only once, when the server
+        // closes.
         if (closing.now) setImmediate(() => server.closeIdleConnections());
       }),
     );

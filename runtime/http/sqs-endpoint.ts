@@ -1,6 +1,6 @@
 /**
- * The way of an SQS request from the socket to the API and back, straight on node:http: this is the hot path, and a detour through Request and Response
- * objects costs a fifth of it.
+ * The way of an SQS request from the socket to the API and back, straight on node:http: this is the hot path, and a
+ * detour through Request and Response objects costs a fifth of it.
  *
  * This is also the one boundary at which errors of such a request become answers.
  *
@@ -102,7 +102,10 @@ function mayHoldQueueUrl(head: SqsRequestHead): boolean {
   return head.method === 'POST' && (isJson(contentType) || isForm(contentType));
 }
 
-/** What the head of a request says of its sender. A capability in the path needs none of what a signature needs, so that is made when it is asked for. */
+/**
+ * What the head of a request says of its sender. A capability in the path needs none of what a signature needs, so that
+ * is made when it is asked for.
+ */
 export class Claim implements AuthenticationRequest {
   readonly edge: Edge;
   /** Empty until it is read. */
@@ -158,7 +161,10 @@ export class Claim implements AuthenticationRequest {
   }
 }
 
-/** What most actions never ask for (the signal, the endpoint) is made only if one does: long polls and queue URLs do, a send does not. */
+/**
+ * What most actions never ask for (the signal, the endpoint) is made only if one does: long polls and queue URLs do, a
+ * send does not.
+ */
 class Request implements SqsRequest {
   readonly method: string;
   readonly path: string;

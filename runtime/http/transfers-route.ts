@@ -1,6 +1,6 @@
 /**
- * `/drain` and `/pull`: moves messages between here and SQS, and tells how it goes, one JSON text on each line, until it is done. Whoever closes the connection ends
- * it; it can be taken up again at any time.
+ * `/drain` and `/pull`: moves messages between here and SQS, and tells how it goes, one JSON text on each line, until
+ * it is done. Whoever closes the connection ends it; it can be taken up again at any time.
  *
  * @module
  */

@@ -132,7 +132,8 @@ function field(form: FormFields, name: string): string | undefined {
 }
 
 /*
- * Calls the SQS API inside the process, for the buttons of the ops page: they obey the same rules, and get the same errors, as every other caller.
+ * Calls the SQS API inside the process, for the buttons of the ops page: they obey the same rules, and get the same
+ * errors, as every other caller.
  */
 
 export type ApiOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };

@@ -1,5 +1,6 @@
 /**
- * What happened lately: the last events of the consumer and the warnings that still stand, for the ops page. Never a body, never a secret.
+ * What happened lately: the last events of the consumer and the warnings that still stand, for the ops page. Never a
+ * body, never a secret.
  *
  * @module
  */
@@ -33,7 +34,9 @@ export interface ActivityLog {
   warnings(): readonly Activity[];
   /** Takes what a queue warns of by itself, beside the events of the consumer. */
   queueWarned(event: QueueEvent & { readonly kind: 'queue-warning' }): void;
-  /** Takes a step of a transfer. Steps that only count on are one activity, or a long drain would push out all others. */
+  /**
+   * Takes a step of a transfer. Steps that only count on are one activity, or a long drain would push out all others.
+   */
   transferred(event: TransferEvent): void;
   /** Takes how a transfer ended. */
   transferEnded(queue: QueueKey, text: string, level: Activity['level']): void;
@@ -187,7 +190,8 @@ export function nameOf(functionArn: string): string {
 }
 
 /*
- * Writes the events of the consumer into the log. What a function itself said is left out: an error message often quotes the message it failed on.
+ * Writes the events of the consumer into the log. What a function itself said is left out: an error message often
+ * quotes the message it failed on.
  */
 
 type Level = 'debug' | 'info' | 'warn';

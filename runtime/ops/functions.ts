@@ -1,6 +1,6 @@
 /**
- * The directory of functions: those that queues invoke, and the function URLs of the account, so that nobody has to search the AWS console for the address of a
- * stage.
+ * The directory of functions: those that queues invoke, and the function URLs of the account, so that nobody has to
+ * search the AWS console for the address of a stage.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * Whether this server can do its work, for load balancers and people.
  *
- * Answering costs the store nothing: platforms ask every few seconds, and some Redis plans bill each command. The store itself says when it can or cannot be
- * reached.
+ * Answering costs the store nothing: platforms ask every few seconds, and some Redis plans bill each command. The store
+ * itself says when it can or cannot be reached.
  *
  * @module
  */
@@ -15,7 +15,10 @@ export interface Readiness {
   readonly ready: boolean;
   readonly store: { readonly ok: boolean };
   readonly discovery: { readonly ok: boolean };
-  /** Every reason why something is not as it should be; may be non-empty although the server is ready. Anybody may read them. */
+  /**
+   * Every reason why something is not as it should be; may be non-empty although the server is ready. Anybody may read
+   * them.
+   */
   readonly reasons: readonly string[];
 }
 
@@ -34,7 +37,8 @@ const MOST_NAMED = 10;
 
 /**
  * @param syncState Absent: the server has no source of mappings (`KARIN_DISCOVERY=none`).
- * @param troubled How many mappings have invocations that do not get through to Lambda. Another server would fare no better, so this one stays ready.
+ * @param troubled How many mappings have invocations that do not get through to Lambda. Another server would fare no
+ *   better, so this one stays ready.
  */
 export function createHealth(
   syncState: (() => SyncState) | undefined,
@@ -69,7 +73,8 @@ export function createHealth(
         ...(emptied === undefined ? [] : [emptied]),
         ...[...setAside].map((kind) => `a stored document (${kind}) could not be read and was set aside; see the log`),
       ];
-      // With an old result the server works, so a load balancer should go on sending; without any it would refuse every queue.
+      // With an old result the server works, so a load balancer should go on sending; without any it would refuse every
+      // queue.
       const ready = !stopping && reachable && discovery.usable;
       return { ready, store: { ok: reachable }, discovery: { ok: discovery.reason === undefined }, reasons };
     },
@@ -86,7 +91,10 @@ function storeFault(refusal: string | undefined): string {
     : `the store of messages refuses every call: ${refusal}`;
 }
 
-/** The text of the failure itself stays out: AWS puts account ids and role names into it. It is in the log and on the ops page. */
+/**
+ * The text of the failure itself stays out: AWS puts account ids and role names into it. It is in the log and on the
+ * ops page.
+ */
 function discoveryHealth(
   state: SyncState | undefined,
 ): { readonly usable: true; readonly reason?: string } | { readonly usable: false; readonly reason: string } {

@@ -1,13 +1,16 @@
 /**
  * Gives memory back to the system once the server has become quiet.
  *
- * A first discovery of a thousand mappings, or a burst of messages, leaves V8 with pages that hold nothing and that it keeps for the next burst. On a machine of 256 MB which
- * sees a few messages a month they are better off with the system: some 15 of 100 MB (`npm run bench -- --only memory`).
+ * A first discovery of a thousand mappings, or a burst of messages, leaves V8 with pages that hold nothing and that it
+ * keeps for the next burst. On a machine of 256 MB which sees a few messages a month they are better off with the
+ * system: some 15 of 100 MB (`npm run bench -- --only memory`).
  *
- * States: quiet (no timer) and busy (one timer). Anything that happens makes it busy. The timer looks whether something happened since; if so it waits for what is left of the
- * quiet time, else it collects, once, and all is quiet. So an idle server has no timer, and a busy one a timer and a number that each event sets.
+ * States: quiet (no timer) and busy (one timer). Anything that happens makes it busy. The timer looks whether something
+ * happened since; if so it waits for what is left of the quiet time, else it collects, once, and all is quiet. So an
+ * idle server has no timer, and a busy one a timer and a number that each event sets.
  *
- * A collection holds the process up for about a tenth of a second. A message now and then must not meet one each time, so there is at most one in ten minutes.
+ * A collection holds the process up for about a tenth of a second. A message now and then must not meet one each time,
+ * so there is at most one in ten minutes.
  *
  * @module
  */
@@ -60,8 +63,9 @@ export function createIdleMemory(time: Time, collect: () => void): IdleMemory {
 const FIRST_WITH_OPTIONS = 22;
 
 /**
- * A full collection of V8, and where V8 can be told so, one that gives up what it had set aside to grow into. V8 offers it only to processes that were started with a flag, or to who
- * sets the flag later and asks a new context for the function.
+ * A full collection of V8, and where V8 can be told so, one that gives up what it had set aside to grow into. V8 offers
+ * it only to processes that were started with a flag, or to who sets the flag later and asks a new context for the
+ * function.
  */
 export function giveMemoryBack(): void {
   setFlagsFromString('--expose-gc');

@@ -1,8 +1,9 @@
 /**
- * What `/metrics` says. Counters of the consumer bear the names of AWS's own event source mapping metrics (`PolledEventCount` is
- * `karin_polled_event_count_total`), so that a dashboard can show both.
+ * What `/metrics` says. Counters of the consumer bear the names of AWS's own event source mapping metrics
+ * (`PolledEventCount` is `karin_polled_event_count_total`), so that a dashboard can show both.
  *
- * The depths of queues cost the store a call for each queue, and Prometheus asks every few seconds: they come only with `/metrics?depth=1`.
+ * The depths of queues cost the store a call for each queue, and Prometheus asks every few seconds: they come only with
+ * `/metrics?depth=1`.
  *
  * @module
  */
@@ -50,7 +51,8 @@ export type Sees = (queueName: string) => boolean;
 
 export interface Metrics {
   /**
-   * The page. `sees`: whether the reader may know of the queue of this name; absent: he may know everything, also of the server itself.
+   * The page. `sees`: whether the reader may know of the queue of this name; absent: he may know everything, also of
+   * the server itself.
    * Errors: `StoreUnavailableError`, only with `depth`.
    */
   page(options: { readonly depth: boolean; readonly sees?: Sees }): Promise<string>;
@@ -307,7 +309,8 @@ function escapeLabel(value: string): string {
 /*
  * Counters per mapping under the names of AWS's own event source mapping metrics, fed by the typed events alone.
  *
- * Source: "Viewing metrics for Lambda functions", event source mapping metrics (`EventCount` group, dimension `EventSourceMappingUUID`).
+ * Source: "Viewing metrics for Lambda functions", event source mapping metrics (`EventCount` group, dimension
+ * `EventSourceMappingUUID`).
  */
 
 /** Messages since the process began; each only grows. */
@@ -347,7 +350,8 @@ const REMEMBERED_REMOVED = 1_000;
 
 /**
  * Tells whether an event is one of a mapping that was removed before: a batch may end after its mapping is removed, and
- * its events would bring the counters back. A mapping that is started again counts from then on. Wants every event once.
+ * its events would bring the counters back. A mapping that is started again counts from then on. Wants every event
+ * once.
  */
 function removedMappings(): (event: ConsumerEvent) => boolean {
   const removed = new Set<string>();

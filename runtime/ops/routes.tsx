@@ -54,7 +54,10 @@ export interface PagesParts extends OverviewParts {
   readonly log: Log;
 }
 
-/** What a page says after a button was pressed; the address bar carries the word, so that a reload does not press it again. */
+/**
+ * What a page says after a button was pressed; the address bar carries the word, so that a reload does not press it
+ * again.
+ */
 const DONE: ReadonlyMap<string, string> = new Map([
   ['sync', 'Synced. What changed is in the log, what cannot be served is below.'],
   ['send', 'Sent.'],
@@ -86,7 +89,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     },
     referrerPolicy: 'same-origin',
     xFrameOptions: 'DENY',
-    // Whether the server is reached by HTTPS only is for its operator to say, and may not be true of other ports of the host.
+    // Whether the server is reached by HTTPS only is for its operator to say, and may not be true of other ports of the
+    // host.
     strictTransportSecurity: false,
   });
   app.onError((error, c) => {

@@ -13,7 +13,10 @@ import { type AppEnv, endpoint, type FormBounds, readForm } from '../http/manage
 
 const COOKIE = 'karin_session';
 
-/** The forms of the pages: one with a message of 1 MiB and a quarter of that for its encoding is the largest; none has more than seven fields. */
+/**
+ * The forms of the pages: one with a message of 1 MiB and a quarter of that for its encoding is the largest; none has
+ * more than seven fields.
+ */
 export const PAGE_FORM: FormBounds = { sender: 'proven', bytes: 1_310_720, fields: 16 };
 /** A password, and no more. */
 export const LOGIN_FORM: FormBounds = { sender: 'stranger', bytes: 4_096, fields: 1 };

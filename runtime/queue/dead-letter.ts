@@ -1,20 +1,23 @@
 /**
- * Dead letters: a message whose receive would exceed `maxReceiveCount` is moved to the dead-letter queue instead of being handed out.
+ * Dead letters: a message whose receive would exceed `maxReceiveCount` is moved to the dead-letter queue instead of
+ * being handed out.
  * Source: "Using dead-letter queues in Amazon SQS"; `RedrivePolicy` of SetQueueAttributes.
  *
- * The move happens at the receive that would be one too many, as in SQS; so it needs somebody who receives. Where there is an actor or a waiting long poll, the head-watch wakes
- * it the moment the last lease runs out; where nobody receives, nothing moves, in SQS as here.
+ * The move happens at the receive that would be one too many, as in SQS; so it needs somebody who receives. Where there
+ * is an actor or a waiting long poll, the head-watch wakes it the moment the last lease runs out; where nobody
+ * receives, nothing moves, in SQS as here.
  *
- * Two queues may live on two nodes of a cluster, so a move is two calls: store in the target under the same id, then delete from the
- * source with the fence of this receive. A crash between the two repeats the move when the lease runs out, and the second copy collapses
- * into the first by its id, or on a FIFO queue by its stay in the source (`stayKey`). The receive of the move itself is not counted.
- * What the message keeps: id, body, attributes, receive count and first receive time; the sent time on standard queues, while FIFO queues count retention anew from the move and
- * use the message's id as its deduplication id, so that two messages that shared one are both kept.
+ * Two queues may live on two nodes of a cluster, so a move is two calls: store in the target under the same id, then
+ * delete from the source with the fence of this receive. A crash between the two repeats the move when the lease runs
+ * out, and the second copy collapses into the first by its id, or on a FIFO queue by its stay in the source
+ * (`stayKey`). The receive of the move itself is not counted. What the message keeps: id, body, attributes, receive
+ * count and first receive time; the sent time on standard queues, while FIFO queues count retention anew from the move
+ * and use the message's id as its deduplication id, so that two messages that shared one are both kept.
  *
  * The consumer moves messages in the same way where it is asked to stop a loop (`Queue.moveToDeadLetterQueue`).
  *
- * A dead-letter queue may have a redrive policy of its own; its `maxReceiveCount` counts from the arrival there. A queue that is its own dead-letter queue keeps its messages and goes
- * on handing them out.
+ * A dead-letter queue may have a redrive policy of its own; its `maxReceiveCount` counts from the arrival there. A
+ * queue that is its own dead-letter queue keeps its messages and goes on handing them out.
  *
  * @module
  */
@@ -61,7 +64,10 @@ export class DeadLetters {
     this.#options = options;
   }
 
-  /** `undefined`: messages stay here and are handed out, because there is no policy, or it names this queue itself or one that is not there. */
+  /**
+   * `undefined`: messages stay here and are handed out, because there is no policy, or it names this queue itself or
+   * one that is not there.
+   */
   target(): DeadLetterTarget | undefined {
     const { queue, findDeadLetterQueue, notify } = this.#options;
     const { arn, attributes } = queue.definition;
@@ -82,7 +88,10 @@ export class DeadLetters {
     return target;
   }
 
-  /** Moves messages that are under the leases beside them. Errors: those of the store; what was not moved waits out its lease. */
+  /**
+   * Moves messages that are under the leases beside them. Errors: those of the store; what was not moved waits out its
+   * lease.
+   */
   async move(
     dead: readonly { readonly message: DeadLetter; readonly lease: Lease }[],
     target: DeadLetterTarget,
@@ -110,14 +119,18 @@ export function exceedsReceives({ entry, content }: OpenedEntry, policy: Redrive
 }
 
 /**
- * The same for every try to move one message out of one stay in a queue, and for nothing else. The id alone would take a message that
- * comes back (two queues may be the dead-letter queue of each other) for a repeat of its first move, and drop it.
+ * The same for every try to move one message out of one stay in a queue, and for nothing else. The id alone would take
+ * a message that comes back (two queues may be the dead-letter queue of each other) for a repeat of its first move, and
+ * drop it.
  */
 function stayKey(source: QueueKey, { id, sequenceNumber = '' }: Lease): string {
   return `${id} ${source} ${sequenceNumber}`;
 }
 
-/** What is stored in the dead-letter queue. `sourceArn`: where the message comes from; `now`: the store's time, epoch ms. */
+/**
+ * What is stored in the dead-letter queue. `sourceArn`: where the message comes from; `now`: the store's time, epoch
+ * ms.
+ */
 function deadLetterEntry(dead: DeadLetter, sourceArn: string, fifo: boolean, now: number): NewEntry {
   const { id, groupId, firstReceivedAt } = dead;
   const receiveCount = dead.receiveCount - 1;

@@ -8,14 +8,15 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as z from 'zod/mini';
 import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, type QueueKey } from './names.ts';
 /**
- * Where a queue comes from. `aws`: source of a disabled event source mapping, or a redrive target of one; its attributes and tags belong to AWS
- * and are changed there. `api`: created by CreateQueue here. `left-over`: AWS no longer names it, but it still holds messages.
+ * Where a queue comes from. `aws`: source of a disabled event source mapping, or a redrive target of one; its
+ * attributes and tags belong to AWS and are changed there. `api`: created by CreateQueue here. `left-over`: AWS no
+ * longer names it, but it still holds messages.
  */
 export type QueueOrigin = 'aws' | 'api' | 'left-over';
 
 /**
- * What Karin does with the messages of a queue. `consume`: mappings are served. `hold`: messages are kept and the API works, but no function is invoked.
- * `forward`: sends go to the real SQS queue, and what is held follows.
+ * What Karin does with the messages of a queue. `consume`: mappings are served. `hold`: messages are kept and the API
+ * works, but no function is invoked. `forward`: sends go to the real SQS queue, and what is held follows.
  */
 export type QueueMode = 'consume' | 'hold' | 'forward';
 
@@ -93,7 +94,8 @@ export const DEFAULT_ATTRIBUTES: QueueAttributes = {
 };
 
 /*
- * The definition of a queue as a document of the store: JSON, written in one fixed order, so that equal definitions are equal texts.
+ * The definition of a queue as a document of the store: JSON, written in one fixed order, so that equal definitions are
+ * equal texts.
  */
 
 /** What names of definition documents begin with; the queue's key follows. */
@@ -178,8 +180,9 @@ const PACKED_FROM = 4_096;
 const large = z.object({ policy: z.exactOptional(z.string()), tags: z.record(z.string(), z.string()) });
 
 /**
- * The same definition with policy and tags, up to 30 KB that are read by people alone, compressed outside the heap of JavaScript, and read from there each time that they are asked for: thousands of
- * queues with all tags would fill the heap at the start.
+ * The same definition with policy and tags, up to 30 KB that are read by people alone, compressed outside the heap of
+ * JavaScript, and read from there each time that they are asked for: thousands of queues with all tags would fill the
+ * heap at the start.
  */
 function packed(definition: QueueDefinition): QueueDefinition {
   const { tags, attributes: all, ...others } = definition;

@@ -1,15 +1,18 @@
 /**
  * Group commit: calls that wait together travel together.
  *
- * While a call for a queue is under way, what further callers bring gathers in a line. When the answer is there, as much of the line as fits leaves as one call, and each
- * caller is answered from its part. So the more callers there are, the fewer calls each of them costs. A caller who finds nobody under way leaves at once, in the same
- * turn of the event loop: alone he loses nothing.
+ * While a call for a queue is under way, what further callers bring gathers in a line. When the answer is there, as
+ * much of the line as fits leaves as one call, and each caller is answered from its part. So the more callers there
+ * are, the fewer calls each of them costs. A caller who finds nobody under way leaves at once, in the same turn of the
+ * event loop: alone he loses nothing.
  *
- * Invariants. At most one call is under way. Each item that was brought is in exactly one place: in the line, in the call under way, or answered. Items leave in the order
- * in which they were brought, and those of one caller leave in one call, so that what held for a call of his own (all or none, in order) still holds.
+ * Invariants. At most one call is under way. Each item that was brought is in exactly one place: in the line, in the
+ * call under way, or answered. Items leave in the order in which they were brought, and those of one caller leave in
+ * one call, so that what held for a call of his own (all or none, in order) still holds.
  *
- * Failures. If the outcome is unknown (`StoreUnavailableError`) every caller of the call is told so, as if he had called alone. Any other error says that nothing was done
- * and may be about one caller only, for example a store that has no room for the largest of them. Then each caller is tried alone, in order, and told his own outcome.
+ * Failures. If the outcome is unknown (`StoreUnavailableError`) every caller of the call is told so, as if he had
+ * called alone. Any other error says that nothing was done and may be about one caller only, for example a store that
+ * has no room for the largest of them. Then each caller is tried alone, in order, and told his own outcome.
  *
  * @module
  */

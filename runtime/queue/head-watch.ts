@@ -1,54 +1,72 @@
 /**
  * The head-watch: one timer per queue, armed for the next due message the store told us about.
  *
- * Invariant. For every queue of a live process: the timer stands at or before the moment the earliest message of the queue is due, or an
- * operation is under way whose answer will arm it, or the head is *unknown* and somebody listens and has been woken.
+ * Invariant. For every queue of a live process: the timer stands at or before the moment the earliest message of the
+ * queue is due, or an operation is under way whose answer will arm it, or the head is *unknown* and somebody listens
+ * and has been woken.
  *
  * States of the head, as far as this process knows:
  *
- *   unknown   nothing was asked yet, or a `gap` in the signals may have hidden a wake. Listeners are woken: they ask the store.
+ *   unknown   nothing was asked yet, or a `gap` in the signals may have hidden a wake. Listeners are woken: they ask
+ *             the store.
  *   empty     the store said there is nothing. No timer.
- *   due(t)    the store said the next message is due at t (monotonic ms). A timer runs until t; from t on listeners are woken.
+ *   due(t)    the store said the next message is due at t (monotonic ms). A timer runs until t; from t on listeners are
+ *             woken.
  *
  * What moves it:
  *
- *   lowered(ms)        a send of this process lowered the head (the reply says so), or a wake came from another instance. The head
- *                      becomes the earlier of what it was and now + ms. A send that finds the head of the store long past due says so too, with 0 ms.
+ *   lowered(ms)        a send of this process lowered the head (the reply says so), or a wake came from another
+ *                      instance. The head becomes the earlier of what it was and now + ms. A send that finds the head
+ *                      of the store long past due says so too, with 0 ms.
  *   asking() .. answered(ms)
- *                      a receive, a peek, or the end or change of leases is under way, and its answer replaces the head. Dirty rule: replies and wakes come over two connections
- *                      and have no order, so a `lowered` that arrives while an ask is under way is remembered and merged into that answer; without it a
+ *                      a receive, a peek, or the end or change of leases is under way, and its answer replaces the
+ *                      head. Dirty rule: replies and wakes come over two connections and have no order, so a `lowered`
+ *                      that arrives while an ask is under way is remembered and merged into that answer; without it a
  *                      message that arrived between the script and the reply would wait for the sweep.
  *   asking() .. failed()
- *                      the call may have leased messages whose ids never arrived, so the head is unknown. Listeners are woken again only after a
- *                      pause that doubles with every failure in a row: the caller has his own way of trying again, but another listener must not be
- *                      left asleep because of a call that was not his.
- *   leased(id, ms)     this process leased a message; if it is not settled by then, it is due again. Kept apart from the head, because the answer of a receive
- *                      does not count what it leased. Said again, it replaces the lease (a visibility change).
- *   settled(id)        the lease is over (deleted or released). The call that ended it is an ask like any other: as long as the lease was the head, messages that others sent to be due later
- *                      published no wake, so only the store knows what is the head now. For the same reason a finished batch needs no further call.
- *   forget()           back to unknown (signals were lost, or the wall clock, by which the store counts, went another way than the
- *                      monotonic one, by which the timers do), and listeners are woken.
+ *                      the call may have leased messages whose ids never arrived, so the head is unknown. Listeners are
+ *                      woken again only after a pause that doubles with every failure in a row: the caller has his own
+ *                      way of trying again, but another listener must not be left asleep because of a call that was not
+ *                      his.
+ *   leased(id, ms)     this process leased a message; if it is not settled by then, it is due again. Kept apart from
+ *                      the head, because the answer of a receive does not count what it leased. Said again, it replaces
+ *                      the lease (a visibility change).
+ *   settled(id)        the lease is over (deleted or released). The call that ended it is an ask like any other: as
+ *                      long as the lease was the head, messages that others sent to be due later published no wake, so
+ *                      only the store knows what is the head now. For the same reason a finished batch needs no further
+ *                      call.
+ *   forget()           back to unknown (signals were lost, or the wall clock, by which the store counts, went another
+ *                      way than the monotonic one, by which the timers do), and listeners are woken.
  *   relearn() .. answered(ms)
  *                      the same for a caller who asks at once: nobody is woken before the answer.
  *
- * Answers given by asks that were under way when signals were lost are too old to raise the head: the store may have read it before the
- * message whose wake was lost. They can only lower it. Without a gap, several asks at a time are safe in any order: whatever lowered the head after a
- * script ran is remembered by that script's ask or arrives after its answer, so an old answer can at worst name a head that is gone, which costs one call.
+ * Answers given by asks that were under way when signals were lost are too old to raise the head: the store may have
+ * read it before the message whose wake was lost. They can only lower it. Without a gap, several asks at a time are
+ * safe in any order: whatever lowered the head after a script ran is remembered by that script's ask or arrives after
+ * its answer, so an old answer can at worst name a head that is gone, which costs one call.
  *
- * Listeners are woken whenever something is due or unknown. A listener that then asks and finds nothing costs one call; the answer re-arms the timer.
- * A listener that cannot ask now (no free slot) simply does not; when its slot frees it looks at `isDue()` again, because a head that is already visible wakes nobody.
- * For the same reason a new listener looks at `isDue()` after it subscribed.
+ * Listeners are woken whenever something is due or unknown. A listener that then asks and finds nothing costs one call;
+ * the answer re-arms the timer. A listener that cannot ask now (no free slot) simply does not; when its slot frees it
+ * looks at `isDue()` again, because a head that is already visible wakes nobody. For the same reason a new listener
+ * looks at `isDue()` after it subscribed.
  *
- * Every duration here counts from the moment of the call, which is never earlier than the moment the store measured from: a timer is late by the travel time of
- * the reply at most, and never so early that the store would have to be asked twice.
+ * Every duration here counts from the moment of the call, which is never earlier than the moment the store measured
+ * from: a timer is late by the travel time of the reply at most, and never so early that the store would have to be
+ * asked twice.
  *
  * @module
  */
 import type { Cancel, Time } from '../time.ts';
 
-/** Under way between `asking` and `answered`; remembers what was lowered meanwhile. Exactly one of the two is called, once. */
+/**
+ * Under way between `asking` and `answered`; remembers what was lowered meanwhile. Exactly one of the two is called,
+ * once.
+ */
 export interface Ask {
-  /** The store answered: milliseconds until the next due message that is not leased by this process's own call; `undefined`: none. */
+  /**
+   * The store answered: milliseconds until the next due message that is not leased by this process's own call;
+   * `undefined`: none.
+   */
   answered(nextDueInMs: number | undefined): void;
   /** The call failed: the head is unknown, but nobody is woken for it at once; the caller decides when to try again. */
   failed(): void;
@@ -57,7 +75,10 @@ export interface Ask {
 export interface HeadWatch {
   /** Whether a receive could return something now: the head is unknown, due, or a lease of this process ran out. */
   isDue(): boolean;
-  /** Milliseconds until `isDue` turns true by itself; 0: now; `undefined`: not before something is sent. Looks at every lease. */
+  /**
+   * Milliseconds until `isDue` turns true by itself; 0: now; `undefined`: not before something is sent. Looks at every
+   * lease.
+   */
   dueInMs(): number | undefined;
   asking(): Ask;
   lowered(dueInMs: number): void;
@@ -68,13 +89,18 @@ export interface HeadWatch {
   relearn(): Ask;
   /** Whether anybody would be woken. */
   hasListeners(): boolean;
-  /** Calls `listener` each time the queue becomes due (or is found due after an answer), until the returned function is called. It must not throw. */
+  /**
+   * Calls `listener` each time the queue becomes due (or is found due after an answer), until the returned function is
+   * called. It must not throw.
+   */
   subscribe(listener: () => void): () => void;
   /** Cancels the timer for good; nobody is woken any more, and `isDue` is false. */
   close(): void;
 }
 
-/** Pause before listeners are woken again after a failed ask; doubles up to the longest, with every failure in a row. */
+/**
+ * Pause before listeners are woken again after a failed ask; doubles up to the longest, with every failure in a row.
+ */
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 
@@ -101,7 +127,10 @@ class TimedHeadWatch implements HeadWatch {
   readonly #asks = new Set<AskState>();
   /** End of each unsettled lease of this process, on the monotonic clock. */
   readonly #leases = new Map<string, number>();
-  /** At or before the earliest of `#leases`. May be too early after a lease was settled: then the timer looks, finds nothing and re-arms. */
+  /**
+   * At or before the earliest of `#leases`. May be too early after a lease was settled: then the timer looks, finds
+   * nothing and re-arms.
+   */
   #leaseAlarm = NEVER;
   #head: Head = 'unknown';
   #failuresInARow = 0;
@@ -152,7 +181,8 @@ class TimedHeadWatch implements HeadWatch {
 
   leased(id: string, leaseMs: number): void {
     const end = this.#time.monotonic() + Math.max(0, leaseMs);
-    // Usually called between a receive and its `answered`, while the head is still the one that led to the receive: that head has woken everybody already.
+    // Usually called between a receive and its `answered`, while the head is still the one that led to the receive:
+    // that head has woken everybody already.
     const dueBefore = this.isDue();
     this.#leases.set(id, end);
     this.#leaseAlarm = Math.min(this.#leaseAlarm, end);
@@ -204,7 +234,8 @@ class TimedHeadWatch implements HeadWatch {
   }
 
   #retryLater(): void {
-    // A pause that runs already is not made longer: calls that go on failing must not put off the next attempt without end.
+    // A pause that runs already is not made longer: calls that go on failing must not put off the next attempt without
+    // end.
     if (this.#head === 'unknown' && this.#timer !== undefined) return;
     const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failuresInARow);
     this.#failuresInARow += 1;
@@ -244,7 +275,9 @@ class TimedHeadWatch implements HeadWatch {
     return Math.min(typeof this.#head === 'number' ? this.#head : NEVER, this.#leaseAlarm);
   }
 
-  /** After every change: wakes the listeners if something is due, else stands the timer at the next moment something is. */
+  /**
+   * After every change: wakes the listeners if something is due, else stands the timer at the next moment something is.
+   */
   #settle(): void {
     if (this.#closed) return;
     if (this.isDue()) {

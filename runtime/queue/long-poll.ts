@@ -1,11 +1,14 @@
 /**
  * Long polling: receives that wait for a first message, in the order they came, at no cost to the store.
  *
- * Waiters stand in a line and listen to the head-watch together. When something is due the first is served, by one call to the store; if that gave messages and more are due,
- * the next two are served at once, then four, so that a single message costs a single call and a burst is not held up by the line. An answer that gives nothing puts the width back to one.
+ * Waiters stand in a line and listen to the head-watch together. When something is due the first is served, by one call
+ * to the store; if that gave messages and more are due, the next two are served at once, then four, so that a single
+ * message costs a single call and a burst is not held up by the line. An answer that gives nothing puts the width back
+ * to one.
  *
- * A waiter leaves the line with messages, or empty when its time is over, its caller is gone, or the queue closes, or with the error of its own call. While its call is under way it
- * stays: the call may lease messages for it. If the caller is gone by then, they are released, and the next in line gets them uncounted.
+ * A waiter leaves the line with messages, or empty when its time is over, its caller is gone, or the queue closes, or
+ * with the error of its own call. While its call is under way it stays: the call may lease messages for it. If the
+ * caller is gone by then, they are released, and the next in line gets them uncounted.
  *
  * @module
  */
@@ -14,9 +17,15 @@ import type { HeadWatch } from './head-watch.ts';
 import type { ReceivedMessage } from './message.ts';
 import type { ReceiveRequest } from './queue.ts';
 
-/** Most calls to the store at one time for those who would wait on one queue: thousands that come at once must not ask one by one what the first few learn. */
+/**
+ * Most calls to the store at one time for those who would wait on one queue: thousands that come at once must not ask
+ * one by one what the first few learn.
+ */
 export const WIDEST = 16;
-/** So many empty answers in a row although the head is due mean that asking at once again is no use: what is due cannot be had now. */
+/**
+ * So many empty answers in a row although the head is due mean that asking at once again is no use: what is due cannot
+ * be had now.
+ */
 const EMPTY_ANSWERS_BEFORE_PAUSE = 5;
 const PAUSE_MS = 1_000;
 
@@ -99,7 +108,10 @@ export class LongPoll {
     this.#pause = undefined;
   }
 
-  /** Serves the line as long as something is due. Runs once at a time; a wake meanwhile shows in `isDue`. Never rejects: errors go to the waiters. */
+  /**
+   * Serves the line as long as something is due. Runs once at a time; a wake meanwhile shows in `isDue`. Never rejects:
+   * errors go to the waiters.
+   */
   async #serve(): Promise<void> {
     if (this.#serving || this.#pause !== undefined) return;
     this.#serving = true;

@@ -1,8 +1,10 @@
 /**
- * One step of a move task: leases some messages of the source, stores each as a new message in its destination, deletes it from the source.
+ * One step of a move task: leases some messages of the source, stores each as a new message in its destination, deletes
+ * it from the source.
  *
- * The new id is derived from the task and the old id. So a step that is repeated after a crash between storing and deleting stores nothing twice, as long as the first copy is still there
- * (or, on FIFO queues, for five minutes): the same promise as a dead-letter move.
+ * The new id is derived from the task and the old id. So a step that is repeated after a crash between storing and
+ * deleting stores nothing twice, as long as the first copy is still there (or, on FIFO queues, for five minutes): the
+ * same promise as a dead-letter move.
  *
  * @module
  */
@@ -44,7 +46,10 @@ interface Planned {
   readonly entry: NewEntry;
 }
 
-/** Errors: `StoreFullError`, `StoreUnavailableError`; messages under way are due again in the source when their lease ends. */
+/**
+ * Errors: `StoreFullError`, `StoreUnavailableError`; messages under way are due again in the source when their lease
+ * ends.
+ */
 export async function moveStep(options: MoveStepOptions): Promise<MoveStep> {
   const { source } = options;
   const { leased } = await source.store.receive({

@@ -46,7 +46,10 @@ export interface SentMessage {
   readonly id: string;
   /** FIFO queues: 20 digits. */
   readonly sequenceNumber?: string;
-  /** Whether a message with the same deduplication id was accepted in the last five minutes, so that this one was not stored. */
+  /**
+   * Whether a message with the same deduplication id was accepted in the last five minutes, so that this one was not
+   * stored.
+   */
   readonly duplicate: boolean;
 }
 
@@ -62,15 +65,19 @@ export interface ReceivedMessage extends Message {
   readonly firstReceivedAt: number;
   /** FIFO queues: 20 digits. */
   readonly sequenceNumber?: string;
-  /** When the lease ends, on this process's monotonic clock (`Time.monotonic`), counted from before the call, so never too late. */
+  /**
+   * When the lease ends, on this process's monotonic clock (`Time.monotonic`), counted from before the call, so never
+   * too late.
+   */
   readonly leaseEndsAt: number;
 }
 
 /*
  * The ids that Karin gives to messages.
  *
- * To a caller they are random (version 4) UUIDs, as those of SQS. Their last eight digits are a checksum of the text before, so that a store may keep twelve bytes and
- * knows the rest. The 90 random bits that remain make two equal ids among a million messages less likely than one in 10^15.
+ * To a caller they are random (version 4) UUIDs, as those of SQS. Their last eight digits are a checksum of the text
+ * before, so that a store may keep twelve bytes and knows the rest. The 90 random bits that remain make two equal ids
+ * among a million messages less likely than one in 10^15.
  */
 
 /** The bytes of an id from which the others follow. */
@@ -108,7 +115,10 @@ export function md5OfBody(body: string): string {
   return hash('md5', body, 'hex');
 }
 
-/** `MD5OfMessageAttributes`: lower-case hex over the given attributes; `undefined` if there are none (the member is then left out of the answer). */
+/**
+ * `MD5OfMessageAttributes`: lower-case hex over the given attributes; `undefined` if there are none (the member is then
+ * left out of the answer).
+ */
 export function md5OfAttributes(attributes: MessageAttributes): string | undefined {
   if (hasNone(attributes)) return undefined;
   const entries = Object.entries(attributes).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -123,7 +133,10 @@ export function hasNone(attributes: MessageAttributes): boolean {
   return true;
 }
 
-/** `MD5OfMessageSystemAttributes`: the same algorithm over the only system attribute a sender may give; `undefined` without one. */
+/**
+ * `MD5OfMessageSystemAttributes`: the same algorithm over the only system attribute a sender may give; `undefined`
+ * without one.
+ */
 export function md5OfSystemAttributes(traceHeader: string | undefined): string | undefined {
   if (traceHeader === undefined) return undefined;
   return md5OfAttributes({ AWSTraceHeader: { dataType: 'String', stringValue: traceHeader } });

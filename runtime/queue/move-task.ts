@@ -1,5 +1,6 @@
 /**
- * Message move tasks: what is in a dead-letter queue goes back to where it came from, or to another queue, at a bounded rate.
+ * Message move tasks: what is in a dead-letter queue goes back to where it came from, or to another queue, at a bounded
+ * rate.
  * Source: StartMessageMoveTask, CancelMessageMoveTask, ListMessageMoveTasks; "Configure a dead-letter queue redrive".
  *
  * @module
@@ -11,7 +12,10 @@ import type { Queue } from './queue.ts';
 /** `CANCELLING`: the one that runs it has yet to hear of the cancellation. */
 export type MoveTaskStatus = 'RUNNING' | 'COMPLETED' | 'CANCELLING' | 'CANCELLED' | 'FAILED';
 
-/** Why a task failed, in the words of SQS: the queue to move to does not exist (any more), or a message that was sent to the dead-letter queue directly has no source to go back to. */
+/**
+ * Why a task failed, in the words of SQS: the queue to move to does not exist (any more), or a message that was sent to
+ * the dead-letter queue directly has no source to go back to.
+ */
 export type MoveTaskFailure = 'AWS.SimpleQueueService.NonExistentQueue' | 'CouldNotDetermineMessageSource';
 
 export interface MoveTask {
@@ -56,12 +60,17 @@ export class MoveTaskError extends Error {
 
 export interface MoveTasks {
   /**
-   * Begins to move messages out of `source`; resolves as soon as that is written down. A moved message is a new one: new id, new sent time, never received.
-   * `sources`: ARNs of the only queues to which messages may go back, for a caller who reaches no others; those from elsewhere are as if their source were
-   * gone. Errors: `MoveTaskError` (`not-a-dead-letter-queue`, also if `sources` is empty, `unfit-destination`, `already-running`), `StoreUnavailableError`.
+   * Begins to move messages out of `source`; resolves as soon as that is written down. A moved message is a new one:
+   * new id, new sent time, never received. `sources`: ARNs of the only queues to which messages may go back, for a
+   * caller who reaches no others; those from elsewhere are as if their source were gone. Errors: `MoveTaskError`
+   * (`not-a-dead-letter-queue`, also if `sources` is empty, `unfit-destination`, `already-running`),
+   * `StoreUnavailableError`.
    */
   start(source: Queue, destination?: Queue, maxPerSecond?: number, sources?: readonly string[]): Promise<MoveTask>;
-  /** Stops a running task; what was moved stays moved. Errors: `MoveTaskError` (`invalid-handle`, `no-such-task`, `not-running`), `StoreUnavailableError`. */
+  /**
+   * Stops a running task; what was moved stays moved. Errors: `MoveTaskError` (`invalid-handle`, `no-such-task`,
+   * `not-running`), `StoreUnavailableError`.
+   */
   cancel(handle: string): Promise<MoveTask>;
   /** The latest ten tasks of this source, newest first. Errors: `StoreUnavailableError`. */
   list(source: Queue): Promise<readonly MoveTask[]>;
@@ -70,7 +79,8 @@ export interface MoveTasks {
 /*
  * The move tasks of one source queue as a document of the store, newest first.
  *
- * Every change is a compare-and-set on the whole text, so one source has one active task, one instance runs it, and a cancellation and a progress report never undo each other.
+ * Every change is a compare-and-set on the whole text, so one source has one active task, one instance runs it, and a
+ * cancellation and a progress report never undo each other.
  */
 
 /** What names of these documents begin with; the source's key follows. */

@@ -1,6 +1,7 @@
 /**
- * A queue as both its users see it: the SQS API and the consumer. All rules of SQS about a single queue live behind this interface
- * (delay defaults, retention, dead letters, the in-flight limit, receipt handles); below it is only the store.
+ * A queue as both its users see it: the SQS API and the consumer. All rules of SQS about a single queue live behind
+ * this interface (delay defaults, retention, dead letters, the in-flight limit, receipt handles); below it is only the
+ * store.
  *
  * @module
  */
@@ -21,24 +22,37 @@ export interface ReceiveRequest {
   readonly maxMessages: number;
   /** Bytes of stored records in this receive together; default: no bound but the store's own. */
   readonly maxBytes?: number;
-  /** What is received must have its place in the `ReceiveRoom` first: for callers that keep no account of their own. Default false. */
+  /**
+   * What is received must have its place in the `ReceiveRoom` first: for callers that keep no account of their own.
+   * Default false.
+   */
   readonly inRoom?: boolean;
   /** Length of the lease, ms; default: the queue's visibility timeout. */
   readonly visibilityTimeoutMs?: number;
-  /** Long polling: how long to wait for a first message, ms; default 0. While nothing is due this costs the store nothing. */
+  /**
+   * Long polling: how long to wait for a first message, ms; default 0. While nothing is due this costs the store
+   * nothing.
+   */
   readonly waitMs?: number;
-  /** How often it looks again at once when all that it leased was set aside (dead letters, retention); default: a few times, as an API caller must be answered. */
+  /**
+   * How often it looks again at once when all that it leased was set aside (dead letters, retention); default: a few
+   * times, as an API caller must be answered.
+   */
   readonly rounds?: number;
   /** Ends the wait early (client gone, server stopping): answers empty. */
   readonly signal?: AbortSignal;
-  /** FIFO, API: `ReceiveRequestAttemptId`; a repeat within five minutes gives the same messages and handles while they are still leased. */
+  /**
+   * FIFO, API: `ReceiveRequestAttemptId`; a repeat within five minutes gives the same messages and handles while they
+   * are still leased.
+   */
   readonly attemptId?: string;
 }
 
 export interface HandleOptions {
   /**
-   * Standard queues: the handle of an earlier receive counts as well, as callers of SQS were measured to find it. Default false, for the consumer: a batch whose lease ran out must not
-   * delete a message that another delivery handles.
+   * Standard queues: the handle of an earlier receive counts as well, as callers of SQS were measured to find it.
+   * Default false, for the consumer: a batch whose lease ran out must not delete a message that another delivery
+   * handles.
    */
   readonly orEarlier?: boolean;
 }
@@ -68,11 +82,15 @@ export interface Queue {
   /** The one timer on the head of this queue. */
   readonly watch: HeadWatch;
 
-  /** Stores 1 or more messages (all or none up to 500), in order. In mode `forward` they go to the real queue, but for those that must wait here (`sending.ts`). Errors: `StoreFullError`, `StoreUnavailableError`. */
+  /**
+   * Stores 1 or more messages (all or none up to 500), in order. In mode `forward` they go to the real queue, but for
+   * those that must wait here (`sending.ts`). Errors: `StoreFullError`, `StoreUnavailableError`.
+   */
   send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]>;
   /**
-   * Leases messages. Those past the retention period are deleted instead, those received more than `maxReceiveCount` times are moved to the dead-letter
-   * queue instead; neither is returned. Errors: `InFlightLimitError` (standard, `waitMs` 0), `StoreUnavailableError`.
+   * Leases messages. Those past the retention period are deleted instead, those received more than `maxReceiveCount`
+   * times are moved to the dead-letter queue instead; neither is returned. Errors: `InFlightLimitError` (standard,
+   * `waitMs` 0), `StoreUnavailableError`.
    */
   receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]>;
   /** Deletes by receipt handle; an outcome for each. */
@@ -87,15 +105,22 @@ export interface Queue {
   /** Whether there is a dead-letter queue that messages of this one can be moved to. */
   hasDeadLetterQueue(): boolean;
   /**
-   * Moves leased messages to the dead-letter queue, with the history that a move after too many receives keeps; the receive they are under is not counted. Where there is none they stay,
-   * under their leases. Errors: `StoreFullError`, `StoreUnavailableError`; what was not moved waits out its lease.
+   * Moves leased messages to the dead-letter queue, with the history that a move after too many receives keeps; the
+   * receive they are under is not counted. Where there is none they stay, under their leases. Errors: `StoreFullError`,
+   * `StoreUnavailableError`; what was not moved waits out its lease.
    */
   moveToDeadLetterQueue(messages: readonly ReceivedMessage[]): Promise<void>;
-  /** Removes every message that is held here, whatever its state; in mode `forward` the real queue keeps what it has. Errors: `StoreUnavailableError`. */
+  /**
+   * Removes every message that is held here, whatever its state; in mode `forward` the real queue keeps what it has.
+   * Errors: `StoreUnavailableError`.
+   */
   purge(): Promise<void>;
   /** Of what is held here, messages past their retention left out. Errors: `StoreUnavailableError`. */
   depth(): Promise<QueueDepth>;
-  /** Looks at the first messages held here, at most `limit` (1 to 500) and few megabytes, without receiving them. Errors: `StoreUnavailableError`. */
+  /**
+   * Looks at the first messages held here, at most `limit` (1 to 500) and few megabytes, without receiving them.
+   * Errors: `StoreUnavailableError`.
+   */
   browse(limit: number): Promise<readonly BrowsedMessage[]>;
 }
 
@@ -105,9 +130,14 @@ export interface Queue {
 
 /** Why a `queue-warning` was reported. */
 export type QueueWarning =
-  /** The redrive policy names a queue that does not exist here, or of the other type; messages stay and are received on. */
+  /**
+   * The redrive policy names a queue that does not exist here, or of the other type; messages stay and are received on.
+   */
   | 'dead-letter-queue-missing'
-  /** Messages could not be moved now (store full or unreachable); they stay under their lease and are tried again when it ends. */
+  /**
+   * Messages could not be moved now (store full or unreachable); they stay under their lease and are tried again when
+   * it ends.
+   */
   | 'dead-letter-move-failed'
   /** A stored message cannot be read by this version; it stays in the queue. */
   | 'unreadable-record'
@@ -143,8 +173,9 @@ export type Notify = (event: QueueEvent) => void;
  */
 
 /**
- * Sends messages to the real SQS queue of the same ARN, a standard queue; an answer for each, in order. Delays are at most 900 s. It rejects if any of them was not accepted, and the sender
- * then sees the whole send fail, as with a store that cannot be reached.
+ * Sends messages to the real SQS queue of the same ARN, a standard queue; an answer for each, in order. Delays are at
+ * most 900 s. It rejects if any of them was not accepted, and the sender then sees the whole send fail, as with a store
+ * that cannot be reached.
  */
 export type Forward = (queue: Queue, messages: readonly OutgoingMessage[]) => Promise<readonly SentMessage[]>;
 

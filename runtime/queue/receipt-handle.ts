@@ -1,12 +1,15 @@
 /**
- * Receipt handles: what proves a lease to DeleteMessage and ChangeMessageVisibility, on any instance, without asking the store.
+ * Receipt handles: what proves a lease to DeleteMessage and ChangeMessageVisibility, on any instance, without asking
+ * the store.
  *
  * Layout before base64url, numbers big-endian:
  *
- *   version (1 byte) | message id (16) | receive count (4) | received at, epoch ms (6) | MAC (10) | FIFO only: sequence number (8), group id (UTF-8)
+ *   version (1 byte) | message id (16) | receive count (4) | received at, epoch ms (6) | MAC (10) | FIFO only: sequence
+ *   number (8), group id (UTF-8)
  *
- * The MAC is the first 80 bits of HMAC-SHA-256 over everything else and the identity of the queue, under a secret that all instances share. So a handle of another queue, a
- * guessed one or an altered one is not a handle; without it whoever may call DeleteMessage could delete messages that he never received.
+ * The MAC is the first 80 bits of HMAC-SHA-256 over everything else and the identity of the queue, under a secret that
+ * all instances share. So a handle of another queue, a guessed one or an altered one is not a handle; without it
+ * whoever may call DeleteMessage could delete messages that he never received.
  *
  * @module
  */
@@ -26,7 +29,9 @@ export interface ReceiptHandles {
   issue(queue: QueueKey, receipt: Receipt): string;
   /** Reads a handle; `undefined` if it is not one that was issued for this queue. */
   read(queue: QueueKey, handle: string): Receipt | undefined;
-  /** Another secret is the one that all instances share. Handles that this instance issued before stay readable here. */
+  /**
+   * Another secret is the one that all instances share. Handles that this instance issued before stay readable here.
+   */
   renew(secret: Uint8Array): void;
 }
 

@@ -1,9 +1,11 @@
 /**
- * `ReceiveRequestAttemptId` of FIFO queues: a receive that is repeated within five minutes (its answer was lost) gets the same messages and handles, with fresh leases, unless
- * one of them was deleted, given back or received again since. Source: ReceiveMessage, "ReceiveRequestAttemptId".
+ * `ReceiveRequestAttemptId` of FIFO queues: a receive that is repeated within five minutes (its answer was lost) gets
+ * the same messages and handles, with fresh leases, unless one of them was deleted, given back or received again since.
+ * Source: ReceiveMessage, "ReceiveRequestAttemptId".
  *
- * An attempt is remembered by the instance that served it, with its messages, until one of them is deleted. A repeat that reaches another instance receives as if it were new; the locked
- * groups and the leases make that safe, only slower. The same holds for attempts that are forgotten early because what is remembered became too large.
+ * An attempt is remembered by the instance that served it, with its messages, until one of them is deleted. A repeat
+ * that reaches another instance receives as if it were new; the locked groups and the leases make that safe, only
+ * slower. The same holds for attempts that are forgotten early because what is remembered became too large.
  *
  * @module
  */
@@ -14,7 +16,10 @@ import type { ReceivedMessage } from './message.ts';
 const REMEMBERED_MS = 300_000;
 /** Attempts remembered per queue; the oldest goes first. */
 const MOST_REMEMBERED = 1_000;
-/** Bodies and attributes remembered per queue, characters and bytes: some of the largest receives, thousands of ordinary ones. */
+/**
+ * Bodies and attributes remembered per queue, characters and bytes: some of the largest receives, thousands of ordinary
+ * ones.
+ */
 export const MOST_REMEMBERED_SIZE = 8 * 1_048_576;
 
 interface Attempt {
@@ -46,7 +51,10 @@ export class ReceiveAttempts {
     this.#options = options;
   }
 
-  /** The messages of the attempt with this id if it is known and they are still leased, now for `timeoutMs`; else those of `receive`. */
+  /**
+   * The messages of the attempt with this id if it is known and they are still leased, now for `timeoutMs`; else those
+   * of `receive`.
+   */
   async receive(
     attemptId: string,
     timeoutMs: number,

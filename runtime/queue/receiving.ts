@@ -1,9 +1,12 @@
 /**
- * One receive: leases what is due, sets aside what must not be handed out (past retention, received too often, unreadable), and turns the rest into messages with receipt handles.
+ * One receive: leases what is due, sets aside what must not be handed out (past retention, received too often,
+ * unreadable), and turns the rest into messages with receipt handles.
  *
- * What is set aside never makes a receive fail: the leases of the good messages have begun, and an error would hide them until they end. So a removal or a move that fails is reported,
- * its messages stay under their leases, and the receive that follows the end of those tries again. Each time that takes longer, up to a quarter of an hour: the leases are extended by how often the
- * message was received, whatever the visibility timeout, because with one of 0 the same message would be received thousands of times a second. A lease that has ended cannot be extended on a FIFO
+ * What is set aside never makes a receive fail: the leases of the good messages have begun, and an error would hide
+ * them until they end. So a removal or a move that fails is reported, its messages stay under their leases, and the
+ * receive that follows the end of those tries again. Each time that takes longer, up to a quarter of an hour: the
+ * leases are extended by how often the message was received, whatever the visibility timeout, because with one of 0 the
+ * same message would be received thousands of times a second. A lease that has ended cannot be extended on a FIFO
  * queue; so while a queue has such messages, its leases last a second at least.
  *
  * @module
@@ -25,7 +28,10 @@ const DEFAULT_MAX_BYTES = 16 * 1_048_576;
 /** Old messages removed together with one that a receive met. */
 const TRIM_LIMIT = 500;
 
-/** How long a message that could not be set aside is left alone after its first receive, ms; doubled with each further one. */
+/**
+ * How long a message that could not be set aside is left alone after its first receive, ms; doubled with each further
+ * one.
+ */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 900_000;
 /** Least length of a lease, ms, while a queue has messages that could not be set aside. */
@@ -53,18 +59,22 @@ export interface ReceiveOutcome {
 
 /** A record of a message of 1 MiB, bytes. */
 const LARGEST_RECORD = 1_048_576 + 65_536;
-/** Bytes of all receives that have a place at one time: eight of the largest answers. In JavaScript text, JSON and the answer each take them once more. */
+/**
+ * Bytes of all receives that have a place at one time: eight of the largest answers. In JavaScript text, JSON and the
+ * answer each take them once more.
+ */
 const ROOM = 16 * 1_048_576;
 /** A receive of so few bytes needs no place. */
 const NEEDS_NO_PLACE = 16 * 1_024;
 
 /**
- * What receives of one process may bring into memory at one time. A receive does not know how large its messages are before it has them; hundreds at one moment for messages of a megabyte would end
- * the server. So each takes a place first, for as many bytes as the largest message that its queue is known to hold, and waits in line for it, which lasts as long as a few calls to the store.
- * Nobody is refused, and small receives, as most are, pass the line.
+ * What receives of one process may bring into memory at one time. A receive does not know how large its messages are
+ * before it has them; hundreds at one moment for messages of a megabyte would end the server. So each takes a place
+ * first, for as many bytes as the largest message that its queue is known to hold, and waits in line for it, which
+ * lasts as long as a few calls to the store. Nobody is refused, and small receives, as most are, pass the line.
  *
- * A queue of which nothing was seen yet counts as one of the largest messages. One that held small ones only, as far as this server saw, and has large ones from another server is known better after its
- * first large message.
+ * A queue of which nothing was seen yet counts as one of the largest messages. One that held small ones only, as far as
+ * this server saw, and has large ones from another server is known better after its first large message.
  */
 export class ReceiveRoom {
   #taken = 0;
@@ -186,7 +196,10 @@ export class Receiving {
     return readable.filter((opened) => !moved.has(opened));
   }
 
-  /** Reads the records. An unreadable one stays under its lease; on a FIFO queue those behind it in its group are given back, so that nothing overtakes it. */
+  /**
+   * Reads the records. An unreadable one stays under its lease; on a FIFO queue those behind it in its group are given
+   * back, so that nothing overtakes it.
+   */
   async #open(entries: readonly LeasedEntry[], stuck: LeasedEntry[]): Promise<readonly OpenedEntry[]> {
     const opened: OpenedEntry[] = [];
     const behind: LeasedEntry[] = [];
@@ -293,10 +306,12 @@ function pauseAfter(receiveCount: number): number {
 
 /*
  * The in-flight limit: about 120,000 messages of one queue may be received and not yet deleted.
- * Source: SQS quotas, "In-flight messages per queue". A standard queue answers a short poll with OverLimit, a long poll and a FIFO queue with nothing.
+ * Source: SQS quotas, "In-flight messages per queue". A standard queue answers a short poll with OverLimit, a long poll
+ * and a FIFO queue with nothing.
  *
- * It costs nothing as long as a queue holds fewer messages than the limit, because every receive reply says how many there are. Beyond that the exact number is read,
- * and half of what is left may be received before it is read again (half, because other instances receive as well).
+ * It costs nothing as long as a queue holds fewer messages than the limit, because every receive reply says how many
+ * there are. Beyond that the exact number is read, and half of what is left may be received before it is read again
+ * (half, because other instances receive as well).
  */
 
 /** Messages of one queue. */
@@ -314,7 +329,10 @@ export class InFlightLimit {
     this.#readInFlight = readInFlight;
   }
 
-  /** Whether a receive may go on. Asks the store only if the queue holds more messages than the limit and the allowance is used up. */
+  /**
+   * Whether a receive may go on. Asks the store only if the queue holds more messages than the limit and the allowance
+   * is used up.
+   */
   async admits(): Promise<boolean> {
     if (this.#allowance > 0) return true;
     const left = this.#limit - (await this.#readInFlight());
@@ -331,7 +349,8 @@ export class InFlightLimit {
 }
 
 /*
- * Looks at messages without receiving them, for people: nothing is leased, counted or moved, so that looking at a dead letter does not change it.
+ * Looks at messages without receiving them, for people: nothing is leased, counted or moved, so that looking at a dead
+ * letter does not change it.
  */
 
 export interface BrowsedMessage extends Omit<BrowsedEntry, 'record'> {
@@ -356,11 +375,15 @@ export async function browse(store: WatchedStore, limit: number): Promise<readon
 }
 
 /*
- * Retention: messages older than `MessageRetentionPeriod`, counted from when they were sent, are not received any more and are removed.
- * Source: `MessageRetentionPeriod` of SetQueueAttributes; "Setting-up dead-letter queue retention" (a move to a standard dead-letter queue keeps the sent time).
+ * Retention: messages older than `MessageRetentionPeriod`, counted from when they were sent, are not received any more
+ * and are removed.
+ * Source: `MessageRetentionPeriod` of SetQueueAttributes; "Setting-up dead-letter queue retention" (a move to a
+ * standard dead-letter queue keeps the sent time).
  *
- * Old messages go in two ways. A receive that meets one deletes it instead of handing it out, so that nobody ever sees one. Where nobody receives (a dead-letter
- * queue), a trim removes them; it rides on the safety sweep and on `depth`, at intervals of a quarter of the period, so that counts are right within that and an idle queue costs next to nothing.
+ * Old messages go in two ways. A receive that meets one deletes it instead of handing it out, so that nobody ever sees
+ * one. Where nobody receives (a dead-letter queue), a trim removes them; it rides on the safety sweep and on `depth`,
+ * at intervals of a quarter of the period, so that counts are right within that and an idle queue costs next to
+ * nothing.
  */
 
 const SHORTEST_TRIM_INTERVAL_MS = 60_000;
@@ -371,7 +394,10 @@ export function retentionMs(attributes: QueueAttributes): number {
   return attributes.messageRetentionPeriodSeconds * 1000;
 }
 
-/** Whether a message is past the period. `sentAt`: epoch ms by the store's clock. Where the store's time is not known yet, nothing is old: rather late than lost. */
+/**
+ * Whether a message is past the period. `sentAt`: epoch ms by the store's clock. Where the store's time is not known
+ * yet, nothing is old: rather late than lost.
+ */
 export function isPastRetention(sentAt: number, attributes: QueueAttributes, clock: StoreClock): boolean {
   const now = clock.now();
   return now !== undefined && now - sentAt > retentionMs(attributes);
@@ -386,7 +412,9 @@ export class TrimSchedule {
     this.#time = time;
   }
 
-  /** Whether a trim is due: none was made yet, or the last is a quarter of the period ago (between a minute and a day). */
+  /**
+   * Whether a trim is due: none was made yet, or the last is a quarter of the period ago (between a minute and a day).
+   */
   isDue(attributes: QueueAttributes): boolean {
     if (this.#lastAt === undefined) return true;
     const interval = Math.max(

@@ -1,8 +1,9 @@
 /**
  * The record: the bytes that the store keeps of a message and never opens.
  *
- * One msgpack array whose first element is the version, so that the version is a byte of its own. Fields stand in a fixed order and trailing absent ones are left out: a plain message costs
- * eight bytes beside its body and sender. What the store keeps itself (id, sent time, receive count, sequence number) is not repeated here.
+ * One msgpack array whose first element is the version, so that the version is a byte of its own. Fields stand in a
+ * fixed order and trailing absent ones are left out: a plain message costs eight bytes beside its body and sender. What
+ * the store keeps itself (id, sent time, receive count, sequence number) is not repeated here.
  *
  * A server that meets a version it does not know (a rolling deploy) leaves the message alone; `RecordError` says so.
  *
@@ -14,7 +15,10 @@ import type { Message, MessageAttribute, MessageAttributes } from './message.ts'
 /** The content of a record: a message without its id, and what a move between queues has to remember. */
 export interface RecordContent {
   readonly message: Message;
-  /** How often the message had been received when it came into this queue from another one; `maxReceiveCount` counts from there. 0 unless it was moved. */
+  /**
+   * How often the message had been received when it came into this queue from another one; `maxReceiveCount` counts
+   * from there. 0 unless it was moved.
+   */
   readonly receivedBefore: number;
 }
 
@@ -111,8 +115,9 @@ function unpackAttributes(id: string, flat: unknown): MessageAttributes {
 }
 
 /*
- * Writing msgpack. Every send writes one record, and the general encoder of the library took a twelfth of the time of a send: it walks each text twice in
- * JavaScript, where Node measures and writes it natively. What a record holds is little: null, whole numbers from 0 on, texts, bytes, and a list of these.
+ * Writing msgpack. Every send writes one record, and the general encoder of the library took a twelfth of the time of a
+ * send: it walks each text twice in JavaScript, where Node measures and writes it natively. What a record holds is
+ * little: null, whole numbers from 0 on, texts, bytes, and a list of these.
  * Source of the format: https://github.com/msgpack/msgpack/blob/master/spec.md
  */
 
@@ -173,7 +178,10 @@ function writeField(bytes: Buffer, at: number, field: Field): number {
   return next;
 }
 
-/** A number below 2^32 in 1, 2 or 4 bytes, after the type that stands for so many: `type`, the next, or the one after it. */
+/**
+ * A number below 2^32 in 1, 2 or 4 bytes, after the type that stands for so many: `type`, the next, or the one after
+ * it.
+ */
 function writeLength(bytes: Buffer, at: number, type: number, length: number): number {
   if (length < 256) return bytes.writeUInt8(length, bytes.writeUInt8(type, at));
   if (length < 65_536) return bytes.writeUInt16BE(length, bytes.writeUInt8(type + 1, at));

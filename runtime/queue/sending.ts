@@ -1,8 +1,9 @@
 /**
  * One send: messages become entries of the store, or, in mode `forward`, go to the real queue.
  *
- * Two kinds of sends are held here even in mode `forward`, for the forwarding service, which moves what is held as it becomes due: delays that SQS would refuse, and all sends to FIFO queues.
- * Those must not overtake what is held, and a sender's repeat of a message that was accepted here must be recognised here.
+ * Two kinds of sends are held here even in mode `forward`, for the forwarding service, which moves what is held as it
+ * becomes due: delays that SQS would refuse, and all sends to FIFO queues. Those must not overtake what is held, and a
+ * sender's repeat of a message that was accepted here must be recognised here.
  *
  * @module
  */
@@ -91,12 +92,18 @@ function newEntry(outgoing: OutgoingMessage, { attributes, fifo }: QueueDefiniti
  * Source: "Exactly-once processing in Amazon SQS" and `DeduplicationScope` of SetQueueAttributes.
  */
 
-/** A FIFO queue without content-based deduplication was given a message without an id. The SQS API refuses such a request before it comes here. */
+/**
+ * A FIFO queue without content-based deduplication was given a message without an id. The SQS API refuses such a
+ * request before it comes here.
+ */
 export class MissingDeduplicationIdError extends Error {
   override readonly name = 'MissingDeduplicationIdError';
 }
 
-/** The given id, or SHA-256 of the body as lower-case hex (attributes do not count) where the queue is content-based. Errors: `MissingDeduplicationIdError`. */
+/**
+ * The given id, or SHA-256 of the body as lower-case hex (attributes do not count) where the queue is content-based.
+ * Errors: `MissingDeduplicationIdError`.
+ */
 export function deduplicationId(message: OutgoingMessage, attributes: QueueAttributes): string {
   if (message.deduplicationId !== undefined) return message.deduplicationId;
   if (attributes.contentBasedDeduplication) return createHash('sha256').update(message.body, 'utf8').digest('hex');

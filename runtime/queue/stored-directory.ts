@@ -1,10 +1,14 @@
 /**
- * The directory over the store: each queue is a document, and every instance holds all of them in memory, once, as definitions (`definition.ts` says what of them is packed).
+ * The directory over the store: each queue is a document, and every instance holds all of them in memory, once, as
+ * definitions (`definition.ts` says what of them is packed).
  *
- * A definition is changed by compare-and-set on its document, so that two instances never undo each other (one sets the mode while the other takes over a discovery). Whoever wrote takes the new text over at once;
- * the others hear a `document` signal and read it. Reads and writes of one document are done one after another within a process, so the last one started is the last one taken over.
+ * A definition is changed by compare-and-set on its document, so that two instances never undo each other (one sets the
+ * mode while the other takes over a discovery). Whoever wrote takes the new text over at once; the others hear a
+ * `document` signal and read it. Reads and writes of one document are done one after another within a process, so the
+ * last one started is the last one taken over.
  *
- * The directory also hands the store's signals on: `wake` to the head-watch it is for, `gap` to all of them, and after a gap it reads all definitions again.
+ * The directory also hands the store's signals on: `wake` to the head-watch it is for, `gap` to all of them, and after
+ * a gap it reads all definitions again.
  *
  * @module
  */
@@ -49,7 +53,8 @@ const CHANGES_AT_ONCE = 100;
 const RELOAD_MS = 10_000;
 
 /**
- * Reads all definitions and begins to listen to the store. Call `close` before the store is closed. Errors: `StoreUnavailableError`.
+ * Reads all definitions and begins to listen to the store. Call `close` before the store is closed. Errors:
+ * `StoreUnavailableError`.
  */
 export async function createDirectory(options: DirectoryOptions): Promise<StoredDirectory> {
   const secret = await sharedSecret(options.store.documents, HANDLE_SECRET);
@@ -160,7 +165,8 @@ export class StoredDirectory implements QueueDirectory {
   async remove(queue: Queue): Promise<void> {
     const { key } = queue;
     await this.#tombstones.add(key);
-    // Emptied before its definition goes, so that a crash between the two leaves no messages without a queue; and after it, for sends of instances that had not heard yet.
+    // Emptied before its definition goes, so that a crash between the two leaves no messages without a queue; and after
+    // it, for sends of instances that had not heard yet.
     await queue.purge();
     await this.#turns.take(key, async () => {
       await this.#documents.remove(definitionName(key));
@@ -216,7 +222,10 @@ export class StoredDirectory implements QueueDirectory {
     for (const key of missing) await this.#refresh(key);
   }
 
-  /** What is known of when messages are due is no longer true (signals were lost, a clock jumped): the store is asked again, where somebody waits. */
+  /**
+   * What is known of when messages are due is no longer true (signals were lost, a clock jumped): the store is asked
+   * again, where somebody waits.
+   */
   askAnew(): void {
     for (const { queue } of this.#entries.values()) void queue.signalsLost();
   }
@@ -261,7 +270,10 @@ export class StoredDirectory implements QueueDirectory {
     return this.#turns.take(key, async () => this.#take(key, await this.#documents.get(definitionName(key))));
   }
 
-  /** Changes the definition of a queue, or makes it; `next` may be called again if another instance was faster. The queue as it is then. */
+  /**
+   * Changes the definition of a queue, or makes it; `next` may be called again if another instance was faster. The
+   * queue as it is then.
+   */
   #update(
     key: QueueKey,
     next: (current: QueueDefinition | undefined) => QueueDefinition | undefined,
@@ -285,7 +297,10 @@ export class StoredDirectory implements QueueDirectory {
     });
   }
 
-  /** The document that an entry was read from; `null`: of none; `undefined`: it is another one by now. Another version may have written it in another order, then it is read. */
+  /**
+   * The document that an entry was read from; `null`: of none; `undefined`: it is another one by now. Another version
+   * may have written it in another order, then it is read.
+   */
   async #textOf(key: QueueKey, entry: Entry | undefined): Promise<string | null | undefined> {
     if (entry === undefined) return null;
     const written = writeDefinition(entry.queue.definition);

@@ -1,12 +1,16 @@
 /**
- * Runs message move tasks: one instance at a time, progress written down after every step, taken over when the instance that ran it is gone.
+ * Runs message move tasks: one instance at a time, progress written down after every step, taken over when the instance
+ * that ran it is gone.
  *
- * A task is a line of steps with a pause between them that keeps the rate. After each step the runner writes the progress by compare-and-set. That write is also its sign of life, and how it hears
- * of a cancellation: if the text is no longer the one it wrote last, it reads again, and goes on, cancels, or lets go, as the document says.
+ * A task is a line of steps with a pause between them that keeps the rate. After each step the runner writes the
+ * progress by compare-and-set. That write is also its sign of life, and how it hears of a cancellation: if the text is
+ * no longer the one it wrote last, it reads again, and goes on, cancels, or lets go, as the document says.
  *
- * Taking over. Whoever hears that a tasks document changed, and does not run that source itself, looks at the document after a silence. A runner that left in good order has taken its name off: then
- * the task is begun at once. If its name is still there, and the text is the same after another silence, the runner is gone, and the compare-and-set on that very text decides who goes on.
- * So nothing is asked while there is no task, and a running one costs the others nothing.
+ * Taking over. Whoever hears that a tasks document changed, and does not run that source itself, looks at the document
+ * after a silence. A runner that left in good order has taken its name off: then the task is begun at once. If its name
+ * is still there, and the text is the same after another silence, the runner is gone, and the compare-and-set on that
+ * very text decides who goes on. So nothing is asked while there is no task, and a running one costs the others
+ * nothing.
  *
  * @module
  */
@@ -48,7 +52,10 @@ const SILENCE_MS = 30_000;
 /** After a fault of the store: when the leases of the step are over, so that its messages are met again. */
 const AFTER_FAULT_MS = STEP_LEASE_MS + 1_000;
 
-/** Looks for tasks that were left unfinished and begins to listen. Call `close` before the directory is closed. Errors: `StoreUnavailableError`. */
+/**
+ * Looks for tasks that were left unfinished and begins to listen. Call `close` before the directory is closed. Errors:
+ * `StoreUnavailableError`.
+ */
 export async function createMoveTasks(options: MoveTasksOptions): Promise<StoredMoveTasks> {
   const tasks = new StoredMoveTasks(options);
   try {
@@ -200,7 +207,10 @@ export class StoredMoveTasks implements MoveTasks {
     this.#silences.set(source, cancel);
   }
 
-  /** Takes over the active task of a source if nobody runs it: no runner, or the text is still the one `seen` a silence ago. */
+  /**
+   * Takes over the active task of a source if nobody runs it: no runner, or the text is still the one `seen` a silence
+   * ago.
+   */
   async #look(source: QueueKey, seen: string | undefined): Promise<void> {
     const text = await this.#documents.get(moveTasksName(source));
     const tasks = readMoveTasks(text);
@@ -272,7 +282,10 @@ export class StoredMoveTasks implements MoveTasks {
     return exhausted || next.moved >= task.toMove ? { ...next, status: 'COMPLETED' } : next;
   }
 
-  /** Writes the progress; the text written, or `undefined` if the task is another's now. A cancellation that came meanwhile is kept. */
+  /**
+   * Writes the progress; the text written, or `undefined` if the task is another's now. A cancellation that came
+   * meanwhile is kept.
+   */
   async #report(source: QueueKey, held: string, tasks: readonly StoredMoveTask[]): Promise<string | undefined> {
     const name = moveTasksName(source);
     const text = writeMoveTasks(tasks);

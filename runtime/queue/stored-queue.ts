@@ -1,8 +1,10 @@
 /**
- * A queue over the store: where the rules of SQS about one queue meet. Each rule stands in a file of its own; this one calls them in order.
+ * A queue over the store: where the rules of SQS about one queue meet. Each rule stands in a file of its own; this one
+ * calls them in order.
  *
- * The three modes. `consume` and `hold` are the same here; the consumer looks at them. In `forward` sends go to the real SQS queue, with the exceptions that `sending.ts` names, while what is held
- * can still be received, deleted and changed here (so that it can be moved there, or consumed to the end), and purge and depth speak of what is held only.
+ * The three modes. `consume` and `hold` are the same here; the consumer looks at them. In `forward` sends go to the
+ * real SQS queue, with the exceptions that `sending.ts` names, while what is held can still be received, deleted and
+ * changed here (so that it can be moved there, or consumed to the end), and purge and depth speak of what is held only.
  *
  * @module
  */
@@ -32,7 +34,10 @@ import { WatchedStore } from './watched-store.ts';
 
 export type { Forward, QueueContext } from './queue.ts';
 
-/** A message may be invisible for twelve hours from its receive. Source: "Amazon SQS visibility timeout", Visibility timeout limits. */
+/**
+ * A message may be invisible for twelve hours from its receive. Source: "Amazon SQS visibility timeout", Visibility
+ * timeout limits.
+ */
 const LONGEST_VISIBILITY_MS = 43_200_000;
 /** So often a receive looks again at once when all it leased was set aside. */
 const ROUNDS = 5;
@@ -58,7 +63,8 @@ export class StoredQueue implements Queue {
     this.key = queueKey(definition.arn);
     this.#definition = definition;
     this.#context = context;
-    // There may be thousands of queues, so each part is given what it needs and no more: copies of the whole context cost a kilobyte each.
+    // There may be thousands of queues, so each part is given what it needs and no more: copies of the whole context
+    // cost a kilobyte each.
     const watch = createHeadWatch({ time });
     this.watch = watch;
     const address = { key: this.key, fifo: definition.fifo };
@@ -193,8 +199,9 @@ export class StoredQueue implements Queue {
   async #receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]> {
     if (request.signal?.aborted === true) return [];
     const waitMs = request.waitMs ?? 0;
-    // A newcomer who would wait stands behind those who wait already; with nobody in line and something due he need not queue at all. When many come at once,
-    // before the answer to the first is there, the others stand in line for that answer.
+    // A newcomer who would wait stands behind those who wait already; with nobody in line and something due he need not
+    // queue at all. When many come at once, before the answer to the first is there, the others stand in line for that
+    // answer.
     const standsInLine = this.#longPoll.busy || !this.watch.isDue() || this.#asking >= WIDEST;
     if (waitMs > 0 && standsInLine) return this.#longPoll.wait(request, waitMs);
     this.#asking += 1;
@@ -251,14 +258,19 @@ export class StoredQueue implements Queue {
     return this.#context.handles.read(this.key, receiptHandle);
   }
 
-  /** Counted in whole seconds, as SQS counts, so that the full twelve hours may be asked for right after the receive. */
+  /**
+   * Counted in whole seconds, as SQS counts, so that the full twelve hours may be asked for right after the receive.
+   */
   #isBeyondMaximum(receipt: Receipt, timeoutMs: number): boolean {
     const sinceReceiveMs = (this.#context.clock.now() ?? receipt.receivedAt) - receipt.receivedAt;
     return Math.floor(sinceReceiveMs / 1000) * 1000 + timeoutMs > LONGEST_VISIBILITY_MS;
   }
 }
 
-/** Lets `act` find the outcomes of those items that have none yet (are not texts), in one call; no call if there are none. */
+/**
+ * Lets `act` find the outcomes of those items that have none yet (are not texts), in one call; no call if there are
+ * none.
+ */
 async function complete<Item extends object, Verdict extends string>(
   verdicts: readonly (Item | Verdict)[],
   act: (items: readonly Item[]) => Promise<readonly LeaseOutcome[]>,

@@ -1,8 +1,9 @@
 /**
- * Queues deleted less than 60 seconds ago, whose names may not be used again yet, on any instance. Source: DeleteQueue, "you must wait at least 60 seconds".
+ * Queues deleted less than 60 seconds ago, whose names may not be used again yet, on any instance. Source: DeleteQueue,
+ * "you must wait at least 60 seconds".
  *
- * A tombstone is a document that holds when it was set, by the wall clock of the instance that set it; the instance takes it away again when its time is over, and one that was
- * left behind by a crash when somebody asks for it.
+ * A tombstone is a document that holds when it was set, by the wall clock of the instance that set it; the instance
+ * takes it away again when its time is over, and one that was left behind by a crash when somebody asks for it.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * What a queue does although nobody uses it: looks for wakes that were lost, and removes old messages.
  *
- * A look is worth a command only if somebody would be woken; a queue that nobody waits for is asked by its next receive anyway. So an idle queue costs one peek per sweep if it has a listener,
- * and otherwise one when a trim is due.
+ * A look is worth a command only if somebody would be woken; a queue that nobody waits for is asked by its next receive
+ * anyway. So an idle queue costs one peek per sweep if it has a listener, and otherwise one when a trim is due.
  *
  * @module
  */
@@ -45,7 +45,10 @@ export class Upkeep {
     if (this.#trims.isDue(this.#options.queue.definition.attributes)) await this.#trim();
   }
 
-  /** Signals were lost. Whoever waits is woken by the answer of one peek; where nobody waits, the next receive asks. Never rejects. */
+  /**
+   * Signals were lost. Whoever waits is woken by the answer of one peek; where nobody waits, the next receive asks.
+   * Never rejects.
+   */
   async signalsLost(): Promise<void> {
     const { watch, store } = this.#options;
     if (watch.hasListeners()) await this.#try(() => store.peek(watch.relearn()));
@@ -90,10 +93,12 @@ export class Upkeep {
 }
 
 /*
- * The safety sweep of one queue: a look at the store although nothing says there is anything to see, in case a wake was lost without anybody noticing.
+ * The safety sweep of one queue: a look at the store although nothing says there is anything to see, in case a wake was
+ * lost without anybody noticing.
  *
- * It runs one minute after the last activity, then at doubling intervals up to six hours, each varied by a quarter so that queues and instances do not sweep in step.
- * A queue that was never active in this process begins at six hours. While a queue is active its own calls learn all that a sweep would; only upkeep is offered then.
+ * It runs one minute after the last activity, then at doubling intervals up to six hours, each varied by a quarter so
+ * that queues and instances do not sweep in step. A queue that was never active in this process begins at six hours.
+ * While a queue is active its own calls learn all that a sweep would; only upkeep is offered then.
  */
 
 const FIRST_INTERVAL_MS = 60_000;
@@ -120,7 +125,10 @@ export class SafetySweep {
     this.#arm(this.#spread(LONGEST_INTERVAL_MS));
   }
 
-  /** The queue was used, or another instance woke it. Cheap: it arms a timer only if the present one stands for a longer interval. */
+  /**
+   * The queue was used, or another instance woke it. Cheap: it arms a timer only if the present one stands for a longer
+   * interval.
+   */
   active(): void {
     if (this.#closed) return;
     this.#lastActivityAt = this.#options.time.monotonic();
@@ -159,8 +167,9 @@ export class SafetySweep {
 /*
  * What the store's clock says, as far as its replies tell.
  *
- * Retention and the twelve-hour rule compare absolute times that the store wrote (`sentAt`, the time of a receive). Comparing them with this machine's clock would let a
- * machine whose clock runs ahead throw messages away early. So the store's clock is learned from the times in its replies: never ahead of it, at worst behind.
+ * Retention and the twelve-hour rule compare absolute times that the store wrote (`sentAt`, the time of a receive).
+ * Comparing them with this machine's clock would let a machine whose clock runs ahead throw messages away early. So the
+ * store's clock is learned from the times in its replies: never ahead of it, at worst behind.
  */
 
 export interface StoreClock {

@@ -1,7 +1,9 @@
 /**
- * The store as one queue sees it: every call on its messages goes through here, so that the head-watch, the store clock and the safety sweep hear of all of them.
+ * The store as one queue sees it: every call on its messages goes through here, so that the head-watch, the store clock
+ * and the safety sweep hear of all of them.
  *
- * An outcome `superseded` settles no lease: the message was received again, perhaps by this process, and that newer lease goes on.
+ * An outcome `superseded` settles no lease: the message was received again, perhaps by this process, and that newer
+ * lease goes on.
  *
  * @module
  */
@@ -32,7 +34,10 @@ import type { StoreClock } from './upkeep.ts';
 const MOST_PER_CALL = 500;
 /** Most bytes of records that leave together; a caller who alone brings more leaves alone. */
 const MOST_BYTES_PER_CALL = 4 * 1024 * 1024;
-/** What a receive through the SQS API may ask for: ten messages. Larger ones are the consumer's, which asks once at a time. */
+/**
+ * What a receive through the SQS API may ask for: ten messages. Larger ones are the consumer's, which asks once at a
+ * time.
+ */
 const MOST_PER_SMALL_RECEIVE = 10;
 /** Bytes of a lease on its way: an id and a receive count, on FIFO queues a group and a sequence number. */
 const LEASE_BYTES = 64;
@@ -68,7 +73,8 @@ export class WatchedStore {
   }
 
   /**
-   * Stores messages in order; all or none up to 500, and in parts of 500 beyond. Sends that wait together leave as one call (`group-commit.ts`).
+   * Stores messages in order; all or none up to 500, and in parts of 500 beyond. Sends that wait together leave as one
+   * call (`group-commit.ts`).
    * Errors: `StoreFullError`, `StoreUnavailableError`.
    */
   send(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
@@ -84,8 +90,9 @@ export class WatchedStore {
   }
 
   /**
-   * Leases messages. Small receives of a standard queue that wait together leave as one call: each caller is given what he would have been given had he asked in his
-   * turn. On a FIFO queue they cannot: the second caller would be handed what the lease of the first keeps from him. Errors: `StoreUnavailableError`.
+   * Leases messages. Small receives of a standard queue that wait together leave as one call: each caller is given what
+   * he would have been given had he asked in his turn. On a FIFO queue they cannot: the second caller would be handed
+   * what the lease of the first keeps from him. Errors: `StoreUnavailableError`.
    */
   async receive(options: ReceiveOptions): Promise<ReceiveReply> {
     const { address, onActivity } = this.#options;
@@ -102,7 +109,10 @@ export class WatchedStore {
     return reply;
   }
 
-  /** One call for those who want leases of one length; it gives no more than fits the narrowest of them, so that any part of it fits each. */
+  /**
+   * One call for those who want leases of one length; it gives no more than fits the narrowest of them, so that any
+   * part of it fits each.
+   */
   async #receiveTogether(requests: readonly ReceiveOptions[]): Promise<readonly ReceiveReply[]> {
     const [first] = requests;
     if (first === undefined) return [];
@@ -170,7 +180,10 @@ export class WatchedStore {
     );
   }
 
-  /** Asks for the head and tells the watch; whether there are messages. Counts as no activity. Errors: `StoreUnavailableError`. */
+  /**
+   * Asks for the head and tells the watch; whether there are messages. Counts as no activity. Errors:
+   * `StoreUnavailableError`.
+   */
   async peek(ask: Ask = this.#options.watch.asking()): Promise<boolean> {
     return this.#asking(ask, async (answered) => {
       const head = await this.#options.store.peek(this.#options.address);
@@ -194,7 +207,10 @@ export class WatchedStore {
     return this.#options.store.delayed(this.#options.address, span);
   }
 
-  /** Standard queues: see the store. The head is not told: at worst a receive finds nothing. Errors: `StoreUnavailableError`. */
+  /**
+   * Standard queues: see the store. The head is not told: at worst a receive finds nothing. Errors:
+   * `StoreUnavailableError`.
+   */
   deleteDelayed(ids: readonly string[]): Promise<readonly LeaseOutcome[]> {
     this.#options.onActivity();
     return this.#options.store.deleteDelayed(this.#options.address, ids);
@@ -234,7 +250,10 @@ export class WatchedStore {
     }
   }
 
-  /** Ends or moves leases; `moved` is told of each one that has a new end. The reply names the head, which may have hidden behind one of these leases. */
+  /**
+   * Ends or moves leases; `moved` is told of each one that has a new end. The reply names the head, which may have
+   * hidden behind one of these leases.
+   */
   async #settling<T extends Lease>(
     leases: readonly T[],
     call: (store: Store, address: StoreAddress) => Promise<DeleteReply>,

@@ -1,5 +1,6 @@
 /**
- * Which documents there are, and what each must look like. The store sets aside what cannot be read (a later version wrote it, or a hand did), so that a server always starts.
+ * Which documents there are, and what each must look like. The store sets aside what cannot be read (a later version
+ * wrote it, or a hand did), so that a server always starts.
  *
  * @module
  */

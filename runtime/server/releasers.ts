@@ -8,7 +8,8 @@ export interface Releasers {
   /** Remembers how to take down what was just built. `name` stands in the error if it fails. */
   add(name: string, release: () => void | Promise<void>): void;
   /**
-   * Takes everything down, last built first; a step that fails does not keep the others from running. A second call waits for the first.
+   * Takes everything down, last built first; a step that fails does not keep the others from running. A second call
+   * waits for the first.
    * Errors: `AggregateError` with each failed step, after all have run.
    */
   release(): Promise<void>;
@@ -41,7 +42,9 @@ export function createReleasers(): Releasers {
   };
 }
 
-/** The result of `work`, unless `signal` comes first: then its reason is thrown, and what `work` still brings is undone. */
+/**
+ * The result of `work`, unless `signal` comes first: then its reason is thrown, and what `work` still brings is undone.
+ */
 export function unlessGivenUp<T>(
   work: Promise<T>,
   signal: AbortSignal | undefined,

@@ -1,5 +1,6 @@
 /**
- * The SQS API: one HTTP request in, one answer out, in the protocol of the request. Everything that is thrown below becomes an answer here and nowhere else.
+ * The SQS API: one HTTP request in, one answer out, in the protocol of the request. Everything that is thrown below
+ * becomes an answer here and nowhere else.
  *
  * @module
  */
@@ -40,7 +41,10 @@ export interface SqsApiOptions {
   readonly maxQueues?: number;
   /** Whether the store has room for so many messages and bytes of a caller who may not manage. Default: it has. */
   readonly hasRoom?: (messages: number, bytes: number) => boolean;
-  /** Why queues may exist that the directory does not know yet, a sentence for callers; `undefined`: it knows all. Default: it does. */
+  /**
+   * Why queues may exist that the directory does not know yet, a sentence for callers; `undefined`: it knows all.
+   * Default: it does.
+   */
   readonly unknownQueues?: () => string | undefined;
   /** Takes what nobody foresaw; the caller is told only that it happened, and the request id. */
   readonly report: (
@@ -67,7 +71,8 @@ export interface SqsApi {
   /** Answers a request. Never rejects. */
   handle(request: SqsRequest): Promise<SqsResponse>;
   /**
-   * Runs an action whose input did not come in one of the two protocols; the request's method, path, query and body are not looked at.
+   * Runs an action whose input did not come in one of the two protocols; the request's method, path, query and body are
+   * not looked at.
    * Errors: `SqsError`, also for what the store throws.
    */
   perform<N extends ActionName>(action: N, input: Input<N>, request: SqsRequest): Promise<Output<N>>;
@@ -186,7 +191,8 @@ async function run<N extends ActionName>(
   services: ApiServices,
 ): Promise<Decoded> {
   const onPath = 'QueueUrl' in decoded || !isOnQueue(request) ? undefined : request.path;
-  // The decoders walked MODEL[name].input, and the type of an action's input is derived from the same shape; likewise its output.
+  // The decoders walked MODEL[name].input, and the type of an action's input is derived from the same shape; likewise
+  // its output.
   const input = (onPath === undefined ? decoded : { ...decoded, QueueUrl: onPath }) as Input<N>;
   const output: Output<N> = await ACTIONS[name].run(input, new RequestCall(services, request));
   if (services.audited !== undefined && AUDITED.has(name)) {

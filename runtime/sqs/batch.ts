@@ -1,5 +1,6 @@
 /**
- * What the three batch actions share: the rules of a batch as a whole, and its answer with successes and failures side by side.
+ * What the three batch actions share: the rules of a batch as a whole, and its answer with successes and failures side
+ * by side.
  *
  * @module
  */
@@ -15,8 +16,10 @@ export interface BatchEntry<E> {
 }
 
 /**
- * Checks a batch as a whole. `entryName`: what SQS calls an entry of this action, for example `SendMessageBatchRequestEntry`.
- * Errors: `MissingParameter`, `EmptyBatchRequest`, `TooManyEntriesInBatchRequest`, `InvalidBatchEntryId`, `BatchEntryIdsNotDistinct`.
+ * Checks a batch as a whole. `entryName`: what SQS calls an entry of this action, for example
+ * `SendMessageBatchRequestEntry`.
+ * Errors: `MissingParameter`, `EmptyBatchRequest`, `TooManyEntriesInBatchRequest`, `InvalidBatchEntryId`,
+ * `BatchEntryIdsNotDistinct`.
  */
 export function checkBatch<E extends { readonly Id?: string | undefined }>(
   entries: readonly E[] | undefined,

@@ -1,8 +1,8 @@
 /**
  * Every error of the SQS API, in one table: how it is named in either protocol, its HTTP status and its text.
  *
- * Sources: the `awsQueryError` and `httpError` traits of the service model of 2012-11-05 for the modelled errors (`com.amazonaws.sqs`), and answers
- * recorded from SQS for the others (`com.amazon.coral.service`).
+ * Sources: the `awsQueryError` and `httpError` traits of the service model of 2012-11-05 for the modelled errors
+ * (`com.amazonaws.sqs`), and answers recorded from SQS for the others (`com.amazon.coral.service`).
  *
  * @module
  */
@@ -261,8 +261,8 @@ export function invalidParameter(parameter: string, value: string | number, reas
 }
 
 /**
- * `Invalid binary character '#x7' was found in the W, the set of allowed characters is ...`, with the first character of `text` that no message may hold;
- * `undefined`: it holds none. `where`: for example `message body`.
+ * `Invalid binary character '#x7' was found in the W, the set of allowed characters is ...`, with the first character
+ * of `text` that no message may hold; `undefined`: it holds none. `where`: for example `message body`.
  */
 export function forbiddenCharacter(text: string, where: string): string | undefined {
   const codePoint = FORBIDDEN_CHARACTER.exec(text)?.[0].codePointAt(0);

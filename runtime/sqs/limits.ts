@@ -4,7 +4,9 @@
  * @module
  */
 
-/** The largest message, and the largest sum of a batch: body plus names, types and values of its attributes, in bytes. */
+/**
+ * The largest message, and the largest sum of a batch: body plus names, types and values of its attributes, in bytes.
+ */
 export const MAX_MESSAGE_BYTES = 1_048_576;
 /** The least value of the queue attribute `MaximumMessageSize`, bytes. */
 export const MIN_MAXIMUM_MESSAGE_SIZE = 1_024;
@@ -17,8 +19,8 @@ export const MAX_MESSAGE_ATTRIBUTES = 10;
 /** Characters of the name of a message attribute, and of its data type. */
 export const MAX_ATTRIBUTE_NAME_LENGTH = 256;
 /**
- * `AWSTraceHeader`, characters. It does not count towards the size of a message, and SQS documents no bound; without one each message could be four times as large as
- * it may be. Many times the longest that X-Ray writes.
+ * `AWSTraceHeader`, characters. It does not count towards the size of a message, and SQS documents no bound; without
+ * one each message could be four times as large as it may be. Many times the longest that X-Ray writes.
  */
 export const MAX_TRACE_HEADER_LENGTH = 8_192;
 /** `DelaySeconds` of SQS, seconds. */
@@ -60,7 +62,9 @@ export const PURGE_INTERVAL_MS = 60_000;
 export const QUEUE_NAME = /^(?:[A-Za-z0-9_-]{1,75}\.fifo|[A-Za-z0-9_-]{1,80})$/;
 /** Id of a batch entry. */
 export const BATCH_ENTRY_ID = /^[A-Za-z0-9_-]{1,80}$/;
-/** `MessageGroupId`, `MessageDeduplicationId` and `ReceiveRequestAttemptId`: letters, digits and punctuation of ASCII. */
+/**
+ * `MessageGroupId`, `MessageDeduplicationId` and `ReceiveRequestAttemptId`: letters, digits and punctuation of ASCII.
+ */
 export const FIFO_ID = /^[!-~]{1,128}$/;
 /** The characters that a message may hold, as SQS writes them. */
 export const ALLOWED_CHARACTERS = '#x9 | #xA | #xD | [#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF]';

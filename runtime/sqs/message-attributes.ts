@@ -30,8 +30,9 @@ export function readMessageAttributes(given: WireAttributes | undefined): Messag
 }
 
 /**
- * The attributes as they are stored: numbers without leading zeros, and without trailing ones behind the point ("Amazon SQS removes leading and trailing zeros", developer guide,
- * "Message attribute data types"; a function was seen to be given `0012.3400` as `12.34`). The answer to the sender digests what was given, which is what SDKs compare; a receive
+ * The attributes as they are stored: numbers without leading zeros, and without trailing ones behind the point ("Amazon
+ * SQS removes leading and trailing zeros", developer guide, "Message attribute data types"; a function was seen to be
+ * given `0012.3400` as `12.34`). The answer to the sender digests what was given, which is what SDKs compare; a receive
  * digests what it returns. A number with an exponent stays as it is.
  */
 export function withPlainNumbers(given: MessageAttributes): MessageAttributes {
@@ -138,7 +139,8 @@ function readType(name: string, dataType: string, kind: string): 'String' | 'Num
 
 /** A decimal number whose magnitude is 0 or between 10^-128 and 10^126. */
 function checkNumber(name: string, text: string, kind: string): void {
-  // Digits before the point and behind it must not be able to trade places: on a text of a mebibyte that would take hours.
+  // Digits before the point and behind it must not be able to trade places: on a text of a mebibyte that would take
+  // hours.
   if (!/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,9})?$/.test(text)) {
     throw invalid(`Can't cast the value of message ${kind}attribute '${name}' to a number.`);
   }

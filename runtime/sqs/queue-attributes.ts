@@ -58,13 +58,19 @@ function booleanOf(name: string, text: string): boolean {
   return value;
 }
 
-/** SQS reads the words of a truth in any case (`True`, as Python writes it) and returns them in lower case; `undefined`: neither. */
+/**
+ * SQS reads the words of a truth in any case (`True`, as Python writes it) and returns them in lower case; `undefined`:
+ * neither.
+ */
 export function readBoolean(text: string | undefined): boolean | undefined {
   const word = text?.toLowerCase();
   return word === 'true' || word === 'false' ? word === 'true' : undefined;
 }
 
-/** Every attribute that a caller may set, in the order in which SQS lists them. `FifoQueue` is not among them: the name decides. */
+/**
+ * Every attribute that a caller may set, in the order in which SQS lists them. `FifoQueue` is not among them: the name
+ * decides.
+ */
 export const SETTABLE: Readonly<Record<string, Settable>> = {
   VisibilityTimeout: integerAttribute(
     'VisibilityTimeout',
@@ -163,7 +169,8 @@ function settable(name: string): Settable | undefined {
 }
 
 /**
- * Applies given attributes to `base`, with the rules of one attribute and those between attributes; the rule that needs another queue is `checkRedriveTarget`'s.
+ * Applies given attributes to `base`, with the rules of one attribute and those between attributes; the rule that needs
+ * another queue is `checkRedriveTarget`'s.
  * Errors: `InvalidAttributeName`, `InvalidAttributeValue`, `InvalidParameterValue`, `OverLimit`.
  */
 export function applyAttributes(

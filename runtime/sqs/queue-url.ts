@@ -1,8 +1,9 @@
 /**
  * Queue URLs: what they name, and the capability they may carry.
  *
- * A QueueUrl is any text whose last two path segments are an account and a queue name, whatever the origin and whatever stands before them (a base path,
- * `/k/<token>`): SDKs send the URL they were configured with, and that may be the one of a queue in AWS. A bare queue name is understood as well.
+ * A QueueUrl is any text whose last two path segments are an account and a queue name, whatever the origin and whatever
+ * stands before them (a base path, `/k/<token>`): SDKs send the URL they were configured with, and that may be the one
+ * of a queue in AWS. A bare queue name is understood as well.
  *
  * @module
  */
@@ -14,7 +15,10 @@ import { type Caller, isForm, isJson, type SqsRequest } from './request.ts';
 
 const ACCOUNT = /^\d{12}$/;
 
-/** The queue that a QueueUrl names for this caller. Errors: `QueueDoesNotExist` (absent, or no queue can have this name), `InvalidAddress` (a URL of something else). */
+/**
+ * The queue that a QueueUrl names for this caller. Errors: `QueueDoesNotExist` (absent, or no queue can have this
+ * name), `InvalidAddress` (a URL of something else).
+ */
 export function parseQueueUrl(text: string | undefined, caller: Pick<Caller, 'account' | 'region'>): QueueArn {
   if (text === undefined || text === '') throw new SqsError('QueueDoesNotExist');
   const segments = pathOf(text)
@@ -35,21 +39,26 @@ export function queueArn(account: string, name: string, region: string): QueueAr
   return { partition: partitionOf(region), region, account, name };
 }
 
-/** The URL that callers use for a queue. `endpoint`: origin and base path, with the caller's capability if he has one. */
+/**
+ * The URL that callers use for a queue. `endpoint`: origin and base path, with the caller's capability if he has one.
+ */
 export function formatQueueUrl(endpoint: string, arn: QueueArn): string {
   return `${endpoint}/${arn.account}/${arn.name}`;
 }
 
-/** The longest QueueUrl that is looked at for a capability, bytes as sent. An account, a queue name, a token and a long host take 400. */
+/**
+ * The longest QueueUrl that is looked at for a capability, bytes as sent. An account, a queue name, a token and a long
+ * host take 400.
+ */
 const LONGEST_QUEUE_URL = 2_048;
 
 /**
- * The QueueUrl in a request's body or query string, for the caller of the API, who needs the capability that it may carry (`/k/<token>`) before
- * the request is authorized. So it costs a stranger's request nothing but one look at each byte: nothing is decoded but the URL itself. Never an
- * error, because decoding proper follows.
+ * The QueueUrl in a request's body or query string, for the caller of the API, who needs the capability that it may
+ * carry (`/k/<token>`) before the request is authorized. So it costs a stranger's request nothing but one look at each
+ * byte: nothing is decoded but the URL itself. Never an error, because decoding proper follows.
  *
- * `whole`: the body is complete; then a URL without a capability is not looked for. Otherwise it is a beginning, in which the URL may not have
- * come yet, or not all of it.
+ * `whole`: the body is complete; then a URL without a capability is not looked for. Otherwise it is a beginning, in
+ * which the URL may not have come yet, or not all of it.
  */
 export function findQueueUrl(
   request: Pick<SqsRequest, 'headers' | 'query' | 'body'>,
@@ -70,7 +79,8 @@ export function findQueueUrl(
     const parameters = Buffer.from(query);
     return mentionsCapability(parameters) ? queueUrlOfForm(parameters, true) : undefined;
   } catch {
-    // Whatever is wrong with the request is reported by decoding it, to a caller who was authorized by other means or not at all.
+    // Whatever is wrong with the request is reported by decoding it, to a caller who was authorized by other means or
+    // not at all.
     return undefined;
   }
 }
@@ -87,7 +97,10 @@ const [QUOTE, BACKSLASH, COMMA, COLON, OPEN_LIST, CLOSE_LIST, OPEN_STRUCTURE, CL
 ];
 const MEMBER = Buffer.from('QueueUrl');
 
-/** The text of the member `QueueUrl` of a JSON structure, or of the beginning of one: one walk over the bytes that skips texts and knows its depth. */
+/**
+ * The text of the member `QueueUrl` of a JSON structure, or of the beginning of one: one walk over the bytes that skips
+ * texts and knows its depth.
+ */
 function queueUrlOfJson(body: Buffer): string | undefined {
   let depth = 0;
   let atName = false;

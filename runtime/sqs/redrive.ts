@@ -88,8 +88,9 @@ export function writeRedriveAllowPolicy(policy: RedriveAllowPolicy): string {
 }
 
 /**
- * Checks a RedrivePolicy against the queue it names: it must exist, be of the same type, and allow this source. A queue may be its own dead-letter queue. A
- * target that the caller may not manage is one that does not exist: otherwise he could write into any queue, and find out which there are.
+ * Checks a RedrivePolicy against the queue it names: it must exist, be of the same type, and allow this source. A queue
+ * may be its own dead-letter queue. A target that the caller may not manage is one that does not exist: otherwise he
+ * could write into any queue, and find out which there are.
  * Errors: `InvalidParameterValue`.
  */
 export async function checkRedriveTarget(
@@ -116,7 +117,8 @@ export async function checkRedriveTarget(
 }
 
 /**
- * Refuses a RedriveAllowPolicy with sources that the caller may not manage. Errors: `AccessDenied`, whether they exist or not.
+ * Refuses a RedriveAllowPolicy with sources that the caller may not manage. Errors: `AccessDenied`, whether they exist
+ * or not.
  */
 export function authorizeSources(
   action: ActionName,
@@ -127,7 +129,10 @@ export function authorizeSources(
   for (const source of redriveAllowPolicy.sourceQueueArns) authorize(action, 'manage', call, nameIn(source));
 }
 
-/** The attributes of a queue as a caller sees them: without the names of allowed sources that his credential does not reach. */
+/**
+ * The attributes of a queue as a caller sees them: without the names of allowed sources that his credential does not
+ * reach.
+ */
 export function attributesFor(call: Pick<Call, 'caller'>, attributes: QueueAttributes): QueueAttributes {
   const policy = attributes.redriveAllowPolicy;
   if (policy?.redrivePermission !== 'byQueue') return attributes;
@@ -149,7 +154,10 @@ function invalidValue(parameter: string, reason: string): SqsError {
   return new SqsError('InvalidAttributeValue', `Invalid value for the parameter ${parameter}. Reason: ${reason}`);
 }
 
-/** What JSON gave, for an error text. A list or map is only named: its text could be endless, or a map could say that it has none. */
+/**
+ * What JSON gave, for an error text. A list or map is only named: its text could be endless, or a map could say that it
+ * has none.
+ */
 function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   return typeof value === 'object' && value !== null ? 'a map' : echo(String(value));

@@ -1,5 +1,6 @@
 /**
- * The wall between HTTP and the SQS API: one request as the API needs it, who calls, and the answer. Nothing here knows a socket, a route or a credential.
+ * The wall between HTTP and the SQS API: one request as the API needs it, who calls, and the answer. Nothing here knows
+ * a socket, a route or a credential.
  *
  * @module
  */
@@ -8,12 +9,16 @@ import type { QueueDepth } from '../queue/queue.ts';
 import type { QueryFormat } from './protocol/query.ts';
 
 /**
- * What a credential may do. `send`: SendMessage and its batch. `consume`: receive, delete, change visibility. `manage`: create, delete, purge and configure
- * queues, tags, permissions, move tasks. Reading (GetQueueUrl, ListQueues, GetQueueAttributes, ...) is open to each of the three.
+ * What a credential may do. `send`: SendMessage and its batch. `consume`: receive, delete, change visibility. `manage`:
+ * create, delete, purge and configure queues, tags, permissions, move tasks. Reading (GetQueueUrl, ListQueues,
+ * GetQueueAttributes, ...) is open to each of the three.
  */
 export type Scope = 'send' | 'consume' | 'manage';
 
-/** Asked for as the name of a queue: only a credential for every queue reaches it. Longer than any name and without a letter, so only wildcards match. */
+/**
+ * Asked for as the name of a queue: only a credential for every queue reaches it. Longer than any name and without a
+ * letter, so only wildcards match.
+ */
 export const EVERY_QUEUE = '*'.repeat(81);
 
 /** What a credential may take for itself; a member that is absent is not bounded. */
@@ -22,7 +27,10 @@ export interface CallerShare {
   readonly takeSends?: (count: number) => boolean;
   /** Queues made with it that may exist at one time. */
   readonly maxQueues?: number;
-  /** Takes room for messages and their bytes in a queue; otherwise which of the two has none left. Errors: `StoreUnavailableError`. */
+  /**
+   * Takes room for messages and their bytes in a queue; otherwise which of the two has none left. Errors:
+   * `StoreUnavailableError`.
+   */
   readonly takeRoom?: (
     queue: { readonly key: QueueKey; depth(): Promise<QueueDepth> },
     messages: number,
@@ -31,8 +39,8 @@ export interface CallerShare {
 }
 
 /**
- * What kind of sender a message has: a caller of the SQS API, the operator's page, a POST to the ingest endpoint, and among those what is known to be EventBridge or
- * was proven to be SNS.
+ * What kind of sender a message has: a caller of the SQS API, the operator's page, a POST to the ingest endpoint, and
+ * among those what is known to be EventBridge or was proven to be SNS.
  */
 export type SourceKind = 'sdk' | 'page' | 'ingest' | 'eventbridge' | 'sns';
 
@@ -63,7 +71,9 @@ export interface Caller {
 export interface SqsRequestHead {
   /** `GET`, `POST`, ... in capitals. */
   readonly method: string;
-  /** The path below the base path and without `/k/<token>`: `/` or `/000000000000/jobs`. Percent-encoding as received. */
+  /**
+   * The path below the base path and without `/k/<token>`: `/` or `/000000000000/jobs`. Percent-encoding as received.
+   */
   readonly path: string;
   /** The query string without its question mark; empty: none. */
   readonly query: string;
@@ -77,8 +87,8 @@ export interface SqsRequestHead {
 export interface SqsRequest extends SqsRequestHead {
   readonly body: Uint8Array;
   /**
-   * What QueueUrls in answers begin with: origin and base path, and `/k/<token>` if the caller used a capability (wherever it was found, so that the
-   * URLs in the answer work for the same caller); no slash at the end.
+   * What QueueUrls in answers begin with: origin and base path, and `/k/<token>` if the caller used a capability
+   * (wherever it was found, so that the URLs in the answer work for the same caller); no slash at the end.
    */
   readonly endpoint: string;
   readonly caller: Caller;

@@ -1,9 +1,10 @@
 /**
  * A private Redis or Valkey server beside this process, for machines without one: `KARIN_EMBEDDED_REDIS=1`.
  *
- * It writes every command to an append-only file and syncs that once a second, so a crash of the machine loses at most the last second; it refuses messages when its
- * memory is full instead of throwing some away; and it listens on loopback, and on a socket in its folder, with a password of its own. If it dies it is started
- * again, and reads its file. One server owns a folder: `folder-owner.ts` says how.
+ * It writes every command to an append-only file and syncs that once a second, so a crash of the machine loses at most
+ * the last second; it refuses messages when its memory is full instead of throwing some away; and it listens on
+ * loopback, and on a socket in its folder, with a password of its own. If it dies it is started again, and reads its
+ * file. One server owns a folder: `folder-owner.ts` says how.
  *
  * @module
  */
@@ -61,10 +62,11 @@ const ORPHAN_MS = 20_000;
 /**
  * Owns the folder, ends what outlived an earlier owner, starts the server and waits until it accepts connections.
  *
- * The invariant: at most one Redis works on a folder. One is started only by the owner of the folder, after no other answers there; the owner starts a next one
- * only after it saw the last one end.
+ * The invariant: at most one Redis works on a folder. One is started only by the owner of the folder, after no other
+ * answers there; the owner starts a next one only after it saw the last one end.
  *
- * Errors: `ConfigError` (another server owns the folder, no Redis is installed, or it does not start); the reason of the signal.
+ * Errors: `ConfigError` (another server owns the folder, no Redis is installed, or it does not start); the reason of
+ * the signal.
  */
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
   const directory = resolve(options.dataDirectory);
@@ -135,7 +137,10 @@ async function startOwned(
   };
 }
 
-/** Made for this user alone. Of one that is there only what Redis keeps is closed to others: the folder itself may be shared with something else. */
+/**
+ * Made for this user alone. Of one that is there only what Redis keeps is closed to others: the folder itself may be
+ * shared with something else.
+ */
 function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -164,9 +169,10 @@ function filesOf(id: string): Files {
 }
 
 /**
- * Ends servers that outlived a killed process: two on one append-only file would destroy it. Only the owner of the folder may do that, and it ends nothing by its
- * process number, which may belong to anything by now: it asks on the socket that the server made in this folder, with the password that this server was given,
- * and waits until the kernel closes the connection.
+ * Ends servers that outlived a killed process: two on one append-only file would destroy it. Only the owner of the
+ * folder may do that, and it ends nothing by its process number, which may belong to anything by now: it asks on the
+ * socket that the server made in this folder, with the password that this server was given, and waits until the kernel
+ * closes the connection.
  */
 async function endOrphans(directory: string, owner: FolderOwner, options: EmbeddedRedisOptions): Promise<void> {
   for (const name of readdirSync(directory)) {
@@ -221,7 +227,10 @@ function shutDown(
   });
 }
 
-/** A Redis or Valkey server that works in this folder and was not started for it, or whose socket was removed. Errors: `ConfigError`; it is never ended. */
+/**
+ * A Redis or Valkey server that works in this folder and was not started for it, or whose socket was removed. Errors:
+ * `ConfigError`; it is never ended.
+ */
 function refuseForeign(directory: string): void {
   const pid = Number(readIfThere(join(directory, PID_FILE)).trim());
   if (!Number.isInteger(pid) || pid <= 0 || !/(redis|valkey)-server/.test(readIfThere(`/proc/${pid}/comm`))) return;
@@ -297,14 +306,17 @@ async function startFirst(
   ]);
 }
 
-/** What the server writes is for its own user alone; only a shell can say so for one child, and it gives way to the server. */
+/**
+ * What the server writes is for its own user alone; only a shell can say so for one child, and it gives way to the
+ * server.
+ */
 const SHELL = 'umask 077; command -v "$0" >/dev/null || exit 127; exec "$0" -';
 /** The shell's word for a command that is not there. */
 const NO_COMMAND = 127;
 
 /**
- * `undefined`: there is no such command. Errors: `ConfigError`, with what the server wrote, if it does not begin to work; the reason of the signal, once the server
- * is gone.
+ * `undefined`: there is no such command. Errors: `ConfigError`, with what the server wrote, if it does not begin to
+ * work; the reason of the signal, once the server is gone.
  */
 function start(
   command: string,
@@ -313,7 +325,8 @@ function start(
   signal: AbortSignal | undefined,
 ): Promise<ChildProcess | undefined> {
   return new Promise((resolve, reject) => {
-    // In a process group of its own: Ctrl-C in a terminal must reach it through `stop`, after the messages in hand were stored.
+    // In a process group of its own: Ctrl-C in a terminal must reach it through `stop`, after the messages in hand were
+    // stored.
     const child = spawn('/bin/sh', ['-c', SHELL, command], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
     let written = '';
     let late = false;

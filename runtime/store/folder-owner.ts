@@ -1,22 +1,29 @@
 /**
  * Who owns a data folder: one live process at a time, for as long as it lives.
  *
- * Two Redis servers on one append-only file destroy it, so a server must own the folder before it starts one. A file with a process number is no proof of life: numbers
- * are used again, and mean nothing in another container. What only a live process can do is to answer on a socket: the kernel closes it however the process ends, and a
- * socket in a folder is found by everybody who sees the folder, across the borders of containers. Node has no locks on files; so the lock is made of sockets.
+ * Two Redis servers on one append-only file destroy it, so a server must own the folder before it starts one. A file
+ * with a process number is no proof of life: numbers are used again, and mean nothing in another container. What only a
+ * live process can do is to answer on a socket: the kernel closes it however the process ends, and a socket in a folder
+ * is found by everybody who sees the folder, across the borders of containers. Node has no locks on files; so the lock
+ * is made of sockets.
  *
- *   1. A server listens on a socket of its own, under a new random name, and only then gives it its final name in the folder (`owner-<random>.sock`). Whoever connects
- *      is told whether it is a candidate or the owner.
- *   2. It lists the folder once and connects to every other such socket. One that refuses stays dead, because no name is used twice: it is removed.
- *   3. It gives up if it meets the owner, or a candidate whose name is lower, or one who does not answer. It waits for candidates with higher names to be gone.
+ *   1. A server listens on a socket of its own, under a new random name, and only then gives it its final name in the
+ *      folder (`owner-<random>.sock`). Whoever connects is told whether it is a candidate or the owner.
+ *   2. It lists the folder once and connects to every other such socket. One that refuses stays dead, because no name
+ *      is used twice: it is removed.
+ *   3. It gives up if it meets the owner, or a candidate whose name is lower, or one who does not answer. It waits for
+ *      candidates with higher names to be gone.
  *   4. Nobody is left: it is the owner. It says so to those who wait for it.
  *
- * The invariant: of two live servers at most one is the owner. Of any two, one got its final name later and lists after that, so it meets the other. If the other is
- * the owner, it gives up. If both are candidates and met each other, the one with the higher name gives up; if only the later one saw the other, the other either has
- * become the owner, which it tells, or still waits and will not give way: the later one gives up if its name is higher, else it waits for the end of the other or
- * hears that it became the owner. Nothing that is alive is ever removed or renamed by others, so there is no moment at which a lock is taken from its holder.
+ * The invariant: of two live servers at most one is the owner. Of any two, one got its final name later and lists after
+ * that, so it meets the other. If the other is the owner, it gives up. If both are candidates and met each other, the
+ * one with the higher name gives up; if only the later one saw the other, the other either has become the owner, which
+ * it tells, or still waits and will not give way: the later one gives up if its name is higher, else it waits for the
+ * end of the other or hears that it became the owner. Nothing that is alive is ever removed or renamed by others, so
+ * there is no moment at which a lock is taken from its holder.
  *
- * Its limits: one kernel (a folder that two machines mount is not seen through), and a file system that has sockets; where it has none a warning says so.
+ * Its limits: one kernel (a folder that two machines mount is not seen through), and a file system that has sockets;
+ * where it has none a warning says so.
  *
  * @module
  */
@@ -275,7 +282,10 @@ function listenAt(server: Server, path: string): Promise<void> {
   });
 }
 
-/** The address of a socket has a short bound; where the path of the folder is longer, an open descriptor of it leads there on Linux. */
+/**
+ * The address of a socket has a short bound; where the path of the folder is longer, an open descriptor of it leads
+ * there on Linux.
+ */
 function openWay(directory: string): { readonly path: (name: string) => string; readonly close: () => void } {
   const longest = join(directory, 'owner-0123456789abcdef.sock');
   if (Buffer.byteLength(longest) <= LONGEST_PATH) return { path: (name) => join(directory, name), close: () => {} };

@@ -22,7 +22,8 @@ export interface OpenStoreOptions {
 /**
  * Opens the store that the options name.
  *
- * Errors of Redis: `RangeError` (a malformed URL), `UnsuitableRedisError` (it would lose messages, or is too old), `StoreUnavailableError` (naming the server).
+ * Errors of Redis: `RangeError` (a malformed URL), `UnsuitableRedisError` (it would lose messages, or is too old),
+ * `StoreUnavailableError` (naming the server).
  */
 export async function openStore({ urls, ...options }: OpenStoreOptions): Promise<Store> {
   return urls === 'memory' ? new MemoryStore(options) : RedisStore.open({ urls, ...options });

@@ -12,14 +12,18 @@ import type {
   ReceiveReply,
   StoredQueue,
 } from './store.ts';
-/** One step of a receive. `takeFirst`: whether the first record is taken whatever its size; `maxMessages` is at most `STEP`. */
+/**
+ * One step of a receive. `takeFirst`: whether the first record is taken whatever its size; `maxMessages` is at most
+ * `STEP`.
+ */
 export type ReceiveStep = (options: ReceiveOptions, takeFirst: boolean) => Promise<ReceiveReply>;
 
 /**
- * Receives in as many steps as are worth while: a further one follows only a full one that left something due. There is only one step if the
- * messages are due again at once: a further step would receive them again.
+ * Receives in as many steps as are worth while: a further one follows only a full one that left something due. There is
+ * only one step if the messages are due again at once: a further step would receive them again.
  *
- * After several steps `nextDueInMs` may be the end of a lease of an earlier step; whoever wakes then finds out at the cost of one call.
+ * After several steps `nextDueInMs` may be the end of a lease of an earlier step; whoever wakes then finds out at the
+ * cost of one call.
  */
 export async function receiveInSteps(options: ReceiveOptions, step: ReceiveStep): Promise<ReceiveReply> {
   const first = await step({ ...options, maxMessages: Math.min(options.maxMessages, STEP) }, true);
@@ -77,7 +81,10 @@ export async function settleInSteps<T>(
  * What both stores demand of their callers. A breach is a fault of Karin's own code, not of a user: `RangeError`.
  */
 
-/** As many messages as one script handles at once: Lua passes on a few thousand values at most, and Redis serves nobody else meanwhile. */
+/**
+ * As many messages as one script handles at once: Lua passes on a few thousand values at most, and Redis serves nobody
+ * else meanwhile.
+ */
 export const STEP = 500;
 
 /** How many due messages of a standard queue are looked at to give message groups their turns. */
@@ -110,7 +117,10 @@ export function checkBrowse(limit: number): void {
   if (!(limit >= 1 && limit <= STEP)) throw new RangeError(`1 to ${STEP} messages can be looked at, not ${limit}`);
 }
 
-/** Throws unless a call about running delays makes sense: only those of standard queues are looked at one by one. `count`: messages asked for or named. */
+/**
+ * Throws unless a call about running delays makes sense: only those of standard queues are looked at one by one.
+ * `count`: messages asked for or named.
+ */
 export function checkDelayed(queue: StoredQueue, count: number, span?: DelaySpan): void {
   if (queue.fifo) throw new RangeError(`the delays of the FIFO queue ${queue.key} are not looked at one by one`);
   if (count < 1 || count > STEP) throw new RangeError(`1 to ${STEP} delayed messages can be named, not ${count}`);

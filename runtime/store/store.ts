@@ -1,11 +1,14 @@
 /**
- * The one seam of Karin: what a store of messages can do, and nothing of what SQS means by it. Every rule (dead letter, retention, limits,
- * validation) is written once, in `queue/`. Two implementations, Redis and memory, pass one contract suite.
+ * The one seam of Karin: what a store of messages can do, and nothing of what SQS means by it. Every rule (dead letter,
+ * retention, limits, validation) is written once, in `queue/`. Two implementations, Redis and memory, pass one contract
+ * suite.
  *
- * Time. The store has the only clock that decides when a message is due. Callers give and get relative milliseconds, so the clocks of the
- * instances never matter; absolute times appear only as facts to report (`sentAt`, `firstReceivedAt`).
+ * Time. The store has the only clock that decides when a message is due. Callers give and get relative milliseconds, so
+ * the clocks of the instances never matter; absolute times appear only as facts to report (`sentAt`,
+ * `firstReceivedAt`).
  *
- * Atomicity. Each call on one queue is atomic against all others on that queue, from any instance. No call spans two queues.
+ * Atomicity. Each call on one queue is atomic against all others on that queue, from any instance. No call spans two
+ * queues.
  *
  * @module
  */
@@ -25,9 +28,15 @@ export interface NewEntry {
   readonly record: Uint8Array;
   /** Milliseconds until it may first be received; 0 or more. */
   readonly delayMs: number;
-  /** FIFO: required, the order and the lock are per group. Standard: optional, receives take groups in turn within a bounded look-ahead. */
+  /**
+   * FIFO: required, the order and the lock are per group. Standard: optional, receives take groups in turn within a
+   * bounded look-ahead.
+   */
   readonly group?: string;
-  /** FIFO: a send with a key that was accepted in the last `DEDUPLICATION_WINDOW_MS` by the store's clock is answered with the first one's outcome and stores nothing. */
+  /**
+   * FIFO: a send with a key that was accepted in the last `DEDUPLICATION_WINDOW_MS` by the store's clock is answered
+   * with the first one's outcome and stores nothing.
+   */
   readonly deduplicationKey?: string;
   /** A message moved from another queue keeps its history. Without it: sent now, never received. */
   readonly history?: { readonly sentAt: number; readonly receiveCount: number; readonly firstReceivedAt: number };
@@ -37,8 +46,9 @@ export interface NewEntry {
 export const DEDUPLICATION_WINDOW_MS = 300_000;
 
 /**
- * A head that has been due for longer than this, ms, is news to a send: the clock of the store may have jumped over it (the machine slept), so that the timers of the instances stand long after it. With a
- * backlog that is older it costs one published wake for each call, which wakes nobody who is awake.
+ * A head that has been due for longer than this, ms, is news to a send: the clock of the store may have jumped over it
+ * (the machine slept), so that the timers of the instances stand long after it. With a backlog that is older it costs
+ * one published wake for each call, which wakes nobody who is awake.
  */
 export const OVERDUE_MS = 10_000;
 
@@ -54,9 +64,9 @@ export interface SentEntry {
 /** What an operation says about the head of the queue: the earliest moment at which a receive could return anything. */
 export interface HeadLowered {
   /**
-   * Set only if this operation made the head earlier than it was: milliseconds from now until it is due (0: now). The store has published a wake for the other instances.
-   * A send that finds the head long past due (`OVERDUE_MS`) sets it to 0.
-   * A send of an id that is stored already sets it too, because the reply to the first send may have been lost.
+   * Set only if this operation made the head earlier than it was: milliseconds from now until it is due (0: now). The
+   * store has published a wake for the other instances. A send that finds the head long past due (`OVERDUE_MS`) sets it
+   * to 0. A send of an id that is stored already sets it too, because the reply to the first send may have been lost.
    */
   readonly headLoweredToMs?: number;
 }
@@ -83,7 +93,10 @@ interface StoredEntry {
   readonly sequenceNumber?: string;
 }
 
-/** A message under a lease. `id` and `receiveCount` together are the fence: a later receive changes the count, and the old pair no longer matches. */
+/**
+ * A message under a lease. `id` and `receiveCount` together are the fence: a later receive changes the count, and the
+ * old pair no longer matches.
+ */
 export interface LeasedEntry extends StoredEntry {
   /** This receive included. */
   readonly receiveCount: number;
@@ -92,19 +105,27 @@ export interface LeasedEntry extends StoredEntry {
 
 export interface ReceiveReply {
   readonly leased: readonly LeasedEntry[];
-  /** Milliseconds until the next message *other than those just leased* is due (0: due now; may be another's lease running out); `undefined`: there is none. */
+  /**
+   * Milliseconds until the next message *other than those just leased* is due (0: due now; may be another's lease
+   * running out); `undefined`: there is none.
+   */
   readonly nextDueInMs?: number;
   /** All messages of the queue, whatever their state, before this receive. */
   readonly total: number;
 }
 
-/** The pair that proves a lease. FIFO also needs the group and the sequence number, which find the message in its order. */
+/**
+ * The pair that proves a lease. FIFO also needs the group and the sequence number, which find the message in its order.
+ */
 export interface Lease {
   readonly id: string;
   readonly receiveCount: number;
   readonly group?: string;
   readonly sequenceNumber?: string;
-  /** Standard queues, `delete` and `changeVisibility`: a lease of an earlier receive counts as well. Default: only that of the last one. */
+  /**
+   * Standard queues, `delete` and `changeVisibility`: a lease of an earlier receive counts as well. Default: only that
+   * of the last one.
+   */
   readonly orEarlier?: boolean;
 }
 
@@ -117,8 +138,9 @@ export type LeaseOutcome = 'done' | 'superseded' | 'missing' | 'expired';
 export interface DeleteReply extends HeadLowered {
   readonly outcomes: readonly LeaseOutcome[];
   /**
-   * Milliseconds until the head is due after this call (0: now); `undefined`: the queue is empty. The holder of a lease that was the head needs it: a message that others sent meanwhile, to be due
-   * after the end of that lease, published no wake.
+   * Milliseconds until the head is due after this call (0: now); `undefined`: the queue is empty. The holder of a lease
+   * that was the head needs it: a message that others sent meanwhile, to be due after the end of that lease, published
+   * no wake.
    */
   readonly nextDueInMs?: number;
 }
@@ -172,7 +194,10 @@ export interface Depth {
 
 /** What one instance hears from the store, about every queue. */
 export type Signal =
-  /** The head of a queue was made earlier by another instance. (A store may report the calls of this one too, whose replies have said so already; that costs a receive that finds nothing.) */
+  /**
+   * The head of a queue was made earlier by another instance. (A store may report the calls of this one too, whose
+   * replies have said so already; that costs a receive that finds nothing.)
+   */
   | { readonly kind: 'wake'; readonly queue: QueueKey; readonly dueInMs: number }
   /** A document changed: its name. */
   | { readonly kind: 'document'; readonly name: string }
@@ -183,8 +208,9 @@ export type Signal =
   /** Signals may have been lost (the connection was replaced). Whoever relies on them must look for himself. */
   | { readonly kind: 'gap' }
   /**
-   * The store had come back without anything in it. The documents that were in the memory of the instances have been written again, `restored` of them by this one; `queues` and `tokens`: how many this
-   * instance knows now. The messages are gone, and whoever holds more than documents must write it again. A `gap` follows.
+   * The store had come back without anything in it. The documents that were in the memory of the instances have been
+   * written again, `restored` of them by this one; `queues` and `tokens`: how many this instance knows now. The
+   * messages are gone, and whoever holds more than documents must write it again. A `gap` follows.
    */
   | { readonly kind: 'emptied'; readonly queues: number; readonly tokens: number; readonly restored: number }
   /** A document cannot be read and was set aside under another name; `restored`: what it held before is there again. */
@@ -195,24 +221,33 @@ export type Signal =
       readonly fault: string;
       readonly restored: boolean;
     }
-  /** Calls can or cannot be made. `refusal`: what the store itself said, if it is there and refuses them; it names no address and no secret. */
+  /**
+   * Calls can or cannot be made. `refusal`: what the store itself said, if it is there and refuses them; it names no
+   * address and no secret.
+   */
   | { readonly kind: 'reachable'; readonly reachable: boolean; readonly refusal?: string };
 
-/** Small named texts that all instances share: queue definitions, the discovery snapshot, tokens, modes, move tasks, secrets. */
+/**
+ * Small named texts that all instances share: queue definitions, the discovery snapshot, tokens, modes, move tasks,
+ * secrets.
+ */
 export interface Documents {
   get(name: string): Promise<string | undefined>;
   /** Documents whose names begin with `prefix`, by name. A rare call (listing), for kinds of which there are few. */
   list(prefix: string): Promise<ReadonlyMap<string, string>>;
-  /** The same one after another, read in pages, so that their number does not matter. One may come twice, and one that is written meanwhile may be left out. */
+  /**
+   * The same one after another, read in pages, so that their number does not matter. One may come twice, and one that
+   * is written meanwhile may be left out.
+   */
   each(prefix: string): AsyncIterable<readonly [name: string, text: string]>;
   /**
-   * Says that the caller has the documents of these names in memory, and answers their texts as long as it has them. A store that keeps what it may have to write again then asks for it
-   * instead of keeping a second copy.
+   * Says that the caller has the documents of these names in memory, and answers their texts as long as it has them. A
+   * store that keeps what it may have to write again then asks for it instead of keeping a second copy.
    */
   heldBy(prefix: string, text: (name: string) => string | undefined): void;
   /**
-   * Writes `value`. With `expected` given it writes only if the present value is that (`null`: only if there is none) and answers whether it did.
-   * Publishes a `document` signal when it wrote.
+   * Writes `value`. With `expected` given it writes only if the present value is that (`null`: only if there is none)
+   * and answers whether it did. Publishes a `document` signal when it wrote.
    */
   put(name: string, value: string, expected?: string | null): Promise<boolean>;
   /** Removes it; `expected` as in `put`. Publishes a `document` signal when it removed one. */
@@ -222,8 +257,9 @@ export interface Documents {
 /** Bounded sets of holders, shared by all instances: MaximumConcurrency of a mapping. */
 export interface Slots {
   /**
-   * Takes a slot of `name` if fewer than `limit` are taken. It frees itself after `holdMs` if the holder dies.
-   * Answers `taken`, or the milliseconds until the first of the slots that are taken now frees itself (1 or more), which nobody will announce.
+   * Takes a slot of `name` if fewer than `limit` are taken. It frees itself after `holdMs` if the holder dies. Answers
+   * `taken`, or the milliseconds until the first of the slots that are taken now frees itself (1 or more), which nobody
+   * will announce.
    */
   take(name: string, holder: string, limit: number, holdMs: number): Promise<'taken' | number>;
   /** Gives it back; publishes a `slot` signal only if the set was full. Giving back what is not held does nothing. */
@@ -256,42 +292,58 @@ export interface Store {
   readonly documents: Documents;
   readonly slots: Slots;
 
-  /** Stores 1 to 500 messages of one queue, in order, all or none. Errors: `StoreFullError`, `StoreUnavailableError`. */
+  /**
+   * Stores 1 to 500 messages of one queue, in order, all or none. Errors: `StoreFullError`, `StoreUnavailableError`.
+   */
   send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply>;
   /** Leases what is due, oldest due first. */
   receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply>;
-  /** Deletes leased messages. Standard: also after the lease ran out, as long as nobody received the message again, or `orEarlier` is set. */
+  /**
+   * Deletes leased messages. Standard: also after the lease ran out, as long as nobody received the message again, or
+   * `orEarlier` is set.
+   */
   delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply>;
-  /** Moves the end of leases. Standard: also of a message that is visible again, as long as nobody received it, or `orEarlier` is set. */
+  /**
+   * Moves the end of leases. Standard: also of a message that is visible again, as long as nobody received it, or
+   * `orEarlier` is set.
+   */
   changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply>;
-  /** Undoes receives: the messages are due at once, and their receive count is what it was before (0 clears the first-receive time as well). */
+  /**
+   * Undoes receives: the messages are due at once, and their receive count is what it was before (0 clears the
+   * first-receive time as well).
+   */
   release(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply>;
   /** Milliseconds until the head is due (0: now); `undefined`: the queue is empty. One command on an empty queue. */
   peek(queue: StoredQueue): Promise<number | undefined>;
   depth(queue: StoredQueue): Promise<Depth>;
   /**
-   * Looks at messages without receiving them, for people. Standard: by when they may be received, those already visible first. FIFO: by group, that which may be served
-   * first coming first, in order within it. A few commands for each message.
+   * Looks at messages without receiving them, for people. Standard: by when they may be received, those already visible
+   * first. FIFO: by group, that which may be served first coming first, in order within it. A few commands for each
+   * message.
    */
   browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
   /** Removes every message; on a FIFO queue what was sent before is no original of a duplicate any more. */
   purge(queue: StoredQueue): Promise<void>;
   /**
-   * Removes messages that are visible (neither in flight nor delayed) and were sent more than `olderThanMs` ago, at most `limit` of them; answers how many.
-   * In a long queue it may miss those that were delayed, received or moved since; a later call finds them once they have been due for that long.
+   * Removes messages that are visible (neither in flight nor delayed) and were sent more than `olderThanMs` ago, at
+   * most `limit` of them; answers how many. In a long queue it may miss those that were delayed, received or moved
+   * since; a later call finds them once they have been due for that long.
    */
   trim(queue: StoredQueue, olderThanMs: number, limit: number): Promise<number>;
 
   /** Standard queues: messages whose delay ends within the span, earliest first. They are only looked at. */
   delayed(queue: StoredQueue, span: DelaySpan): Promise<readonly DelayedEntry[]>;
-  /** Standard queues: deletes up to 500 messages whose delay still runs. `superseded`: it has ended, so that the message may be received now. */
+  /**
+   * Standard queues: deletes up to 500 messages whose delay still runs. `superseded`: it has ended, so that the message
+   * may be received now.
+   */
   deleteDelayed(queue: StoredQueue, ids: readonly string[]): Promise<readonly LeaseOutcome[]>;
 
   /** Calls `listener` with every signal until the returned function is called. */
   subscribe(listener: (signal: Signal) => void): () => void;
   /**
-   * An instance of the `instances` signal seems to be gone: it is asked for a sign of life, and leaves the list of all instances if there is none. Costs one command, the answer of
-   * a live instance another; repeated doubts cost nothing.
+   * An instance of the `instances` signal seems to be gone: it is asked for a sign of life, and leaves the list of all
+   * instances if there is none. Costs one command, the answer of a live instance another; repeated doubts cost nothing.
    */
   doubt(instance: string): void;
   health(): Promise<StoreHealth>;

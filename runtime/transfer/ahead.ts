@@ -1,9 +1,12 @@
 /**
- * Moves messages of a standard queue ahead of their time: those whose delay ends within the 900 s that SQS takes go there with what remains of it.
+ * Moves messages of a standard queue ahead of their time: those whose delay ends within the 900 s that SQS takes go
+ * there with what remains of it.
  *
- * A message that waits has no lease that could keep two movers apart, so only one mover of all instances looks at a queue's delays at a time (a slot, which frees itself if its holder dies). Such a message is
- * looked at, sent, and then deleted on the condition that its delay still runs. Killed between sending and deleting, it stays here, becomes due in its time, and is moved once more: a duplicate, as
- * SQS itself may make one. Delays that end soon are left alone, so that none ends while its message is under way.
+ * A message that waits has no lease that could keep two movers apart, so only one mover of all instances looks at a
+ * queue's delays at a time (a slot, which frees itself if its holder dies). Such a message is looked at, sent, and then
+ * deleted on the condition that its delay still runs. Killed between sending and deleting, it stays here, becomes due
+ * in its time, and is moved once more: a duplicate, as SQS itself may make one. Delays that end soon are left alone, so
+ * that none ends while its message is under way.
  *
  * @module
  */
@@ -42,7 +45,10 @@ interface Waiting extends Message {
   readonly delaySeconds: number;
 }
 
-/** Moves up to ten messages, `leaveOut` excepted. Errors: those of the real queue and of the store; what was not moved is as it was. */
+/**
+ * Moves up to ten messages, `leaveOut` excepted. Errors: those of the real queue and of the store; what was not moved
+ * is as it was.
+ */
 export async function moveAhead(options: AheadOptions, leaveOut: ReadonlyMap<string, string>): Promise<MovedAhead> {
   const { queue, holder } = options;
   // SQS knows no delay of a single FIFO message.

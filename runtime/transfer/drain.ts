@@ -1,9 +1,11 @@
 /**
- * `karin drain`: hands a queue back to AWS. It switches the queue to mode `forward`, so that new messages go to the real queue, and moves what is held.
+ * `karin drain`: hands a queue back to AWS. It switches the queue to mode `forward`, so that new messages go to the
+ * real queue, and moves what is held.
  *
- * Messages that still wait for their delay go ahead with what remains of it, if SQS takes that (standard queues, up to 900 s). The others stay until they are due and then follow, moved by the
- * servers of this store (the forwarding service) or by this very call if it is told to wait for them. What a function or a client has in flight is waited for: either it is deleted as handled, or it
- * comes back and is moved.
+ * Messages that still wait for their delay go ahead with what remains of it, if SQS takes that (standard queues, up to
+ * 900 s). The others stay until they are due and then follow, moved by the servers of this store (the forwarding
+ * service) or by this very call if it is told to wait for them. What a function or a client has in flight is waited
+ * for: either it is deleted as handled, or it comes back and is moved.
  *
  * It may be interrupted at any point and called again; several may run at once, beside servers that forward too.
  *
@@ -36,7 +38,10 @@ export interface DrainOptions {
   /** Ends the drain after the calls under way. The queue stays in mode `forward`. */
   readonly signal?: AbortSignal;
   readonly onEvent?: OnTransfer;
-  /** Also stays until delayed messages that SQS cannot take yet are moved; default false: they follow by themselves, while a server of this store runs. */
+  /**
+   * Also stays until delayed messages that SQS cannot take yet are moved; default false: they follow by themselves,
+   * while a server of this store runs.
+   */
   readonly waitForDelayed?: boolean;
   /** Calls to SQS at one time, 1 to 32; default 4. */
   readonly parallel?: number;
@@ -47,9 +52,15 @@ export interface DrainOptions {
 export interface DrainResult {
   /** Messages that this call moved. */
   readonly moved: number;
-  /** What is still here: messages whose delay SQS does not take yet, and more if the drain was ended early or SQS refused some. Absent: ended early, and the store did not say. */
+  /**
+   * What is still here: messages whose delay SQS does not take yet, and more if the drain was ended early or SQS
+   * refused some. Absent: ended early, and the store did not say.
+   */
   readonly left?: QueueDepth;
-  /** Messages that SQS will never accept, with its reason; they (and on a FIFO queue what stands behind them in their groups) stay here. */
+  /**
+   * Messages that SQS will never accept, with its reason; they (and on a FIFO queue what stands behind them in their
+   * groups) stay here.
+   */
   readonly refused: ReadonlyMap<string, string>;
 }
 
@@ -57,7 +68,8 @@ export interface DrainResult {
 const LOOK_MS = 1_000;
 
 /**
- * Drains `queue`. Errors: `TransferError` if the real queue cannot be used (if nothing was moved by then the mode is what it was before), `StoreUnavailableError` if the mode cannot be stored.
+ * Drains `queue`. Errors: `TransferError` if the real queue cannot be used (if nothing was moved by then the mode is
+ * what it was before), `StoreUnavailableError` if the mode cannot be stored.
  */
 export async function runDrain(options: DrainOptions): Promise<DrainResult> {
   const { queue, directory, realQueues, onEvent = () => {} } = options;
@@ -124,7 +136,10 @@ class Drain {
     return { moved: this.moved, refused: this.#refused, ...(left !== undefined && { left }) };
   }
 
-  /** Moves what is due, looks after delayed messages when nothing is, waits for the helpers and for what comes back, and finds out when all is done. */
+  /**
+   * Moves what is due, looks after delayed messages when nothing is, waits for the helpers and for what comes back, and
+   * finds out when all is done.
+   */
   async #lead(helpers: Promise<unknown>): Promise<void> {
     let waitMs = 0;
     while (!this.ended) {
@@ -199,14 +214,19 @@ class Drain {
 /*
  * Moves messages that are held here to the real queue: lease here, send there, delete here.
  *
- * Nothing is lost, because a message is deleted here only when SQS has said that it has it. Killed between the two, the lease runs out and the message is sent again: on a standard
- * queue that is a duplicate, as SQS itself may make one; on a FIFO queue SQS recognises it, because the id of the message here is its deduplication id there (for five minutes, its
- * deduplication window). It is not the id that the sender gave: two messages that were sent with one id more than five minutes apart are both held, and both must arrive.
+ * Nothing is lost, because a message is deleted here only when SQS has said that it has it. Killed between the two, the
+ * lease runs out and the message is sent again: on a standard queue that is a duplicate, as SQS itself may make one; on
+ * a FIFO queue SQS recognises it, because the id of the message here is its deduplication id there (for five minutes,
+ * its deduplication window). It is not the id that the sender gave: two messages that were sent with one id more than
+ * five minutes apart are both held, and both must arrive.
  *
- * Order. On a FIFO queue a lease locks the group, so all that is leased of one group is in one hand. Messages of one group are sent one after another, each after the one before it was accepted,
- * because SQS may accept the second of two in one call and refuse the first; different groups share calls. After a message that was not accepted the rest of its group is given back.
+ * Order. On a FIFO queue a lease locks the group, so all that is leased of one group is in one hand. Messages of one
+ * group are sent one after another, each after the one before it was accepted, because SQS may accept the second of two
+ * in one call and refuse the first; different groups share calls. After a message that was not accepted the rest of its
+ * group is given back.
  *
- * What SQS does not accept for a while is given back uncounted, so that a failure of the network never pushes a message towards its dead-letter queue. What it will never accept stays under its lease.
+ * What SQS does not accept for a while is given back uncounted, so that a failure of the network never pushes a message
+ * towards its dead-letter queue. What it will never accept stays under its lease.
  */
 
 /** Default lease of what is being moved, ms: longer than a send with all its repeats takes. */
@@ -229,7 +249,8 @@ export interface Moved {
 }
 
 /**
- * Moves messages that `queue.receive` just leased. Errors: those of the real queue and of the store; the messages that were not moved are given back first, as far as the store can be reached.
+ * Moves messages that `queue.receive` just leased. Errors: those of the real queue and of the store; the messages that
+ * were not moved are given back first, as far as the store can be reached.
  */
 export async function moveLeased(options: MoverOptions, leased: readonly ReceivedMessage[]): Promise<Moved> {
   const open = new Set(leased);
@@ -269,7 +290,10 @@ export async function moveLeased(options: MoverOptions, leased: readonly Receive
   return { moved, refused, ...(failed !== undefined && { failed }) };
 }
 
-/** Gives leased messages back, uncounted. If the store does not answer, their leases run out instead; that is not worth hiding the first failure for. */
+/**
+ * Gives leased messages back, uncounted. If the store does not answer, their leases run out instead; that is not worth
+ * hiding the first failure for.
+ */
 export async function giveBack({ queue, onEvent }: MoverOptions, messages: readonly ReceivedMessage[]): Promise<void> {
   if (messages.length === 0) return;
   try {

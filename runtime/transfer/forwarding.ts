@@ -1,5 +1,6 @@
 /**
- * The forwarding service: moves what queues in mode `forward` hold, as it becomes due, for as long as the server runs. Any number of instances may do so at once: leases keep them apart.
+ * The forwarding service: moves what queues in mode `forward` hold, as it becomes due, for as long as the server runs.
+ * Any number of instances may do so at once: leases keep them apart.
  *
  * @module
  */
@@ -87,16 +88,21 @@ async function forwardUntil(queue: Queue, options: ForwardingOptions, signal: Ab
 }
 
 /*
- * Mode `forward`, the direct way: what is sent to a standard queue here goes straight on to the real one, and the sender is told SQS's own message id.
+ * Mode `forward`, the direct way: what is sent to a standard queue here goes straight on to the real one, and the
+ * sender is told SQS's own message id.
  *
- * Two kinds of sends never come this way; the queue keeps them, and the forwarding service moves them when they are due: delays beyond 900 s, which SQS does not take, and everything for
- * FIFO queues, so that nothing overtakes what is held and a sender's repeat is still recognised here.
+ * Two kinds of sends never come this way; the queue keeps them, and the forwarding service moves them when they are
+ * due: delays beyond 900 s, which SQS does not take, and everything for FIFO queues, so that nothing overtakes what is
+ * held and a sender's repeat is still recognised here.
  */
 
 /** So often the entries that SQS did not accept are sent again before the sender is told. */
 const ATTEMPTS = 3;
 
-/** The port that queues in mode `forward` send through. Errors: `StoreUnavailableError`, which the sender's SDK retries; parts of a batch may have been accepted then. */
+/**
+ * The port that queues in mode `forward` send through. Errors: `StoreUnavailableError`, which the sender's SDK retries;
+ * parts of a batch may have been accepted then.
+ */
 export function createForwarder(realQueues: RealQueues): Forward {
   return async (queue, messages) => {
     const sent: SentMessage[] = [];

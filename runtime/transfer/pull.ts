@@ -1,12 +1,14 @@
 /**
  * `karin pull`: brings the messages of the real queue here. Receive there, store here, delete there.
  *
- * Nothing is lost, because a message is deleted there only when it is stored here. Killed between the two, it is received and stored again later: under the same id, which is made from the
- * one that SQS gave it, so that the second copy collapses into the first while that is still held, and on FIFO queues also for five minutes after. A copy that a function has already handled by then is handled
- * once more, as SQS itself may deliver a message twice.
+ * Nothing is lost, because a message is deleted there only when it is stored here. Killed between the two, it is
+ * received and stored again later: under the same id, which is made from the one that SQS gave it, so that the second
+ * copy collapses into the first while that is still held, and on FIFO queues also for five minutes after. A copy that a
+ * function has already handled by then is handled once more, as SQS itself may deliver a message twice.
  *
- * Messages keep their id, body, attributes, sender, sent time, receive count, trace header, group and deduplication id. A delay that still runs in SQS ends there first.
- * FIFO: one call at a time, so the order of a group is the one in which SQS hands it out.
+ * Messages keep their id, body, attributes, sender, sent time, receive count, trace header, group and deduplication id.
+ * A delay that still runs in SQS ends there first. FIFO: one call at a time, so the order of a group is the one in
+ * which SQS hands it out.
  *
  * @module
  */
@@ -43,21 +45,32 @@ export interface PullOptions {
 export interface PullResult {
   /** Messages that this call brought here. */
   readonly pulled: number;
-  /** What the real queue still holds, by its approximate counts; zeros unless the pull was ended early. Absent: ended early, and SQS did not say. */
+  /**
+   * What the real queue still holds, by its approximate counts; zeros unless the pull was ended early. Absent: ended
+   * early, and SQS did not say.
+   */
   readonly left?: RealDepth;
   /** The mode of the queue now: in `hold` what was pulled waits until the mapping is disabled and synced. */
   readonly mode: QueueMode;
 }
 
-/** The counts of SQS are approximate: only when they are zero at two empty receives in a row is the queue taken for empty. */
+/**
+ * The counts of SQS are approximate: only when they are zero at two empty receives in a row is the queue taken for
+ * empty.
+ */
 const EMPTY_LOOKS = 2;
 
-/** A receipt handle that SQS does not take any more never will; its message is received again, and the second copy collapses. */
+/**
+ * A receipt handle that SQS does not take any more never will; its message is received again, and the second copy
+ * collapses.
+ */
 const DELETE_ATTEMPTS = 3;
 
 /**
- * Pulls until the real queue is empty. A queue in mode `forward` is switched to `consume` first, or what is pulled would be sent straight back.
- * Errors: `TransferError` if the real queue cannot be used, `StoreFullError` if there is no room here; what was not stored is still in SQS.
+ * Pulls until the real queue is empty. A queue in mode `forward` is switched to `consume` first, or what is pulled
+ * would be sent straight back.
+ * Errors: `TransferError` if the real queue cannot be used, `StoreFullError` if there is no room here; what was not
+ * stored is still in SQS.
  */
 export async function runPull(options: PullOptions): Promise<PullResult> {
   const { queue, directory, realQueues, onEvent = () => {} } = options;
@@ -140,7 +153,10 @@ class Pull {
     });
   }
 
-  /** Stores what was received, then deletes it in SQS. Each step is repeated on its own, so that a lost answer never stores without deleting. */
+  /**
+   * Stores what was received, then deletes it in SQS. Each step is repeated on its own, so that a lost answer never
+   * stores without deleting.
+   */
   async #take(received: readonly RealMessage[]): Promise<void> {
     const { queue, realQueues, onEvent } = this.#options;
     const entries = received.map((message) => entryFor(message, queue.definition.fifo));
@@ -175,7 +191,8 @@ function entryFor(received: RealMessage, fifo: boolean): NewEntry {
     record: encodeRecord(message, before),
     delayMs: 0,
     ...(message.groupId !== undefined && { group: message.groupId }),
-    // Not the sender's id: two messages with one id, sent more than five minutes apart, are both to come. Senders' ids have no spaces, so none is like this.
+    // Not the sender's id: two messages with one id, sent more than five minutes apart, are both to come. Senders' ids
+    // have no spaces, so none is like this.
     ...(fifo && { deduplicationKey: ` pulled ${message.id}` }),
     history: { sentAt, receiveCount: before, firstReceivedAt: before > 0 ? firstReceivedAt : 0 },
   };
@@ -183,7 +200,9 @@ function entryFor(received: RealMessage, fifo: boolean): NewEntry {
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** The id here of a message of SQS: the same one. SQS documents no form for it; one that is no UUID is hashed into one. */
+/**
+ * The id here of a message of SQS: the same one. SQS documents no form for it; one that is no UUID is hashed into one.
+ */
 export function idFor(sqsMessageId: string): string {
   if (UUID.test(sqsMessageId)) return sqsMessageId;
   const hex = createHash('sha256').update(sqsMessageId, 'utf8').digest('hex');

@@ -1,5 +1,6 @@
 /**
- * Drain and pull as the HTTP routes and the ops page start them: one of each queue at a time, ended when the server stops.
+ * Drain and pull as the HTTP routes and the ops page start them: one of each queue at a time, ended when the server
+ * stops.
  *
  * @module
  */
@@ -26,11 +27,16 @@ export type TransferKind = 'drain' | 'pull';
 export interface Transfers {
   /** The queue of this name, key or ARN. Errors: `TransferError` (none, or several of that name). */
   find(text: string): StoredQueue;
-  /** Takes what the forwarding of this server does by itself: it helps a drain, whose events and result contain it. Whether a drain of this server took it. */
+  /**
+   * Takes what the forwarding of this server does by itself: it helps a drain, whose events and result contain it.
+   * Whether a drain of this server took it.
+   */
   forwarded(event: TransferEvent): boolean;
   /** What this server does with the queue now. */
   current(key: QueueKey): TransferKind | undefined;
-  /** Moves what is held here to SQS, and all that is sent from now on. Errors: `TransferError`, `StoreUnavailableError`. */
+  /**
+   * Moves what is held here to SQS, and all that is sent from now on. Errors: `TransferError`, `StoreUnavailableError`.
+   */
   drain(queue: StoredQueue, request: TransferRequest): Promise<DrainResult>;
   /** Brings here what waits in SQS. Errors: `TransferError`, `StoreFullError`, `StoreUnavailableError`. */
   pull(queue: StoredQueue, request: TransferRequest): Promise<PullResult>;
@@ -108,20 +114,24 @@ export function createTransfers(parts: TransfersParts): Transfers {
 }
 
 /**
- * A transfer between Karin and SQS cannot go on, and trying again changes nothing: the queue does not exist in AWS, or AWS refuses. The message says what mends it.
- * Nothing is lost by it; the same command goes on where this one stopped.
+ * A transfer between Karin and SQS cannot go on, and trying again changes nothing: the queue does not exist in AWS, or
+ * AWS refuses. The message says what mends it. Nothing is lost by it; the same command goes on where this one stopped.
  */
 export class TransferError extends Error {
   override readonly name = 'TransferError';
 }
 
 /*
- * What a transfer between Karin and SQS reports while it runs: for the command line, the ops page and the log. Never a message body.
+ * What a transfer between Karin and SQS reports while it runs: for the command line, the ops page and the log. Never a
+ * message body.
  */
 
 export type TransferEvent = { readonly queue: QueueKey } & (
   | { readonly kind: 'mode-changed'; readonly from: QueueMode; readonly to: QueueMode }
-  /** Held messages were accepted by SQS and deleted here. `total`: since this drain, or this server's forwarding of the queue, began. */
+  /**
+   * Held messages were accepted by SQS and deleted here. `total`: since this drain, or this server's forwarding of the
+   * queue, began.
+   */
   | { readonly kind: 'moved'; readonly count: number; readonly total: number }
   /** Messages of the real queue were stored here and deleted there. `total`: since this pull began. */
   | { readonly kind: 'pulled'; readonly count: number; readonly total: number }

@@ -1,5 +1,6 @@
 /**
- * A server as it runs in the image, with the image's small heap, and what strangers can send it: it answers or closes each, and goes on.
+ * A server as it runs in the image, with the image's small heap, and what strangers can send it: it answers or closes
+ * each, and goes on.
  */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,5 +1,6 @@
 /**
- * SNS delivers to two servers of one Redis, one of which is killed, and Redis as well, while it sends. `KARIN_TEST_SIZE=full` makes 10,000 deliveries.
+ * SNS delivers to two servers of one Redis, one of which is killed, and Redis as well, while it sends.
+ * `KARIN_TEST_SIZE=full` makes 10,000 deliveries.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -28,8 +29,9 @@ async function serveCertificate(sns: FakeSns): Promise<string> {
 }
 
 /**
- * The delivery policy of SNS, 3 tries at once, 2 after a pause and the others with pauses that grow, its clock shortened to one thousandth: an hour is 3.6 s here. It does
- * not give up, because a server and Redis need their real time to come back; that a try may count as final is what the test watches.
+ * The delivery policy of SNS, 3 tries at once, 2 after a pause and the others with pauses that grow, its clock
+ * shortened to one thousandth: an hour is 3.6 s here. It does not give up, because a server and Redis need their real
+ * time to come back; that a try may count as final is what the test watches.
  */
 async function pause(attempt: number): Promise<void> {
   if (attempt <= 3) return;

@@ -6,7 +6,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sqsCall } from '../http/running-karin.ts';
 import { type RunningServer, startServerProcess } from '../support/karin-process.ts';
 
-/** A world of process numbers of its own, as a container has it; where that is not permitted the pid file is made useless instead. */
+/**
+ * A world of process numbers of its own, as a container has it; where that is not permitted the pid file is made
+ * useless instead.
+ */
 const UNSHARE = ['unshare', '--pid', '--fork', '--kill-child'];
 const unshares = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0;
 

@@ -1,9 +1,11 @@
 /**
- * The yardstick of the throughput figures: the least that a server with messages in Redis can do, and none of Karin's code.
+ * The yardstick of the throughput figures: the least that a server with messages in Redis can do, and none of Karin's
+ * code.
  *
- * node:http, one parse of the JSON body, ioredis with automatic pipelining, a script of one HSET and one ZADD, one answer with the MD5 digest that SDKs check. It has no
- * limits, no credentials, no delays and no receives, so nobody could use it. That is what makes it a yardstick: the distance to it is what everything else costs.
- * Run as a process of its own: `tsx bare-server.ts`, with REDIS_URL and PORT as the real server has them.
+ * node:http, one parse of the JSON body, ioredis with automatic pipelining, a script of one HSET and one ZADD, one
+ * answer with the MD5 digest that SDKs check. It has no limits, no credentials, no delays and no receives, so nobody
+ * could use it. That is what makes it a yardstick: the distance to it is what everything else costs. Run as a process
+ * of its own: `tsx bare-server.ts`, with REDIS_URL and PORT as the real server has them.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';

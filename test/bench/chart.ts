@@ -1,4 +1,7 @@
-/** Draws the comparison with other servers as an SVG for the documentation: one row a server, one bar for each of its rates, light and dark. */
+/**
+ * Draws the comparison with other servers as an SVG for the documentation: one row a server, one bar for each of its
+ * rates, light and dark.
+ */
 import type { Figure } from './figure.ts';
 
 const KINDS = [

@@ -1,5 +1,6 @@
 /**
- * A load generator on raw sockets. It does as little as can be done per request, so that on a small machine the server is what is measured.
+ * A load generator on raw sockets. It does as little as can be done per request, so that on a small machine the server
+ * is what is measured.
  */
 import { connect, type Socket } from 'node:net';
 
@@ -62,7 +63,10 @@ export async function load(
   return { perSecond: (total / (performance.now() - started)) * 1000, latencies };
 }
 
-/** One connection at a time to a server on 127.0.0.1: kept, and made anew where an answer says that the server closes it. */
+/**
+ * One connection at a time to a server on 127.0.0.1: kept, and made anew where an answer says that the server closes
+ * it.
+ */
 export class Line {
   readonly #port: number;
   #socket: Socket | undefined;
@@ -86,7 +90,8 @@ export class Line {
 }
 
 /**
- * Writes one request and resolves with its answer (status line, headers, body as it travels), which must have a Content-Length or be chunked.
+ * Writes one request and resolves with its answer (status line, headers, body as it travels), which must have a
+ * Content-Length or be chunked.
  */
 export function exchange(socket: Socket, request: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {

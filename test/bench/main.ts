@@ -7,7 +7,8 @@
  *   npm run bench -- --json             the figures as JSON on stdout
  *   npm run bench -- --chart <path>     draws the comparison with other servers (group rivals) as an SVG
  *   npm run bench -- --command <path>   another build of the command, to compare two
- *   npm run bench -- --node <path>      another Node for the servers; the image has 24, the packages run on 20.19 and later
+ *   npm run bench -- --node <path>      another Node for the servers; the image has 24, the packages run on 20.19 and
+ *                                       later
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

@@ -1,8 +1,9 @@
 /**
  * A server from its sources that counts which of its own functions run, for the figures of `path`.
  *
- * Run as a process of its own with an IPC channel: `reset` forgets what ran so far, `take` answers what ran since. V8 counts exactly (precise coverage), calls
- * inside one turn of the event loop and across turns alike; a function that runs ten times counts once.
+ * Run as a process of its own with an IPC channel: `reset` forgets what ran so far, `take` answers what ran since. V8
+ * counts exactly (precise coverage), calls inside one turn of the event loop and across turns alike; a function that
+ * runs ten times counts once.
  */
 import { Session } from 'node:inspector/promises';
 import { createLog } from '../../runtime/log.ts';

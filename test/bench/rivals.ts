@@ -1,8 +1,9 @@
 /**
  * Other servers that speak the SQS API, for the figures that compare: how each is had, started and stopped.
  *
- * They are installed when they are first needed, by the package manager of their language, into a folder that outlives the run (`KARIN_BENCH_RIVALS`, by default
- * below the user's cache). One that cannot be had on this machine is named as skipped with the reason, never left out in silence.
+ * They are installed when they are first needed, by the package manager of their language, into a folder that outlives
+ * the run (`KARIN_BENCH_RIVALS`, by default below the user's cache). One that cannot be had on this machine is named as
+ * skipped with the reason, never left out in silence.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';

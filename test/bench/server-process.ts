@@ -17,7 +17,10 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** What the image sets for the process itself. It decides how much memory the server keeps, so without it another server would be measured. */
+/**
+ * What the image sets for the process itself. It decides how much memory the server keeps, so without it another server
+ * would be measured.
+ */
 function imageEnvironment(): Record<string, string> {
   const image = readFileSync('runtime/Dockerfile', 'utf8');
   const found = [...image.matchAll(/^.*\b(NODE_OPTIONS|MALLOC_ARENA_MAX)=(?:"([^"]*)"|(\S+))/gm)];

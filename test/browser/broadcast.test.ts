@@ -1,5 +1,6 @@
 /**
- * The scene of `examples/broadcast`, as its README tells it: the page of a browser on a WebSocket shows hello, then world.
+ * The scene of `examples/broadcast`, as its README tells it: the page of a browser on a WebSocket shows hello, then
+ * world.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -1,9 +1,11 @@
 /**
- * Every attack at once, from two hundred addresses, against a server with its private Redis under the memory limit of the smallest machine, while an honest caller
- * sends: none of its sends is refused, and all of them are there afterwards.
+ * Every attack at once, from two hundred addresses, against a server with its private Redis under the memory limit of
+ * the smallest machine, while an honest caller sends: none of its sends is refused, and all of them are there
+ * afterwards.
  *
- * `KARIN_TEST_SIZE=full` runs the built server as the image does, with thousands of connections and a limit of 256 MB by the kernel where a control group can be made
- * (else the peak of its resident memory is compared), and holds the honest caller's p99 under a second. Otherwise it is a twentieth of that, from the sources.
+ * `KARIN_TEST_SIZE=full` runs the built server as the image does, with thousands of connections and a limit of 256 MB
+ * by the kernel where a control group can be made (else the peak of its resident memory is compared), and holds the
+ * honest caller's p99 under a second. Otherwise it is a twentieth of that, from the sources.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -47,7 +49,10 @@ function call(port: number, action: string, input: object, path = '/', headers: 
   });
 }
 
-/** A control group that holds this process's child, and the Redis that the child starts, to the limit; `undefined`: none can be made here. */
+/**
+ * A control group that holds this process's child, and the Redis that the child starts, to the limit; `undefined`: none
+ * can be made here.
+ */
 function memoryGroup(): string | undefined {
   const group = join(GROUPS, `karin-drill-${process.pid}`);
   try {

@@ -1,8 +1,10 @@
 /**
- * Redis comes back empty while two servers take sends: once it is killed and started without a file, once it is emptied by `FLUSHALL` on open connections.
+ * Redis comes back empty while two servers take sends: once it is killed and started without a file, once it is emptied
+ * by `FLUSHALL` on open connections.
  *
- * Half of the callers use a token of the environment, half one that was made by command; queues are discovered, made over the API, and on hold. `KARIN_TEST_SIZE=full` makes
- * 12,000 sends and holds the refusals to five seconds each time; otherwise it is a tenth of that, and only what is refused and delivered is looked at.
+ * Half of the callers use a token of the environment, half one that was made by command; queues are discovered, made
+ * over the API, and on hold. `KARIN_TEST_SIZE=full` makes 12,000 sends and holds the refusals to five seconds each
+ * time; otherwise it is a tenth of that, and only what is refused and delivered is looked at.
  */
 import { Redis } from 'ioredis';
 import { afterEach, expect, it } from 'vitest';
@@ -125,7 +127,10 @@ async function hold(url: string, queue: string): Promise<void> {
 }
 
 interface Sends {
-  /** Bodies whose send began after the loss and was answered 200, without those of the queue on hold and the one without a function. */
+  /**
+   * Bodies whose send began after the loss and was answered 200, without those of the queue on hold and the one without
+   * a function.
+   */
   readonly accepted: ReadonlySet<string>;
   /** Status, and the code of SQS: how often. */
   readonly refusals: ReadonlyMap<string, number>;
@@ -136,8 +141,8 @@ interface Sends {
 }
 
 /**
- * Two servers take `SENDS` sends, in the middle of which `lose` empties Redis. A caller that is refused tries the same again until it is accepted, as an SDK does.
- * Sends that begin while `lose` is under way may be lost with it.
+ * Two servers take `SENDS` sends, in the middle of which `lose` empties Redis. A caller that is refused tries the same
+ * again until it is accepted, as an SDK does. Sends that begin while `lose` is under way may be lost with it.
  */
 async function sendWhile(world: World, name: string, lose: () => Promise<void>): Promise<Sends> {
   const accepted = new Set<string>();
@@ -192,7 +197,10 @@ function say(line: string): void {
   if (IS_FULL) process.stdout.write(`${line}\n`);
 }
 
-/** Everything accepted after the loss is delivered, refusals were of one kind, and a server that starts now finds the world as it was. */
+/**
+ * Everything accepted after the loss is delivered, refusals were of one kind, and a server that starts now finds the
+ * world as it was.
+ */
 async function expectHealed(world: World, name: string, sends: Sends): Promise<void> {
   say(
     `${name}: refused for ${Math.round(sends.refusedForMs)} ms, ${JSON.stringify([...sends.refusals])}, ${sends.accepted.size} delivered`,

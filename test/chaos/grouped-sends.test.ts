@@ -1,5 +1,6 @@
 /**
- * Sends that wait together leave together (`runtime/queue/group-commit.ts`): seen from outside, over HTTP, with many callers at once and a server that is killed.
+ * Sends that wait together leave together (`runtime/queue/group-commit.ts`): seen from outside, over HTTP, with many
+ * callers at once and a server that is killed.
  */
 import { Redis } from 'ioredis';
 import { afterEach, expect, it } from 'vitest';

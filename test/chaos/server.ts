@@ -1,5 +1,6 @@
 /**
- * A server to be killed: the whole of it, but that the test says which mappings there are. Runs as a child process, see `server-process.ts`.
+ * A server to be killed: the whole of it, but that the test says which mappings there are. Runs as a child process, see
+ * `server-process.ts`.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
  * What the rules of SQS and Lambda say about each message of the soak, held against every Invoke that is seen.
  *
- * The model sees only what Lambda sees. A server that is killed between a lease and its Invoke raises a receive count that nobody sees, so counts may jump; they may
- * never fall, repeat after anything but a throttle, or exceed `maxReceiveCount`.
+ * The model sees only what Lambda sees. A server that is killed between a lease and its Invoke raises a receive count
+ * that nobody sees, so counts may jump; they may never fall, repeat after anything but a throttle, or exceed
+ * `maxReceiveCount`.
  *
  * @module
  */
@@ -189,7 +190,10 @@ export class SoakModel {
     this.#highestReceive = Math.max(this.#highestReceive, receives);
   }
 
-  /** In a batch the messages of a FIFO group stand in order, without a gap; whatever stands before them was handled or is dead. */
+  /**
+   * In a batch the messages of a FIFO group stand in order, without a gap; whatever stands before them was handled or
+   * is dead.
+   */
   #checkOrder(batch: readonly Known[]): void {
     const expected = new Map<string, number>();
     for (const known of batch) {

@@ -169,7 +169,8 @@ describe('karin drain and karin pull', () => {
       endpoint: sqs.url,
       credentials: { accessKeyId: 'x', secretAccessKey: 'x' },
     });
-    // One server answers for all of "SQS" here, so short polls see everything, and the test need not wait for long ones.
+    // One server answers for all of "SQS" here, so short polls see everything, and the test need not wait for long
+    // ones.
     const realQueues: RealQueues = {
       send: (arn, entries) => real.send(arn, entries),
       receive: (arn, request) => real.receive(arn, { ...request, waitSeconds: 0 }),

@@ -145,7 +145,10 @@ describe('karin doctor', () => {
   });
 });
 
-/** SimulatePrincipalPolicy for a principal who may do what `allows`, of resources in whose context the tag of Karin stands or not. */
+/**
+ * SimulatePrincipalPolicy for a principal who may do what `allows`, of resources in whose context the tag of Karin
+ * stands or not.
+ */
 function simulation(allows: (action: string, tagged: boolean) => boolean): (parameters: URLSearchParams) => string {
   return (parameters) => {
     const all = (prefix: string): readonly string[] =>

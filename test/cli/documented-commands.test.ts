@@ -1,4 +1,7 @@
-/** What people copy from README files and guides is a command that there is, and what they follow leads to a place that there is. */
+/**
+ * What people copy from README files and guides is a command that there is, and what they follow leads to a place that
+ * there is.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';

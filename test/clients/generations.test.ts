@@ -1,6 +1,7 @@
 /**
- * One conversation with the server (`programs/conversation.mjs`), held by SDKs of several generations and languages, each verifying what it verifies. Signed with a key, and with a
- * capability in the endpoint path under keys that the server does not know.
+ * One conversation with the server (`programs/conversation.mjs`), held by SDKs of several generations and languages,
+ * each verifying what it verifies. Signed with a key, and with a capability in the endpoint path under keys that the
+ * server does not know.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GO_PROGRAM, program, pythonProgram } from './support/paths.ts';
@@ -10,7 +11,10 @@ import { ACCOUNT, type ClientServer, clientEnvironment, startServer, TOKEN } fro
 interface Client {
   readonly name: string;
   readonly command: Command;
-  /** How this client names the errors of the service model: by shape, or by Query code. Errors that are not in the model have their Query code everywhere. */
+  /**
+   * How this client names the errors of the service model: by shape, or by Query code. Errors that are not in the model
+   * have their Query code everywhere.
+   */
   readonly codes: 'shape' | 'query';
   readonly protocol: 'json' | 'query';
   readonly hasNoStatus?: true;

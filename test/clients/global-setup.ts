@@ -1,6 +1,6 @@
 /**
- * Installs the clients once: the SDKs for JavaScript and Java, virtual environments for Python, and the program in Go. What is there already is left alone, so only the first
- * run, and the first after a version changed, takes long.
+ * Installs the clients once: the SDKs for JavaScript and Java, virtual environments for Python, and the program in Go.
+ * What is there already is left alone, so only the first run, and the first after a version changed, takes long.
  *
  * @module
  */

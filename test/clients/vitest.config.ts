@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** SQS clients of several generations and languages against a real server; needs npm, Python 3 with venv, Go, Java 17 and Maven. */
+/**
+ * SQS clients of several generations and languages against a real server; needs npm, Python 3 with venv, Go, Java 17
+ * and Maven.
+ */
 export default defineConfig({
   test: {
     include: ['test/clients/**/*.test.ts'],

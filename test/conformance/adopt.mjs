@@ -1,4 +1,5 @@
-// Run inside an app fresh from `cdk init`: brings its commented-out example and test to life, with KarinQueue in place of sqs.Queue.
+// Run inside an app fresh from `cdk init`: brings its commented-out example and test to life, with KarinQueue in place
+// of sqs.Queue.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

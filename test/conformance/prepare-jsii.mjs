@@ -1,4 +1,5 @@
-// Lays out the constructs as a jsii module: the sources of the public API, without the cdktf construct, and a manifest as jsii wants it.
+// Lays out the constructs as a jsii module: the sources of the public API, without the cdktf construct, and a manifest
+// as jsii wants it.
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 

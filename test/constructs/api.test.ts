@@ -18,7 +18,8 @@ const exported = readFileSync(new URL('index.ts', CONSTRUCTS), 'utf8')
 /** The part of API.md about one type. */
 const sectionOf = (name: string) => API.split(/^### /m).find((section) => section.startsWith(`${name}\n`)) ?? '';
 
-// That the text of API.md is what the sources say is checked by test/conformance/run, with jsii; this needs nothing but the files.
+// That the text of API.md is what the sources say is checked by test/conformance/run, with jsii; this needs nothing but
+// the files.
 describe('API.md', () => {
   it('describes every export', () => {
     expect(exported).toEqual(expect.arrayContaining(Object.keys(api)));

@@ -22,7 +22,10 @@ async function closeServers(): Promise<void> {
 }
 afterEach(closeServers);
 
-/** A Karin server that gives these answers to `/sync`, the last one again and again, and takes the reply to CloudFormation. */
+/**
+ * A Karin server that gives these answers to `/sync`, the last one again and again, and takes the reply to
+ * CloudFormation.
+ */
 async function serve(answers: readonly Answer[]) {
   const heard: Heard[] = [];
   const left = [...answers];
@@ -51,8 +54,8 @@ async function read(request: IncomingMessage): Promise<string> {
 }
 
 /**
- * Runs the very text that becomes the inline function. Secrets Manager is the one part that does not run here: `secret` is what it holds.
- * Pauses pass at once.
+ * Runs the very text that becomes the inline function. Secrets Manager is the one part that does not run here: `secret`
+ * is what it holds. Pauses pass at once.
  */
 async function run(event: Record<string, unknown>, secret: string): Promise<string> {
   class SecretsManager {

@@ -170,7 +170,10 @@ class Model implements Invoker {
     if (maximumConcurrency !== undefined) expect(this.#calls).toBeLessThan(maximumConcurrency);
   }
 
-  /** Leases are longer than any call here, so no message may run twice at a time, be invoked after it was handled, or be received too often. */
+  /**
+   * Leases are longer than any call here, so no message may run twice at a time, be invoked after it was handled, or be
+   * received too often.
+   */
   #checkMessage(id: string, { ApproximateReceiveCount }: Record['attributes']): void {
     const known = this.waiting.get(id);
     if (known === undefined) throw new Error(`${id} was invoked again after it had been handled`);

@@ -115,7 +115,8 @@ forEachStore('MaximumConcurrency over all instances', (open, kind) => {
       expect(two.events.of('leased')).toEqual([]);
       await two.pass(4_000);
       await two.events.next('deleted');
-      // The lease of what was cut off runs out. In small steps, because Redis answers with times from then: a sweep that is under way while the clock leaps would be late.
+      // The lease of what was cut off runs out. In small steps, because Redis answers with times from then: a sweep
+      // that is under way while the clock leaps would be late.
       const asTwoSeesIt = two.directory.byKey(queue.key);
       while (two.events.of('deleted').length < 2) {
         await two.pass(1_000);

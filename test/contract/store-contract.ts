@@ -1,5 +1,6 @@
 /**
- * What every store must do: one suite, run against each implementation. The clock of the store stands still until a test advances it.
+ * What every store must do: one suite, run against each implementation. The clock of the store stands still until a
+ * test advances it.
  *
  * @module
  */

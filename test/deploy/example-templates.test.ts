@@ -1,5 +1,6 @@
 /**
- * The committed templates of the examples that other tools than the CDK make; those of the CDK are checked in test/examples.
+ * The committed templates of the examples that other tools than the CDK make; those of the CDK are checked in
+ * test/examples.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';

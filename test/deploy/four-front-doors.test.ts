@@ -1,5 +1,6 @@
 /**
- * One application, deployed through four front doors, and one result: the server finds exactly the disabled mapping and runs the deployed handler.
+ * One application, deployed through four front doors, and one result: the server finds exactly the disabled mapping and
+ * runs the deployed handler.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -179,7 +180,9 @@ describe('the same application, deployed by', () => {
   });
 });
 
-/** What every door must lead to: one mapping, nothing broken, its dead-letter queue known, and the deployed handler run. */
+/**
+ * What every door must lead to: one mapping, nothing broken, its dead-letter queue known, and the deployed handler run.
+ */
 async function expectOneResult(): Promise<void> {
   const found = await sync();
   expect(found).toMatchObject({ broken: [], unchanged: 0 });
@@ -203,7 +206,9 @@ async function onlyQueueWithMapping(): Promise<string> {
   return mappings[0]?.EventSourceArn ?? '';
 }
 
-/** What the server does only when it is asked to: it lists function URLs, and moves messages in from SQS and out to it. */
+/**
+ * What the server does only when it is asked to: it lists function URLs, and moves messages in from SQS and out to it.
+ */
 async function useEverything(queueArn: string): Promise<void> {
   const password = new URLSearchParams({ password: ADMIN_PASSWORD });
   const login = await fetch(`${karin.url}/ops/login`, { method: 'POST', body: password, redirect: 'manual' });

@@ -23,7 +23,10 @@ export interface DevProcess {
   kill(): Promise<void>;
 }
 
-/** Starts it for a project, on a free port; resolves when it says that it is ready, rejects with its output if it ends before. */
+/**
+ * Starts it for a project, on a free port; resolves when it says that it is ready, rejects with its output if it ends
+ * before.
+ */
 export async function startDevProcess(
   project: string,
   args: readonly string[] = [],

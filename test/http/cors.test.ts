@@ -20,7 +20,9 @@ function preflight(url: string, origin: string): Promise<Response> {
   return fetch(url, { method: 'OPTIONS', headers: { ...PREFLIGHT, origin } });
 }
 
-/** Whether a browser would go on after this answer to a preflight: each header that the page wants to send is admitted. */
+/**
+ * Whether a browser would go on after this answer to a preflight: each header that the page wants to send is admitted.
+ */
 function admitsEveryHeader(answer: Response): boolean {
   const admitted = (answer.headers.get('access-control-allow-headers') ?? '').split(', ');
   return PREFLIGHT['access-control-request-headers'].split(',').every((name) => admitted.includes(name));

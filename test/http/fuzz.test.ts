@@ -1,7 +1,9 @@
 /**
- * Damaged bytes on the socket of a whole server, every route of it: each connection is answered in order or closed, and the server goes on.
+ * Damaged bytes on the socket of a whole server, every route of it: each connection is answered in order or closed, and
+ * the server goes on.
  *
- * `KARIN_TEST_SIZE=full` sends 20,000 requests. `KARIN_FUZZ_SEED=n` begins with another seed; a failure names it, and shows the request.
+ * `KARIN_TEST_SIZE=full` sends 20,000 requests. `KARIN_FUZZ_SEED=n` begins with another seed; a failure names it, and
+ * shows the request.
  */
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
@@ -128,7 +130,8 @@ it(`${REQUESTS} damaged requests on the socket: none is an error of the server, 
     const answers = await Promise.all(batch.map((bytes) => exchange(port, bytes)));
     for (const [index, answer] of answers.entries()) {
       const shown = `seed ${SEED}: ${JSON.stringify(batch[index]?.toString('latin1'))} -> ${answer}`;
-      // Closed without a word, or an answer that is no failure of the server: 501 and 505 are words of HTTP about the request.
+      // Closed without a word, or an answer that is no failure of the server: 501 and 505 are words of HTTP about the
+      // request.
       expect(answer, shown).toMatch(/^(HTTP\/1\.1 ([1-4]\d\d|501|505) |$)/);
       const status = answer.slice(9, 12);
       answered.set(status, (answered.get(status) ?? 0) + 1);

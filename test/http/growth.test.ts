@@ -1,6 +1,6 @@
 /**
- * Everything that reads what strangers and callers send costs in proportion to its length: each pattern, parser and line of the log is given inputs that are made
- * to be looked at again and again.
+ * Everything that reads what strangers and callers send costs in proportion to its length: each pattern, parser and
+ * line of the log is given inputs that are made to be looked at again and again.
  */
 import { describe, expect, it } from 'vitest';
 import { canonicalRequest } from '../../runtime/http/auth/canonical.ts';

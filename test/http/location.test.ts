@@ -81,8 +81,9 @@ describe('the address of a client', () => {
     expect(clientAddress('10.0.0.1', { forwardedFor: forwarded }, proxies)).toBe(expected);
   });
 
-  // Fly as its documentation shows it, Cloudflare as its users report (it appends with a bare comma: cloudflare/cloudflared, issue 1426). The others in the usual form, each
-  // proxy appending the address that it sees; they are not recorded. The first entry was written by the client itself, to pass for another.
+  // Fly as its documentation shows it, Cloudflare as its users report (it appends with a bare comma:
+  // cloudflare/cloudflared, issue 1426). The others in the usual form, each proxy appending the address that it sees;
+  // they are not recorded. The first entry was written by the client itself, to pass for another.
   it.each([
     ['Fly', 1, '6.6.6.6, 203.0.113.7, 66.241.124.1', { clientIp: '203.0.113.7' }],
     ['Fly, by IPv6', 1, '6.6.6.6, 2001:db8::7, 2a09:8280:1::1', { clientIp: '2001:db8::7' }],

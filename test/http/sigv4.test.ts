@@ -382,8 +382,8 @@ describe('errors in the words of AWS', () => {
 });
 
 /**
- * The request with one byte changed; `undefined` if that byte, so changed, means the same to HTTP (upper and lower case of header names and percent-encodings, a
- * change that would not be one request any more).
+ * The request with one byte changed; `undefined` if that byte, so changed, means the same to HTTP (upper and lower case
+ * of header names and percent-encodings, a change that would not be one request any more).
  */
 function flip(wire: Wire, at: number, mask: number): Wire | undefined {
   const parts: [get: string, set: (text: string) => Wire][] = [

@@ -1,7 +1,9 @@
 /**
- * Verdicts of AWS's own engine, event-ruler 1.7.3 (Maven: `software.amazon.event.ruler:event-ruler`), recorded with `new Machine()`, `addRule`, `rulesForJSONEvent`: random patterns over all operators,
- * chosen so that each mixture of operators occurs, and what ignoring case means; and the shortest of thousands on `$or` with a path that is given twice, `cidr` across families,
- * empty names, pairs of UTF-16 units, the ends of the range of numbers, and escapes in wildcards.
+ * Verdicts of AWS's own engine, event-ruler 1.7.3 (Maven: `software.amazon.event.ruler:event-ruler`), recorded with
+ * `new Machine()`, `addRule`, `rulesForJSONEvent`: random patterns over all operators, chosen so that each mixture of
+ * operators occurs, and what ignoring case means; and the shortest of thousands on `$or` with a path that is given
+ * twice, `cidr` across families, empty names, pairs of UTF-16 units, the ends of the range of numbers, and escapes in
+ * wildcards.
  */
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';

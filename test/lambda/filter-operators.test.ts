@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { compileFilter } from '../../runtime/consumer/filter/filter.ts';
 import { QUEUE_ARN, receivedMessage } from './received-message.ts';
 
-/** Whether a message whose body is `{"field": <value>}` passes the filter `{"body": {"field": <alternatives>}}`; the value as JSON text, '' for none. */
+/**
+ * Whether a message whose body is `{"field": <value>}` passes the filter `{"body": {"field": <alternatives>}}`; the
+ * value as JSON text, '' for none.
+ */
 function matches(alternatives: unknown, valueJson: string): boolean {
   const filter = compileFilter([JSON.stringify({ body: { field: alternatives } })]);
   const body = valueJson === '' ? '{"other":1}' : `{"other":1,"field":${valueJson}}`;

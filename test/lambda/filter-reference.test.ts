@@ -6,8 +6,9 @@ import { matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 
 /**
- * The reference: replaces every array by each of its elements in turn (an empty one by nothing), which gives plain objects, and looks each path up in each of them.
- * It takes exponential time and says nothing about absence inside arrays; the matcher must agree on everything else.
+ * The reference: replaces every array by each of its elements in turn (an empty one by nothing), which gives plain
+ * objects, and looks each path up in each of them. It takes exponential time and says nothing about absence inside
+ * arrays; the matcher must agree on everything else.
  */
 function alternatives(value: Json): readonly (Json | undefined)[] {
   if (Array.isArray(value)) return value.length === 0 ? [undefined] : value.flatMap(alternatives);
@@ -125,7 +126,10 @@ describe('the matcher agrees with a naive reference', () => {
   });
 });
 
-/** The same with one level of names: `{"a": {"b": 1}}` becomes `{"a.b": 1}`. Objects without fields vanish, which no condition can see. */
+/**
+ * The same with one level of names: `{"a": {"b": 1}}` becomes `{"a.b": 1}`. Objects without fields vanish, which no
+ * condition can see.
+ */
 function dotted(value: Json): Json {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   const flat: Record<string, Json> = {};

@@ -412,7 +412,10 @@ describe('a call without an answer', () => {
   }
 });
 
-/** The active timer of the TCP socket with this local port (`02`: keep-alive). Source: Linux, Documentation/networking/proc_net_tcp.rst; the time is in hundredths of a second. */
+/**
+ * The active timer of the TCP socket with this local port (`02`: keep-alive). Source: Linux,
+ * Documentation/networking/proc_net_tcp.rst; the time is in hundredths of a second.
+ */
 function timerOfSocket(localPort: number): { readonly kind: string; readonly dueInSeconds: number } | undefined {
   const suffix = `:${localPort.toString(16).toUpperCase().padStart(4, '0')}`;
   const rows = readFileSync('/proc/net/tcp', 'utf8').trim().split('\n').slice(1);

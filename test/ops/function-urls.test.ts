@@ -13,7 +13,10 @@ afterEach(() => {
 
 const ARN = 'arn:aws:lambda:eu-west-1:111122223333:function';
 
-/** The two calls of Lambda that are made, over HTTP, in two pages; `names` of functions, each with a URL if it begins with `web`. */
+/**
+ * The two calls of Lambda that are made, over HTTP, in two pages; `names` of functions, each with a URL if it begins
+ * with `web`.
+ */
 async function lambda(names: readonly string[], refuse = false) {
   const asked: string[] = [];
   const server = createServer((request, response) => {

@@ -1,5 +1,6 @@
 /**
- * The invariant of the head-watch, against a model of a store whose requests, replies and wakes take their time and arrive in any order.
+ * The invariant of the head-watch, against a model of a store whose requests, replies and wakes take their time and
+ * arrive in any order.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -11,7 +12,10 @@ const RUNS = process.env['KARIN_TEST_SIZE'] === 'full' ? 5_000 : 400;
 const LONGEST_TRAVEL = 20;
 const LEASE = 300;
 
-/** What happens at one moment: another instance or this one sends a message, signals get lost, or the listener cannot ask for a while. */
+/**
+ * What happens at one moment: another instance or this one sends a message, signals get lost, or the listener cannot
+ * ask for a while.
+ */
 type Event =
   | { readonly kind: 'foreign-send' | 'own-send'; readonly delay: number; readonly travel: number }
   | { readonly kind: 'gap' }
@@ -46,9 +50,11 @@ interface StoredMessage {
 }
 
 /**
- * One store, and one process whose listener leases what is due and then deletes it, gives it back, or lets the lease run out.
+ * One store, and one process whose listener leases what is due and then deletes it, gives it back, or lets the lease
+ * run out.
  *
- * Calls of the process travel on one connection: their scripts run, and their replies arrive, in the order of the calls. Wakes travel on another, in no order with those.
+ * Calls of the process travel on one connection: their scripts run, and their replies arrive, in the order of the
+ * calls. Wakes travel on another, in no order with those.
  */
 class Model {
   readonly time = new ManualTime();
@@ -178,7 +184,9 @@ class Model {
     };
   }
 
-  /** Deletes the message after a while, gives it back, hides it for longer, or forgets it, so that the lease runs out. */
+  /**
+   * Deletes the message after a while, gives it back, hides it for longer, or forgets it, so that the lease runs out.
+   */
   #workOn(id: string, count: number): void {
     const fate = this.#choose(9);
     if (fate === 0) return;

@@ -154,7 +154,10 @@ export function turn(): Promise<void> {
 
 export type OpenWorld = (options?: Partial<DirectoryOptions>) => Promise<QueueWorld>;
 
-/** Runs a suite against memory and against a real Redis server; worlds are closed, and Redis is emptied, after each test. */
+/**
+ * Runs a suite against memory and against a real Redis server; worlds are closed, and Redis is emptied, after each
+ * test.
+ */
 export function forEachStore(name: string, suite: (open: OpenWorld, kind: StoreKind) => void): void {
   forStores(['memory', 'redis'], name, suite);
 }

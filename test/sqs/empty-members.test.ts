@@ -1,6 +1,7 @@
 /**
- * Which members stand in an answer that has nothing to put into them. Clients see the difference: the AWS SDK for Java asks whether a batch `hasFailed()` by the
- * presence of `Failed`. SQS leaves an empty list or map out in both protocols, also where its model calls the member required.
+ * Which members stand in an answer that has nothing to put into them. Clients see the difference: the AWS SDK for Java
+ * asks whether a batch `hasFailed()` by the presence of `Failed`. SQS leaves an empty list or map out in both
+ * protocols, also where its model calls the member required.
  */
 import { describe, expect, it } from 'vitest';
 import { type ActionName, MODEL } from '../../runtime/sqs/protocol/model.ts';

@@ -1,7 +1,8 @@
 /**
  * Damaged requests in both protocols: whatever comes, the API answers in order, and what it refuses changes nothing.
  *
- * `KARIN_TEST_SIZE=full` sends 200,000 requests. `KARIN_FUZZ_SEED=n` begins with another seed; a failure names the seed and the request.
+ * `KARIN_TEST_SIZE=full` sends 200,000 requests. `KARIN_FUZZ_SEED=n` begins with another seed; a failure names the seed
+ * and the request.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

@@ -1,6 +1,6 @@
 /**
- * The whole API at a glance: every action, in both protocols and over both stores, with its success and each error it can return. The texts, and the many ways
- * to each error, are the matter of the other suites.
+ * The whole API at a glance: every action, in both protocols and over both stores, with its success and each error it
+ * can return. The texts, and the many ways to each error, are the matter of the other suites.
  */
 import { describe, expect, it } from 'vitest';
 import { SqsError, type SqsErrorCode } from '../../runtime/sqs/errors.ts';
@@ -49,7 +49,10 @@ function batchErrors<T extends object>(entry: T) {
   };
 }
 
-/** `QueueDoesNotExist`, `InvalidAddress` and `AccessDenied` are not written down: every action that can return them is asked for them. */
+/**
+ * `QueueDoesNotExist`, `InvalidAddress` and `AccessDenied` are not written down: every action that can return them is
+ * asked for them.
+ */
 const MATRIX: { readonly [N in ActionName]: Row<N> } = {
   AddPermission: {
     success: () => permission,

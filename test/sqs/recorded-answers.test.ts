@@ -1,5 +1,6 @@
 /**
- * What SQS itself was recorded to answer, against what is answered here: members, codes, statuses and texts, in both protocols.
+ * What SQS itself was recorded to answer, against what is answered here: members, codes, statuses and texts, in both
+ * protocols.
  */
 import { expect, it } from 'vitest';
 import type { ActionName } from '../../runtime/sqs/protocol/model.ts';

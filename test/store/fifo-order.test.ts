@@ -1,5 +1,6 @@
 /**
- * FIFO with consumers that crash, delete only a part and give back: nothing is lost, nothing overtakes, and a group has one holder at a time.
+ * FIFO with consumers that crash, delete only a part and give back: nothing is lost, nothing overtakes, and a group has
+ * one holder at a time.
  *
  * The schedule is a list of random numbers that decides who acts next and how, on a clock that only the schedule moves.
  */

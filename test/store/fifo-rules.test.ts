@@ -1,15 +1,20 @@
 /**
- * FIFO queues against a reference written from what AWS documents, with random histories on a clock that only the history moves.
+ * FIFO queues against a reference written from what AWS documents, with random histories on a clock that only the
+ * history moves.
  *
- * - Order: of a group, the messages that stand before the first one in flight may be received, in order; those behind it may not.
+ * - Order: of a group, the messages that stand before the first one in flight may be received, in order; those behind
+ *   it may not.
  *   https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
- * - Visibility: a message is in flight from a receive until its timeout ends, is changed to 0, or the message is deleted. A receipt handle counts only until then.
+ * - Visibility: a message is in flight from a receive until its timeout ends, is changed to 0, or the message is
+ *   deleted. A receipt handle counts only until then.
  * - Delay: a message that is still delayed is not received, and neither is what stands behind it.
- * - Deduplication: a key that was accepted within five minutes is answered with the first message, and nothing is stored, whatever became of that message.
- * - Dead letters: moved by a send under the same id and a delete, of which the second may fail and be repeated. A repeated move stores nothing twice; a message that
- *   came back is another one.
+ * - Deduplication: a key that was accepted within five minutes is answered with the first message, and nothing is
+ *   stored, whatever became of that message.
+ * - Dead letters: moved by a send under the same id and a delete, of which the second may fail and be repeated. A
+ *   repeated move stores nothing twice; a message that came back is another one.
  *
- * Which group comes first is not for AWS to say; the reference asks only that nothing is left behind that could be received.
+ * Which group comes first is not for AWS to say; the reference asks only that nothing is left behind that could be
+ * received.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,7 +1,9 @@
 /**
- * Random histories of calls, made on the Redis store and on the memory store with one clock: every answer must be the same.
+ * Random histories of calls, made on the Redis store and on the memory store with one clock: every answer must be the
+ * same.
  *
- * A history refers to messages and leases by number, taken modulo what exists when its turn comes, so that any history makes sense and shrinks well.
+ * A history refers to messages and leases by number, taken modulo what exists when its turn comes, so that any history
+ * makes sense and shrinks well.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

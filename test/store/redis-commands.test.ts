@@ -1,4 +1,7 @@
-/** What calls cost in commands, those inside scripts counted, as the headers of the scripts say; and what messages cost in memory. */
+/**
+ * What calls cost in commands, those inside scripts counted, as the headers of the scripts say; and what messages cost
+ * in memory.
+ */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';

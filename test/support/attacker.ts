@@ -1,6 +1,6 @@
 /**
- * A program that attacks a server on 127.0.0.1 in every way at once, from many addresses of this machine, until its standard input ends:
- * `attacker.ts <port> <token of a consumer> [attack...]`. What is closed is opened again.
+ * A program that attacks a server on 127.0.0.1 in every way at once, from many addresses of this machine, until its
+ * standard input ends: `attacker.ts <port> <token of a consumer> [attack...]`. What is closed is opened again.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * What a stranger, or a caller who means harm, sends to a server: each attack is raw bytes on sockets, and holds what it opened until it is ended.
+ * What a stranger, or a caller who means harm, sends to a server: each attack is raw bytes on sockets, and holds what
+ * it opened until it is ended.
  *
  * @module
  */
@@ -12,7 +13,10 @@ export interface Attack {
   end(): void;
 }
 
-/** One connection: writes `bytes` as fast as they are taken, and gives what came back when the server closed it, or answered. */
+/**
+ * One connection: writes `bytes` as fast as they are taken, and gives what came back when the server closed it, or
+ * answered.
+ */
 export async function sendRaw(port: number, bytes: Buffer | string, from?: string): Promise<string> {
   const socket = open(port, from);
   let received = '';
@@ -43,7 +47,10 @@ export async function holdOpen(port: number, count: number, bytes: Buffer | stri
   return { sockets, end: () => void sockets.map((socket) => socket.destroy()) };
 }
 
-/** A connection whose end, however it comes, is no error of the test. `from`: an address of this machine (127.0.0.2, ...). */
+/**
+ * A connection whose end, however it comes, is no error of the test. `from`: an address of this machine (127.0.0.2,
+ * ...).
+ */
 export function open(port: number, from?: string): Socket {
   const socket = createConnection({ port, host: '127.0.0.1', ...(from === undefined ? {} : { localAddress: from }) });
   socket.on('error', () => {});

@@ -1,6 +1,6 @@
 /**
- * The few AWS calls that a running Karin makes, answered on loopback: the mapping list, details of functions and queues, and Invoke.
- * It counts every call, so that "no AWS call while idle" is a figure.
+ * The few AWS calls that a running Karin makes, answered on loopback: the mapping list, details of functions and
+ * queues, and Invoke. It counts every call, so that "no AWS call while idle" is a figure.
  *
  * @module
  */

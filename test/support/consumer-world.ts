@@ -1,5 +1,6 @@
 /**
- * A whole consumer for tests: a real store, the directory, the supervisor, and the real invoker talking to a scriptable Lambda. Time stands still unless the test moves it.
+ * A whole consumer for tests: a real store, the directory, the supervisor, and the real invoker talking to a scriptable
+ * Lambda. Time stands still unless the test moves it.
  *
  * @module
  */
@@ -168,7 +169,10 @@ export class World {
     return this.supervisor.apply(mappings);
   }
 
-  /** Lets `ms` pass on the clock that stands still, and the work that this sets off run as far as it can without waiting for the store or Lambda. */
+  /**
+   * Lets `ms` pass on the clock that stands still, and the work that this sets off run as far as it can without waiting
+   * for the store or Lambda.
+   */
   async pass(ms: number): Promise<void> {
     await this.time.advanceAsync(ms);
   }
@@ -183,7 +187,10 @@ export class World {
     }
   }
 
-  /** Waits until no call to the store or to Lambda is under way, but for Invokes whose answer the test holds back: from then on only time, or a send, can set anything off. */
+  /**
+   * Waits until no call to the store or to Lambda is under way, but for Invokes whose answer the test holds back: from
+   * then on only time, or a send, can set anything off.
+   */
   async settled(): Promise<void> {
     for (let quietRounds = 0; quietRounds < 2; ) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -228,7 +235,10 @@ export function groupMessages(group: string, bodies: readonly string[]): Outgoin
   return bodies.map((body) => message(body, { groupId: group, deduplicationId: `${group} ${body}` }));
 }
 
-/** How to open worlds inside {@link forEachStore}; they are closed after each test, and a fault that was reported fails it. */
+/**
+ * How to open worlds inside {@link forEachStore}; they are closed after each test, and a fault that was reported fails
+ * it.
+ */
 export type OpenWorld = (options?: WorldOptions) => Promise<World>;
 
 /** Runs a suite against memory and against a real Redis server. */

@@ -1,5 +1,6 @@
 /**
- * A production set-up on loopback: a Redis with an append-only file, an AWS with one disabled mapping for each queue, and `karin start` as a process of its own.
+ * A production set-up on loopback: a Redis with an append-only file, an AWS with one disabled mapping for each queue,
+ * and `karin start` as a process of its own.
  *
  * @module
  */

@@ -13,8 +13,8 @@ interface Armed {
 }
 
 /**
- * Where processes and sockets are part of a test, time cannot stand still; but nobody has to wait for a visibility timeout. `skip` makes
- * it pass at once: both clocks move ahead, and timers that are due by then fire.
+ * Where processes and sockets are part of a test, time cannot stand still; but nobody has to wait for a visibility
+ * timeout. `skip` makes it pass at once: both clocks move ahead, and timers that are due by then fire.
  */
 export class ForwardTime implements Time {
   readonly #armed = new Set<Armed>();

@@ -1,5 +1,6 @@
 /**
- * What `npm test` does on a machine without a Redis server, with a PATH on which the programs of such a machine are scripts that write down what they are asked.
+ * What `npm test` does on a machine without a Redis server, with a PATH on which the programs of such a machine are
+ * scripts that write down what they are asked.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,8 +1,9 @@
 /**
  * How what something costs grows with what it is given.
  *
- * Durations are not asserted: they belong to the machine. Their growth belongs to the code: four times the input may take four times as long, and must not take
- * sixteen times as long. Each is the shortest of several runs, so that what else the machine does counts little, and a bad verdict is tried again.
+ * Durations are not asserted: they belong to the machine. Their growth belongs to the code: four times the input may
+ * take four times as long, and must not take sixteen times as long. Each is the shortest of several runs, so that what
+ * else the machine does counts little, and a bad verdict is tried again.
  *
  * @module
  */
@@ -16,8 +17,8 @@ const TRIES = 4;
 const TOO_SHORT = 2;
 
 /**
- * Fails unless `run` costs at most in proportion to its input from `size` to four times that. `make`: an input of about so many characters. The inputs are
- * made before, and each is used for several runs.
+ * Fails unless `run` costs at most in proportion to its input from `size` to four times that. `make`: an input of about
+ * so many characters. The inputs are made before, and each is used for several runs.
  */
 export function expectLinear<T>(
   what: string,

@@ -1,5 +1,6 @@
 /**
- * A whole server on a clock that stands still, so that days of idleness pass in seconds, and what they ask of Redis and AWS can be counted.
+ * A whole server on a clock that stands still, so that days of idleness pass in seconds, and what they ask of Redis and
+ * AWS can be counted.
  *
  * @module
  */

@@ -13,7 +13,9 @@ export interface RunningServer {
   readonly pid: number;
   /** Everything it printed so far. */
   readonly said: readonly string[];
-  /** Resolves with the first line, past or to come, that matches; `from`: how many past lines not to look at, default 0. */
+  /**
+   * Resolves with the first line, past or to come, that matches; `from`: how many past lines not to look at, default 0.
+   */
   saying(pattern: RegExp, from?: number): Promise<string>;
   /** Sends any other signal. */
   signal(signal: NodeJS.Signals): void;

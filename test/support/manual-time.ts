@@ -54,8 +54,8 @@ export class ManualTime implements Time {
   }
 
   /**
-   * Moves both clocks forward by `ms` and runs every timer that falls due, in order of due time, each at its own moment; timers armed
-   * by those run too if they fall within `ms`. `advance(0)` runs what is due now.
+   * Moves both clocks forward by `ms` and runs every timer that falls due, in order of due time, each at its own
+   * moment; timers armed by those run too if they fall within `ms`. `advance(0)` runs what is due now.
    */
   advance(ms: number): void {
     const end = this.#elapsed + ms;

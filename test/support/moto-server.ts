@@ -20,7 +20,10 @@ export interface Invocation {
 }
 
 export interface MotoOptions {
-  /** Mends what `aws-emulator.py` lists: deployed functions run, and a queue keeps the order of FIFO groups. Default: plain moto. */
+  /**
+   * Mends what `aws-emulator.py` lists: deployed functions run, and a queue keeps the order of FIFO groups. Default:
+   * plain moto.
+   */
   readonly mended?: boolean;
   /** With `mended`: the value of every secret that CloudFormation generates. Default: random. */
   readonly generatedSecret?: string;

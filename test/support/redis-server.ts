@@ -157,7 +157,10 @@ export class RedisServer {
   }
 }
 
-/** The server to run: `KARIN_REDIS_SERVER`, else `redis-server` or `valkey-server` of the PATH; `undefined`: there is none. */
+/**
+ * The server to run: `KARIN_REDIS_SERVER`, else `redis-server` or `valkey-server` of the PATH; `undefined`: there is
+ * none.
+ */
 export function redisServerBinary(): string | undefined {
   const named = process.env['KARIN_REDIS_SERVER'];
   if (named !== undefined && named !== '') return named;

@@ -1,6 +1,7 @@
 /**
- * The life of mappings: random sequences of what AWS says of them and of what an operator does, through the real discovery, the synchroniser and the directory. After every step
- * the invariants of `mapping-state.ts` and `holds.ts` are looked at.
+ * The life of mappings: random sequences of what AWS says of them and of what an operator does, through the real
+ * discovery, the synchroniser and the directory. After every step the invariants of `mapping-state.ts` and `holds.ts`
+ * are looked at.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -104,7 +105,8 @@ class Life {
     let served: readonly Mapping[] = [];
     const serve = (mappings: readonly Mapping[]): ApplyDiff => {
       served = mappings;
-      // While these are served, the queue must already be as they ask: nothing may be consumed for a moment that must not be.
+      // While these are served, the queue must already be as they ask: nothing may be consumed for a moment that must
+      // not be.
       this.#expectNobodyElse(served, directory.byKey(KEY)?.definition.mode);
       return { added: [], changed: [], removed: [], broken: [], leftAlone: [], unchanged: 0, warnings: [] };
     };

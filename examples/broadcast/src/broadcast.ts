@@ -6,7 +6,10 @@ import {
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { allConnections, type Connection, removeConnection } from './connections.ts';
 
-/** Posts each message to everyone who is connected; a message that reached nobody because of a fault is reported as failed and comes again. */
+/**
+ * Posts each message to everyone who is connected; a message that reached nobody because of a fault is reported as
+ * failed and comes again.
+ */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const connections = await allConnections();
   const failed: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * The whole scene on one machine: a DynamoDB emulator, serverless-offline as WebSocket and Lambda, and Karin, which finds the disabled mapping
- * in the packaged template and invokes the function there.
+ * The whole scene on one machine: a DynamoDB emulator, serverless-offline as WebSocket and Lambda, and Karin, which
+ * finds the disabled mapping in the packaged template and invokes the function there.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -33,7 +33,10 @@ const environment = {
 };
 const children: ChildProcess[] = [];
 
-/** Starts a command, shows what it prints under its name, and resolves when a line matches, or when it ends if nothing is to be waited for. */
+/**
+ * Starts a command, shows what it prints under its name, and resolves when a line matches, or when it ends if nothing
+ * is to be waited for.
+ */
 function run(name: string, command: string, ready?: RegExp): Promise<void> {
   // In a process group of its own: npx and the serverless command start children, which must end with them.
   const child = spawn(command, { shell: true, detached: true, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,11 +1,13 @@
 /**
  * Mappings and queues as AWS has them: the one configuration there is.
  *
- * The list is asked without a filter, because `FunctionName` as a filter misses the mappings of aliases and versions, and AWS filters by
- * neither state nor kind of source. The list of functions tells which of them a deployment changed. Details (function, tags, encrypted filters, queues) are asked only for
- * what is new, changed, broken or unknown, or on a full read, so that an idle server costs AWS the list pages alone.
+ * The list is asked without a filter, because `FunctionName` as a filter misses the mappings of aliases and versions,
+ * and AWS filters by neither state nor kind of source. The list of functions tells which of them a deployment changed.
+ * Details (function, tags, encrypted filters, queues) are asked only for what is new, changed, broken or unknown, or on
+ * a full read, so that an idle server costs AWS the list pages alone.
  *
- * One mapping that cannot be read becomes a broken mapping or a problem; only the list itself can make a discovery fail.
+ * One mapping that cannot be read becomes a broken mapping or a problem; only the list itself can make a discovery
+ * fail.
  *
  * @module
  */
@@ -44,20 +46,27 @@ export interface AwsDiscoveryOptions {
   readonly sqs?: SQSClientConfig;
 }
 
-/** Lambda grants 15 control-plane requests a second to the whole account and region; all but one of them may be Karin's, for seconds, while nobody else asks. */
+/**
+ * Lambda grants 15 control-plane requests a second to the whole account and region; all but one of them may be Karin's,
+ * for seconds, while nobody else asks.
+ */
 const LAMBDA_PACE = { parallel: 10, perSecond: 10, mostPerSecond: 14, burst: 5 };
 /** SQS states no such quota for reading queues. */
 const SQS_PACE = { parallel: 20, perSecond: 100, mostPerSecond: 200, burst: 50 };
 
-/** A call that hangs must not hold up a sync without end; what throttles is the pacer's to repeat, which slows down all calls. */
+/**
+ * A call that hangs must not hold up a sync without end; what throttles is the pacer's to repeat, which slows down all
+ * calls.
+ */
 const CALL_LIMITS = {
   requestHandler: { connectionTimeout: 3000, requestTimeout: 20_000, throwOnRequestTimeout: true },
   maxAttempts: 1,
 };
 
 /**
- * How long one discovery asks for details, ms. What is left then is read by the next look, within seconds: whoever waits for a sync gets an answer before he gives up, and with
- * thousands of mappings those that changed are served while the others are read.
+ * How long one discovery asks for details, ms. What is left then is read by the next look, within seconds: whoever
+ * waits for a sync gets an answer before he gives up, and with thousands of mappings those that changed are served
+ * while the others are read.
  */
 const DETAILS_MS = 20_000;
 
@@ -155,7 +164,10 @@ function stateOf({ configuration }: ListedMapping): string {
   return configuration.State ?? 'unknown';
 }
 
-/** The next discovery compares with these. Without a list the last ones stay, so that a list that fails for once makes no change go unnoticed. */
+/**
+ * The next discovery compares with these. Without a list the last ones stay, so that a list that fails for once makes
+ * no change go unnoticed.
+ */
 function revisions(
   functions: ReadonlyMap<string, ListedFunction> | NoFunctionList,
   previous: Discovery | undefined,

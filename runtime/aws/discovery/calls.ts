@@ -1,12 +1,13 @@
 /**
- * Calls to the control plane of AWS, paced by what AWS grants: Lambda gives 15 requests a second to the whole account and region, for all its tools together (GetFunction and
- * GetPolicy apart), and the quota cannot be raised. A deployment that fails because Karin reads its mappings would be a poor trade.
+ * Calls to the control plane of AWS, paced by what AWS grants: Lambda gives 15 requests a second to the whole account
+ * and region, for all its tools together (GetFunction and GetPolicy apart), and the quota cannot be raised. A
+ * deployment that fails because Karin reads its mappings would be a poor trade.
  *
- * The rate adapts, as TCP does: each answer raises it a little, up to `mostPerSecond`, and a throttled call halves it, at most once a second. What is left of the quota by other
- * tools is found that way.
+ * The rate adapts, as TCP does: each answer raises it a little, up to `mostPerSecond`, and a throttled call halves it,
+ * at most once a second. What is left of the quota by other tools is found that way.
  *
- * Invariant: at most `parallel` calls are under way, and over any span of t seconds at most `burst + t * mostPerSecond` begin. A throttled call
- * holds back every later one, because the quota is common to them all.
+ * Invariant: at most `parallel` calls are under way, and over any span of t seconds at most `burst + t * mostPerSecond`
+ * begin. A throttled call holds back every later one, because the quota is common to them all.
  *
  * @module
  */
@@ -26,8 +27,8 @@ export interface PacerOptions {
 
 export interface Pacer {
   /**
-   * Runs `call` when it is its turn; a throttled one is tried again, five times in all. Rejects with what the last try rejected with, or with `OutOfTimeError` if its turn did
-   * not come before `until` on the monotonic clock.
+   * Runs `call` when it is its turn; a throttled one is tried again, five times in all. Rejects with what the last try
+   * rejected with, or with `OutOfTimeError` if its turn did not come before `until` on the monotonic clock.
    */
   run<T>(call: () => Promise<T>, until?: number): Promise<T>;
 }
@@ -140,7 +141,10 @@ interface ServiceError extends Error {
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
-/** `not-found`: what was asked for is gone. `refused`: AWS says no, mostly for want of a permission. `transient`: the same call may succeed at the next sync. */
+/**
+ * `not-found`: what was asked for is gone. `refused`: AWS says no, mostly for want of a permission. `transient`: the
+ * same call may succeed at the next sync.
+ */
 export type AwsFailure = 'not-found' | 'refused' | 'transient';
 
 const NOT_FOUND = new Set([

@@ -8,7 +8,10 @@ import type { DiscoveredQueue } from '../../queue/directory.ts';
 import type { QueueArn } from '../../queue/names.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
 
-/** A mapping of a queue that is not disabled. If AWS consumes it, Karin holds the queue. `mapping-state.ts` tells the states apart. */
+/**
+ * A mapping of a queue that is not disabled. If AWS consumes it, Karin holds the queue. `mapping-state.ts` tells the
+ * states apart.
+ */
 export interface ForeignMapping {
   readonly uuid: string;
   readonly queueArn: QueueArn;
@@ -34,17 +37,32 @@ export interface Discovery {
   readonly broken: readonly BrokenMapping[];
   /** Mappings of SQS queues that AWS consumes, or may consume soon. */
   readonly foreign: readonly ForeignMapping[];
-  /** Mappings that were disabled and are being changed, replaced or deleted; those that are served on stand in `mappings` too. Absent: none. */
+  /**
+   * Mappings that were disabled and are being changed, replaced or deleted; those that are served on stand in
+   * `mappings` too. Absent: none.
+   */
   readonly settling?: readonly ForeignMapping[];
-  /** Sources of `mappings` and `broken`, so that a broken mapping costs no message, and their redrive targets, transitively. */
+  /**
+   * Sources of `mappings` and `broken`, so that a broken mapping costs no message, and their redrive targets,
+   * transitively.
+   */
   readonly queues: readonly DiscoveredQueue[];
   /** Facts for the operator: messages that still sit in the real queue, by queue ARN. */
   readonly waitingInSqs: Readonly<Record<string, number>>;
-  /** What the operator should know although it stops no mapping, for example a queue whose attributes may not be read; absent: nothing. */
+  /**
+   * What the operator should know although it stops no mapping, for example a queue whose attributes may not be read;
+   * absent: nothing.
+   */
   readonly problems?: readonly DiscoveryProblem[];
-  /** UUIDs of mappings that are served as last known, because AWS's rate left no time to read them again; the next look goes on with them. Absent: none. */
+  /**
+   * UUIDs of mappings that are served as last known, because AWS's rate left no time to read them again; the next look
+   * goes on with them. Absent: none.
+   */
   readonly unread?: readonly string[];
-  /** The revision of each function that a mapping names, by its unqualified ARN: another one means that details must be read again. */
+  /**
+   * The revision of each function that a mapping names, by its unqualified ARN: another one means that details must be
+   * read again.
+   */
   readonly functions?: Readonly<Record<string, string>>;
   /** Epoch ms by the process's clock, when details were last read in full. */
   readonly detailsReadAt: number;
@@ -64,8 +82,8 @@ export interface DiscoverySource {
   /** For logs and `/readyz`, for example `AWS (us-east-1)` or `template cdk.out`. */
   readonly description: string;
   /**
-   * Finds what is there now. `previous` lets it leave out details of mappings that did not change; `full` reads them all the same.
-   * `onProgress` is called as often as something was read; it must be cheap and must not throw.
+   * Finds what is there now. `previous` lets it leave out details of mappings that did not change; `full` reads them
+   * all the same. `onProgress` is called as often as something was read; it must be cheap and must not throw.
    * Errors: `DiscoveryError` if the list itself cannot be had; single broken mappings are reported in the result.
    */
   discover(
@@ -81,7 +99,8 @@ export class DiscoveryError extends Error {
 }
 
 /*
- * One order for everything a discovery returns: its result is stored only when it differs, and serialised equally it must compare equal.
+ * One order for everything a discovery returns: its result is stored only when it differs, and serialised equally it
+ * must compare equal.
  */
 
 /** Compares by code units, for `sort`. */
@@ -96,10 +115,14 @@ export function sortedByKey<T>(entries: Readonly<Record<string, T>>): Readonly<R
 }
 
 /*
- * The settings of an event source mapping, as the Lambda API and CloudFormation both name them, turned into what the consumer works with.
+ * The settings of an event source mapping, as the Lambda API and CloudFormation both name them, turned into what the
+ * consumer works with.
  */
 
-/** The SQS-relevant members of `EventSourceMappingConfiguration` and of `AWS::Lambda::EventSourceMapping`; names and units are AWS's. */
+/**
+ * The SQS-relevant members of `EventSourceMappingConfiguration` and of `AWS::Lambda::EventSourceMapping`; names and
+ * units are AWS's.
+ */
 export interface MappingSettings {
   readonly BatchSize?: number | null | undefined;
   readonly MaximumBatchingWindowInSeconds?: number | null | undefined;

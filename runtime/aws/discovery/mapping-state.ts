@@ -1,8 +1,9 @@
 /**
  * The life of an event source mapping, as far as it decides who consumes its queue.
  *
- * AWS names seven states. Karin serves a mapping that is `Disabled`, and no mapping that AWS consumes or may begin to consume before the next look. What the states in
- * between mean depends on where the mapping comes from, so the last discovery is asked whether it was Karin's (disabled, served or broken):
+ * AWS names seven states. Karin serves a mapping that is `Disabled`, and no mapping that AWS consumes or may begin to
+ * consume before the next look. What the states in between mean depends on where the mapping comes from, so the last
+ * discovery is asked whether it was Karin's (disabled, served or broken):
  *
  *   state       it was Karin's                          it was not, or nobody knows
  *   Disabled    Karin's                                 Karin's
@@ -15,14 +16,18 @@
  *   other       AWS's, in passing: a state that this version does not know
  *
  *   Karin's     served, if its details are known and in order
- *   settling    nobody consumes for it, or Karin does as before; its queue is not held. A deployment that changes a disabled mapping, or replaces it, passes here.
+ *   settling    nobody consumes for it, or Karin does as before; its queue is not held. A deployment that changes a
+ *               disabled mapping, or replaces it, passes here.
  *   AWS's       not served; every queue it draws from is held, so that a function is not invoked from two sides
- *   in passing  the state ends within seconds by itself, so a second look follows soon (`schedule.ts`), and no other rule waits for the next sync
+ *   in passing  the state ends within seconds by itself, so a second look follows soon (`schedule.ts`), and no other
+ *               rule waits for the next sync
  *
- * A mapping is known by its queue and its function: AWS allows one for each pair, and a deployment that replaces it gives it another UUID.
+ * A mapping is known by its queue and its function: AWS allows one for each pair, and a deployment that replaces it
+ * gives it another UUID.
  *
- * Invariants. A mapping in `Enabling`, `Enabled` or `Disabling` is never served. `settling` is entered from Karin's alone, so it never hides a mapping that AWS consumes.
- * Messages are untouched by all of this: a queue keeps them whoever consumes it, and stays known as long as a mapping of it is listed.
+ * Invariants. A mapping in `Enabling`, `Enabled` or `Disabling` is never served. `settling` is entered from Karin's
+ * alone, so it never hides a mapping that AWS consumes. Messages are untouched by all of this: a queue keeps them
+ * whoever consumes it, and stays known as long as a mapping of it is listed.
  *
  * @module
  */
@@ -66,8 +71,9 @@ function identityOf({ queueArn, functionArn }: Identified): string {
 }
 
 /**
- * What of a discovery is not as it will stay, as one text that changes when any of it does; `undefined`: nothing. A second look follows soon: mappings in a passing state,
- * mappings that cannot be served, details that could not be read.
+ * What of a discovery is not as it will stay, as one text that changes when any of it does; `undefined`: nothing. A
+ * second look follows soon: mappings in a passing state, mappings that cannot be served, details that could not be
+ * read.
  */
 export function unsettledOf(discovery: Discovery): string | undefined {
   const parts = [

@@ -1,6 +1,6 @@
 /**
- * The lists of one region: the event source mappings, every page, without a filter, reduced to those of SQS queues; and the functions that they name, of which the list tells
- * nearly all that matters, fifty a call.
+ * The lists of one region: the event source mappings, every page, without a filter, reduced to those of SQS queues; and
+ * the functions that they name, of which the list tells nearly all that matters, fifty a call.
  *
  * @module
  */
@@ -150,8 +150,8 @@ export interface NoFunctionList {
 }
 
 /**
- * Those functions of `wanted` (unqualified ARNs) that exist, by unqualified ARN; reads no further than the last of them. Without the list, changes of functions are noticed
- * later: it is a problem, no error.
+ * Those functions of `wanted` (unqualified ARNs) that exist, by unqualified ARN; reads no further than the last of
+ * them. Without the list, changes of functions are noticed later: it is a problem, no error.
  */
 export async function listFunctions(
   lambda: LambdaClient,
@@ -197,14 +197,15 @@ export function qualifierOf(functionArn: string): string | undefined {
 }
 
 /*
- * What the list does not say of a disabled mapping: its function's timeout and state, its tags, its filters where they are encrypted.
+ * What the list does not say of a disabled mapping: its function's timeout and state, its tags, its filters where they
+ * are encrypted.
  */
 
 /** Longer than any function may run: assumed where the real timeout may not be read. */
 const LONGEST_TIMEOUT_SECONDS = 900;
 /**
- * The state of a function is not in the list of functions. It is asked for of so many at most in one discovery: beyond that the answers would come too late, and what a broken
- * function answers to its first Invoke says the same.
+ * The state of a function is not in the list of functions. It is asked for of so many at most in one discovery: beyond
+ * that the answers would come too late, and what a broken function answers to its first Invoke says the same.
  */
 const STATES_ASKED = 100;
 
@@ -229,8 +230,9 @@ export interface MappingDetailsParts {
 }
 
 /**
- * Reads the details of mappings, for one discovery. They are read of a mapping that is new or changed, whose function changed, that was broken or only partly known, and on a
- * full read. Where the time runs out, a mapping that was served is served on as last known, and one that was not waits.
+ * Reads the details of mappings, for one discovery. They are read of a mapping that is new or changed, whose function
+ * changed, that was broken or only partly known, and on a full read. Where the time runs out, a mapping that was served
+ * is served on as last known, and one that was not waits.
  */
 export class MappingDetails {
   readonly #parts: MappingDetailsParts;
@@ -265,7 +267,9 @@ export class MappingDetails {
     return mapping === undefined ? this.#broken.get(uuid) : { mapping };
   }
 
-  /** Completes disabled mappings, in their order; those that changed are asked for first. `onRead` is called after each. */
+  /**
+   * Completes disabled mappings, in their order; those that changed are asked for first. `onRead` is called after each.
+   */
   async readAll(entries: readonly ListedMapping[], onRead: () => void): Promise<readonly ReadMapping[]> {
     const stale = entries.filter((entry) => this.isStale(entry));
     const changed = new Set(stale.filter((entry) => this.#isChanged(entry)));
@@ -414,8 +418,8 @@ export class MappingDetails {
   }
 
   /**
-   * A tag may say that Karin must leave the mapping alone. So tags that cannot be read are unknown, not absent: those last read hold, and a mapping of which none were ever read
-   * is not served until they can be.
+   * A tag may say that Karin must leave the mapping alone. So tags that cannot be read are unknown, not absent: those
+   * last read hold, and a mapping of which none were ever read is not served until they can be.
    */
   async #tags(
     { uuid, mappingArn }: ListedMapping,
@@ -459,8 +463,9 @@ export class MappingDetails {
   }
 
   /**
-   * With a customer key on them, the list says nothing of the filters; only GetEventSourceMapping decrypts them. Unknown filters must neither drop nor deliver a message: the
-   * mapping is broken. While it is unchanged, those last read are its filters.
+   * With a customer key on them, the list says nothing of the filters; only GetEventSourceMapping decrypts them.
+   * Unknown filters must neither drop nor deliver a message: the mapping is broken. While it is unchanged, those last
+   * read are its filters.
    */
   async #filters(
     { uuid, configuration, lastModified }: ListedMapping,

@@ -1,7 +1,9 @@
 /**
- * The real queues behind disabled mappings, read from SQS: attributes and tags, the redrive targets, and how many messages still sit there.
+ * The real queues behind disabled mappings, read from SQS: attributes and tags, the redrive targets, and how many
+ * messages still sit there.
  *
- * GetQueueAttributes is billed as an SQS request, so it is asked only for queues that are new, whose mapping or function changed, or on a full read.
+ * GetQueueAttributes is billed as an SQS request, so it is asked only for queues that are new, whose mapping or
+ * function changed, or on a full read.
  *
  * @module
  */
@@ -24,7 +26,10 @@ export interface QueueReading {
   readonly waitingInSqs: Readonly<Record<string, number>>;
   /** Sources that do not exist in AWS any more. */
   readonly missing: ReadonlySet<QueueKey>;
-  /** Sources of which nothing was ever read, for a passing reason: what is assumed of them is too little to serve a mapping with. */
+  /**
+   * Sources of which nothing was ever read, for a passing reason: what is assumed of them is too little to serve a
+   * mapping with.
+   */
   readonly unknown: ReadonlySet<QueueKey>;
   readonly problems: readonly DiscoveryProblem[];
 }
@@ -54,8 +59,9 @@ const WAITING = [
 ] as const;
 
 /**
- * Reads `sources` and everything they redrive to. A queue that cannot be read keeps what `previous` knew of it, or takes AWS's defaults, and
- * is named in `problems`; it never makes the reading fail. What was not asked before `until` on the monotonic clock is left for the next reading.
+ * Reads `sources` and everything they redrive to. A queue that cannot be read keeps what `previous` knew of it, or
+ * takes AWS's defaults, and is named in `problems`; it never makes the reading fail. What was not asked before `until`
+ * on the monotonic clock is left for the next reading.
  */
 export async function readQueues(
   sources: readonly QueueRequest[],
@@ -216,11 +222,14 @@ class Failure {
 }
 
 /*
- * The attributes of a queue as AWS states them, read leniently: what AWS has accepted is not judged a second time, and what cannot be read
- * takes AWS's default.
+ * The attributes of a queue as AWS states them, read leniently: what AWS has accepted is not judged a second time, and
+ * what cannot be read takes AWS's default.
  */
 
-/** Attribute values by name: texts, as `sqs:GetQueueAttributes` returns them, or JSON values, as the properties of an `AWS::SQS::Queue`; the names are the same. */
+/**
+ * Attribute values by name: texts, as `sqs:GetQueueAttributes` returns them, or JSON values, as the properties of an
+ * `AWS::SQS::Queue`; the names are the same.
+ */
 export type StatedAttributes = Readonly<Record<string, unknown>>;
 
 /** Reads the attributes of a queue. */

@@ -1,15 +1,18 @@
 /**
  * Puts queues on hold while AWS itself consumes them, and lets them go on when it no longer does.
  *
- * Two parties have a say in the mode of a queue, and neither undoes the other. A sync says whether AWS consumes it (a mapping of it is AWS's: `mapping-state.ts`). The operator
- * says what he wants of it: consume, hold, or forward. The definition of the queue keeps both, in one document that is changed by compare-and-set:
+ * Two parties have a say in the mode of a queue, and neither undoes the other. A sync says whether AWS consumes it (a
+ * mapping of it is AWS's: `mapping-state.ts`). The operator says what he wants of it: consume, hold, or forward. The
+ * definition of the queue keeps both, in one document that is changed by compare-and-set:
  *
  *   the operator wants    AWS consumes it    it does not any more
  *   consume               hold               consume
  *   hold                  hold               hold, until the operator ends it
- *   forward (drained)     forward            consume if a mapping of it is served here again, else forward: nobody here would take its messages
+ *   forward (drained)     forward consume if a mapping of it is served here again, else forward: nobody here would take
+ *                         its messages
  *
- * Earlier versions kept a list of the queues that they held, without what the operator wanted. It is read once, taken over and removed.
+ * Earlier versions kept a list of the queues that they held, without what the operator wanted. It is read once, taken
+ * over and removed.
  *
  * @module
  */
@@ -23,7 +26,9 @@ export type OnHold = (queue: QueueArn, isHeld: boolean) => void;
 
 /** Applies what syncs find; one for each process. */
 export interface Holds {
-  /** Sets the modes that `discovery` asks for; answers the queues that AWS consumes. Errors: `StoreUnavailableError`. */
+  /**
+   * Sets the modes that `discovery` asks for; answers the queues that AWS consumes. Errors: `StoreUnavailableError`.
+   */
   apply(discovery: Discovery): Promise<readonly QueueArn[]>;
 }
 

@@ -1,12 +1,15 @@
 /**
- * When to sync by itself: at the interval, with jitter so that instances do not ask AWS at one moment; after a failure sooner, then ever later.
+ * When to sync by itself: at the interval, with jitter so that instances do not ask AWS at one moment; after a failure
+ * sooner, then ever later.
  *
- * A sync that finds something that will not stay so (a mapping in a passing state, one that cannot be served, details that could not be read) is followed by a second look within
- * seconds, whoever asked for the sync; then by others, each after twice the time, until the interval is reached. What changes meanwhile begins again with a short wait. So what
- * is disabled is consumed within seconds, what was mended is noticed, and what stays broken costs about ten looks and then those of the interval. Without an interval
- * the looks end after some ten minutes.
+ * A sync that finds something that will not stay so (a mapping in a passing state, one that cannot be served, details
+ * that could not be read) is followed by a second look within seconds, whoever asked for the sync; then by others, each
+ * after twice the time, until the interval is reached. What changes meanwhile begins again with a short wait. So what
+ * is disabled is consumed within seconds, what was mended is noticed, and what stays broken costs about ten looks and
+ * then those of the interval. Without an interval the looks end after some ten minutes.
  *
- * The first sync of a server that goes on with a stored result reads all details again: nobody knows what was deployed while it was down.
+ * The first sync of a server that goes on with a stored result reads all details again: nobody knows what was deployed
+ * while it was down.
  *
  * @module
  */

@@ -1,11 +1,12 @@
 /**
  * The synchroniser: asks the source of mappings what is there, and makes the server fit, as a difference.
  *
- * One discovery at a time. A sync that is asked for while one is under way waits for that one and then runs once for all who asked meanwhile: whoever asks after a
- * deployment must not get the answer of a list that was read before it.
+ * One discovery at a time. A sync that is asked for while one is under way waits for that one and then runs once for
+ * all who asked meanwhile: whoever asks after a deployment must not get the answer of a list that was read before it.
  *
- * The last good discovery is stored, only when it differs. It lets a server start while its source is unreachable, and it tells the other instances: they hear of the
- * document and apply it without asking AWS. Applying is serialised whatever its cause, so two discoveries never mix.
+ * The last good discovery is stored, only when it differs. It lets a server start while its source is unreachable, and
+ * it tells the other instances: they hear of the document and apply it without asking AWS. Applying is serialised
+ * whatever its cause, so two discoveries never mix.
  *
  * @module
  */
@@ -62,7 +63,10 @@ export interface SyncState {
 export interface Synchroniser {
   /** Applies what was stored; answers whether there was anything. */
   restore(): Promise<boolean>;
-  /** `full`: read all details again. Errors: `DiscoveryError`, `StoreUnavailableError`; what was served before is served on. */
+  /**
+   * `full`: read all details again. Errors: `DiscoveryError`, `StoreUnavailableError`; what was served before is served
+   * on.
+   */
   sync(options?: { readonly full?: boolean }): Promise<SyncReport>;
   /** To be called with every signal of the store. */
   heard(signal: Signal): Promise<void>;
@@ -140,7 +144,9 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     }
   };
 
-  /** Keeps the progress of one discovery, and says it now and then: a long one must not look like a server that hangs. */
+  /**
+   * Keeps the progress of one discovery, and says it now and then: a long one must not look like a server that hangs.
+   */
   const progressLog = (): ((now: DiscoveryProgress) => void) => {
     let saidAt = time.monotonic();
     return (now) => {
@@ -257,12 +263,13 @@ function logReport(log: Log, report: SyncReport): void {
 }
 
 /*
- * Queues whose mapping was enabled, or is being changed: Karin does not consume them now, but callers may still send to them here.
+ * Queues whose mapping was enabled, or is being changed: Karin does not consume them now, but callers may still send to
+ * them here.
  */
 
 /**
- * `after`, with queues of `before` whose mapping AWS consumes by now, or nobody for a moment. Callers still send to them, and what they hold must not be lost, so they exist until their
- * mapping is gone or disabled again.
+ * `after`, with queues of `before` whose mapping AWS consumes by now, or nobody for a moment. Callers still send to
+ * them, and what they hold must not be lost, so they exist until their mapping is gone or disabled again.
  */
 export function keepForeign(before: Discovery | undefined, after: Discovery): Discovery {
   const known = new Set(after.queues.map((queue) => queueKey(queue.arn)));

@@ -11,24 +11,27 @@ import { matchesTree, Work } from './match.ts';
 import { compileLeaf, isRecord, type Leaf, OPERATORS } from './matchers.ts';
 
 /**
- * A filter pattern that cannot be computed. The mapping must not be served: such a filter may neither drop nor deliver a message.
+ * A filter pattern that cannot be computed. The mapping must not be served: such a filter may neither drop nor deliver
+ * a message.
  */
 export class FilterError extends Error {
   override readonly name = 'FilterError';
 }
 
 /**
- * A message that takes more work to match than any message may. It is neither dropped nor delivered; the messages beside it are unharmed.
+ * A message that takes more work to match than any message may. It is neither dropped nor delivered; the messages
+ * beside it are unharmed.
  */
 export class FilterWorkError extends Error {
   override readonly name = 'FilterWorkError';
 }
 
 /*
- * `FilterCriteria`: which messages a mapping delivers. A message that no filter matches is deleted, so a filter that cannot be computed must never be run:
- * compiling fails, and the mapping is not served.
+ * `FilterCriteria`: which messages a mapping delivers. A message that no filter matches is deleted, so a filter that
+ * cannot be computed must never be run: compiling fails, and the mapping is not served.
  *
- * What is matched is the record that the function would receive, with one difference: `body` is parsed when it is a JSON object or array.
+ * What is matched is the record that the function would receive, with one difference: `body` is parsed when it is a
+ * JSON object or array.
  *
  *   body is          pattern for body is     then
  *   JSON             an object               the parsed body is matched
@@ -44,8 +47,8 @@ export class FilterWorkError extends Error {
 /** The filters of one mapping, compiled. */
 export interface Filter {
   /**
-   * Whether at least one pattern matches, or there is none. Errors: `FilterWorkError` for a message that takes too much work to match; it must be neither dropped nor
-   * delivered. Any sender can write one, so it must not stop the mapping.
+   * Whether at least one pattern matches, or there is none. Errors: `FilterWorkError` for a message that takes too much
+   * work to match; it must be neither dropped nor delivered. Any sender can write one, so it must not stop the mapping.
    */
   matches(message: ReceivedMessage, queueArn: QueueArn): boolean;
 }
@@ -153,8 +156,10 @@ function metadata(message: ReceivedMessage, queueArn: QueueArn, asked: PatternNo
 /*
  * From the JSON text of a filter pattern to trees that can be matched.
  *
- * `$or` is taken out first: a pattern becomes a list of conjunctions, one for each way to choose from its `$or`s, and matches if one of them does. A conjunction is a
- * tree of field names with leaves. A path that is given twice, beside and inside an `$or` or with and without dots, is what it is given last: so AWS's own engine has it. Dots in names separate levels, so that `{"a.b": [1]}` and `{"a": {"b": [1]}}` are one pattern.
+ * `$or` is taken out first: a pattern becomes a list of conjunctions, one for each way to choose from its `$or`s, and
+ * matches if one of them does. A conjunction is a tree of field names with leaves. A path that is given twice, beside
+ * and inside an `$or` or with and without dots, is what it is given last: so AWS's own engine has it. Dots in names
+ * separate levels, so that `{"a.b": [1]}` and `{"a": {"b": [1]}}` are one pattern.
  */
 
 /** The fields of one level that a pattern speaks of. */

@@ -1,24 +1,30 @@
 /**
  * Matching a tree of conditions against a JSON value.
  *
- * Arrays. An array stands for any of its elements. Conditions on several fields of the objects in one array must be met by one and the same element:
- * `{"items": {"id": [1], "state": ["new"]}}` asks for an item that is both. A field is absent from an array of objects only if no element has it, unless another
- * condition has chosen the element. Hence the three answers of a match: `no`, `absent` (met, but only because nothing was there), `present` (met by a value).
- * Of the elements of an array, one `present` is enough; `absent` must be the answer of all.
+ * Arrays. An array stands for any of its elements. Conditions on several fields of the objects in one array must be met
+ * by one and the same element: `{"items": {"id": [1], "state": ["new"]}}` asks for an item that is both. A field is
+ * absent from an array of objects only if no element has it, unless another condition has chosen the element. Hence the
+ * three answers of a match: `no`, `absent` (met, but only because nothing was there), `present` (met by a value). Of
+ * the elements of an array, one `present` is enough; `absent` must be the answer of all.
  *
- * Dots. A key `"a.b"` of the event is the same as `b` inside `a`, so a place in an event can be spread over several objects: it is a list of views. A view is an
- * object as one node of the pattern sees it: its keys, and where those with a dot lead further down the pattern.
+ * Dots. A key `"a.b"` of the event is the same as `b` inside `a`, so a place in an event can be spread over several
+ * objects: it is a list of views. A view is an object as one node of the pattern sees it: its keys, and where those
+ * with a dot lead further down the pattern.
  *
- * Work. The keys of an object are followed along the pattern once, when its view is made. What a view gives to a node is looked through once, however many elements
- * of an array it is combined with. So the work is linear in the value, for one pattern, but for one case: two arrays at one place, one of them reached through a
- * dotted key, whose objects must be tried in pairs. Hence the bound (`Work`), which every loop pays into.
+ * Work. The keys of an object are followed along the pattern once, when its view is made. What a view gives to a node
+ * is looked through once, however many elements of an array it is combined with. So the work is linear in the value,
+ * for one pattern, but for one case: two arrays at one place, one of them reached through a dotted key, whose objects
+ * must be tried in pairs. Hence the bound (`Work`), which every loop pays into.
  *
  * @module
  */
 import { FilterWorkError, type PatternNode } from './filter.ts';
 import { isRecord, isScalar, type Scalar } from './matchers.ts';
 
-/** What matching one message may take, and has taken. A step is a key looked at, a value compared, or 32 characters searched. */
+/**
+ * What matching one message may take, and has taken. A step is a key looked at, a value compared, or 32 characters
+ * searched.
+ */
 export class Work {
   readonly #limit: number;
   #spent = 0;
@@ -47,9 +53,15 @@ type Answer = 'no' | 'absent' | 'present';
 interface View {
   readonly object: Record<string, unknown>;
   readonly node: PatternNode;
-  /** What its keys with a dot hold, by the node that they lead to. Nodes that they only pass through are there too, and hold nothing. */
+  /**
+   * What its keys with a dot hold, by the node that they lead to. Nodes that they only pass through are there too, and
+   * hold nothing.
+   */
   readonly dotted: ReadonlyMap<PatternNode, readonly unknown[]> | undefined;
-  /** What it gives to each node below its own, looked through when first asked for; only where it is combined with the elements of an array. */
+  /**
+   * What it gives to each node below its own, looked through when first asked for; only where it is combined with the
+   * elements of an array.
+   */
   given?: Map<PatternNode, Found>;
 }
 
@@ -59,17 +71,25 @@ interface Found {
   readonly meetsLeaf: boolean;
   readonly hasScalars: boolean;
   readonly objects: readonly View[];
-  /** Objects that are elements of an array. Their views are made one by one: a large array would fill the memory with them. */
+  /**
+   * Objects that are elements of an array. Their views are made one by one: a large array would fill the memory with
+   * them.
+   */
   readonly elements: readonly Record<string, unknown>[];
   readonly fromArray: boolean;
 }
 
-/** Whether `value` meets every condition of the tree. Errors: `FilterWorkError` if that takes more than `work` allows. */
+/**
+ * Whether `value` meets every condition of the tree. Errors: `FilterWorkError` if that takes more than `work` allows.
+ */
 export function matchesTree(tree: PatternNode, value: unknown, work: Work): boolean {
   return matchNode(tree, [look(tree, [value], work)], [], work) !== 'no';
 }
 
-/** @param found What is at this node, of each view that has something there. @param passing Views with keys that run on through this node. */
+/**
+ * @param found What is at this node, of each view that has something there. @param passing Views with keys that run on
+ *   through this node.
+ */
 function matchNode(node: PatternNode, found: readonly Found[], passing: readonly View[], work: Work): Answer {
   const leafAnswer = matchLeaf(node, found);
   if (leafAnswer === 'no' || node.children.size === 0) return leafAnswer;

@@ -1,8 +1,10 @@
 /**
  * The leaves of a filter pattern: what one field may be.
  *
- * A leaf is a list of alternatives. Each is compiled to a test of one scalar (string, number, boolean or null), except `exists`, which asks whether there is a scalar at all.
- * Source: "Filter rule syntax" of the Lambda event filtering guide and the operators of the EventBridge pattern language.
+ * A leaf is a list of alternatives. Each is compiled to a test of one scalar (string, number, boolean or null), except
+ * `exists`, which asks whether there is a scalar at all.
+ * Source: "Filter rule syntax" of the Lambda event filtering guide and the operators of the EventBridge pattern
+ * language.
  *
  * @module
  */
@@ -16,7 +18,10 @@ export type Scalar = string | number | boolean | null;
 export interface Leaf {
   /** Whether one of the alternatives is met by this value of the field. */
   matches(value: Scalar): boolean;
-  /** What `matches` takes for this value: a step for each alternative, and for each 32 characters that an alternative searches. */
+  /**
+   * What `matches` takes for this value: a step for each alternative, and for each 32 characters that an alternative
+   * searches.
+   */
   steps(value: Scalar): number;
   /** Whether the field may be absent (`{"exists": false}` is among the alternatives). */
   readonly mayBeAbsent: boolean;
@@ -24,7 +29,10 @@ export interface Leaf {
 
 type ScalarTest = (value: Scalar) => boolean;
 
-/** The names of the operators: an object inside `$or` with one of these as a key makes the whole `$or` an ordinary field name. */
+/**
+ * The names of the operators: an object inside `$or` with one of these as a key makes the whole `$or` an ordinary field
+ * name.
+ */
 export const OPERATORS: ReadonlySet<string> = new Set([
   'exactly',
   'equals-ignore-case',
@@ -174,7 +182,10 @@ function listOf(operand: unknown, path: string): readonly unknown[] {
 const LARGEST_NUMBER = 5e9;
 const MILLIONTHS = 1e6;
 
-/** One number for all that the engine takes for the same: millionths, cut off as it cuts them. A number beyond its range is itself alone. */
+/**
+ * One number for all that the engine takes for the same: millionths, cut off as it cuts them. A number beyond its range
+ * is itself alone.
+ */
 function canonical(value: number): number {
   if (Math.abs(value) > LARGEST_NUMBER) return value;
   return Math.trunc(MILLIONTHS * (value + LARGEST_NUMBER)) / MILLIONTHS - LARGEST_NUMBER;
@@ -234,10 +245,12 @@ export function isScalar(value: unknown): value is Scalar {
 }
 
 /*
- * IP addresses in filter patterns: the `cidr` operator, and plain addresses, which match other spellings of the same address.
+ * IP addresses in filter patterns: the `cidr` operator, and plain addresses, which match other spellings of the same
+ * address.
  *
- * AWS's engine compares addresses as texts of hexadecimal digits, 8 for IPv4 and 32 for IPv6, in the order of texts. So a range of one family can hold addresses of the other:
- * `10.0.0.0/0` holds every IPv6 address up to `ffff:ffff::`. An IPv6 address that ends in an IPv4 address is none for it, and a range of a single address is refused.
+ * AWS's engine compares addresses as texts of hexadecimal digits, 8 for IPv4 and 32 for IPv6, in the order of texts. So
+ * a range of one family can hold addresses of the other: `10.0.0.0/0` holds every IPv6 address up to `ffff:ffff::`. An
+ * IPv6 address that ends in an IPv4 address is none for it, and a range of a single address is refused.
  */
 
 /** Characters: an IPv6 address in full. */
@@ -293,8 +306,10 @@ function hex(value: bigint, length: number): string {
 }
 
 /*
- * The operators that ignore case, as EventBridge's own engine does: each character of the pattern stands for its lower-case and its upper-case form, which may be longer
- * (`ß` is met by `ß` and by `SS`). The engine goes by UTF-16 units, and each half of a pair becomes a question mark: an emoji in such a pattern is met by `??` alone. To fold both sides instead would drop messages that AWS delivers, and a dropped message is deleted.
+ * The operators that ignore case, as EventBridge's own engine does: each character of the pattern stands for its
+ * lower-case and its upper-case form, which may be longer (`ß` is met by `ß` and by `SS`). The engine goes by UTF-16
+ * units, and each half of a pair becomes a question mark: an emoji in such a pattern is met by `??` alone. To fold both
+ * sides instead would drop messages that AWS delivers, and a dropped message is deleted.
  */
 
 /** Where the text must stand in the value. */
@@ -302,7 +317,8 @@ export type Place = 'whole' | 'prefix' | 'suffix';
 
 export function compileIgnoringCase(text: string, place: Place): StringTest {
   const source = text.split('').map(anyCase).join('');
-  // A suffix is matched backwards from the end: looked for from the front, it would be tried at every character of the value.
+  // A suffix is matched backwards from the end: looked for from the front, it would be tried at every character of the
+  // value.
   if (place === 'suffix') {
     const ending = new RegExp(`(?<=${source})$`, 'y');
     return (value) => {
@@ -325,15 +341,19 @@ function anyCase(character: string): string {
 /*
  * The `wildcard` operator: `*` stands for any number of characters, none included; `\*` and `\\` stand for themselves.
  *
- * The pattern is cut at its stars. The first and the last piece are anchored; each piece between them is looked for from where the one before it ended,
- * and the leftmost find is always the best one, so there is nothing to go back to. Each search is Knuth-Morris-Pratt, so that a match costs time
- * linear in the length of the value, whatever the pattern.
+ * The pattern is cut at its stars. The first and the last piece are anchored; each piece between them is looked for
+ * from where the one before it ended, and the leftmost find is always the best one, so there is nothing to go back to.
+ * Each search is Knuth-Morris-Pratt, so that a match costs time linear in the length of the value, whatever the
+ * pattern.
  */
 
 /** A test of one string. */
 export type StringTest = (value: string) => boolean;
 
-/** Errors: `FilterError` for two stars in a row, or a backslash before anything but a star or a backslash, which AWS refuses too. */
+/**
+ * Errors: `FilterError` for two stars in a row, or a backslash before anything but a star or a backslash, which AWS
+ * refuses too.
+ */
 export function compileWildcard(pattern: string): StringTest {
   const pieces = piecesOf(pattern);
   const first = pieces[0] ?? '';

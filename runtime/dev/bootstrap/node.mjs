@@ -1,6 +1,6 @@
 /**
- * Runs a Node handler through the Lambda Runtime API, as AWS's own runtime interface client does. Started by the local Lambda in a process of
- * its own; everything it knows stands in the environment.
+ * Runs a Node handler through the Lambda Runtime API, as AWS's own runtime interface client does. Started by the local
+ * Lambda in a process of its own; everything it knows stands in the environment.
  *
  * It is plain JavaScript without dependencies, because it shares its process with the user's code.
  *

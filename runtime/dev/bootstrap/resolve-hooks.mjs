@@ -1,5 +1,6 @@
 /**
- * Gives ES modules what `NODE_PATH` gives CommonJS: packages that AWS's runtime or a layer provides, where the code itself has none.
+ * Gives ES modules what `NODE_PATH` gives CommonJS: packages that AWS's runtime or a layer provides, where the code
+ * itself has none.
  *
  * @module
  */

@@ -1,7 +1,8 @@
 /**
- * CDK apps, synthesized as the CDK CLI does it: the `app` command of cdk.json runs with the context in its environment and writes a cloud
- * assembly. The assembly goes to a folder of its own, because one with local endpoints must never be deployed by mistake. Each synthesis has a new one: bundles
- * of the one before are running, and go on running if this one fails.
+ * CDK apps, synthesized as the CDK CLI does it: the `app` command of cdk.json runs with the context in its environment
+ * and writes a cloud assembly. The assembly goes to a folder of its own, because one with local endpoints must never be
+ * deployed by mistake. Each synthesis has a new one: bundles of the one before are running, and go on running if this
+ * one fails.
  *
  * @module
  */
@@ -43,13 +44,17 @@ export function cdkProject(parts: ProjectParts): Project {
     description: `the CDK app in ${folder}`,
     ...(app === undefined ? {} : { command: app }),
     load,
-    // Code that is not copied on synthesis is read where its author edits it; of which files synthesis makes bundles nobody says.
+    // Code that is not copied on synthesis is read where its author edits it; of which files synthesis makes bundles
+    // nobody says.
     concerns: (path) =>
       SOURCE.test(path) && (code.bundled || !code.folders.some((folder) => path.startsWith(folder + sep))),
   };
 }
 
-/** `output`: where the assembly goes. `earlier`: one to fall back on, if it is there; `undefined`: what was read before is better than that. */
+/**
+ * `output`: where the assembly goes. `earlier`: one to fall back on, if it is there; `undefined`: what was read before
+ * is better than that.
+ */
 async function synthesize(
   parts: ProjectParts,
   settings: JsonObject,

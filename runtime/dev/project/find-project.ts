@@ -1,5 +1,6 @@
 /**
- * What `karin dev` finds in a folder: a CDK app, a Serverless Framework app, a template, or what one of them left behind.
+ * What `karin dev` finds in a folder: a CDK app, a Serverless Framework app, a template, or what one of them left
+ * behind.
  *
  * @module
  */

@@ -68,7 +68,10 @@ class VariableResolver {
     );
   }
 
-  /** The first source that has a value. Nobody gave the option `--stage`; where nothing else is stated, it is the stage that holds. */
+  /**
+   * The first source that has a value. Nobody gave the option `--stage`; where nothing else is stated, it is the stage
+   * that holds.
+   */
   #sources(list: string, depth: number): unknown {
     for (const source of list.match(/(?:'[^']*'|"[^"]*"|\([^)]*\)|[^,])+/g) ?? []) {
       const found = this.#source(source.trim(), depth);

@@ -1,5 +1,6 @@
 /**
- * Serverless Framework apps: packaged by the framework if the project has it, since only it knows its plugins; else read directly.
+ * Serverless Framework apps: packaged by the framework if the project has it, since only it knows its plugins; else
+ * read directly.
  *
  * @module
  */
@@ -84,8 +85,8 @@ function frameworkIn(folder: string): string | undefined {
 }
 
 /*
- * A serverless.yml written out as the CloudFormation template that the Serverless Framework would make of its functions, queue events and
- * resources, so that an app runs here without the framework being installed.
+ * A serverless.yml written out as the CloudFormation template that the Serverless Framework would make of its
+ * functions, queue events and resources, so that an app runs here without the framework being installed.
  */
 
 export type ServerlessSettings = Omit<VariableSettings, 'stage'>;

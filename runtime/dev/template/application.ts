@@ -1,5 +1,6 @@
 /**
- * Makes one application of the stacks of a template source: nested stacks found, exports joined, queues, functions and mappings read.
+ * Makes one application of the stacks of a template source: nested stacks found, exports joined, queues, functions and
+ * mappings read.
  *
  * @module
  */
@@ -134,7 +135,8 @@ function nestedSource(
 }
 
 /*
- * Finds the stacks at a path: a cloud assembly of the CDK, a package of the Serverless Framework, a SAM or plain CloudFormation template.
+ * Finds the stacks at a path: a cloud assembly of the CDK, a package of the Serverless Framework, a SAM or plain
+ * CloudFormation template.
  */
 
 /** What a folder may hold, in the order of preference: what was built before what it was built from. */
@@ -151,8 +153,8 @@ const TEMPLATES_IN_FOLDER = [
 const SERVERLESS_TEMPLATE = 'cloudformation-template-update-stack.json';
 
 /**
- * The stacks at `path`, a template or a folder that holds one of the known outputs. Errors: `DiscoveryError` if there is nothing,
- * `TemplateSyntaxError` if it cannot be parsed.
+ * The stacks at `path`, a template or a folder that holds one of the known outputs. Errors: `DiscoveryError` if there
+ * is nothing, `TemplateSyntaxError` if it cannot be parsed.
  */
 export function findStacks(path: string): readonly StackSource[] {
   const file = templateFile(resolve(path));

@@ -1,5 +1,6 @@
 /**
- * Mappings and queues as a synthesized template states them, without AWS: for development, and for servers that are to follow a file.
+ * Mappings and queues as a synthesized template states them, without AWS: for development, and for servers that are to
+ * follow a file.
  *
  * @module
  */
@@ -25,7 +26,9 @@ import { TemplateSyntaxError } from './parse.ts';
 export interface ServingOptions {
   /** Serves mappings that the template enables, too; default: they are foreign, as AWS would consume them. */
   readonly consumeEnabled?: boolean;
-  /** Every queue of the template exists, not only those that Karin would own in AWS: functions send to the others, too. */
+  /**
+   * Every queue of the template exists, not only those that Karin would own in AWS: functions send to the others, too.
+   */
   readonly everyQueue?: boolean;
   /** Why a function cannot be invoked; its mappings are then broken. */
   readonly unusable?: (fn: TemplateFunction) => string | undefined;
@@ -64,7 +67,10 @@ export function readTemplate(path: string, settings: TemplateSettings): Template
   }
 }
 
-/** What Karin serves of an application. A mapping that did not change keeps its `lastModified`; a new or changed one gets `now` (epoch ms). */
+/**
+ * What Karin serves of an application. A mapping that did not change keeps its `lastModified`; a new or changed one
+ * gets `now` (epoch ms).
+ */
 export function discoveryOf(
   application: TemplateApplication,
   previous: Discovery | undefined,

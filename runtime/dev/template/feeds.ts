@@ -1,6 +1,6 @@
 /**
- * What feeds the queues of the stacks besides programs: subscriptions of topics, rules of EventBridge, notifications of buckets. Nothing of it runs on this machine; it is read so
- * that a person can play it.
+ * What feeds the queues of the stacks besides programs: subscriptions of topics, rules of EventBridge, notifications of
+ * buckets. Nothing of it runs on this machine; it is read so that a person can play it.
  *
  * @module
  */

@@ -30,7 +30,10 @@ export const NO_VALUE: unique symbol = Symbol('AWS::NoValue');
 
 const UNRESOLVABLE = 'Karin::Unresolvable';
 
-/** A value to stand in a template for one that is known not to be had; resolving it throws `Unresolvable` with this reason. */
+/**
+ * A value to stand in a template for one that is known not to be had; resolving it throws `Unresolvable` with this
+ * reason.
+ */
 export function unresolvable(reason: string): JsonObject {
   return { [UNRESOLVABLE]: reason };
 }
@@ -55,7 +58,10 @@ export function resolveValue(value: unknown, lookups: Lookups): unknown {
   );
 }
 
-/** The truth of a condition: the argument of `Fn::If`, or the body of an entry under `Conditions`. Throws `Unresolvable`. */
+/**
+ * The truth of a condition: the argument of `Fn::If`, or the body of an entry under `Conditions`. Throws
+ * `Unresolvable`.
+ */
 export function resolveCondition(value: unknown, lookups: Lookups): boolean {
   if (typeof value === 'boolean') return value;
   if (typeof value === 'string') return lookups.condition(value);

@@ -1,6 +1,6 @@
 /**
- * The physical names of resources. Those that a template leaves to AWS get the shortest name that is unambiguous: `Jobs` where AWS would
- * append stack and random characters, so that a queue URL can be typed.
+ * The physical names of resources. Those that a template leaves to AWS get the shortest name that is unambiguous:
+ * `Jobs` where AWS would append stack and random characters, so that a queue URL can be typed.
  *
  * @module
  */
@@ -111,7 +111,10 @@ function shortName(logicalId: string, resource: Resource): string {
 export class QueueNames {
   readonly #settings: TemplateSettings;
   readonly #names: ReadonlySet<string>;
-  /** The accounts that the stacks are bound to: ARNs in them mean the stacks' own queues, as those in the assumed account do. */
+  /**
+   * The accounts that the stacks are bound to: ARNs in them mean the stacks' own queues, as those in the assumed
+   * account do.
+   */
   readonly #accounts: ReadonlySet<string>;
 
   constructor(settings: TemplateSettings, names: ReadonlySet<string>, accounts: ReadonlySet<string>) {
@@ -120,14 +123,19 @@ export class QueueNames {
     this.#accounts = accounts;
   }
 
-  /** The ARN as this server knows the queue; `undefined`: `text` is no queue ARN. Queues of other accounts keep theirs. */
+  /**
+   * The ARN as this server knows the queue; `undefined`: `text` is no queue ARN. Queues of other accounts keep theirs.
+   */
   arn(text: string): QueueArn | undefined {
     const arn = parseQueueArn(text);
     if (arn === undefined || !this.#names.has(arn.name) || !this.#accounts.has(arn.account)) return arn;
     return { ...arn, account: this.#settings.account, region: this.#settings.region };
   }
 
-  /** The URL on this server, if `text` is a URL that ends as one of these queues' does, on whatever host; else `undefined`. */
+  /**
+   * The URL on this server, if `text` is a URL that ends as one of these queues' does, on whatever host; else
+   * `undefined`.
+   */
   localUrl(text: string): string | undefined {
     const name = /^https?:\/\/.+\/\d{12}\/([A-Za-z0-9_-]+(?:\.fifo)?)$/.exec(text)?.[1];
     if (name === undefined || !this.#names.has(name)) return undefined;
@@ -207,8 +215,8 @@ function withOwnTarget(policy: unknown, names: QueueNames): unknown {
 }
 
 /*
- * What `Ref` and `Fn::GetAtt` give for a resource, once it has a name. Queues and functions exactly; of other services the few values that
- * follow from a name, because handlers receive them in their environment.
+ * What `Ref` and `Fn::GetAtt` give for a resource, once it has a name. Queues and functions exactly; of other services
+ * the few values that follow from a name, because handlers receive them in their environment.
  */
 
 /** The value of `Ref`. Throws `Unresolvable`. */
@@ -258,7 +266,10 @@ const ATTRIBUTES: Readonly<Record<string, (name: string, scope: StackScope, reso
   'AWS::IAM::Role.Arn': (name, scope) => `arn:${partitionOf(scope.region)}:iam::${scope.settings.account}:role/${name}`,
 };
 
-/** As at AWS without a base path, because templates take the name out of it by its place; a variable that holds it gets the path back. */
+/**
+ * As at AWS without a base path, because templates take the name out of it by its place; a variable that holds it gets
+ * the path back.
+ */
 function queueUrl(name: string, scope: StackScope): string {
   return `${new URL(scope.settings.sqsOrigin).origin}/${scope.settings.account}/${name}`;
 }

@@ -1,5 +1,6 @@
 /**
- * Template texts, JSON or YAML with CloudFormation's short tags, turned into plain values with the long form of each intrinsic function.
+ * Template texts, JSON or YAML with CloudFormation's short tags, turned into plain values with the long form of each
+ * intrinsic function.
  *
  * @module
  */
@@ -18,7 +19,10 @@ const YAML_OPTIONS = {
   customTags: (tags: readonly unknown[]) => tags.filter((tag) => tag !== 'timestamp'),
 } as const;
 
-/** What a bare `yes`, `no`, `on` or `off` is: a truth in YAML 1.1, as CloudFormation reads it, and a text in 1.2, as the Serverless Framework does. */
+/**
+ * What a bare `yes`, `no`, `on` or `off` is: a truth in YAML 1.1, as CloudFormation reads it, and a text in 1.2, as the
+ * Serverless Framework does.
+ */
 export type YamlVersion = '1.1' | '1.2';
 
 /** Parses `text`; `name` is its path, for the message of a `TemplateSyntaxError`. */
@@ -42,7 +46,8 @@ function plain(node: unknown, document: Document.Parsed): unknown {
 
 function untagged(node: unknown, document: Document.Parsed): unknown {
   if (isSeq(node)) return node.items.map((item) => plain(item, document));
-  // A lone dot, which SAM templates write for their own folder (`CodeUri: .`), is taken for a number without digits by the parser, and for text by everybody else.
+  // A lone dot, which SAM templates write for their own folder (`CodeUri: .`), is taken for a number without digits by
+  // the parser, and for text by everybody else.
   if (isScalar(node)) return Number.isNaN(node.value) ? node.source : node.value;
   if (!isMap(node)) return node;
   const result: Record<string, unknown> = {};
@@ -59,8 +64,8 @@ function untagged(node: unknown, document: Document.Parsed): unknown {
 }
 
 /*
- * SAM's short forms, written out as the CloudFormation resources that they stand for: functions with their SQS events, aliases and URLs,
- * layers and nested applications. Other resources and other events are AWS's affair.
+ * SAM's short forms, written out as the CloudFormation resources that they stand for: functions with their SQS events,
+ * aliases and URLs, layers and nested applications. Other resources and other events are AWS's affair.
  */
 
 export interface ExpandedTemplate {
@@ -170,7 +175,10 @@ function codeOf(properties: JsonObject): unknown {
   return uri ?? '.';
 }
 
-/** `Globals.Function` under the function's own properties: objects merge, lists follow one another, all else is replaced. */
+/**
+ * `Globals.Function` under the function's own properties: objects merge, lists follow one another, all else is
+ * replaced.
+ */
 function merged(globals: JsonObject, own: JsonObject): JsonObject {
   const result: Record<string, unknown> = { ...globals };
   for (const [key, value] of Object.entries(own)) {

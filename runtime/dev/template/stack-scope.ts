@@ -1,6 +1,6 @@
 /**
- * One stack as the place in which its intrinsic functions are computed: parameters, pseudo parameters, conditions, and what `Ref` and
- * `Fn::GetAtt` of its resources give.
+ * One stack as the place in which its intrinsic functions are computed: parameters, pseudo parameters, conditions, and
+ * what `Ref` and `Fn::GetAtt` of its resources give.
  *
  * @module
  */

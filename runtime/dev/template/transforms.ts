@@ -1,10 +1,12 @@
 /**
- * The transforms that CloudFormation applies to a template before it deploys it: `AWS::LanguageExtensions` (the loops `Fn::ForEach`), then SAM.
+ * The transforms that CloudFormation applies to a template before it deploys it: `AWS::LanguageExtensions` (the loops
+ * `Fn::ForEach`), then SAM.
  *
- * A loop writes its fragment once for each item of its collection, with the item in place of the loop's identifier: `${Identifier}` gives it as it is, `&{Identifier}`
- * without what is neither letter nor digit, so that it fits into a logical id, and `Ref` of the identifier gives it as a value. Loops may stand in Resources, in the
- * properties of a resource at any depth, in Conditions and in Outputs, and in one another. A loop that cannot be written out is named and left out; the rest of the template
- * is served.
+ * A loop writes its fragment once for each item of its collection, with the item in place of the loop's identifier:
+ * `${Identifier}` gives it as it is, `&{Identifier}` without what is neither letter nor digit, so that it fits into a
+ * logical id, and `Ref` of the identifier gives it as a value. Loops may stand in Resources, in the properties of a
+ * resource at any depth, in Conditions and in Outputs, and in one another. A loop that cannot be written out is named
+ * and left out; the rest of the template is served.
  *
  * Source: AWS CloudFormation template reference, "Fn::ForEach" and "AWS::LanguageExtensions transform".
  *

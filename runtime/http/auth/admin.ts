@@ -1,8 +1,8 @@
 /**
  * The admin password and the sessions of the ops page.
  *
- * A session is a signed statement in a cookie; nothing is kept for it. Its key is made of a secret in the store, so that every instance knows it, and of the
- * password, so that a new password ends all sessions.
+ * A session is a signed statement in a cookie; nothing is kept for it. Its key is made of a secret in the store, so
+ * that every instance knows it, and of the password, so that a new password ends all sessions.
  *
  * @module
  */
@@ -29,16 +29,25 @@ export interface Sessions {
   /** A new session: the value of its cookie, and its life in seconds. */
   begin(): { readonly cookie: string; readonly maxAgeSeconds: number };
   holds(cookie: string | undefined): boolean;
-  /** Ends the session of a cookie that holds: from now on the cookie does not. Gives all that were ended before their time, with when that is, ms. */
+  /**
+   * Ends the session of a cookie that holds: from now on the cookie does not. Gives all that were ended before their
+   * time, with when that is, ms.
+   */
   end(cookie: string): ReadonlyMap<string, number>;
   /** Takes over sessions that another server ended. */
   ended(sessions: ReadonlyMap<string, number>): void;
-  /** A word that only a page of this session knows, to be sent along with every form (against forged requests of other sites). */
+  /**
+   * A word that only a page of this session knows, to be sent along with every form (against forged requests of other
+   * sites).
+   */
   formToken(cookie: string): string;
   formTokenHolds(cookie: string, token: string | undefined): boolean;
 }
 
-/** `secret`: from the store. `password`: absent where everybody may enter. `now`: wall clock, milliseconds since the epoch. */
+/**
+ * `secret`: from the store. `password`: absent where everybody may enter. `now`: wall clock, milliseconds since the
+ * epoch.
+ */
 export function createSessions(secret: string, password: string | undefined, now: () => number): Sessions {
   const key = Buffer.from(hkdfSync('sha256', `${secret}\n${password ?? ''}`, '', 'karin ops session', 32));
   const sign = (text: string): string => createHmac('sha256', key).update(text).digest('base64url');

@@ -1,16 +1,19 @@
 /**
  * Makes guessing slow without keeping out whoever is right.
  *
- * Failed attempts are counted by address and, for the admin password, over all addresses: each count has a bucket that is forgiven with time. The count decides
- * two things. What a wrong attempt is told: the address that used up its attempts reads so. And how long an attempt at the admin password waits before
- * it is looked at: it is the one secret that a person may have chosen. The wait comes before the comparison, so giving up early tells nothing, and
- * doubles with each attempt up to `LONGEST_WAIT_MS`. It is never a refusal: the right password passes after it, whoever else fails from the same address.
+ * Failed attempts are counted by address and, for the admin password, over all addresses: each count has a bucket that
+ * is forgiven with time. The count decides two things. What a wrong attempt is told: the address that used up its
+ * attempts reads so. And how long an attempt at the admin password waits before it is looked at: it is the one secret
+ * that a person may have chosen. The wait comes before the comparison, so giving up early tells nothing, and doubles
+ * with each attempt up to `LONGEST_WAIT_MS`. It is never a refusal: the right password passes after it, whoever else
+ * fails from the same address.
  *
- * What bounds guessing, then, is the number of connections: each carries one attempt in `LONGEST_WAIT_MS`. With all 4,096 of a server that is 512 a
- * second, some 10^10 a year, against the 10^21 passwords of twelve random letters and digits.
+ * What bounds guessing, then, is the number of connections: each carries one attempt in `LONGEST_WAIT_MS`. With all
+ * 4,096 of a server that is 512 a second, some 10^10 a year, against the 10^21 passwords of twelve random letters and
+ * digits.
  *
- * An attempt that waits counts as a failed one, so that many at one time are no way around. An address that was right within a day is not made to wait
- * for what other addresses do.
+ * An attempt that waits counts as a failed one, so that many at one time are no way around. An address that was right
+ * within a day is not made to wait for what other addresses do.
  *
  * Memory is bounded: beyond `ADDRESSES` the one that was counted longest ago is forgotten.
  *
@@ -40,8 +43,8 @@ export interface AttemptLimit {
   /** The address knew the admin password. */
   proven(address: string): void;
   /**
-   * To be called before an attempt at the admin password is looked at. `undefined`: at once. Otherwise it resolves when it is time, or when `gone` is
-   * aborted: then the attempt must not be looked at.
+   * To be called before an attempt at the admin password is looked at. `undefined`: at once. Otherwise it resolves when
+   * it is time, or when `gone` is aborted: then the attempt must not be looked at.
    */
   wait(address: string, gone: () => AbortSignal): Promise<void> | undefined;
   /** Failed attempts since the process began. */

@@ -3,8 +3,9 @@
  *
  * A capability wins over a signature, because Lambda functions send both and nobody but AWS can verify theirs.
  *
- * Failed attempts are counted by address. An address that has used them up is told so, but whoever is right always passes: behind a proxy many callers share
- * one address, and one of them must not lock out the others. Attempts at the admin password wait before they come here (`attempt-limit.ts`).
+ * Failed attempts are counted by address. An address that has used them up is told so, but whoever is right always
+ * passes: behind a proxy many callers share one address, and one of them must not lock out the others. Attempts at the
+ * admin password wait before they come here (`attempt-limit.ts`).
  *
  * @module
  */
@@ -37,13 +38,16 @@ export interface AuthenticationRequest extends AuthenticationHead {
 }
 
 /**
- * What the head of a request tells of its sender. A credential: it is proven. `body-decides`: the signature names a key that this server has, or
- * everybody may call. `unknown`: a stranger, unless a capability stands in the body.
+ * What the head of a request tells of its sender. A credential: it is proven. `body-decides`: the signature names a key
+ * that this server has, or everybody may call. `unknown`: a stranger, unless a capability stands in the body.
  */
 export type HeadVerdict = Credential | 'body-decides' | 'unknown';
 
 export interface Authenticator {
-  /** Looks at the head alone, before anything of the body is kept. Errors: `SqsError` if the head holds a token or a password that is wrong. */
+  /**
+   * Looks at the head alone, before anything of the body is kept. Errors: `SqsError` if the head holds a token or a
+   * password that is wrong.
+   */
   fromHead(head: AuthenticationHead): HeadVerdict;
   /** Errors: `SqsError`. */
   authenticate(request: AuthenticationRequest): Credential;
@@ -158,7 +162,10 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   };
 }
 
-/** The access key that a signature names, in a header or the query of a presigned URL: a look, not yet a reading of the claim. */
+/**
+ * The access key that a signature names, in a header or the query of a presigned URL: a look, not yet a reading of the
+ * claim.
+ */
 const CLAIMED_KEY = /Credential=([^/%,&\s]{1,128})(?:\/|%2F)/i;
 
 /** Refusals that may be an attempt at guessing. */

@@ -1,8 +1,9 @@
 /**
  * The canonical request of AWS Signature Version 4: one spelling for all requests that mean the same.
  *
- * The spelling must follow what the rest of the server reads: wherever two raw requests give one canonical request, they must also mean one thing,
- * or a signature for one would let in the other. Hence a plus sign in a query is a space here, because the form decoder reads it so.
+ * The spelling must follow what the rest of the server reads: wherever two raw requests give one canonical request,
+ * they must also mean one thing, or a signature for one would let in the other. Hence a plus sign in a query is a space
+ * here, because the form decoder reads it so.
  *
  * Source: AWS General Reference, "Create a signed AWS API request".
  *
@@ -55,8 +56,9 @@ export function canonicalQuery(query: string): string {
 }
 
 /**
- * `name:value` lines of the signed headers, in the order in which they were listed. Values of one name are joined by commas, runs of spaces become one.
- * `host` replaces the Host that was received, for servers behind a proxy that changes it.
+ * `name:value` lines of the signed headers, in the order in which they were listed. Values of one name are joined by
+ * commas, runs of spaces become one. `host` replaces the Host that was received, for servers behind a proxy that
+ * changes it.
  */
 export function canonicalHeaders(rawHeaders: readonly string[], signed: readonly string[], host?: string): string {
   const wanted = new Set(signed);

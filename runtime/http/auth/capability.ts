@@ -1,9 +1,10 @@
 /**
  * Capability tokens: whoever holds the URL may do what the token says.
  *
- * A Lambda function signs with the temporary keys of its role, which nobody but AWS can verify; a token in the path of the endpoint needs neither
- * a key nor a change of code. A token has 256 random bits, so its plain SHA-256 hash is as good a thing to store as any slow hash, and finding it by
- * its hash tells nothing through time: an attacker cannot choose the hash of a guess.
+ * A Lambda function signs with the temporary keys of its role, which nobody but AWS can verify; a token in the path of
+ * the endpoint needs neither a key nor a change of code. A token has 256 random bits, so its plain SHA-256 hash is as
+ * good a thing to store as any slow hash, and finding it by its hash tells nothing through time: an attacker cannot
+ * choose the hash of a guess.
  *
  * @module
  */
@@ -67,7 +68,10 @@ export function parseTokens(text: string, source: string, problems: string[]): r
 /** No part of it can match in two ways: strangers send this text, and its length must be all that it costs. */
 const IN_PATH = /\/k\/([A-Za-z0-9_-]+)(?=\/|$)/;
 
-/** Splits `/k/<token>` off a path: what stands before it, the token, and what follows (`/` at least). `undefined`: there is none. */
+/**
+ * Splits `/k/<token>` off a path: what stands before it, the token, and what follows (`/` at least). `undefined`: there
+ * is none.
+ */
 export function splitCapability(
   path: string,
 ): { readonly before: string; readonly token: string; readonly rest: string } | undefined {

@@ -48,7 +48,10 @@ export interface Grant extends Shares {
 /** Everything, on every queue. */
 export const FULL_GRANT: Grant = { scopes: SCOPES, queues: ['*'] };
 
-/** Queue names have these characters (SQS: "alphanumeric characters, hyphens, or underscores", and `.fifo`); a glob adds its two. */
+/**
+ * Queue names have these characters (SQS: "alphanumeric characters, hyphens, or underscores", and `.fifo`); a glob adds
+ * its two.
+ */
 const GLOB = /^[A-Za-z0-9_.*?-]{1,80}$/;
 
 /** `send+consume`, in any order; `all` for all three. Errors: a sentence instead of scopes. */
@@ -84,7 +87,10 @@ const SHARES = [
   { word: 'bytes', name: 'maxBytes', most: 1_000_000_000_000 },
 ] as const satisfies readonly { readonly word: string; readonly name: keyof Shares; readonly most: number }[];
 
-/** Reads `sends=50`, `queues=10`, `messages=1000` and `bytes=1000000`, in any order. Errors: a sentence instead, without the text. */
+/**
+ * Reads `sends=50`, `queues=10`, `messages=1000` and `bytes=1000000`, in any order. Errors: a sentence instead, without
+ * the text.
+ */
 export function parseShares(texts: readonly string[]): Shares | { readonly problem: string } {
   const shares: { -readonly [name in keyof Shares]: number } = {};
   for (const text of texts) {
@@ -107,14 +113,17 @@ export function readShares(value: { readonly [name in keyof Shares]?: unknown })
   );
 }
 
-/** Whether the grant holds for the queue; without a name: for at least one conceivable queue, which every glob names. */
+/**
+ * Whether the grant holds for the queue; without a name: for at least one conceivable queue, which every glob names.
+ */
 export function grants(grant: Grant, scope: Scope, queueName?: string): boolean {
   if (!grant.scopes.includes(scope)) return false;
   return queueName === undefined || grant.queues.some((glob) => matchesGlob(glob, queueName));
 }
 
 /*
- * The common form of credentials in settings: entries separated by commas or white space, fields by colons, comments after `#` to the end of a line.
+ * The common form of credentials in settings: entries separated by commas or white space, fields by colons, comments
+ * after `#` to the end of a line.
  */
 
 /** An entry, with the place to name in a problem: its text may hold a secret and is never shown. */
@@ -169,8 +178,9 @@ const ID = /^[A-Za-z0-9_-]{3,128}$/;
 const SHORTEST_SECRET = 16;
 
 /**
- * Reads `id:secret[:scopes[:queue globs[:share]...]]` entries. Several keys may be good at one time: to rotate, add the new one, move the callers, remove the old one.
- * What is wrong is added to `problems`, without the secret; `source` names the variable or file.
+ * Reads `id:secret[:scopes[:queue globs[:share]...]]` entries. Several keys may be good at one time: to rotate, add the
+ * new one, move the callers, remove the old one. What is wrong is added to `problems`, without the secret; `source`
+ * names the variable or file.
  */
 export function parseAccessKeys(text: string, source: string, problems: string[]): readonly AccessKey[] {
   return splitEntries(text, source).flatMap(({ fields, where }) => {

@@ -1,16 +1,20 @@
 /**
- * What one credential may take, so that something is left for the others: messages a second, queues, messages and bytes that stand in its queues, and, for all who may
- * not manage, the reserve of the store.
+ * What one credential may take, so that something is left for the others: messages a second, queues, messages and bytes
+ * that stand in its queues, and, for all who may not manage, the reserve of the store.
  *
- * Everything is counted in the process, and nothing of it is stored: a credential without a share costs nothing, and several servers give one share each.
+ * Everything is counted in the process, and nothing of it is stored: a credential without a share costs nothing, and
+ * several servers give one share each.
  *
- * Messages and bytes. They bound what stands in the queues that a credential sends to through this server, whoever sent it. Each queue is asked for its depth once, at the first send of the credential to
- * it; from then on what is accepted is added. Only where that would pass the bound are the queues asked again, at most once a second, to learn what was received and deleted. So a credential far from
- * its bound costs no command for a message. The store does not know the bytes of a queue: they are what was accepted here, in proportion to the messages that are left; those that others sent count as
- * large as the mean. What is under way while the depth is read may pass the bound.
+ * Messages and bytes. They bound what stands in the queues that a credential sends to through this server, whoever sent
+ * it. Each queue is asked for its depth once, at the first send of the credential to it; from then on what is accepted
+ * is added. Only where that would pass the bound are the queues asked again, at most once a second, to learn what was
+ * received and deleted. So a credential far from its bound costs no command for a message. The store does not know the
+ * bytes of a queue: they are what was accepted here, in proportion to the messages that are left; those that others
+ * sent count as large as the mean. What is under way while the depth is read may pass the bound.
  *
- * The reserve. A fifth of the store's memory is kept for credentials that may manage, and for what Karin itself moves, so that whoever may only send cannot fill the store for all. The store is asked how
- * full it is when an eighth of what is left may have been accepted since, and, while sends are refused for it, at most once a second; never by a timer.
+ * The reserve. A fifth of the store's memory is kept for credentials that may manage, and for what Karin itself moves,
+ * so that whoever may only send cannot fill the store for all. The store is asked how full it is when an eighth of what
+ * is left may have been accepted since, and, while sends are refused for it, at most once a second; never by a timer.
  *
  * @module
  */
@@ -25,7 +29,10 @@ const SMALLEST_SHARE = 10;
 /** Between two looks at the store for callers who are at a bound, ms. */
 const LOOK_AGAIN_MS = 1_000;
 
-/** The share of a credential, by its name and what it was granted; `undefined`: nothing is bounded. `now`: wall clock, milliseconds since the epoch. */
+/**
+ * The share of a credential, by its name and what it was granted; `undefined`: nothing is bounded. `now`: wall clock,
+ * milliseconds since the epoch.
+ */
 export function createShares(now: () => number): (senderId: string, grant: Grant) => CallerShare | undefined {
   const buckets = new Map<string, { left: number; at: number }>();
   const stored = new Map<string, Stored>();
@@ -149,7 +156,10 @@ const BESIDES = 512;
 const LEAST_BETWEEN_LOOKS = 64 * 1_024;
 const MOST_BETWEEN_LOOKS = 16 * 1_048_576;
 
-/** Whether somebody who may not manage may send so many messages and bytes; asks the store beside it, so what is answered may be a moment old. */
+/**
+ * Whether somebody who may not manage may send so many messages and bytes; asks the store beside it, so what is
+ * answered may be a moment old.
+ */
 export function createReserve(
   health: () => Promise<StoreHealth>,
   time: Pick<Time, 'monotonic'>,

@@ -1,11 +1,11 @@
 /**
  * Verification of AWS Signature Version 4, in the Authorization header or in the query of a presigned URL.
  *
- * The claim of a request is read before (`sigv4.ts`); here it is proven, with the body. Texts and codes are those of AWS, so that SDKs show their users
- * what they know.
+ * The claim of a request is read before (`sigv4.ts`); here it is proven, with the body. Texts and codes are those of
+ * AWS, so that SDKs show their users what they know.
  *
- * Any region that AWS has is taken, because one server may be reached by clients configured for several. The body is always part of the signature:
- * `UNSIGNED-PAYLOAD` is a word of S3 alone, and SQS answers SignatureDoesNotMatch to it.
+ * Any region that AWS has is taken, because one server may be reached by clients configured for several. The body is
+ * always part of the signature: `UNSIGNED-PAYLOAD` is a word of S3 alone, and SQS answers SignatureDoesNotMatch to it.
  *
  * @module
  */
@@ -14,7 +14,10 @@ import { echo, SqsError } from '../../sqs/errors.ts';
 import { isJson } from '../../sqs/request.ts';
 import { canonicalRequest, queryPairs, type RequestParts } from './canonical.ts';
 
-/** How far the clock of a caller may be off, either way: what SQS says when it refuses one (`(20160106T212834Z - 15 min.)`). */
+/**
+ * How far the clock of a caller may be off, either way: what SQS says when it refuses one
+ * (`(20160106T212834Z - 15 min.)`).
+ */
 const SKEW_MINUTES = 15;
 const SKEW_MS = SKEW_MINUTES * 60_000;
 
@@ -33,7 +36,10 @@ export class SignatureVerifier {
   /** Signing keys by `key id/date/region`; a key is good for a day, so the oldest entry is the one to drop. */
   readonly #signingKeys = new Map<string, { readonly secret: string; readonly key: Buffer }>();
 
-  /** `service`: of the credential scope, `sqs`. `now`: wall clock, milliseconds since the epoch. `region`: the one of the server. */
+  /**
+   * `service`: of the credential scope, `sqs`. `now`: wall clock, milliseconds since the epoch. `region`: the one of
+   * the server.
+   */
   constructor(service: string, now: () => number, region?: string) {
     this.#service = service;
     this.#now = now;
@@ -113,7 +119,8 @@ export class SignatureVerifier {
 }
 
 /*
- * The regions of AWS, for the credential scope. A region newer than this list is accepted once a server of that region asks for it.
+ * The regions of AWS, for the credential scope. A region newer than this list is accepted once a server of that region
+ * asks for it.
  *
  * Source: AWS General Reference, "Amazon SQS endpoints and quotas", and the partitions of the AWS SDKs.
  */
@@ -294,12 +301,14 @@ function claimOf(headers: ReadonlyMap<string, string>, fields: Fields): Signatur
       "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
     );
   }
-  // The action of a JSON request stands in this header: unsigned, it would turn a signed SendMessage body into anything.
+  // The action of a JSON request stands in this header: unsigned, it would turn a signed SendMessage body into
+  // anything.
   if (headers.has('x-amz-target') && !signedHeaders.includes('x-amz-target')) {
     throw new SqsError('SignatureDoesNotMatch', "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.");
   }
-  // AWS wants Content-Type signed where there is one, but the SDK for JavaScript v2 never did it and is let in. So it may be left out only where another value
-  // would change nothing: with a target the body is JSON, and must not be read as a form.
+  // AWS wants Content-Type signed where there is one, but the SDK for JavaScript v2 never did it and is let in. So it
+  // may be left out only where another value would change nothing: with a target the body is JSON, and must not be read
+  // as a form.
   const contentType = headers.get('content-type');
   const isSigned = contentType === undefined || signedHeaders.includes('content-type');
   if (!isSigned && signedHeaders.includes('x-amz-target') && !isJson(contentType)) {

@@ -1,8 +1,9 @@
 /**
- * The capability tokens that were created at run time, shared by all instances through the store: one document for each, holding its hash.
+ * The capability tokens that were created at run time, shared by all instances through the store: one document for
+ * each, holding its hash.
  *
- * Every instance keeps all of them in memory and looks there only, so that a caller who tries tokens costs the store nothing. A change reaches the other
- * instances by the `document` signal; after a `gap` all are read again.
+ * Every instance keeps all of them in memory and looks there only, so that a caller who tries tokens costs the store
+ * nothing. A change reaches the other instances by the `document` signal; after a `gap` all are read again.
  *
  * @module
  */
@@ -38,7 +39,10 @@ export interface TokenStore {
 /** Takes what somebody else did to a token: a command that works on the store itself, or another server. */
 export type OnForeignToken = (what: 'token-created' | 'token-revoked', capability: Capability) => void;
 
-/** Errors of its calls: `StoreUnavailableError`. `now`: wall clock, milliseconds since the epoch. `onForeign` is not told of what was there at the first `reload`. */
+/**
+ * Errors of its calls: `StoreUnavailableError`. `now`: wall clock, milliseconds since the epoch. `onForeign` is not
+ * told of what was there at the first `reload`.
+ */
 export function createTokenStore(documents: Documents, now: () => number, onForeign?: OnForeignToken): TokenStore {
   const byHash = new Map<string, Capability>();
   /** Ids of tokens that are made or revoked here now: the signal may come before the answer. */
@@ -169,7 +173,10 @@ export interface TokenRequest extends Shares {
 const LONGEST_LIFE_SECONDS = 315_360_000;
 const LONGEST_NAME = 200;
 
-/** Reads `{ scopes: "send+consume", queues: "app-*|jobs", expiresInSeconds, name }`. What is wrong comes back as a sentence. */
+/**
+ * Reads `{ scopes: "send+consume", queues: "app-*|jobs", expiresInSeconds, name }`. What is wrong comes back as a
+ * sentence.
+ */
 export function readTokenRequest(value: unknown): TokenRequest | { readonly problem: string } {
   const body: Readonly<Record<string, unknown>> = typeof value === 'object' && value !== null ? { ...value } : {};
   const scopes = parseScopes(text(body['scopes']) ?? '');
@@ -198,7 +205,10 @@ export function readTokenRequest(value: unknown): TokenRequest | { readonly prob
   };
 }
 
-/** Makes the token. `server`: origin and base path of the server; `now`: wall clock, milliseconds since the epoch. Errors: `StoreUnavailableError`. */
+/**
+ * Makes the token. `server`: origin and base path of the server; `now`: wall clock, milliseconds since the epoch.
+ * Errors: `StoreUnavailableError`.
+ */
 export async function createRequested(
   tokens: TokenStore,
   request: TokenRequest,

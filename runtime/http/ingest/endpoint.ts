@@ -93,7 +93,8 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
     const said = header('x-amz-sns-message-type');
     const withoutEnvelope = header('x-amz-sns-rawdelivery') === 'true';
     if (withoutEnvelope && settings.topics.length === 0) {
-      // SNS itself took the envelope off, and with it the signature and the attributes: all that vouches for it is the credential.
+      // SNS itself took the envelope off, and with it the signature and the attributes: all that vouches for it is the
+      // credential.
       const id = header('x-amz-sns-message-id');
       return store(delivery, caller, messageOf(settings, { body, header, ...deduplication(delivery, id) }), {
         kind: 'sns',

@@ -4,9 +4,10 @@
  * The addresses stand in messages, so whoever may send can write them. What keeps a request from being steered
  * elsewhere, in this order:
  *
- *   1. The address (`snsUrl`): https, no user, no port, a host that only SNS has, no query where none belongs. What a URL parser makes of the text is what is
- *      looked at and what is asked, so no spelling can mean two things.
- *   2. The name (`publicLookup`): every address that it resolves to is a public one. Whoever rules the name server of this machine still cannot lead it to itself.
+ *   1. The address (`snsUrl`): https, no user, no port, a host that only SNS has, no query where none belongs. What a
+ *      URL parser makes of the text is what is looked at and what is asked, so no spelling can mean two things.
+ *   2. The name (`publicLookup`): every address that it resolves to is a public one. Whoever rules the name server of
+ *      this machine still cannot lead it to itself.
  *   3. TLS with the authorities of Node, by the name of the host.
  *   4. The answer: no redirect is followed, its size and time are bounded, and one connection serves one request.
  *

@@ -99,7 +99,8 @@ code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 `;
 
 /*
- * The one script of the pages. Everything works without it; with it the numbers stay fresh, and dangerous buttons ask without another page.
+ * The one script of the pages. Everything works without it; with it the numbers stay fresh, and dangerous buttons ask
+ * without another page.
  */
 
 export const SCRIPT = `
@@ -113,7 +114,8 @@ document.addEventListener('submit', (event) => {
   else event.preventDefault();
 });
 
-// Asks the same page again and takes over the parts that live; forms stand outside of them, so nothing that was typed is lost.
+// Asks the same page again and takes over the parts that live; forms stand outside of them, so nothing that was typed
+// is lost.
 async function refresh() {
   const parts = document.querySelectorAll('[data-live]');
   if (parts.length === 0 || document.hidden) return;

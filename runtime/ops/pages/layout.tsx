@@ -73,7 +73,10 @@ function Header({ frame }: { frame: PageFrame }) {
   );
 }
 
-/** A form that another site cannot forge. `confirm`: a question that the script asks first; without the script the server does. */
+/**
+ * A form that another site cannot forge. `confirm`: a question that the script asks first; without the script the
+ * server does.
+ */
 export function Form(props: {
   frame: PageFrame;
   action: string;
@@ -184,10 +187,14 @@ export function ErrorPage(props: { frame: PageFrame; message: string }) {
 }
 
 /*
- * Makes the text of strangers fit for a page. Markup is escaped elsewhere; this is about characters that cannot be seen, or that make a text look like another one.
+ * Makes the text of strangers fit for a page. Markup is escaped elsewhere; this is about characters that cannot be
+ * seen, or that make a text look like another one.
  */
 
-/** Control characters, marks that change the direction of text, the invisible, and halves of surrogate pairs; but not the joiners, without which some scripts cannot be written. */
+/**
+ * Control characters, marks that change the direction of text, the invisible, and halves of surrogate pairs; but not
+ * the joiners, without which some scripts cannot be written.
+ */
 const UNSEEN = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /** The text with unseen characters but tab and line feed written as `\u{hex}`, cut after `limit` characters. */

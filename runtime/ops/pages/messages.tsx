@@ -13,7 +13,10 @@ const STATES: Readonly<Record<BrowsedMessage['state'], { readonly text: string; 
   'in-flight': { text: 'in flight', until: 'back in' },
 };
 
-/** The first messages of a queue. `messages` absent: nobody asked yet, for a look costs the store some commands and shows what others wrote. */
+/**
+ * The first messages of a queue. `messages` absent: nobody asked yet, for a look costs the store some commands and
+ * shows what others wrote.
+ */
 export function Messages(props: {
   frame: PageFrame;
   /** Of the page of the queue, without the base path. */

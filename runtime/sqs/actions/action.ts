@@ -24,7 +24,10 @@ export interface Services {
   readonly randomness: Randomness;
   /** The longest `DelaySeconds` of a message; 900 as in SQS, more where the operator allows it. */
   readonly maxDelaySeconds: number;
-  /** Queues made by CreateQueue that may exist at one time. Each server counts those it knows, so several may pass it by what they make in one moment. */
+  /**
+   * Queues made by CreateQueue that may exist at one time. Each server counts those it knows, so several may pass it by
+   * what they make in one moment.
+   */
   readonly maxQueues: number;
   /** Creations under way: the queues, and with which credential. They count as if they were there. */
   readonly creations: Map<QueueKey, string>;
@@ -68,8 +71,9 @@ export function authorize(action: ActionName, need: Need, call: Pick<Call, 'call
 }
 
 /**
- * Takes messages and their bytes from the share of the caller's credential and from what the store has for those who may not manage. `undefined`: at once, as for most callers. Errors:
- * `RequestThrottled`, which SDKs try again after a pause; `OverLimit`.
+ * Takes messages and their bytes from the share of the caller's credential and from what the store has for those who
+ * may not manage. `undefined`: at once, as for most callers. Errors: `RequestThrottled`, which SDKs try again after a
+ * pause; `OverLimit`.
  */
 export function takeShare(
   call: Pick<Call, 'caller' | 'hasRoom'>,
@@ -116,7 +120,8 @@ export function queueAction<N extends ActionName>(
 ): Action<N> {
   return {
     async run(input, call) {
-      // Every caller of this function names an action whose input has a QueueUrl; the type of a generic input cannot say so.
+      // Every caller of this function names an action whose input has a QueueUrl; the type of a generic input cannot
+      // say so.
       const { QueueUrl } = input as { readonly QueueUrl?: string };
       const arn = parseQueueUrl(QueueUrl, call.caller);
       authorize(name, need, call, arn.name);
@@ -144,7 +149,10 @@ export function requireOwn(queue: Queue, action: ActionName): void {
 
 const SDK: SendSource = { kind: 'sdk' };
 
-/** What most actions never ask for (the signal, the trace header) is looked up only when one does: a send should not pay for it. */
+/**
+ * What most actions never ask for (the signal, the trace header) is looked up only when one does: a send should not pay
+ * for it.
+ */
 export class RequestCall implements Call {
   readonly directory: Services['directory'];
   readonly moveTasks: Services['moveTasks'];

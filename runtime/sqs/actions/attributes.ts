@@ -42,7 +42,8 @@ const REPORTED = [
 const DEPTH_NAMES: readonly string[] = REPORTED.slice(0, 3);
 
 /**
- * The attributes that GetQueueAttributes answers for `names` (`All`: every one that is set). `depth` is asked only if a count is wanted.
+ * The attributes that GetQueueAttributes answers for `names` (`All`: every one that is set). `depth` is asked only if a
+ * count is wanted.
  * Errors: `InvalidAttributeName`.
  */
 export async function reportAttributes(

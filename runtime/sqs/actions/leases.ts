@@ -80,8 +80,9 @@ export const changeMessageVisibilityBatch = queueAction(
 /*
  * From what became of a receipt handle to what the caller is told.
  *
- * On a standard queue a handle whose lease ran out still deletes, and deleting twice is a success. On a FIFO queue a handle that another receive has
- * replaced, or whose lease ran out, is an error: the message may already be with another consumer, and its group goes on in order.
+ * On a standard queue a handle whose lease ran out still deletes, and deleting twice is a success. On a FIFO queue a
+ * handle that another receive has replaced, or whose lease ran out, is an error: the message may already be with
+ * another consumer, and its group goes on in order.
  */
 
 /** The error of a delete; `undefined`: it succeeded. */

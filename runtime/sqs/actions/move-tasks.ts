@@ -43,8 +43,8 @@ export const startMessageMoveTask: Action<'StartMessageMoveTask'> = {
 };
 
 /**
- * The queues to which a task may give messages back: without a destination each message goes where it came from, and that may be a queue outside of the
- * credential. `undefined`: to every queue.
+ * The queues to which a task may give messages back: without a destination each message goes where it came from, and
+ * that may be a queue outside of the credential. `undefined`: to every queue.
  */
 function sourcesFor(call: Call, source: Queue, destination: Queue | undefined): readonly string[] | undefined {
   if (destination !== undefined || call.caller.allows('manage', EVERY_QUEUE)) return undefined;

@@ -23,8 +23,8 @@ export const removePermission = queueAction('RemovePermission', 'manage', async 
 });
 
 /*
- * The `Policy` attribute and the two actions that edit it. Karin stores and returns policies and never evaluates them: who may do what is decided by
- * the credentials of the server.
+ * The `Policy` attribute and the two actions that edit it. Karin stores and returns policies and never evaluates them:
+ * who may do what is decided by the credentials of the server.
  *
  * Source: SQS API reference, AddPermission, RemovePermission; document form as recorded from SQS.
  */
@@ -157,7 +157,10 @@ function checkPermission({ label, actions, accounts }: Permission): void {
   }
 }
 
-/** A policy document whose statements are a list, as they are or as the one object that IAM allows in its place; `undefined`: not a policy. */
+/**
+ * A policy document whose statements are a list, as they are or as the one object that IAM allows in its place;
+ * `undefined`: not a policy.
+ */
 function parse(text: string): PolicyDocument | undefined {
   try {
     const value: unknown = JSON.parse(text);

@@ -39,7 +39,10 @@ export const createQueue: Action<'CreateQueue'> = {
   },
 };
 
-/** The part of the server's queues that a credential may make which reaches some names only, and whose share does not say. */
+/**
+ * The part of the server's queues that a credential may make which reaches some names only, and whose share does not
+ * say.
+ */
 const DEFAULT_PART = 0.25;
 
 /** Makes a queue if there is room for one more, those that are being made counted. Errors: `OverLimit`. */
@@ -169,12 +172,16 @@ export const purgeQueue = queueAction('PurgeQueue', 'manage', async (queue, _inp
 /*
  * One PurgeQueue a minute on each queue, whichever instance is asked. Source: SQS API reference, PurgeQueue.
  *
- * The last purge of a queue is a document that holds its wall-clock time. It stays until the next purge or the deletion of the queue. It is written when the purge is done: a caller
- * who was told that it failed must be able to try again. Of two purges at one time both empty the queue, and one is told that it came second.
+ * The last purge of a queue is a document that holds its wall-clock time. It stays until the next purge or the deletion
+ * of the queue. It is written when the purge is done: a caller who was told that it failed must be able to try again.
+ * Of two purges at one time both empty the queue, and one is told that it came second.
  */
 
 export interface PurgeInterval {
-  /** Runs a purge and notes it; `false` if the last one was less than 60 seconds ago. Errors: those of `purge`, `StoreUnavailableError`. */
+  /**
+   * Runs a purge and notes it; `false` if the last one was less than 60 seconds ago. Errors: those of `purge`,
+   * `StoreUnavailableError`.
+   */
   run(queue: QueueKey, purge: () => Promise<void>): Promise<boolean>;
   /** The queue is gone. Errors: `StoreUnavailableError`. */
   forget(queue: QueueKey): Promise<void>;
@@ -200,7 +207,8 @@ export function createPurgeInterval(documents: Documents, time: Time): PurgeInte
 }
 
 /*
- * Pages of queue URLs, for ListQueues and ListDeadLetterSourceQueues. A token says after which queue the next page begins, so a page stays right when queues come and go.
+ * Pages of queue URLs, for ListQueues and ListDeadLetterSourceQueues. A token says after which queue the next page
+ * begins, so a page stays right when queues come and go.
  */
 
 export interface PageRequest {

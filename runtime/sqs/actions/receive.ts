@@ -9,8 +9,8 @@ import { checkFifoId } from './send.ts';
 const EVERY_ATTRIBUTE: ReadonlySet<string> = new Set(['All', '*', '.*']);
 
 /**
- * Bytes of messages in one answer. SQS may answer with fewer messages than were asked for at any time; ten of the largest would take the server some 30 MB
- * until they are read. One message is always given.
+ * Bytes of messages in one answer. SQS may answer with fewer messages than were asked for at any time; ten of the
+ * largest would take the server some 30 MB until they are read. One message is always given.
  */
 const MOST_RECEIVED_BYTES = 2 * 1_048_576;
 
@@ -59,8 +59,9 @@ function readRequest(input: Input<'ReceiveMessage'>, queue: QueueDefinition) {
 }
 
 /**
- * Which message attributes are returned: names, `prefix.*` (all that begin with the text before `.*`), and `All`, `*` and `.*` for every one. Unknown names select
- * nothing. Source: SQS API reference, ReceiveMessage; `*` as recorded from SQS.
+ * Which message attributes are returned: names, `prefix.*` (all that begin with the text before `.*`), and `All`, `*`
+ * and `.*` for every one. Unknown names select nothing. Source: SQS API reference, ReceiveMessage; `*` as recorded from
+ * SQS.
  */
 function attributeFilter(names: readonly string[]): (name: string) => boolean {
   if (names.some((name) => EVERY_ATTRIBUTE.has(name))) return () => true;

@@ -71,7 +71,8 @@ function accept(entry: BatchEntry<MessageInput>, queue: Queue, call: Call, overs
 }
 
 /*
- * From what a sender gives to the message that is stored: all rules of SendMessage and of one entry of SendMessageBatch.
+ * From what a sender gives to the message that is stored: all rules of SendMessage and of one entry of
+ * SendMessageBatch.
  */
 
 /** A message that passed every rule. */
@@ -95,7 +96,10 @@ export const SINGLE_WORDING: Wording = { body: 'MessageBody', oversized: 'One or
 
 const NOT_FOR_THIS_TYPE = 'The request include parameter that is not valid for this queue type.';
 
-/** Size of a message as SQS counts it, bytes: its body, and names, types and values of its attributes; system attributes do not count. */
+/**
+ * Size of a message as SQS counts it, bytes: its body, and names, types and values of its attributes; system attributes
+ * do not count.
+ */
 export function sizeOf(input: MessageInput): number {
   return Buffer.byteLength(input.MessageBody ?? '') + sizeOfAttributes(input.MessageAttributes);
 }

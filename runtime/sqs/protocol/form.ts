@@ -1,8 +1,9 @@
 /**
- * Requests of the Query protocol: form parameters whose names are paths (`SendMessageBatchRequestEntry.2.MessageAttribute.1.Value.StringValue`).
+ * Requests of the Query protocol: form parameters whose names are paths
+ * (`SendMessageBatchRequestEntry.2.MessageAttribute.1.Value.StringValue`).
  *
- * The parameters become a tree once, so that no member has to search all names. A list or map item may stand without its index (`AttributeName=All`,
- * `Attribute.Name=...`), as the API reference of SQS writes it.
+ * The parameters become a tree once, so that no member has to search all names. A list or map item may stand without
+ * its index (`AttributeName=All`, `Attribute.Name=...`), as the API reference of SQS writes it.
  *
  * @module
  */
@@ -21,7 +22,10 @@ import {
   wireName,
 } from './shape.ts';
 
-/** Parts of a parameter's name; the longest one that means something has seven (see above, with `StringListValue.1` at its end). */
+/**
+ * Parts of a parameter's name; the longest one that means something has seven (see above, with `StringListValue.1` at
+ * its end).
+ */
 const MOST_STEPS = 10;
 
 interface Node {
@@ -40,8 +44,8 @@ export class Form {
   }
 
   /**
-   * Adds the parameters of a form body; a later one of the same name wins. Each is cut out of the bytes and decoded by itself, so that the
-   * memory this takes is that of the body, whatever it is made of. Errors: `MalformedInput`.
+   * Adds the parameters of a form body; a later one of the same name wins. Each is cut out of the bytes and decoded by
+   * itself, so that the memory this takes is that of the body, whatever it is made of. Errors: `MalformedInput`.
    */
   addBody(body: Uint8Array): void {
     for (let at = 0; at < body.length; ) {
@@ -98,8 +102,9 @@ export function endOfPair(body: Uint8Array, from: number): number {
 }
 
 /**
- * Decodes a piece of a form: `+` is a space, `%` and two hex digits are a byte, and the bytes are UTF-8. One pass, into a buffer no longer
- * than the piece: a text built piece by piece would take many times the memory. Errors: `MalformedInput`.
+ * Decodes a piece of a form: `+` is a space, `%` and two hex digits are a byte, and the bytes are UTF-8. One pass, into
+ * a buffer no longer than the piece: a text built piece by piece would take many times the memory. Errors:
+ * `MalformedInput`.
  */
 export function decodeFormText(body: Uint8Array, from: number, to: number): string {
   const piece = body.subarray(from, to);

@@ -28,7 +28,9 @@ export function decodeJson<S extends StructureShape>(shape: S, body: Uint8Array)
   return typed(shape, structureOf(shape, parseBody(body)));
 }
 
-/** The JSON text of an answer, or of a structure inside it. Absent and empty members are left out (`presentMembers`). */
+/**
+ * The JSON text of an answer, or of a structure inside it. Absent and empty members are left out (`presentMembers`).
+ */
 export function encodeJson(shape: Shape, value: Decoded): string {
   return JSON.stringify(toJson(shape, value));
 }
@@ -66,7 +68,10 @@ export function parseBody(body: Uint8Array): unknown {
 
 const [QUOTE, COMMA, LIST, BACKSLASH, STRUCTURE] = [0x22, 0x2c, 0x5b, 0x5c, 0x7b];
 
-/** Counts lists, structures and the commas in them, before anything is made of them. The characters of JSON's syntax are one byte each in UTF-8, and no part of others. */
+/**
+ * Counts lists, structures and the commas in them, before anything is made of them. The characters of JSON's syntax are
+ * one byte each in UTF-8, and no part of others.
+ */
 function hasTooManyValues(body: Uint8Array): boolean {
   // Each takes a byte at least, so most bodies need no look.
   if (body.byteLength <= MOST_VALUES) return false;

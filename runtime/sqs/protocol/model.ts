@@ -1,8 +1,9 @@
 /**
- * The actions of SQS and the members of their requests and answers: the service model of 2012-11-05, the only place that knows wire names.
+ * The actions of SQS and the members of their requests and answers: the service model of 2012-11-05, the only place
+ * that knows wire names.
  *
- * `required` members are checked while decoding. Members that the model calls required but whose absence has an error of its own (QueueUrl, QueueName, the
- * members of batch entries) are left to the actions.
+ * `required` members are checked while decoding. Members that the model calls required but whose absence has an error
+ * of its own (QueueUrl, QueueName, the members of batch entries) are left to the actions.
  *
  * @module
  */

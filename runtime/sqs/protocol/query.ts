@@ -1,9 +1,10 @@
 /**
  * Answers of the Query protocol: XML, or on request (`Accept: application/json`) the JSON that SQS gives for the same.
  *
- * XML is built by fast-xml-parser, loaded at the first such answer: current SDKs speak JSON, and the library would cost every process its memory. Text is
- * escaped here, because a carriage return must travel as a character reference: an XML parser turns a bare one into a line feed, and then the digest of the body does not match.
- * The reference is `&#xD;`: the AWS SDK for JavaScript v3 of the Query era reads that one, and leaves `&#13;` as it is.
+ * XML is built by fast-xml-parser, loaded at the first such answer: current SDKs speak JSON, and the library would cost
+ * every process its memory. Text is escaped here, because a carriage return must travel as a character reference: an
+ * XML parser turns a bare one into a line feed, and then the digest of the body does not match. The reference is
+ * `&#xD;`: the AWS SDK for JavaScript v3 of the Query era reads that one, and leaves `&#13;` as it is.
  *
  * @module
  */

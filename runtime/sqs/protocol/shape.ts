@@ -1,6 +1,6 @@
 /**
- * Shapes: what a member of a request or an answer is, as data. One description drives the decoders and encoders of both protocols and, through
- * `Value`, the TypeScript type that the actions see.
+ * Shapes: what a member of a request or an answer is, as data. One description drives the decoders and encoders of both
+ * protocols and, through `Value`, the TypeScript type that the actions see.
  *
  * @module
  */
@@ -8,11 +8,16 @@ import { missingParameter, SqsError } from '../errors.ts';
 
 /** How a member differs from its plain shape. */
 interface MemberTraits {
-  /** Name in the Query protocol, where it differs: for lists and maps the name of one flattened item (`AttributeName.1`). */
+  /**
+   * Name in the Query protocol, where it differs: for lists and maps the name of one flattened item
+   * (`AttributeName.1`).
+   */
   readonly wire?: string;
   /** Must be present and not empty; what the `MissingParameter` error calls it. */
   readonly required?: string;
-  /** Name in the JSON rendering of the Query protocol (`Accept: application/json`), where it differs from the member's. */
+  /**
+   * Name in the JSON rendering of the Query protocol (`Accept: application/json`), where it differs from the member's.
+   */
   readonly plain?: string;
 }
 
@@ -95,12 +100,13 @@ export function wireName(member: string, shape: Shape): string {
 }
 
 /*
- * What both protocols share: values as they come off the wire, before the model gives them a type, and which members of an answer are written at all.
+ * What both protocols share: values as they come off the wire, before the model gives them a type, and which members of
+ * an answer are written at all.
  */
 
 /**
- * The most values in a request, in either protocol. Far above what the largest valid one has: ten entries with ten attributes each are some five hundred. Without it
- * a body of 4 MiB could become a hundred times as much in memory.
+ * The most values in a request, in either protocol. Far above what the largest valid one has: ten entries with ten
+ * attributes each are some five hundred. Without it a body of 4 MiB could become a hundred times as much in memory.
  */
 export const MOST_VALUES = 4_096;
 
@@ -137,9 +143,10 @@ function isEmpty(value: Decoded | undefined): boolean {
 export type PresentMember = readonly [name: string, shape: Shape, value: Decoded];
 
 /**
- * The members of an answer that are written, in the order of the model. A member without a value is left out, and so is a list or map without items: SQS answers
- * `{}` to a ReceiveMessage that finds nothing, and a batch without failures has no `Failed` (clients such as `hasFailed()` of the AWS SDK for Java ask for its
- * presence). Every encoder walks an answer by this function alone, so an action may give an empty list or map.
+ * The members of an answer that are written, in the order of the model. A member without a value is left out, and so is
+ * a list or map without items: SQS answers `{}` to a ReceiveMessage that finds nothing, and a batch without failures
+ * has no `Failed` (clients such as `hasFailed()` of the AWS SDK for Java ask for its presence). Every encoder walks an
+ * answer by this function alone, so an action may give an empty list or map.
  */
 export function presentMembers(shape: StructureShape, value: Decoded): readonly PresentMember[] {
   const present: PresentMember[] = [];
@@ -169,7 +176,10 @@ export function decodeBase64(text: string): Uint8Array {
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Reads UTF-8; a byte that is none would otherwise be replaced, and the digest of the message would not match. Errors: `MalformedInput`. */
+/**
+ * Reads UTF-8; a byte that is none would otherwise be replaced, and the digest of the message would not match. Errors:
+ * `MalformedInput`.
+ */
 export function decodeUtf8(bytes: Uint8Array): string {
   try {
     return UTF8.decode(bytes);

@@ -49,7 +49,10 @@ interface Accepted {
   readonly sequence: number;
 }
 
-/** A FIFO queue in memory: what the `fifo-...` scripts of the Redis store do. The invariant stands in `fifo-groups.ts` there. */
+/**
+ * A FIFO queue in memory: what the `fifo-...` scripts of the Redis store do. The invariant stands in `fifo-groups.ts`
+ * there.
+ */
 export class FifoMemoryQueue implements MemoryQueue {
   readonly #messages = new Map<string, OrderedMessage>();
   readonly #groups = new Map<string, Group>();

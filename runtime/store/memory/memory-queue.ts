@@ -1,8 +1,8 @@
 /**
  * What the two kinds of queue in memory have in common.
  *
- * They follow the scripts of the Redis store step by step, down to the order of things that are due in the same millisecond, so that a test can compare the two
- * call by call. What a rule is for stands there.
+ * They follow the scripts of the Redis store step by step, down to the order of things that are due in the same
+ * millisecond, so that a test can compare the two call by call. What a rule is for stands there.
  *
  * @module
  */
@@ -49,7 +49,10 @@ export interface StoredMessage {
   firstReceivedAt: number;
 }
 
-/** Things handled in one call keep their order: the i-th is due a little later than the one before it, by less than a millisecond in all. */
+/**
+ * Things handled in one call keep their order: the i-th is due a little later than the one before it, by less than a
+ * millisecond in all.
+ */
 export function inOrder(dueAt: number, index: number): number {
   return dueAt + index / 1024;
 }

@@ -1,5 +1,6 @@
 /**
- * The store of one process: the default of `karin dev`, and the model that the Redis store is compared with. A restart loses everything.
+ * The store of one process: the default of `karin dev`, and the model that the Redis store is compared with. A restart
+ * loses everything.
  *
  * @module
  */

@@ -1,9 +1,11 @@
-/** As many items as a bucket may hold; then it is split. Moving this many items in an array is cheaper than any tree. */
+/**
+ * As many items as a bucket may hold; then it is split. Moving this many items in an array is cheaper than any tree.
+ */
 const BUCKET = 512;
 
 /**
- * Items in order, for millions of them: an array of short sorted arrays. Adding and removing cost a binary search and the shift of one bucket.
- * What the order depends on must not change while an item is in the list.
+ * Items in order, for millions of them: an array of short sorted arrays. Adding and removing cost a binary search and
+ * the shift of one bucket. What the order depends on must not change while an item is in the list.
  */
 export class SortedList<T> {
   readonly #compare: (a: T, b: T) => number;
@@ -107,7 +109,10 @@ function passes<T>(test: (item: T) => boolean, item: T | undefined): boolean {
   return item !== undefined && test(item);
 }
 
-/** The smallest index below `length` for which `test` holds, given that it holds for all after it; `length` if there is none. */
+/**
+ * The smallest index below `length` for which `test` holds, given that it holds for all after it; `length` if there is
+ * none.
+ */
 function firstIndex(length: number, test: (index: number) => boolean): number {
   let low = 0;
   let high = length;

@@ -35,7 +35,9 @@ interface DueMessage extends StoredMessage {
   due: number;
 }
 
-/** A standard queue in memory: what the scripts `send`, `receive`, `settle` and `queue-upkeep` of the Redis store do. */
+/**
+ * A standard queue in memory: what the scripts `send`, `receive`, `settle` and `queue-upkeep` of the Redis store do.
+ */
 export class StandardMemoryQueue implements MemoryQueue {
   readonly #messages = new Map<string, DueMessage>();
   readonly #due = new SortedList<DueMessage>((a, b) => a.due - b.due || compareText(a.id, b.id));

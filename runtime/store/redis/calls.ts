@@ -1,5 +1,6 @@
 /**
- * Every call to Redis goes through here: scripts by their digest, faults as errors of the store, and an account of the calls under way.
+ * Every call to Redis goes through here: scripts by their digest, faults as errors of the store, and an account of the
+ * calls under way.
  *
  * @module
  */
@@ -21,8 +22,8 @@ export class RedisCalls {
   #count = 0;
 
   /**
-   * `clock`: milliseconds since the epoch to use instead of the server's time; for tests. `onReadOnly`: the server refused a call because it takes no writes;
-   * `onRefused`: for any other reason but a full memory.
+   * `clock`: milliseconds since the epoch to use instead of the server's time; for tests. `onReadOnly`: the server
+   * refused a call because it takes no writes; `onRefused`: for any other reason but a full memory.
    */
   constructor(
     connection: RedisConnection,
@@ -59,8 +60,8 @@ export class RedisCalls {
   }
 
   /**
-   * Runs a script, together with others of the same turn of the event loop; at once if no call is under way, because then nothing is gained by waiting for others.
-   * Strings in the reply are Buffers.
+   * Runs a script, together with others of the same turn of the event loop; at once if no call is under way, because
+   * then nothing is gained by waiting for others. Strings in the reply are Buffers.
    */
   script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     return this.#track(async () => {
@@ -131,7 +132,10 @@ export function storeError(error: unknown): Error {
   return new StoreUnavailableError(`Redis cannot serve this call: ${message}`, { cause: bare(error) });
 }
 
-/** The error without what the driver attaches: the arguments of the command, which are message bodies or a password and must not reach a log. */
+/**
+ * The error without what the driver attaches: the arguments of the command, which are message bodies or a password and
+ * must not reach a log.
+ */
 export function bare(error: unknown): Error {
   const copy = new Error(messageOf(error));
   if (error instanceof Error) {
@@ -145,17 +149,26 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether the server is a replica, and so takes no writes: after a fail-over its address may soon lead to the new master. */
+/**
+ * Whether the server is a replica, and so takes no writes: after a fail-over its address may soon lead to the new
+ * master.
+ */
 export function isReadOnly(message: string): boolean {
   return /^(READONLY |ERR .*-READONLY )/.test(message);
 }
 
-/** Whether the server refuses for a state that passes without its being another server: it loads, was demoted, lacks replicas, cannot save. */
+/**
+ * Whether the server refuses for a state that passes without its being another server: it loads, was demoted, lacks
+ * replicas, cannot save.
+ */
 export function isPassing(message: string): boolean {
   return /^(LOADING|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN|NOREPLICAS|MISCONF) /.test(message) || isReadOnly(message);
 }
 
-/** Whether the plan of a hosted server is used up, in the words of their providers; the server refuses every call until that changes. */
+/**
+ * Whether the plan of a hosted server is used up, in the words of their providers; the server refuses every call until
+ * that changes.
+ */
 export function isQuota(message: string): boolean {
   return /\b(requests?|commands?|bandwidth|transfer) limit exceeded|max[a-z ]{0,40}bandwidth exceeded|quota (is )?exceeded|exceeded [a-z ]{0,40}quota/i.test(
     message.slice(0, 500),

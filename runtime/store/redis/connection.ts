@@ -58,8 +58,9 @@ export class RedisConnection {
   }
 
   /**
-   * Why the server closes connections at once, such as "max number of clients reached": it says so unasked, and the driver, which writes first, reads only that the
-   * connection broke. So one is made that only listens. `undefined`: nothing was said within half a second, or only TLS is spoken.
+   * Why the server closes connections at once, such as "max number of clients reached": it says so unasked, and the
+   * driver, which writes first, reads only that the connection broke. So one is made that only listens. `undefined`:
+   * nothing was said within half a second, or only TLS is spoken.
    */
   unaskedWords(): Promise<string | undefined> {
     const { host, port, tls } = this.#addresses[0];
@@ -84,8 +85,9 @@ export class RedisConnection {
   }
 
   /**
-   * Lets the commands that are sent from now to the end of this turn of the event loop leave in one write: under load a write to the socket costs more than all else
-   * that is done for a command. A command alone leaves at the end of the turn, which has no wait in it. A cluster's nodes each have a socket of their own; there it does nothing.
+   * Lets the commands that are sent from now to the end of this turn of the event loop leave in one write: under load a
+   * write to the socket costs more than all else that is done for a command. A command alone leaves at the end of the
+   * turn, which has no wait in it. A cluster's nodes each have a socket of their own; there it does nothing.
    */
   gather(): void {
     if (this.#gathering || this.client instanceof Cluster) return;
@@ -98,7 +100,10 @@ export class RedisConnection {
     });
   }
 
-  /** A new, unconnected client for subscriptions. In a cluster each call chooses the next node, because every node passes on every message. */
+  /**
+   * A new, unconnected client for subscriptions. In a cluster each call chooses the next node, because every node
+   * passes on every message.
+   */
   listener(): Redis {
     const nodes = this.#nodes();
     const node = nodes[this.#listeners % nodes.length];
@@ -166,12 +171,16 @@ function commonOptions({ username, password, tls, database }: RedisAddress, inst
     commandTimeout: COMMAND_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     lazyConnect: true,
-    // Every connection is examined by `Reachability`. The check of the driver is one more INFO, and where that is not permitted it writes to the console.
+    // Every connection is examined by `Reachability`. The check of the driver is one more INFO, and where that is not
+    // permitted it writes to the console.
     enableReadyCheck: false,
   };
 }
 
-/** Milliseconds to wait before attempt number `attempt` (from 1): doubling, with a quarter of jitter either way, at most 2 s. */
+/**
+ * Milliseconds to wait before attempt number `attempt` (from 1): doubling, with a quarter of jitter either way, at most
+ * 2 s.
+ */
 export function backoff(attempt: number, randomness: Randomness): number {
   const base = Math.min(LONGEST_RETRY_MS, 25 * 2 ** Math.min(attempt, 10));
   return Math.round(base * (0.75 + randomness.fraction() / 2));
@@ -240,7 +249,10 @@ function parse(text: string): RedisAddress | undefined {
   };
 }
 
-/** The number in the path or in `db`, as other clients write it; `undefined`: neither is one, or they differ, and the wrong one may be that of another stage. */
+/**
+ * The number in the path or in `db`, as other clients write it; `undefined`: neither is one, or they differ, and the
+ * wrong one may be that of another stage.
+ */
 function databaseOf(url: URL): number | undefined {
   const named = [url.pathname.slice(1), ...url.searchParams.getAll('db')].filter((text) => text !== '');
   const [first = '0', ...others] = named;

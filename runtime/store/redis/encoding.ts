@@ -14,8 +14,9 @@ export function idBytes(id: string): Buffer {
 }
 
 /**
- * The bytes that stand for a message id in the keys of a standard queue: the first 12 where the others follow from them, as in every id that Karin gave, and else all 16.
- * Each message has its id in a sorted set and a hash, and another hash once it is received; docs/decisions/short-message-ids.md counts what that saves.
+ * The bytes that stand for a message id in the keys of a standard queue: the first 12 where the others follow from
+ * them, as in every id that Karin gave, and else all 16. Each message has its id in a sorted set and a hash, and
+ * another hash once it is received; docs/decisions/short-message-ids.md counts what that saves.
  */
 export function shortIdBytes(id: string): Buffer {
   return idBytes(isOwnMessageId(id) ? id.slice(0, MESSAGE_ID_HEAD_CHARACTERS) : id);

@@ -1,28 +1,40 @@
 /**
- * Documents that outlive their Redis: what this process has read or written of the shared world, kept in memory, and written again when the store comes back empty.
+ * Documents that outlive their Redis: what this process has read or written of the shared world, kept in memory, and
+ * written again when the store comes back empty.
  *
- * A Redis without persistence that restarts, a FLUSHALL, a new instance behind the same address: the documents are gone, while every server still has them in memory. Taking over "there is
- * nothing" would refuse all queues until the next sync and forget the tokens that were made by command for good.
+ * A Redis without persistence that restarts, a FLUSHALL, a new instance behind the same address: the documents are
+ * gone, while every server still has them in memory. Taking over "there is nothing" would refuse all queues until the
+ * next sync and forget the tokens that were made by command for good.
  *
- * The marker. The document `world` holds an id, written by the first server that finds none, and the ids of the worlds that it continues. It lives in the hash of all documents, so
- * on a cluster too it is lost exactly when they are. Each server remembers the id of the world it belongs to.
+ * The marker. The document `world` holds an id, written by the first server that finds none, and the ids of the worlds
+ * that it continues. It lives in the hash of all documents, so on a cluster too it is lost exactly when they are. Each
+ * server remembers the id of the world it belongs to.
  *
  *   same id                the world is there; what is missing was removed by somebody
  *   no marker, none known  the store is new, or was written before there were markers: a marker is made
- *   no marker, one known   the store was emptied: everything kept is written again, then a marker that names the world it continues
- *   another id             which continues ours: another server has written everything again, so its world is taken over, and nothing is written that it removed since.
- *                          Which does not: a server that knew nothing started on the empty store. Everything kept is written beside what it wrote, and the marker names both worlds.
+ *   no marker, one known   the store was emptied: everything kept is written again, then a marker that names the world
+ *                          it continues
+ *   another id             which continues ours: another server has written everything again, so its world is taken
+ *                          over, and nothing is written that it removed since. Which does not: a server that knew
+ *                          nothing started on the empty store. Everything kept is written beside what it wrote, and the
+ *                          marker names both worlds.
  *
- * Invariant: a document that is kept is missing from the answers of this class only if the marker proved, after the document was missed, that the world is the one it was kept from.
+ * Invariant: a document that is kept is missing from the answers of this class only if the marker proved, after the
+ * document was missed, that the world is the one it was kept from.
  *
- * Servers race to heal without harm. Documents are written only where there is none, except secrets, where the old one wins because receipt handles were issued under it. The marker
- * is written last, by compare-and-set; whoever loses reads it and finds his world named. A server that dies before the marker is written leaves the store without one, so the next goes on.
+ * Servers race to heal without harm. Documents are written only where there is none, except secrets, where the old one
+ * wins because receipt handles were issued under it. The marker is written last, by compare-and-set; whoever loses
+ * reads it and finds his world named. A server that dies before the marker is written leaves the store without one, so
+ * the next goes on.
  *
- * When it is looked at: whenever a kept document is missing, and, because messages are sent and received without any document, once in `CHECK_MS` while there are such calls. No call, no look.
+ * When it is looked at: whenever a kept document is missing, and, because messages are sent and received without any
+ * document, once in `CHECK_MS` while there are such calls. No call, no look.
  *
- * Who has the documents of a kind in memory anyway (`heldBy`) is asked for their texts then, so that they are not kept twice: definitions of queues may have 30 KB each.
+ * Who has the documents of a kind in memory anyway (`heldBy`) is asked for their texts then, so that they are not kept
+ * twice: definitions of queues may have 30 KB each.
  *
- * Documents that cannot be read (`fault`) are set aside here as well, so that whoever reads documents meets only those of the right shape. One that was readable before is written again.
+ * Documents that cannot be read (`fault`) are set aside here as well, so that whoever reads documents meets only those
+ * of the right shape. One that was readable before is written again.
  *
  * @module
  */
@@ -38,8 +50,8 @@ const ASIDE = 'unreadable:';
 /** Worlds that one marker names; only those matter that a server may still belong to. */
 const REMEMBERED_WORLDS = 50;
 /**
- * What is written again, by the beginnings of names. The result of the discovery is not among them: it is large, and whoever found it has it. Purges, deletions and move tasks are about messages
- * that are gone.
+ * What is written again, by the beginnings of names. The result of the discovery is not among them: it is large, and
+ * whoever found it has it. Purges, deletions and move tasks are about messages that are gone.
  */
 const KEPT = ['ended-sessions', 'queue:', 'secret:', 'sync:', 'token:'];
 const SECRETS = 'secret:';

@@ -7,7 +7,10 @@ import { createHash } from 'node:crypto';
 import type { QueueKey } from '../../queue/names.ts';
 import type { Signal } from '../store.ts';
 
-/** The keys of one queue. What is in them stands in the headers of the scripts: `send.ts` for standard queues, `fifo-groups.ts` for FIFO. */
+/**
+ * The keys of one queue. What is in them stands in the headers of the scripts: `send.ts` for standard queues,
+ * `fifo-groups.ts` for FIFO.
+ */
 export interface QueueKeys {
   readonly due: string;
   readonly messages: string;
@@ -18,7 +21,10 @@ export interface QueueKeys {
   readonly flight: string;
   readonly sequence: string;
   readonly purged: string;
-  /** One key for each deduplication key of the last minutes. Its text may be long and is another's data, so it goes in as a digest. */
+  /**
+   * One key for each deduplication key of the last minutes. Its text may be long and is another's data, so it goes in
+   * as a digest.
+   */
   deduplication(key: string): string;
 }
 
@@ -57,21 +63,25 @@ export function probeKey(instanceId: string): string {
   return `karin:probe:${instanceId}`;
 }
 
-/** The one channel of all signals. Redis does not keep channels of different databases apart, so the number of the database is in the name. */
+/**
+ * The one channel of all signals. Redis does not keep channels of different databases apart, so the number of the
+ * database is in the name.
+ */
 export function signalChannel(database: number): string {
   return database === 0 ? 'karin:signals' : `karin:signals:${database}`;
 }
 
 /*
- * What travels on the signal channel: one letter, then the content. The scripts write the first three. An unknown letter is passed over, so that
- * instances of two versions understand each other.
+ * What travels on the signal channel: one letter, then the content. The scripts write the first three. An unknown
+ * letter is passed over, so that instances of two versions understand each other.
  *
  *   w<ms> <queue> <instance>   the head of a queue is due in so many milliseconds, by a call of that instance
  *   d<name>                a document changed
  *   s<name>                a slot set that was full has room
  *   p<nonce> <instance>    ping: an instance is there; to itself, a proof that messages arrive
  *   b<instance>            goodbye: an instance stops
- *   q<instance>            question: is that instance there? It answers with a ping; all who hear the question and no answer count it as gone
+ *   q<instance>            question: is that instance there? It answers with a ping; all who hear the question and no
+ *                          answer count it as gone
  */
 
 export type ChannelMessage =

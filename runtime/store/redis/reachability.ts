@@ -20,7 +20,10 @@ import { PROBE } from './scripts/shared.ts';
 
 /** How long the first connection may take. */
 const START_TIMEOUT_MS = 10_000;
-/** A server that is connected but cannot be examined (it loads its data, its cluster is down) is asked again after this long. */
+/**
+ * A server that is connected but cannot be examined (it loads its data, its cluster is down) is asked again after this
+ * long.
+ */
 const EXAMINE_AGAIN_MS = 1_000;
 /** An unsuitable server is asked again after this long: its operator may have changed a setting of it. */
 const RECONSIDER_MS = 15_000;
@@ -47,13 +50,16 @@ export interface ReachabilityOptions {
  *   unreachable   no connection. Calls fail at once. The driver goes on trying.
  *   examining     connected; the server is asked what it is. Calls still fail.
  *   reachable     calls are made.
- *   unsuitable    the server would lose messages or cannot run the scripts. Calls fail and say so. It is examined again, less often.
+ *   unsuitable    the server would lose messages or cannot run the scripts. Calls fail and say so. It is examined
+ *                 again, less often.
  *
- * A server may begin to refuse every call on a connection that stays open: a hosted plan is used up, a user loses his permissions. One refused call may have a reason
- * of its own, so it only causes an examination, at most one in five seconds; if that is refused as well, the server counts as unreachable until one succeeds.
+ * A server may begin to refuse every call on a connection that stays open: a hosted plan is used up, a user loses his
+ * permissions. One refused call may have a reason of its own, so it only causes an examination, at most one in five
+ * seconds; if that is refused as well, the server counts as unreachable until one succeeds.
  *
- * A fail-over may turn the server into a replica without closing its connections. A replica takes no writes, so the connection is given up, whether a call
- * or an examination shows it: only a new one finds out where the address leads now.
+ * A fail-over may turn the server into a replica without closing its connections. A replica takes no writes, so the
+ * connection is given up, whether a call or an examination shows it: only a new one finds out where the address leads
+ * now.
  */
 export class Reachability {
   readonly #options: ReachabilityOptions;
@@ -79,7 +85,10 @@ export class Reachability {
     return this.#reachable;
   }
 
-  /** Connects. Resolves when calls can be made. Errors: `UnsuitableRedisError`, `StoreUnavailableError`; the driver goes on trying until `close`. */
+  /**
+   * Connects. Resolves when calls can be made. Errors: `UnsuitableRedisError`, `StoreUnavailableError`; the driver goes
+   * on trying until `close`.
+   */
   start(): Promise<void> {
     const { connection, time } = this.#options;
     return new Promise((resolve, reject) => {
@@ -257,7 +266,8 @@ function sum(parts: readonly (number | undefined)[]): number | undefined {
 }
 
 /*
- * What kind of server answers, and whether Karin's messages are safe there. Asked on every new connection, because a fail-over or an upgrade may change it.
+ * What kind of server answers, and whether Karin's messages are safe there. Asked on every new connection, because a
+ * fail-over or an upgrade may change it.
  */
 
 export interface Capabilities {
@@ -307,8 +317,8 @@ export async function examine(
 }
 
 /**
- * Runs a script made of everything that came to Redis last, which proves more than a version string of a compatible server does.
- * Answers whether scripts may carry flags. Throws the server's error if it cannot run the script at all.
+ * Runs a script made of everything that came to Redis last, which proves more than a version string of a compatible
+ * server does. Answers whether scripts may carry flags. Throws the server's error if it cannot run the script at all.
  */
 async function probe({ client }: RedisConnection, instanceId: string): Promise<boolean> {
   const run = (shebang: boolean): Promise<unknown> =>
@@ -328,7 +338,10 @@ async function probe({ client }: RedisConnection, instanceId: string): Promise<b
   return false;
 }
 
-/** Whether the server itself said so, of what it is and not of how it is just now, rather than the driver about the connection. */
+/**
+ * Whether the server itself said so, of what it is and not of how it is just now, rather than the driver about the
+ * connection.
+ */
 function isVerdict(error: unknown): boolean {
   return isReply(error) && !isPassing(messageOf(error)) && !isQuota(messageOf(error));
 }

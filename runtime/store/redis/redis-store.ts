@@ -1,8 +1,9 @@
 /**
  * The store in Redis: one server, or a cluster. Layout and scripts: `keys.ts` and `scripts/`.
  *
- * Reachability. A call is made only while the command connection is known to lead to a server that was examined; else it fails at once. The driver connects
- * again by itself, without a limit, and each new connection is examined before calls are made again.
+ * Reachability. A call is made only while the command connection is known to lead to a server that was examined; else
+ * it fails at once. The driver connects again by itself, without a limit, and each new connection is examined before
+ * calls are made again.
  *
  * @module
  */
@@ -52,19 +53,31 @@ import { type QueueCommands, StandardCommands } from './standard-commands.ts';
 import { WakeChannel } from './wake-channel.ts';
 
 export interface RedisStoreOptions {
-  /** One URL: a single server; several: nodes of a cluster. `redis://` or `rediss://`, with user, password and (single server) database. */
+  /**
+   * One URL: a single server; several: nodes of a cluster. `redis://` or `rediss://`, with user, password and (single
+   * server) database.
+   */
   readonly urls: readonly string[];
-  /** Names this process to the others and in Redis's list of clients. No two processes may have the same: each passes over signals of its own. */
+  /**
+   * Names this process to the others and in Redis's list of clients. No two processes may have the same: each passes
+   * over signals of its own.
+   */
   readonly instanceId: string;
   readonly time: Time;
   readonly randomness: Randomness;
   /** Accept an eviction policy that loses messages. Default false. */
   readonly allowEviction?: boolean;
-  /** How often this instance proves that signals arrive and tells the others that it lives, ms. Default 600,000: ten minutes. */
+  /**
+   * How often this instance proves that signals arrive and tells the others that it lives, ms. Default 600,000: ten
+   * minutes.
+   */
   readonly canaryIntervalMs?: number;
   /** Start although Redis cannot be reached yet: calls fail until it can. Default false: `open` rejects. */
   readonly startUnreachable?: boolean;
-  /** Why a document of this name and text cannot be read, so that it is set aside; `undefined`: it can. Default: all can. */
+  /**
+   * Why a document of this name and text cannot be read, so that it is set aside; `undefined`: it can. Default: all
+   * can.
+   */
   readonly documentFault?: (name: string, text: string) => string | undefined;
   /** The clock of the store instead of the server's, milliseconds since the epoch; for tests. */
   readonly clock?: () => number;
@@ -133,8 +146,8 @@ export class RedisStore implements Store {
   /**
    * Connects, examines the server and subscribes.
    *
-   * Errors: `RangeError` (a URL is malformed), `UnsuitableRedisError` (the server would lose messages or cannot run the scripts),
-   * `StoreUnavailableError` naming the server, unless `startUnreachable` is set.
+   * Errors: `RangeError` (a URL is malformed), `UnsuitableRedisError` (the server would lose messages or cannot run the
+   * scripts), `StoreUnavailableError` naming the server, unless `startUnreachable` is set.
    */
   static async open(options: RedisStoreOptions): Promise<RedisStore> {
     const store = new RedisStore(options);
@@ -279,8 +292,9 @@ function reachSignal(reachable: boolean, refusal: string | undefined): Signal {
 }
 
 /**
- * Documents in Redis. A write with an expectation that the driver repeats after a lost connection may answer that the document was not as
- * expected although it was this very write that changed it; whoever relies on the answer reads the document again.
+ * Documents in Redis. A write with an expectation that the driver repeats after a lost connection may answer that the
+ * document was not as expected although it was this very write that changed it; whoever relies on the answer reads the
+ * document again.
  */
 export class RedisDocuments implements Documents {
   readonly #calls: RedisCalls;
@@ -302,7 +316,10 @@ export class RedisDocuments implements Documents {
     return found;
   }
 
-  /** Names first, which are short, then the texts in pages: a definition may have 30 KB, and thousands of them at once would fill the heap. */
+  /**
+   * Names first, which are short, then the texts in pages: a definition may have 30 KB, and thousands of them at once
+   * would fill the heap.
+   */
   async *each(prefix: string): AsyncIterable<readonly [string, string]> {
     const all = new ReplyReader(await this.#calls.command('hkeys', DOCUMENTS));
     const names: string[] = [];

@@ -164,7 +164,10 @@ function fenceOf({ receiveCount, orEarlier }: Lease): number {
   return orEarlier === true ? -receiveCount : receiveCount;
 }
 
-/** What differs between the two kinds of queue: which scripts, which keys, which arguments. Each call is one script and at most `STEP` messages. */
+/**
+ * What differs between the two kinds of queue: which scripts, which keys, which arguments. Each call is one script and
+ * at most `STEP` messages.
+ */
 export interface QueueCommands {
   send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply>;
   receive(queue: QueueKey, options: ReceiveOptions, takeFirst: boolean): Promise<ReceiveReply>;

@@ -1,18 +1,23 @@
 /**
- * The connection that listens: everything that instances tell each other comes through one channel and one plain connection.
+ * The connection that listens: everything that instances tell each other comes through one channel and one plain
+ * connection.
  *
- * Promise to whoever listens: every signal published while we are subscribed arrives, and after every interval in which we were not, or in which the connection
- * for commands was lost, a `gap` does.
+ * Promise to whoever listens: every signal published while we are subscribed arrives, and after every interval in which
+ * we were not, or in which the connection for commands was lost, a `gap` does.
  *
- *   connecting   a fresh client to one server (in a cluster the next node: a `Cluster` object would change nodes and subscribe again behind our back,
- *                and what was published meanwhile would be lost without a trace). When it is ready: subscribe, then emit `gap`, then ping.
- *   listening    messages become signals. Every canary interval a ping goes out over the command connection; it must come back here.
- *   lost         the client ended, or the subscription failed, or a ping did not come back in 10 s: a half-open connection, which nobody closes for minutes
- *                or hours. The client is destroyed; after a pause that grows with each failure we are connecting again.
+ *   connecting   a fresh client to one server (in a cluster the next node: a `Cluster` object would change nodes and
+ *                subscribe again behind our back, and what was published meanwhile would be lost without a trace). When
+ *                it is ready: subscribe, then emit `gap`, then ping.
+ *   listening    messages become signals. Every canary interval a ping goes out over the command connection; it must
+ *                come back here.
+ *   lost         the client ended, or the subscription failed, or a ping did not come back in 10 s: a half-open
+ *                connection, which nobody closes for minutes or hours. The client is destroyed; after a pause that
+ *                grows with each failure we are connecting again.
  *
- * The ping is also how instances know of each other: who hears a ping of an instance that it did not know answers with one of its own, so that a newcomer knows
- * everybody after one round. An instance that dies without a goodbye is missed after two and a half intervals; sooner if somebody who has reason to doubt it asks:
- * the question reaches all, and all count it as gone if it does not answer in 10 s.
+ * The ping is also how instances know of each other: who hears a ping of an instance that it did not know answers with
+ * one of its own, so that a newcomer knows everybody after one round. An instance that dies without a goodbye is missed
+ * after two and a half intervals; sooner if somebody who has reason to doubt it asks: the question reaches all, and all
+ * count it as gone if it does not answer in 10 s.
  *
  * @module
  */
@@ -70,7 +75,9 @@ export class WakeChannel {
     return this.#membership.ids;
   }
 
-  /** Begins to listen. Resolves once subscribed; rejects if the first attempt fails, but goes on trying until `close`. */
+  /**
+   * Begins to listen. Resolves once subscribed; rejects if the first attempt fails, but goes on trying until `close`.
+   */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#firstAttempt = { resolve, reject };
@@ -79,8 +86,9 @@ export class WakeChannel {
   }
 
   /**
-   * The other connection was made anew. This one may be dead without knowing it, so it pings at once; and if it is not, what is behind the address may still be another server
-   * after a fail-over, without the last writes of the one before: whoever listens must ask again.
+   * The other connection was made anew. This one may be dead without knowing it, so it pings at once; and if it is not,
+   * what is behind the address may still be another server after a fail-over, without the last writes of the one
+   * before: whoever listens must ask again.
    */
   check(): void {
     if (this.#client === undefined || !this.#subscribed) return;
@@ -89,8 +97,8 @@ export class WakeChannel {
   }
 
   /**
-   * Asks whether another instance is there. At most once per canary interval for each: one that is there but busy would otherwise be asked with every message that
-   * it leaves lying.
+   * Asks whether another instance is there. At most once per canary interval for each: one that is there but busy would
+   * otherwise be asked with every message that it leaves lying.
    */
   doubt(id: string): void {
     const { time, canaryIntervalMs, publish } = this.#options;
@@ -207,7 +215,8 @@ export class WakeChannel {
         else this.#membership.doubted(message.instance, this.#answerMs);
         return;
       case 'wake': {
-        // Its own calls have told this instance by their replies; the echo would only cost a receive that finds nothing.
+        // Its own calls have told this instance by their replies; the echo would only cost a receive that finds
+        // nothing.
         const { instance, ...wake } = message;
         if (instance !== this.#options.instanceId) this.#options.emit(wake);
         return;
@@ -242,7 +251,10 @@ export class Membership {
   readonly #changed: (ids: readonly string[]) => void;
   readonly #others = new Map<string, Other>();
 
-  /** `silenceMs`: an instance that was not heard for this long is gone. `changed` is called with all ids after each change. */
+  /**
+   * `silenceMs`: an instance that was not heard for this long is gone. `changed` is called with all ids after each
+   * change.
+   */
   constructor(self: string, time: Time, silenceMs: number, changed: (ids: readonly string[]) => void) {
     this.#self = self;
     this.#time = time;
@@ -264,7 +276,10 @@ export class Membership {
     return known === undefined;
   }
 
-  /** Somebody asked whether the instance is there: unless it is heard within `answerMs`, it is gone. More who ask do not give it more time. */
+  /**
+   * Somebody asked whether the instance is there: unless it is heard within `answerMs`, it is gone. More who ask do not
+   * give it more time.
+   */
   doubted(id: string, answerMs: number): void {
     if (this.#others.get(id)?.doubted === false) this.#expect(id, answerMs, true);
   }

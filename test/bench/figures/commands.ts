@@ -48,7 +48,10 @@ async function together(bench: Bench): Promise<readonly Figure[]> {
   ];
 }
 
-/** Client commands that Redis receives for each message, from SendMessage to the delete after a successful Invoke, one message at a time. */
+/**
+ * Client commands that Redis receives for each message, from SendMessage to the delete after a successful Invoke, one
+ * message at a time.
+ */
 async function alone(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
   const aws = await bench.keep(startAwsEndpoint(['jobs']));

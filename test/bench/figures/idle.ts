@@ -5,7 +5,10 @@ import type { Figure } from '../figure.ts';
 
 const QUEUES = 20;
 
-/** A whole day of an idle server with its timers run by hand: what Redis and AWS are asked. And a day of one long poller. */
+/**
+ * A whole day of an idle server with its timers run by hand: what Redis and AWS are asked. And a day of one long
+ * poller.
+ */
 export async function idle(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
   const names = Array.from({ length: QUEUES }, (_, i) => `idle-${i}`);

@@ -14,7 +14,10 @@ const TOKEN = 'bench-token-0123456789abcdefghijklmnop';
 const HOST = 'karin.bench';
 const BODY = 'x'.repeat(300);
 
-/** Deliveries to the ingest endpoint beside SendMessage by capability, in turn; and how fast signatures of SNS are verified by one process. */
+/**
+ * Deliveries to the ingest endpoint beside SendMessage by capability, in turn; and how fast signatures of SNS are
+ * verified by one process.
+ */
 export async function ingest(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
   const karin = await bench.server({

@@ -4,7 +4,10 @@ import type { Bench } from '../bench.ts';
 import { type Figure, percentile } from '../figure.ts';
 import { exchange, httpRequest } from '../load.ts';
 
-/** From the moment SendMessage is written to the socket until its Invoke has arrived, on an idle queue; and how late delayed messages are. */
+/**
+ * From the moment SendMessage is written to the socket until its Invoke has arrived, on an idle queue; and how late
+ * delayed messages are.
+ */
 export async function latency(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();
   const aws = await bench.keep(startAwsEndpoint(['jobs']));
@@ -32,7 +35,8 @@ export async function latency(bench: Bench): Promise<readonly Figure[]> {
     const { sent, arrived } = await send(`direct ${n}`, 0);
     direct.push(arrived - sent);
   }
-  // The store fixes the due time between the request and its answer, so lateness counted from the request errs against Karin.
+  // The store fixes the due time between the request and its answer, so lateness counted from the request errs against
+  // Karin.
   const late: number[] = [];
   const delayed: Promise<void>[] = [];
   for (let n = 0; n < bench.size(500, 100); n += 1) {

@@ -9,7 +9,8 @@ const BODY_BYTES = [232, 240, 248, 256, 264, 272, 280, 288, 296];
 /**
  * The memory of Redis that a message costs beyond its body.
  *
- * The allocator rounds every value up to a size class, here by up to 63 bytes, so one size of body says little: the mean over a whole class counts, and the ends of the range are told.
+ * The allocator rounds every value up to a size class, here by up to 63 bytes, so one size of body says little: the
+ * mean over a whole class counts, and the ends of the range are told.
  */
 export async function messageBytes(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();

@@ -8,7 +8,10 @@ import type { ServerProcess } from '../server-process.ts';
 const Executed = z.object({ functions: z.array(z.string()) });
 
 const TOKEN = 'bench-token-0123456789abcdefghijklmnop';
-/** Calls before the one that counts: what runs only once in a process (a module that is loaded late, a first connection) is no part of the path. */
+/**
+ * Calls before the one that counts: what runs only once in a process (a module that is loaded late, a first connection)
+ * is no part of the path.
+ */
 const WARM_UP = 20;
 
 /** How long the way of a message is: files and functions of `runtime/` that run for one send and for one delivery. */

@@ -8,7 +8,10 @@ const CONNECTIONS = 64;
 const ROUNDS = 5;
 const TOKEN = 'bench-token-0123456789abcdefghijklmnop';
 const BODY = 'x'.repeat(300);
-/** The one rival that Karin is bound to beat: the same language and the same library of HTTP, but no store outside its process. */
+/**
+ * The one rival that Karin is bound to beat: the same language and the same library of HTTP, but no store outside its
+ * process.
+ */
 const YARDSTICK = 'fauxqs';
 const FACTOR = 1.2;
 
@@ -27,10 +30,11 @@ interface Contestant {
 }
 
 /**
- * Karin beside other servers of the SQS API in one run, all in the JSON protocol: sends, sends in batches of ten, and the cycle of send, receive and delete.
+ * Karin beside other servers of the SQS API in one run, all in the JSON protocol: sends, sends in batches of ten, and
+ * the cycle of send, receive and delete.
  *
- * Short rounds of each in turn, and the medians of their rates, so that all find the machine in the same state. Karin keeps its messages in Redis and asks for a
- * capability; the others keep theirs in memory and let anybody in.
+ * Short rounds of each in turn, and the medians of their rates, so that all find the machine in the same state. Karin
+ * keeps its messages in Redis and asks for a capability; the others keep theirs in memory and let anybody in.
  */
 export async function rivals(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();

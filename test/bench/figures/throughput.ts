@@ -15,7 +15,8 @@ const HOST = 'karin.bench';
 /**
  * SendMessage over HTTP beside a bare server that has none of Karin's code (`bare-server.ts`).
  *
- * Short rounds of each in turn, and the median of their shares: the three of one round find the machine in the same state, whatever else it does meanwhile.
+ * Short rounds of each in turn, and the median of their shares: the three of one round find the machine in the same
+ * state, whatever else it does meanwhile.
  */
 export async function throughput(bench: Bench): Promise<readonly Figure[]> {
   const redis = await bench.redis();

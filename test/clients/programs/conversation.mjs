@@ -1,5 +1,6 @@
 /**
- * What every client says to the server, and what it saw: the same calls in the same order for each, so that their observations can be compared.
+ * What every client says to the server, and what it saw: the same calls in the same order for each, so that their
+ * observations can be compared.
  *
  * @module
  */
@@ -8,8 +9,9 @@
 const BODY = 'h\u00e9llo <&>\r\n\u{1f600}';
 
 /**
- * `client.call(action, input)` makes a call and answers its output as the AWS SDKs for JavaScript give it; `client.describe(error)` says what a caller sees of a refusal;
- * `client.bytes` is a binary value as this client takes it, `client.readBytes` turns one it received into numbers.
+ * `client.call(action, input)` makes a call and answers its output as the AWS SDKs for JavaScript give it;
+ * `client.describe(error)` says what a caller sees of a refusal; `client.bytes` is a binary value as this client takes
+ * it, `client.readBytes` turns one it received into numbers.
  */
 export async function converse(client, name) {
   const call = (action, input) => client.call(action, input);

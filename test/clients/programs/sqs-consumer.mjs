@@ -1,4 +1,5 @@
-// An application on the package `sqs-consumer`: a message that is handled, one that fails once and is handled when it comes again, and one that always fails.
+// An application on the package `sqs-consumer`: a message that is handled, one that fails once and is handled when it
+// comes again, and one that always fails.
 import { GetQueueAttributesCommand, SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { Consumer } from 'sqs-consumer';
 

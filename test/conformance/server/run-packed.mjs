@@ -1,4 +1,7 @@
-/** Runs `karin` as it was installed beside this file: its version, and `karin dev` until a message that was sent to it has been handled. */
+/**
+ * Runs `karin` as it was installed beside this file: its version, and `karin dev` until a message that was sent to it
+ * has been handled.
+ */
 import { deepEqual, equal } from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * Judges calls by IAM policies as AWS does for identity-based policies in one account: a call is allowed if some statement allows it and
- * none denies it. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+ * Judges calls by IAM policies as AWS does for identity-based policies in one account: a call is allowed if some
+ * statement allows it and none denies it.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
  *
  * @module
  */

@@ -52,8 +52,9 @@ export function warnings(stack: Stack): string[] {
 }
 
 /**
- * Hands an object of aws-cdk-lib to aws-cdk-lib. Some of its classes have optional members that may be undefined where their own
- * interfaces say absent; under `exactOptionalPropertyTypes` the compiler then refuses the class where its interface is asked for.
+ * Hands an object of aws-cdk-lib to aws-cdk-lib. Some of its classes have optional members that may be undefined where
+ * their own interfaces say absent; under `exactOptionalPropertyTypes` the compiler then refuses the class where its
+ * interface is asked for.
  */
 export function asDeclared<T>(construct: unknown): T {
   return construct as T;

@@ -179,7 +179,9 @@ describe('KarinRuntime (cdktf)', () => {
   });
 });
 
-/** `terraform validate -json` ends with status 1 when it has anything to say; what it says is on stdout all the same. */
+/**
+ * `terraform validate -json` ends with status 1 when it has anything to say; what it says is on stdout all the same.
+ */
 function validate(binary: string, folder: string): string {
   try {
     return execFileSync(binary, ['validate', '-json'], {

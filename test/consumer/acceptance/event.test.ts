@@ -23,7 +23,9 @@ function openThen(open: OpenWorld): Promise<World> {
   return open({ time: new ManualTime(SENT_AT) });
 }
 
-/** Invokes with what the queue holds, and expects the event; receipt handle and sequence number are this queue's own. */
+/**
+ * Invokes with what the queue holds, and expects the event; receipt handle and sequence number are this queue's own.
+ */
 async function expectEvent(world: World, queue: StoredQueue, file: string, windowSeconds = 0): Promise<void> {
   world.apply(mappingOf(queue, { batchSize: 1, batchWindowSeconds: windowSeconds }));
   const { event } = await world.lambda.next();

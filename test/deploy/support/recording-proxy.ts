@@ -1,5 +1,6 @@
 /**
- * A proxy in front of the AWS emulator that remembers which AWS calls were made, in the words of IAM: action and resource.
+ * A proxy in front of the AWS emulator that remembers which AWS calls were made, in the words of IAM: action and
+ * resource.
  *
  * @module
  */
@@ -56,7 +57,10 @@ async function readAll(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** IAM has no actions of their own for the batch calls of SQS: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html */
+/**
+ * IAM has no actions of their own for the batch calls of SQS:
+ * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html
+ */
 const BATCH_CALLS: Readonly<Record<string, string>> = {
   SendMessageBatch: 'SendMessage',
   DeleteMessageBatch: 'DeleteMessage',

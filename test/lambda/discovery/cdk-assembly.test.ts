@@ -12,7 +12,10 @@ import type { TemplateApplication, TemplateFunction } from '../../../runtime/dev
 const INLINE = lambda.Code.fromInline('exports.handler = async () => 1;');
 const RUNTIME = lambda.Runtime.NODEJS_22_X;
 
-/** An app with everything that an assembly can hold: nested stacks, stages, an explicit environment, references across stacks, assets. */
+/**
+ * An app with everything that an assembly can hold: nested stacks, stages, an explicit environment, references across
+ * stacks, assets.
+ */
 function synthesize(outdir: string, code: string, context: Record<string, unknown>): void {
   const app = new App({ outdir, context });
   const shop = new Stack(app, 'Shop');

@@ -1,6 +1,6 @@
 /**
- * An HTTP endpoint that answers the Lambda and SQS calls of a discovery from plain data, in the wire form that AWS uses (explicit nulls
- * included), and remembers what it was asked. The real SDK clients talk to it.
+ * An HTTP endpoint that answers the Lambda and SQS calls of a discovery from plain data, in the wire form that AWS uses
+ * (explicit nulls included), and remembers what it was asked. The real SDK clients talk to it.
  *
  * @module
  */
@@ -42,7 +42,10 @@ export interface Script {
   iam: (parameters: URLSearchParams) => string;
   /** Answers the next calls, whatever they are, before anything else does. */
   refuseFirst: Refusal[];
-  /** Lambda's control-plane calls that are granted a second, by the clock of the source; more are throttled. Absent: any number. */
+  /**
+   * Lambda's control-plane calls that are granted a second, by the clock of the source; more are throttled. Absent: any
+   * number.
+   */
   lambdaPerSecond: number | undefined;
 }
 

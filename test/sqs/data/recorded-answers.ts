@@ -1,11 +1,15 @@
 /**
- * Answers that were recorded from SQS in AWS (public recordings of 2022 to 2024 by other projects, and reports of users), as data: what was done before, the call, and what SQS
- * said. Codes and texts are facts of SQS; the queues and messages are our own.
+ * Answers that were recorded from SQS in AWS (public recordings of 2022 to 2024 by other projects, and reports of
+ * users), as data: what was done before, the call, and what SQS said. Codes and texts are facts of SQS; the queues and
+ * messages are our own.
  *
  * @module
  */
 
-/** An action with its input. In a text, `<handle>` is the receipt handle of the last message received, `<arn>` and `<url>` begin the names of queues. */
+/**
+ * An action with its input. In a text, `<handle>` is the receipt handle of the last message received, `<arn>` and
+ * `<url>` begin the names of queues.
+ */
 export type Step = readonly [action: string, input: Readonly<Record<string, unknown>>];
 
 export interface RecordedRefusal {

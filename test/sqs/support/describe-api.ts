@@ -28,7 +28,10 @@ export interface Api {
   refused<N extends ActionName>(action: N, input: PlainInput<N>, options?: RequestOptions): Promise<Refusal>;
 }
 
-/** `define` declares tests; what it is given works while they run. The API must have foreseen everything that happened in a test. */
+/**
+ * `define` declares tests; what it is given works while they run. The API must have foreseen everything that happened
+ * in a test.
+ */
 export function describeApi(
   name: string,
   define: (api: Api) => void,

@@ -117,8 +117,8 @@ export class Harness {
   }
 
   /**
-   * Lets time pass. A test's clock jumps while answers of Redis are on the way, which real time never does, so what the queues know of their heads may be too
-   * late by the jump; they forget it.
+   * Lets time pass. A test's clock jumps while answers of Redis are on the way, which real time never does, so what the
+   * queues know of their heads may be too late by the jump; they forget it.
    */
   async pass(ms: number): Promise<void> {
     await this.time.advanceAsync(ms);
@@ -135,7 +135,8 @@ export class Harness {
     const response = await this.call(protocol, action, input, options);
     if (response.status !== 200) throw new Error(`${action}: ${response.status} ${response.body}`);
     const result = protocol === 'query' ? fromXml(action, response.body) : JSON.parse(response.body || '{}');
-    // What came over the wire was written by the model that this type is derived from; the assertions of the tests look at the values.
+    // What came over the wire was written by the model that this type is derived from; the assertions of the tests look
+    // at the values.
     return result as PlainOutput<N>;
   }
 

@@ -1,7 +1,8 @@
 /**
  * The client side of both protocols, for tests: inputs as plain objects on the wire, answers back as plain objects.
  *
- * It shares the model with the server, and nothing else; golden texts and the SDKs of `test/clients` check the model itself.
+ * It shares the model with the server, and nothing else; golden texts and the SDKs of `test/clients` check the model
+ * itself.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * Transfers between a real Redis and something that speaks SQS, by processes that are killed at random moments, until one of them ends by itself.
+ * Transfers between a real Redis and something that speaks SQS, by processes that are killed at random moments, until
+ * one of them ends by itself.
  *
  * @module
  */

@@ -6,7 +6,8 @@
 import { StoreUnavailableError } from '../../../runtime/store/store.ts';
 
 /**
- * `ok`; the call fails before or after it took effect (its answer is lost); the process dies before or after the call took effect: nothing of it ever goes on.
+ * `ok`; the call fails before or after it took effect (its answer is lost); the process dies before or after the call
+ * took effect: nothing of it ever goes on.
  */
 export type Fate = 'ok' | 'fail-before' | 'fail-after' | 'die-before' | 'die-after';
 

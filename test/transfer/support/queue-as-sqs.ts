@@ -1,5 +1,6 @@
 /**
- * A queue in the place of the real ones, without HTTP between, so that a test with a clock that stands still sees every step.
+ * A queue in the place of the real ones, without HTTP between, so that a test with a clock that stands still sees every
+ * step.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * One side of a transfer: a store with one queue in it. A second side stands for SQS: what it does with messages, groups and deduplication ids is what SQS does.
+ * One side of a transfer: a store with one queue in it. A second side stands for SQS: what it does with messages,
+ * groups and deduplication ids is what SQS does.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * A drain or a pull as a process of its own, to be killed. Its order is one JSON text in the first argument; it prints a line for each event and ends with status 0 when it is done.
+ * A drain or a pull as a process of its own, to be killed. Its order is one JSON text in the first argument; it prints
+ * a line for each event and ends with status 0 when it is done.
  *
  * @module
  */

@@ -2,8 +2,8 @@ import { GROUPS } from './fifo-groups.ts';
 import { CLOCK, HISTORY, MEMBERS, SIX_BYTES, script } from './script.ts';
 
 /**
- * Looks at messages without receiving them. Records are read one after another and reading stops at the byte bound, the first record always taken, so that a call
- * never copies more than it gives.
+ * Looks at messages without receiving them. Records are read one after another and reading stops at the byte bound, the
+ * first record always taken, so that a call never copies more than it gives.
  *
  * @module
  */
@@ -31,7 +31,8 @@ end`;
  *
  * KEYS[1..4] as in `send.ts`
  * ARGV: most messages (up to 500), most bytes, time
- * Returns: for each: id, value (sent time and record), receive count, first received ms or 0, state, ms until it may be handed out, group or ''.
+ * Returns: for each: id, value (sent time and record), receive count, first received ms or 0, state, ms until it may be
+ *     handed out, group or ''.
  * Commands: 3 (EVALSHA, TIME, ZRANGE); for each message 2 (HGET, HGET), and 1 (ZSCORE) if it may not be handed out yet.
  */
 export const BROWSE = script(
@@ -62,11 +63,13 @@ return reply`,
 );
 
 /**
- * The first messages of a FIFO queue: by group, that which may be served first coming first, and in their order within it.
+ * The first messages of a FIFO queue: by group, that which may be served first coming first, and in their order within
+ * it.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
  * ARGV: most messages (up to 500), most bytes, time
- * Returns: for each: id, value (sent time and record), receive count, first received ms or 0, state, ms until its delay or lease ends, group, sequence number.
+ * Returns: for each: id, value (sent time and record), receive count, first received ms or 0, state, ms until its delay
+ *     or lease ends, group, sequence number.
  * Commands: 3 (EVALSHA, TIME, ZRANGE); for each group 2 (ZRANGE, HGET); for each message 3 (HGET, HGET, ZSCORE).
  */
 export const FIFO_BROWSE = script(

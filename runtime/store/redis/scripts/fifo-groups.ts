@@ -4,29 +4,38 @@
  * KEYS[1] -> due        sorted set: group; score: ms when the group may next be served
  * KEYS[2] -> messages   hash: id -> sent time (6 bytes) and record
  * KEYS[3] -> receives   hash: id -> receive history
- * KEYS[4] -> delayed    sorted set: id; score: ms when the delay ends. Ended delays are removed late; one that is missing has ended
+ * KEYS[4] -> delayed    sorted set: id; score: ms when the delay ends. Ended delays are removed late; one that is
+ *     missing has ended
  * KEYS[5] -> order      sorted set, all scores 0, so in byte order: group, zero byte, sequence number (6 bytes), id
- * KEYS[6] -> flight     hash: group -> for each of its leases: id, sequence number (6 bytes) and end of the lease (13 digits).
- *                       A lease that ran out or was given up stays, with that moment as its end, while another lease of the group runs; it may linger after that.
- *                       The number tells a message from an earlier one of the same id, which was deleted and sent again (a dead letter that came back)
+ * KEYS[6] -> flight     hash: group -> for each of its leases: id, sequence number (6 bytes) and end of the lease (13
+ *     digits).
+ *                       A lease that ran out or was given up stays, with that moment as its end, while another lease of
+ *                       the group runs; it may linger after that. The number tells a message from an earlier one of the
+ *                       same id, which was deleted and sent again (a dead letter that came back)
  *
- * The rule of AWS: the messages of a group that stand before its first message in flight may be received; those behind it may not. So no message is handed out while an
- * earlier one of its group is in flight.
+ * The rule of AWS: the messages of a group that stand before its first message in flight may be received; those behind
+ * it may not. So no message is handed out while an earlier one of its group is in flight.
  *
- * Invariant: a receive takes a group from its first message on and stops at the first one in flight, so while a lease runs the entries of `flight` are the first messages of the group.
- * The group's first message is then the entry with the smallest number, which is found without reading `order`.
+ * Invariant: a receive takes a group from its first message on and stops at the first one in flight, so while a lease
+ * runs the entries of `flight` are the first messages of the group. The group's first message is then the entry with
+ * the smallest number, which is found without reading `order`.
  *
  * Invariant: a group is in `due` if and only if it has messages in `order`, and its score is
- *   - while a lease of it runs: the end of the lease of its first message, past or to come, plus a half (ms) if another lease of the group ends later. Only with that
- *     half does a receive read `flight`: without it no lease of the group runs once the score has come;
- *   - else: the later of the moment it became free (or was first sent to) and the end of the delay of its first message.
- * Scores have fractions below a half, to keep the order of groups that became due in one call. The whole part is the time.
+ *   - while a lease of it runs: the end of the lease of its first message, past or to come, plus a half (ms) if another
+ *     lease of the group ends later. Only with that half does a receive read `flight`: without it no lease of the group
+ *     runs once the score has come;
+ *   - else: the later of the moment it became free (or was first sent to) and the end of the delay of its first
+ *     message.
+ * Scores have fractions below a half, to keep the order of groups that became due in one call. The whole part is the
+ * time.
  *
- * Older servers wrote the end of the last lease as the score, and left out leases that had ended. Both are read rightly: the group is only served later than it might be.
- * An older server beside a new one (a rolling upgrade) does not know the half, and may hand out a message while an earlier one is in flight; so stop the old one first.
+ * Older servers wrote the end of the last lease as the score, and left out leases that had ended. Both are read
+ * rightly: the group is only served later than it might be. An older server beside a new one (a rolling upgrade) does
+ * not know the half, and may hand out a message while an earlier one is in flight; so stop the old one first.
  *
- * A group that became free gets that moment as its score, not the time of its oldest message: it queues up behind the other groups that are waiting.
- * Failed messages come first again by themselves, because the order within a group never changes.
+ * A group that became free gets that moment as its score, not the time of its oldest message: it queues up behind the
+ * other groups that are waiting. Failed messages come first again by themselves, because the order within a group never
+ * changes.
  *
  * @module
  */
@@ -56,10 +65,11 @@ local function readLeases(text)
 end`;
 
 /**
- * The leases of groups: `loadFlights` reads them, `storeFlights` writes them back and gives the groups their new place in `due`,
- * answering the earliest new score. Needs LEASES.
+ * The leases of groups: `loadFlights` reads them, `storeFlights` writes them back and gives the groups their new place
+ * in `due`, answering the earliest new score. Needs LEASES.
  *
- * Commands: 1 HMGET to load. To store: 1 ZADD and at most 1 HSET, or 1 HDEL, for all groups; for groups without leases 1 ZRANGE each and 1 ZMSCORE for all, and 1 ZREM if some are empty.
+ * Commands: 1 HMGET to load. To store: 1 ZADD and at most 1 HSET, or 1 HDEL, for all groups; for groups without leases
+ *     1 ZRANGE each and 1 ZMSCORE for all, and 1 ZREM if some are empty.
  */
 export const FLIGHTS = `
 local function loadFlights(groups)

@@ -2,19 +2,23 @@ import { GROUPS, LEASES } from './fifo-groups.ts';
 import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
- * Leases due messages of a FIFO queue: from the group that waits longest as many as wanted and in order, then from the next group.
- * Messages behind one in flight are locked. A message whose own delay still runs stops its group.
+ * Leases due messages of a FIFO queue: from the group that waits longest as many as wanted and in order, then from the
+ * next group. Messages behind one in flight are locked. A message whose own delay still runs stops its group.
  *
- * Records are read 32 at a time and reading stops at the byte bound. An entry without a record, or a group without entries (an eviction took them), is dropped.
+ * Records are read 32 at a time and reading stops at the byte bound. An entry without a record, or a group without
+ * entries (an eviction took them), is dropped.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
  * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, time
  *
  * Returns: all messages of the queue; ms until the next group other than those leased from may be served, or -1;
- * then for each leased message: id, value (sent time and record), receive count, first received ms, group, sequence number.
+ * then for each leased message: id, value (sent time and record), receive count, first received ms, group, sequence
+ * number.
  *
- * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 4 if no group may be served (ZCARD); 11 with messages of one group (EXISTS, ZRANGE, HMGET, HMGET, ZADD, HSET, HSET);
- * +1 ZRANGE for each further group; +1 ZMSCORE for each group while the queue has delays; +1 HGET for each group of which a later message may be in flight; +1 HMGET for each 32 records after the first 32.
+ * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 4 if no group may be served (ZCARD); 11 with messages of one
+ *     group (EXISTS, ZRANGE, HMGET, HMGET, ZADD, HSET, HSET);
+ * +1 ZRANGE for each further group; +1 ZMSCORE for each group while the queue has delays; +1 HGET for each group of
+ * which a later message may be in flight; +1 HMGET for each 32 records after the first 32.
  */
 export const FIFO_RECEIVE = script(
   'allow-oom',

@@ -2,20 +2,28 @@ import { GROUPS } from './fifo-groups.ts';
 import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
- * Stores messages of a FIFO queue. An id that is still stored is left as it is, so that a repeated call changes nothing; what such a call answers about the head stands in `send.ts`.
+ * Stores messages of a FIFO queue. An id that is still stored is left as it is, so that a repeated call changes
+ * nothing; what such a call answers about the head stands in `send.ts`.
  *
- * A deduplication key is remembered with the time it was accepted, the sequence number and the id of its message. Whether that is recent enough is decided by
- * comparing times; that Redis lets the key expire somewhat later is only to keep the memory clean. A purge ends all of them: it leaves the last sequence number that was given before
- * it, and a key of an earlier message counts for nothing but a repeated call for that very message.
+ * A deduplication key is remembered with the time it was accepted, the sequence number and the id of its message.
+ * Whether that is recent enough is decided by comparing times; that Redis lets the key expire somewhat later is only to
+ * keep the memory clean. A purge ends all of them: it leaves the last sequence number that was given before it, and a
+ * key of an earlier message counts for nothing but a repeated call for that very message.
  *
- * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence   string: the last number given; KEYS[8] -> purged   string: see `fifo-upkeep.ts`; KEYS[9...] -> deduplication   strings: time, sequence number, id (6, 6 and 16 bytes)
+ * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence string: the last number given; KEYS[8] -> purged string: see
+ *     `fifo-upkeep.ts`; KEYS[9...] -> deduplication strings: time, sequence number, id (6, 6 and 16 bytes)
  * ARGV: number of messages, deduplication window ms, ms until a deduplication key expires;
- *       for each: id, record, delay ms, group, receive count, first received ms, sent ms or '' for now, index into KEYS of its deduplication key or 0; channel; queue; time
+ *       for each: id, record, delay ms, group, receive count, first received ms, sent ms or '' for now, index into KEYS
+ *       of its deduplication key or 0; channel; queue; time
  *
- * Returns: ms until the new head is due or -1 if the head was not lowered; then for each message: id, sent ms, sequence number, 1 if it is a duplicate of another message.
+ * Returns: ms until the new head is due or -1 if the head was not lowered; then for each message: id, sent ms, sequence
+ *     number, 1 if it is a duplicate of another message.
  *
- * Commands: 8 (EVALSHA, TIME, ZRANGE, HMGET, INCRBY, HSET, ZADD, ZADD), whatever the number of messages; +1 SET for each deduplication key, +1 SET where it was remembered for longer than
- * the window, +1 GET for all that were remembered; +1 ZRANGE and +1 PUBLISH if the head was lowered or is long past due; +2 (3 if delays have ended) with a delay; +1 with a history; for an id already stored +1 ZRANGE, and +1 for each 500 messages of its group.
+ * Commands: 8 (EVALSHA, TIME, ZRANGE, HMGET, INCRBY, HSET, ZADD, ZADD), whatever the number of messages; +1 SET for
+ *     each deduplication key, +1 SET where it was remembered for longer than
+ * the window, +1 GET for all that were remembered; +1 ZRANGE and +1 PUBLISH if the head was lowered or is long past
+ * due; +2 (3 if delays have ended) with a delay; +1 with a history; for an id already stored +1 ZRANGE, and +1 for each
+ * 500 messages of its group.
  */
 export const FIFO_SEND = script(
   '',

@@ -4,14 +4,19 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 /**
  * Ends or moves leases of a FIFO queue: the three scripts of this file.
  *
- * A lease holds while it runs and the receive count and sequence number are those it was given. One that ran out does nothing: later messages of the group wait for whoever receives this one next.
+ * A lease holds while it runs and the receive count and sequence number are those it was given. One that ran out does
+ * nothing: later messages of the group wait for whoever receives this one next.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
- * Returns, all three: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there is none; then the outcome of each.
+ * Returns, all three: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or
+ *     -1 if there is none; then the outcome of each.
  * Commands to give the groups their place: FLIGHTS in `fifo-groups.ts`.
  */
 
-/** Reads the leases given, `width` arguments each: id, receive count, group, sequence number, ...; sets `ids`, `counts`, `groups` (each once), `histories`, `flights`, and `outcomeOf`. */
+/**
+ * Reads the leases given, `width` arguments each: id, receive count, group, sequence number, ...; sets `ids`, `counts`,
+ * `groups` (each once), `histories`, `flights`, and `outcomeOf`.
+ */
 const leases = (width: number): string => `
 local ids, counts, groupOf, sequences, groups, histories = {}, {}, {}, {}, {}, {}
 for i = 1, #ARGV - 3, ${width} do
@@ -54,8 +59,10 @@ return reply`;
  * Deletes messages.
  *
  * ARGV: for each lease: id, receive count, group, sequence number; channel; queue; time
- * Commands: 13 for messages of one group that has others waiting (EVALSHA, TIME, HMGET, HMGET, ZREM, HDEL, HDEL, ZRANGE; then ZRANGE, ZMSCORE, HDEL, ZADD; then ZRANGE); 12 for the last of a group
- * (ZRANGE, HDEL, ZREM); 5 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
+ * Commands: 13 for messages of one group that has others waiting (EVALSHA, TIME, HMGET, HMGET, ZREM, HDEL, HDEL,
+ *     ZRANGE; then ZRANGE, ZMSCORE, HDEL, ZADD; then ZRANGE); 12 for the last of a group
+ * (ZRANGE, HDEL, ZREM); 5 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive
+ * history.
  */
 export const FIFO_DELETE = script(
   'allow-oom',
@@ -90,10 +97,12 @@ end`,
 );
 
 /**
- * Moves the ends of leases. A lease moved to now is over: the message is visible, and may be received if no message before it is in flight.
+ * Moves the ends of leases. A lease moved to now is over: the message is visible, and may be received if no message
+ * before it is in flight.
  *
  * ARGV: for each lease: id, receive count, group, sequence number, ms from now; channel; queue; time
- * Commands: 8 for one group (EVALSHA, TIME, HMGET, HMGET, ZRANGE; then HSET, ZADD; then ZRANGE); 10 if the group became free (ZRANGE, ZMSCORE, HDEL, ZADD); 5 if no lease holds; +1 as FIFO_DELETE.
+ * Commands: 8 for one group (EVALSHA, TIME, HMGET, HMGET, ZRANGE; then HSET, ZADD; then ZRANGE); 10 if the group became
+ *     free (ZRANGE, ZMSCORE, HDEL, ZADD); 5 if no lease holds; +1 as FIFO_DELETE.
  */
 export const FIFO_CHANGE_VISIBILITY = script(
   'allow-oom',
@@ -122,7 +131,8 @@ end`,
  * Undoes receives: visible at once, and counted one time less.
  *
  * ARGV: for each lease: id, receive count, group, sequence number; channel; queue; time
- * Commands: as FIFO_CHANGE_VISIBILITY when the group becomes free, +1 for HDEL or HSET of the histories, +2 if some had been received before and some not.
+ * Commands: as FIFO_CHANGE_VISIBILITY when the group becomes free, +1 for HDEL or HSET of the histories, +2 if some had
+ *     been received before and some not.
  */
 export const FIFO_RELEASE = script(
   'allow-oom',

@@ -31,14 +31,16 @@ return {total - delayed - inFlight, delayed, inFlight}`,
 /**
  * Removes visible messages that were sent too long ago, and what is left in the set of delays when those have ended.
  *
- * Each group is looked at from its first message to the first that is neither in flight nor old enough: those behind it are younger. A call looks at
- * up to 500 records, or 8 MiB of them, of the groups that have waited longest.
+ * Each group is looked at from its first message to the first that is neither in flight nor old enough: those behind it
+ * are younger. A call looks at up to 500 records, or 8 MiB of them, of the groups that have waited longest.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
  * ARGV: age ms, most to remove (up to 500), time
  * Returns: how many were removed; 1 if there may be more to do at once, else 0.
- * Commands: 4 on an empty queue (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for the leases; +3 for each 32 records of a group (ZRANGE, ZMSCORE, HMGET);
- * +4 if messages are removed (ZREM, HDEL, HDEL, ZREM), and what FLIGHTS needs for their groups; +1 ZREM if delays ended.
+ * Commands: 4 on an empty queue (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for the leases; +3 for each 32 records of a
+ *     group (ZRANGE, ZMSCORE, HMGET);
+ * +4 if messages are removed (ZREM, HDEL, HDEL, ZREM), and what FLIGHTS needs for their groups; +1 ZREM if delays
+ * ended.
  */
 export const FIFO_TRIM = script(
   'allow-oom',
@@ -98,10 +100,12 @@ return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
 );
 
 /**
- * Removes every message, and lets every deduplication key end. Those keys cannot be named here; instead the last sequence number is left, for as long as any of them may be
- * remembered: what was accepted up to it is no duplicate's original any more. Sequence numbers go on.
+ * Removes every message, and lets every deduplication key end. Those keys cannot be named here; instead the last
+ * sequence number is left, for as long as any of them may be remembered: what was accepted up to it is no duplicate's
+ * original any more. Sequence numbers go on.
  *
- * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence; KEYS[8] -> purged   string: the last sequence number before the purge
+ * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence; KEYS[8] -> purged string: the last sequence number before the
+ *     purge
  * ARGV: ms until a deduplication key expires
  * Returns: nothing of use.
  * Commands: 3 (EVALSHA, UNLINK, GET); +1 SET unless the queue never had a message.

@@ -1,11 +1,12 @@
 import { CLOCK, HISTORY, MEMBERS, script } from './script.ts';
 
 /**
- * Leases due messages of a standard queue, oldest due first. Among messages with groups the groups take turns: first the earliest message of each
- * group, then the second of each, ..., looking at no more than `look-ahead` due messages. A message without a group is a group of its own.
+ * Leases due messages of a standard queue, oldest due first. Among messages with groups the groups take turns: first
+ * the earliest message of each group, then the second of each, ..., looking at no more than `look-ahead` due messages.
+ * A message without a group is a group of its own.
  *
- * Records are read 32 at a time and reading stops at the byte bound, so that a call never copies much more than it hands out.
- * An id without a record (an eviction took it) is dropped.
+ * Records are read 32 at a time and reading stops at the byte bound, so that a call never copies much more than it
+ * hands out. An id without a record (an eviction took it) is dropped.
  *
  * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives
  * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, look-ahead, time
@@ -14,8 +15,8 @@ import { CLOCK, HISTORY, MEMBERS, script } from './script.ts';
  * then for each leased message: id, value (sent time and record), receive count, first received ms, group or ''.
  *
  * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 7 with messages (HMGET, HMGET, ZADD, HSET).
- * +1 ZCARD if the queue holds more messages than asked for; +1 ZRANGE if more than asked for are due and one of the first has a group;
- * +1 HMGET for each 32 records after the first 32.
+ * +1 ZCARD if the queue holds more messages than asked for; +1 ZRANGE if more than asked for are due and one of the
+ * first has a group; +1 HMGET for each 32 records after the first 32.
  */
 export const RECEIVE = script(
   'allow-oom',

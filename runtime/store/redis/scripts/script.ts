@@ -2,12 +2,14 @@
  * What the scripts have in common: how one is declared, the clock, and the small functions that several of them use.
  *
  * Rules for every script:
- * - All keys arrive in KEYS; none is built inside (Redis Cluster, and servers that lock or load keys per call, need to know them).
+ * - All keys arrive in KEYS; none is built inside (Redis Cluster, and servers that lock or load keys per call, need to
+ *   know them).
  * - The last argument is the time to use instead of the server's, or an empty string; only tests give one.
- * - A message id is 12 or 16 bytes (`encoding.ts`) on standard queues and always 16 on FIFO queues, a time or sequence number inside a stored value 6 bytes, most
- *   significant first.
- * - Things handled in one call keep their order: the due time of the i-th gets i/1024 ms added (exact in a double, never a whole millisecond,
- *   because a call handles at most 500). So "due" means: the whole milliseconds of the score have come.
+ * - A message id is 12 or 16 bytes (`encoding.ts`) on standard queues and always 16 on FIFO queues, a time or sequence
+ *   number inside a stored value 6 bytes, most significant first.
+ * - Things handled in one call keep their order: the due time of the i-th gets i/1024 ms added (exact in a double,
+ *   never a whole millisecond, because a call handles at most 500). So "due" means: the whole milliseconds of the score
+ *   have come.
  *
  * The counts of commands in the headers include the EVALSHA itself, because providers that bill per command bill it so.
  *
@@ -17,8 +19,9 @@ import { OVERDUE_MS } from '../../store.ts';
 
 export interface Script {
   /**
-   * Flags of the shebang line. `allow-oom`: runs although the memory limit is reached, because it frees memory or takes little, and a full server
-   * could never be drained without it. `no-writes`: only reads. Empty: refused with an OOM error on a full server.
+   * Flags of the shebang line. `allow-oom`: runs although the memory limit is reached, because it frees memory or takes
+   * little, and a full server could never be drained without it. `no-writes`: only reads. Empty: refused with an OOM
+   * error on a full server.
    */
   readonly flags: 'allow-oom' | 'no-writes' | '';
   readonly lua: string;
@@ -29,7 +32,10 @@ export function script(flags: Script['flags'], ...fragments: readonly string[]):
   return { flags, lua: fragments.join('\n') };
 }
 
-/** The text to send. Without the shebang line for servers that do not know it; those refuse every script that writes once they are full. */
+/**
+ * The text to send. Without the shebang line for servers that do not know it; those refuse every script that writes
+ * once they are full.
+ */
 export function scriptText({ flags, lua }: Script, shebang: boolean): string {
   if (!shebang) return lua;
   return `#!lua${flags === '' ? '' : ` flags=${flags}`}\n${lua}`;
@@ -60,8 +66,9 @@ local function fromSixBytes(text)
 end`;
 
 /**
- * The members of `due` on standard queues: the id alone, or, if the message has a group, the id filled up to 16 bytes, its length, and the group. So one longer than
- * an id has a group, and the id can be told from it whatever is in either.
+ * The members of `due` on standard queues: the id alone, or, if the message has a group, the id filled up to 16 bytes,
+ * its length, and the group. So one longer than an id has a group, and the id can be told from it whatever is in
+ * either.
  */
 export const MEMBERS = `
 local function idOf(member)
@@ -76,8 +83,9 @@ local function memberOf(id, group)
 end`;
 
 /**
- * The head of the queue, KEYS[1], and the wake. A wake is published only if the head became earlier: every instance already has a timer at or before the old head.
- * The clock of the server may jump over that timer; so a send that finds the head long past due publishes as well.
+ * The head of the queue, KEYS[1], and the wake. A wake is published only if the head became earlier: every instance
+ * already has a timer at or before the old head. The clock of the server may jump over that timer; so a send that finds
+ * the head long past due publishes as well.
  * ARGV[#ARGV - 2] is the channel, ARGV[#ARGV - 1] the queue and the instance.
  */
 export const HEAD = `
@@ -105,8 +113,9 @@ export const OUTCOMES = `
 local DONE, SUPERSEDED, MISSING, EXPIRED = 0, 1, 2, 3`;
 
 /**
- * The receive history of a message: `<count>:<first received ms>`, on standard queues followed by `:<group>` if it has one.
- * `fence` compares a lease with it; a negative count stands for this receive or an earlier one. `KEYS[2]` holds the records.
+ * The receive history of a message: `<count>:<first received ms>`, on standard queues followed by `:<group>` if it has
+ * one. `fence` compares a lease with it; a negative count stands for this receive or an earlier one. `KEYS[2]` holds
+ * the records.
  */
 export const HISTORY = `
 local function readHistory(text)

@@ -1,8 +1,9 @@
 import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
- * Stores messages of a standard queue. An id that is still stored is left as it is, so that a repeated call changes nothing. The answer to the first call may have been lost,
- * and with it the news that the head was lowered; so the answer to the second says where the head is as if it had been lowered now.
+ * Stores messages of a standard queue. An id that is still stored is left as it is, so that a repeated call changes
+ * nothing. The answer to the first call may have been lost, and with it the news that the head was lowered; so the
+ * answer to the second says where the head is as if it had been lowered now.
  *
  * KEYS[1] -> due        sorted set: id and group, if any (`MEMBERS`); score: ms when it may be handed out
  * KEYS[2] -> messages   hash: id -> sent time (6 bytes) and record
@@ -13,7 +14,8 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, SIX_BYTES, script } from './sc
  *
  * Returns: ms until the new head is due or -1 if the head was not lowered; then the sent time of each message.
  *
- * Commands: 5 (EVALSHA, TIME, ZRANGE, HSETNX, ZADD); several messages: 6 (HMGET and HSET for the HSETNX), whatever their number.
+ * Commands: 5 (EVALSHA, TIME, ZRANGE, HSETNX, ZADD); several messages: 6 (HMGET and HSET for the HSETNX), whatever
+ *     their number.
  * +1 PUBLISH if the head was lowered or is long past due; +2 (3 if delays have ended) with a delay; +1 with a history.
  * An id already stored, alone: 6 (HGET and ZRANGE for the ZADD); among others: +1 ZRANGE.
  */

@@ -3,8 +3,8 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, script } from './script.ts';
 /**
  * Ends or moves leases of a standard queue: the three scripts of this file.
  *
- * The fence: a lease holds as long as the receive count is the one it was given, or, given as a negative number, is not below it. It may have run out; on a standard queue that alone
- * does not end it.
+ * The fence: a lease holds as long as the receive count is the one it was given, or, given as a negative number, is not
+ * below it. It may have run out; on a standard queue that alone does not end it.
  *
  * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives
  */
@@ -13,8 +13,10 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, script } from './script.ts';
  * Deletes messages.
  *
  * ARGV: for each lease: id, receive count; channel; queue; time
- * Returns: -1 (the head is never lowered); ms until the new head is due or -1 if there is none; then the outcome of each.
- * Commands: 7 (EVALSHA, TIME, HMGET, ZREM, HDEL, HDEL, ZRANGE); 4 if no lease holds; +1 for each id without a receive history.
+ * Returns: -1 (the head is never lowered); ms until the new head is due or -1 if there is none; then the outcome of
+ *     each.
+ * Commands: 7 (EVALSHA, TIME, HMGET, ZREM, HDEL, HDEL, ZRANGE); 4 if no lease holds; +1 for each id without a receive
+ *     history.
  */
 export const DELETE = script(
   'allow-oom',
@@ -51,8 +53,10 @@ return reply`,
  * Makes messages due at another time.
  *
  * ARGV: for each lease: id, receive count, ms from now; channel; queue; time
- * Returns: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there is none; then the outcome of each.
- * Commands: 6 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, ZRANGE); 4 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
+ * Returns: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there
+ *     is none; then the outcome of each.
+ * Commands: 6 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, ZRANGE); 4 if no lease holds; +1 PUBLISH if the head was lowered; +1
+ *     for each id without a receive history.
  */
 export const CHANGE_VISIBILITY = script(
   'allow-oom',
@@ -91,7 +95,8 @@ return reply`,
  *
  * ARGV: for each lease: id, receive count; channel; queue; time
  * Returns: as CHANGE_VISIBILITY.
- * Commands: 7 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, HDEL or HSET, and ZRANGE); 8 if some had been received before and some not; 4 if no lease holds;
+ * Commands: 7 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, HDEL or HSET, and ZRANGE); 8 if some had been received before and
+ *     some not; 4 if no lease holds;
  * +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
  */
 export const RELEASE = script(

@@ -1,7 +1,8 @@
 import { CLOCK, script } from './script.ts';
 
 /**
- * Documents: one hash, so that they can be listed by name without a search through the key space, and written and compared in one step on a cluster too.
+ * Documents: one hash, so that they can be listed by name without a search through the key space, and written and
+ * compared in one step on a cluster too.
  *
  * KEYS[1] -> documents   hash: name -> value
  */
@@ -58,7 +59,8 @@ return 1`,
  *
  * ARGV: holder, most holders, ms to hold it, time
  * Returns: 0 if the holder has a slot now, else the ms until the first slot frees itself.
- * Commands: 6 (EVALSHA, TIME, ZREMRANGEBYSCORE, ZSCORE, ZCARD, and ZADD, or ZRANGE if none was free); 5 if it was held already.
+ * Commands: 6 (EVALSHA, TIME, ZREMRANGEBYSCORE, ZSCORE, ZCARD, and ZADD, or ZRANGE if none was free); 5 if it was held
+ *     already.
  */
 export const TAKE_SLOT = script(
   'allow-oom',
@@ -92,7 +94,8 @@ return 0`,
 );
 
 /**
- * Does what only Redis 7.0 and newer can (SET with NX and GET), and what else the scripts rely on, on a key of its own that it removes.
+ * Does what only Redis 7.0 and newer can (SET with NX and GET), and what else the scripts rely on, on a key of its own
+ * that it removes.
  *
  * KEYS[1] -> probe
  * Returns: 1.

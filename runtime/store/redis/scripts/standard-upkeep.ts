@@ -41,13 +41,15 @@ return {visible, delayed, total - visible - delayed}`,
 /**
  * Removes visible messages that were sent too long ago, and what is left in the set of delays when those have ended.
  *
- * A message that was due before the limit was sent before it too, and needs no further look. One that was due later may still have been sent before
- * (delayed, received or moved since): the records of up to 500 such messages, or 8 MiB of them, are looked at. Beyond that a message goes once its due time passes the limit.
+ * A message that was due before the limit was sent before it too, and needs no further look. One that was due later may
+ * still have been sent before (delayed, received or moved since): the records of up to 500 such messages, or 8 MiB of
+ * them, are looked at. Beyond that a message goes once its due time passes the limit.
  *
  * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives   KEYS[4] -> delayed
  * ARGV: age ms, most to remove (up to 500), time
  * Returns: how many were removed; 1 if there may be more to do at once, else 0.
- * Commands: 4 (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for each 32 records looked at; +4 if messages are removed (ZREM, HDEL, HDEL, ZREM); +1 ZREM if delays ended.
+ * Commands: 4 (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for each 32 records looked at; +4 if messages are removed
+ *     (ZREM, HDEL, HDEL, ZREM); +1 ZREM if delays ended.
  */
 export const TRIM = script(
   'allow-oom',
@@ -93,7 +95,8 @@ return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
 );
 
 /**
- * Messages of a standard queue whose delay still runs. Nobody can have received one since it was sent, so no lease stands in the way, and the running delay itself is the fence.
+ * Messages of a standard queue whose delay still runs. Nobody can have received one since it was sent, so no lease
+ * stands in the way, and the running delay itself is the fence.
  *
  * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives   KEYS[4] -> delayed
  */
@@ -128,7 +131,8 @@ return reply`,
  *
  * ARGV: ids; time
  * Returns: the outcome of each; SUPERSEDED: its delay has ended.
- * Commands: 2 (EVALSHA, TIME); for each message 2 (ZSCORE, ZRANGE), or 2 (ZSCORE, HEXISTS) if its delay does not run; +4 if any is deleted (ZREM, HDEL, HDEL, ZREM).
+ * Commands: 2 (EVALSHA, TIME); for each message 2 (ZSCORE, ZRANGE), or 2 (ZSCORE, HEXISTS) if its delay does not run;
+ *     +4 if any is deleted (ZREM, HDEL, HDEL, ZREM).
  * +1 ZRANGE for each further 500 messages that are due in the same millisecond.
  */
 export const DELETE_DELAYED = script(
