@@ -108,7 +108,7 @@ export function readServerlessFile(file: string, settings: ServerlessSettings): 
   const environment =
     raw['useDotenv'] === true ? { ...dotenv(settings.folder, stage), ...settings.environment } : settings.environment;
   const configuration = withVariables(raw, { ...settings, stage, environment });
-  const notes: string[] = [];
+  const notes: string[] = liftNotes(configuration);
   const expanded = expandTransforms(serverlessTemplate(configuration, stage, notes));
   return {
     name: basename(settings.folder),
@@ -129,6 +129,17 @@ function dotenv(folder: string, stage: string): Readonly<Record<string, string |
       .filter((file) => existsSync(file))
       .map((file) => parseEnv(readFileSync(file, 'utf8'))),
   );
+}
+
+/** What the plugin Lift would make (`constructs:`) has no place in a template before the plugin ran, so it is named. */
+function liftNotes(configuration: JsonObject): string[] {
+  return Object.entries(objectOr(configuration['constructs'])).map(([name, construct]) => {
+    const type = textOr(objectOr(construct)['type'], 'unknown');
+    return (
+      `constructs.${name} (${type}) is made by the plugin Lift, which runs in the framework only, so nothing of it is ` +
+      'here; install both in the project (npm install --save-dev osls serverless-lift), and the app is packaged by them'
+    );
+  });
 }
 
 function serverlessTemplate(configuration: JsonObject, stage: string, notes: string[]): JsonObject {
