@@ -62,6 +62,19 @@ describe('karin start', () => {
     expect(server.said.join('\n')).not.toMatch(/old-token|new-token/);
   });
 
+  it('shows a mistake of its own with its stack, although errors of Node have a code as those of the system do', async () => {
+    const mistake = `const env = process.env;
+      process.env = new Proxy(env, { get(all, name) {
+        if (name === 'AWS_REGION') throw Object.assign(new TypeError('a mistake'), { code: 'ERR_MISTAKE' });
+        return Reflect.get(all, name);
+      } });`;
+    const preload = `--import=data:text/javascript,${encodeURIComponent(mistake)}`;
+    const { status, err } = await run({ ...env(), NODE_OPTIONS: preload });
+    expect(status).toBe(70);
+    expect(err).toContain('karin failed unexpectedly:\nTypeError: a mistake');
+    expect(err).toContain('    at ');
+  });
+
   it.each([
     ['nothing at all', {}, 'the configuration has 2 problems:\n  - REDIS_URL is not set'],
     ['a Redis that does not answer', { REDIS_URL: 'redis://:hidden@127.0.0.1:1' }, '127.0.0.1:1'],
