@@ -15,8 +15,8 @@
  *                the store becoming reachable.
  *   stopped      for good.
  *
- * Invariant. Unless held or stopped: if something is due, then a receive is under way, or somebody has promised to call
- * `#advance` (the watch, a worker that refused, the deference or back-off timer). So the actor never polls, and no
+ * Invariant. Unless held or stopped: if something is due, then a receive is under way, or one of these calls `#advance`
+ * later: the watch, a worker that refused, the deference timer, the back-off timer. So the actor never polls, and no
  * message waits for a call that nobody makes.
  *
  * How it is kept. `#advance` looks at everything anew and never trusts what it saw before; all wakes end in it, in any

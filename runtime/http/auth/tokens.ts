@@ -191,7 +191,7 @@ export function readTokenRequest(value: unknown): TokenRequest | { readonly prob
     ...('problem' in scopes ? [scopes.problem] : []),
     ...('problem' in queues ? [queues.problem] : []),
     ...('problem' in share ? [share.problem] : []),
-    ...(lifeIsValid ? [] : [`a token may live from 60 to ${LONGEST_LIFE_SECONDS} seconds, or for ever`]),
+    ...(lifeIsValid ? [] : [`a token may live from 60 to ${LONGEST_LIFE_SECONDS} seconds, or without an end`]),
     ...((name?.length ?? 0) > LONGEST_NAME ? [`a name may have ${LONGEST_NAME} characters`] : []),
   ];
   if ('problem' in scopes || 'problem' in queues || 'problem' in share || problems.length > 0)
