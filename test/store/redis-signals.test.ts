@@ -53,8 +53,9 @@ function next(store: Store, test: (signal: Signal) => boolean): Promise<Signal> 
 
 /** Resolves when `to` has heard everything that `from` has published so far. */
 async function afterwards(from: Store, to: Store): Promise<void> {
-  const heard = [from, to].map((store) => next(store, (signal) => signal.kind === 'document'));
-  await from.documents.put('afterwards', crypto.randomUUID());
+  const name = `afterwards:${crypto.randomUUID()}`;
+  const heard = [from, to].map((store) => next(store, (signal) => signal.kind === 'document' && signal.name === name));
+  await from.documents.put(name, 'x');
   await Promise.all(heard);
 }
 
@@ -132,7 +133,7 @@ describe('a lost subscription', () => {
     });
     for (let tick = 0; tick < 3; tick += 1) {
       // This comes after the ping on the same connection: when it is heard, so was the ping.
-      const heard = next(store, (signal) => signal.kind === 'document');
+      const heard = next(store, (signal) => signal.kind === 'document' && signal.name === 'healthy');
       await store.documents.put('healthy', String(tick));
       await heard;
       time.advance(600_000 - 10_000);
@@ -148,7 +149,7 @@ describe('timers', () => {
     for (let round = 0; round < 5; round += 1) {
       const time = new ManualTime();
       const store = await open(`timers${round}`, { time });
-      const heard = next(store, (signal) => signal.kind === 'document');
+      const heard = next(store, (signal) => signal.kind === 'document' && signal.name === 'timers');
       await store.documents.put('timers', String(round));
       await heard;
       expect(time.pending).toBe(1);
