@@ -80,6 +80,13 @@ const LOOK_EVERY = 64;
 /** What a newcomer reads when no place can be made. */
 const FULL = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n';
 
+/**
+ * Requests of one connection that are not answered. Node reads 64 KiB at a time and begins all requests in them, more
+ * than a thousand short ones, each of which costs kilobytes before anything of it is looked at. No SDK sends a second
+ * request before the answer to the first.
+ */
+const MOST_UNANSWERED = 16;
+
 interface Connection {
   readonly socket: Socket;
   readonly address: string;
@@ -157,10 +164,17 @@ export class Connections {
     this.#lookLater();
   }
 
-  /** The head of a request is complete. `false`: the connection has no place, so there is nobody to answer. */
+  /**
+   * The head of a request is complete. `false`: there is nobody to answer, because the connection has no place, or loses
+   * it now for requests that it sends without waiting for answers.
+   */
   began(request: IncomingMessage, response: ServerResponse): boolean {
     const connection = this.#bySocket.get(request.socket);
     if (connection === undefined) return false;
+    if (connection.requests >= MOST_UNANSWERED) {
+      request.socket.destroy();
+      return false;
+    }
     connection.requests += 1;
     connection.request = request;
     connection.response = response;

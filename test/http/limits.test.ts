@@ -407,6 +407,33 @@ describe('a request', () => {
   });
 });
 
+describe('requests that are sent without waiting for answers', () => {
+  const pipelined = (count: number): string => 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(count);
+
+  it('are all answered if they are few', async () => {
+    const { server } = await serve();
+    const { socket } = connect(server.port);
+    socket.write(pipelined(16));
+    let answers = '';
+    while ((answers.match(/HTTP\/1\.1 /g) ?? []).length < 16) answers += String((await once(socket, 'data'))[0]);
+  });
+
+  it('cost the connection if they are many, before they are handled', async () => {
+    let begun = 0;
+    const { server } = await serve({
+      handle: () => {
+        begun += 1;
+        return new Promise(() => {});
+      },
+    });
+    const { socket, closed } = connect(server.port);
+    const request = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n';
+    socket.write(request.repeat(1_000));
+    await closed;
+    expect(begun).toBeLessThanOrEqual(16);
+  });
+});
+
 describe('a server that stops', () => {
   it('ends long polls with an answer, lets responses finish and closes idle connections', async () => {
     const { server, edge, url } = await serve({
