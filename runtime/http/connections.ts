@@ -165,8 +165,8 @@ export class Connections {
   }
 
   /**
-   * The head of a request is complete. `false`: there is nobody to answer, because the connection has no place, or loses
-   * it now for requests that it sends without waiting for answers.
+   * The head of a request is complete. `false`: there is nobody to answer, because the connection has no place, or
+   * loses it now for requests that it sends without waiting for answers.
    */
   began(request: IncomingMessage, response: ServerResponse): boolean {
     const connection = this.#bySocket.get(request.socket);
