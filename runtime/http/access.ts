@@ -84,8 +84,7 @@ export async function createAccess(config: Config, documents: Documents, time: T
       tokens,
       verifier: new SignatureVerifier('sqs', now, config.region),
       attempts: {
-        exhausted: attempts.exhausted,
-        proven: attempts.proven,
+        ...attempts,
         failed: (address) => {
           attempts.failed(address);
           audit({ what: 'credential-refused', from: address });

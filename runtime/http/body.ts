@@ -1,25 +1,24 @@
 /**
- * Reads request bodies, and counts what memory they and the answers really take.
- *
- * The rule that this and `edge.ts` keep: what a stranger sends costs little memory, and strangers make room for each
- * other, never callers for strangers.
- *
- * Memory is handed out in three shares. `strangers`: bodies whose sender nobody knows yet. `callers`: bodies of senders
- * who are known, or who named a key that this server has. `answers`: what was answered and not yet taken by its reader.
- * Each holder of a share may keep a little that is not counted, so that ordinary requests pass even where a share is
- * used up; the number of connections bounds the sum of that. Where more is wanted than a share has left, the oldest
- * holder that may be ended is ended: a stranger's unfinished body, a body whose signature is not proven yet, an answer
- * that is not read. An honest one is done within milliseconds, so the oldest is the one that holds on purpose. Where
- * none may be ended, the newcomer is refused.
+ * Reads request bodies, in the share of memory that their senders may use (`memory.ts`).
  *
  * A body is kept in one buffer that grows by doubling, and what is counted is that buffer. Bytes come in chunks of the
  * sender's choosing: kept as they come, a chunk of one byte takes some three hundred. Handling a chunk takes time as
  * well, so the bound of a body counts each as `CHUNK_COST` bytes at least.
  *
+ * Before its sender is proven no more than `LARGEST_UNPROVEN_BODY` of a body is kept. A signature is proven by the head
+ * where that says the hash of the body (`x-amz-content-sha256`); the body is then compared with it. Some SDKs do not
+ * send that header, so their bodies must be read first. The few that are longer are hashed as they come, and nothing of
+ * them is kept: if the hash proves the sender, it is told to send the request again, as SDKs do by themselves, and from
+ * then on its network is known to hold the key.
+ *
  * @module
  */
+import { createHash, type Hash, hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { SqsError } from '../sqs/errors.ts';
+import type { KnownSender } from './auth/authenticator.ts';
+import { signatureDoesNotMatch } from './auth/sigv4.ts';
+import { FREE_BYTES, type Holding, type Memory, STRANGERS_FREE_BYTES } from './memory.ts';
 
 const MIB = 1_048_576;
 const KIB = 1_024;
@@ -36,11 +35,11 @@ export const LARGEST_BODY = 6 * MIB + MIB / 4;
  * The first bytes of a stranger's body, in which a capability should stand. SDKs write members in the order in which
  * the program names them, and most programs begin with the QueueUrl.
  */
-export const PREFIX_BYTES = 2 * KIB;
+export const PREFIX_BYTES = STRANGERS_FREE_BYTES;
 
 /**
- * The most of a body that is read while its sender is unknown, bytes: a message of the full size before the QueueUrl,
- * not inflated.
+ * The most of a body that is kept while its sender is not proven, bytes: a message of the full size before the
+ * QueueUrl, not inflated.
  */
 export const LARGEST_UNPROVEN_BODY = MIB + 64 * KIB;
 
@@ -53,101 +52,6 @@ const FREE_COST = 1_000 * CHUNK_COST;
 
 const EMPTY: Buffer = Buffer.alloc(0);
 
-/** What one holder keeps of a share. */
-export interface Holding {
-  /** Says that the holder keeps `bytes` in all; `false`: there is no room, and it keeps what it had. */
-  resize(bytes: number): boolean;
-  /** From now on it is not ended to make room. */
-  keep(): void;
-  /** Gives everything back. To be called at least once. */
-  release(): void;
-}
-
-/** A part of the memory, for holders of one kind. */
-export interface Share {
-  /**
-   * A new holder, of nothing yet. `end`: what ends it when it has to make room; it must call `release`. Absent: it is
-   * never ended.
-   */
-  hold(end?: () => void): Holding;
-  readonly total: number;
-}
-
-/** `total`: bytes of all holders together. `freeBytes`: what each may keep besides, uncounted. */
-export function createShare(total: number, freeBytes: number): Share {
-  let used = 0;
-  /** Holders that may be ended and have something counted, oldest first. */
-  const endable = new Map<object, () => void>();
-
-  const makeRoom = (wanted: number, asking: object): boolean => {
-    for (const [holder, end] of endable) {
-      if (used + wanted <= total) break;
-      if (holder !== asking) end();
-    }
-    return used + wanted <= total;
-  };
-
-  return {
-    total,
-    hold: (end) => {
-      let counted = 0;
-      let endIt = end;
-      const holding: Holding = {
-        resize: (bytes) => {
-          const more = Math.max(0, bytes - freeBytes) - counted;
-          if (more === 0) return true;
-          if (more > 0 && used + more > total && !makeRoom(more, holding)) return false;
-          used += more;
-          counted += more;
-          if (endIt !== undefined && !endable.has(holding)) endable.set(holding, endIt);
-          return true;
-        },
-        keep: () => {
-          endIt = undefined;
-          endable.delete(holding);
-        },
-        release: () => {
-          endable.delete(holding);
-          used -= counted;
-          counted = 0;
-        },
-      };
-      return holding;
-    },
-  };
-}
-
-export interface Memory {
-  readonly strangers: Share;
-  readonly callers: Share;
-  readonly answers: Share;
-}
-
-/**
- * What each share may hold, bytes. Together they are a good part of what a 256 MB machine has left beside the server
- * and its Redis.
- */
-export interface MemoryBudget {
-  readonly strangers: number;
-  readonly callers: number;
-  readonly answers: number;
-}
-
-/** Seven of the largest unproven bodies; five of the largest bodies; eight answers of the largest receive. */
-export const MEMORY_BUDGET: MemoryBudget = { strangers: 8 * MIB, callers: 32 * MIB, answers: 16 * MIB };
-
-/** What a known sender's body and each answer may hold uncounted, bytes: more than most messages are. */
-export const FREE_BYTES = 16 * KIB;
-
-export function createMemory(budget: Partial<MemoryBudget> = {}): Memory {
-  const { strangers, callers, answers } = { ...MEMORY_BUDGET, ...budget };
-  return {
-    strangers: createShare(strangers, PREFIX_BYTES),
-    callers: createShare(callers, FREE_BYTES),
-    answers: createShare(answers, FREE_BYTES),
-  };
-}
-
 /** The client went away before its request was complete; there is nobody to answer. */
 export class ClientGoneError extends Error {
   override readonly name = 'ClientGoneError';
@@ -155,33 +59,36 @@ export class ClientGoneError extends Error {
 
 export interface ReadBody {
   readonly bytes: Uint8Array;
-  /** The whole body proved its sender: it is a caller's from now on. Errors: `SqsError` ServiceUnavailable. */
+  /**
+   * SHA-256 of the body, hex, where nothing else is left of it: it claims a key, and is too long to be kept before
+   * that is proven. `bytes` is empty then.
+   */
+  readonly hashAlone?: string;
+  /**
+   * The whole body proved its sender: it is a caller's from now on. Errors: `SqsError` ServiceUnavailable, also if
+   * `hashAlone` is all that is left of it.
+   */
   proven(): void;
   /** To be called once the request is answered. */
   release(): void;
 }
 
+/** Who sends; a stranger with the way in which the beginning of the body may prove it. */
+export type Sender = KnownSender | { readonly proves: Look };
+
 /**
- * Who sends, as far as it is known before the body: `proven`; `claimed`: the body will prove it; else a stranger, with
- * the way in which the beginning of a body may prove it.
+ * Looks at a beginning of the body of up to `PREFIX_BYTES`, once: whether it proves the sender. Errors: those to refuse
+ * the request with.
  */
-export type Sender =
-  | 'proven'
-  | 'claimed'
-  | {
-      /**
-       * Looks at a beginning of the body of up to `PREFIX_BYTES`, once: whether it proves the sender. Errors: those to
-       * refuse the request with.
-       */
-      readonly proves: (beginning: Uint8Array) => boolean;
-    };
+type Look = (beginning: Uint8Array) => boolean;
 
 const NOTHING: ReadBody = { bytes: new Uint8Array(0), proven: () => {}, release: () => {} };
 
 /**
  * Reads the whole body. Errors: `SqsError` RequestEntityTooLarge as soon as it is known to be larger than `limit`,
- * ServiceUnavailable if there is no room or it had to make room; those of `proves`; `ClientGoneError`. After another
- * error than that the connection must be closed: what is left of the body was not read.
+ * ServiceUnavailable if there is no room or it had to make room, SignatureDoesNotMatch if it is not the body that was
+ * signed; those of `proves`; `ClientGoneError`. After another error than that the connection must be closed: what is
+ * left of the body was not read.
  */
 export function readBody(
   request: IncomingMessage,
@@ -190,17 +97,20 @@ export function readBody(
   limit = LARGEST_BODY,
 ): Promise<ReadBody> {
   const announced = request.headers['content-length'];
-  if (announced === undefined && request.headers['transfer-encoding'] === undefined) return Promise.resolve(NOTHING);
-  if (announced === '0') return Promise.resolve(NOTHING);
+  const isStranger = typeof sender === 'object' && 'proves' in sender;
+  const bodyHash = typeof sender === 'object' && 'bodyHash' in sender ? sender.bodyHash : undefined;
+  if (announced === '0' || (announced === undefined && request.headers['transfer-encoding'] === undefined)) {
+    return hasHash(NOTHING.bytes, bodyHash) ? Promise.resolve(NOTHING) : Promise.reject(signatureDoesNotMatch());
+  }
   const length = announced === undefined ? undefined : Number(announced);
   // Chunks take time as well as memory, and no SDK sends a request in chunks.
-  if (length === undefined && typeof sender === 'object') return Promise.reject(unannounced());
+  if (length === undefined && isStranger) return Promise.reject(unannounced());
   if (length !== undefined && length > limit) return Promise.reject(tooLarge(limit));
 
   return new Promise((resolve, reject) => {
     // Most bodies are small, of a known sender, and come in one piece: nothing of them is counted, so nobody need
     // count.
-    const isUncounted = typeof sender === 'string' && length !== undefined && length <= FREE_BYTES;
+    const isUncounted = !isStranger && length !== undefined && length <= FREE_BYTES;
     let whole: Buffer | undefined;
     let reading: Reading | undefined;
     const counted = (): Reading => {
@@ -231,12 +141,19 @@ export function readBody(
     };
     const onEnd = (): void => {
       stop();
-      resolve(whole === undefined ? counted().whole() : { ...NOTHING, bytes: whole });
+      const body = whole === undefined ? counted().whole() : { ...NOTHING, bytes: whole };
+      if (hasHash(body.bytes, bodyHash)) resolve(body);
+      else fail(signatureDoesNotMatch());
     };
     const onClose = (): void =>
       fail(new ClientGoneError('the client closed the connection before its request was complete'));
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
   });
+}
+
+/** Whether bytes have a hash; also where none is asked for. */
+function hasHash(bytes: Uint8Array, sha256: string | undefined): boolean {
+  return sha256 === undefined || hash('sha256', bytes, 'hex') === sha256;
 }
 
 /** One body on its way. */
@@ -248,8 +165,11 @@ class Reading {
   readonly #fail: (error: Error) => void;
   #holding: Holding;
   /** Absent: the sender is known, or its body was looked at. */
-  #proves: ((beginning: Uint8Array) => boolean) | undefined;
+  #proves: Look | undefined;
   #largest: number;
+  /** Beyond it nothing is kept but a hash. */
+  readonly #mostKept: number;
+  #hash: Hash | undefined;
   #bytes: Buffer = EMPTY;
   #length = 0;
   #cost = 0;
@@ -265,18 +185,23 @@ class Reading {
     this.#limit = limit;
     this.#announced = announced;
     this.#fail = fail;
-    const known = typeof sender === 'string';
-    this.#proves = known ? undefined : sender.proves;
-    this.#largest = known ? limit : Math.min(limit, LARGEST_UNPROVEN_BODY);
-    const share = known ? memory.callers : memory.strangers;
-    this.#holding = share.hold(sender === 'proven' ? undefined : () => this.#makeRoom());
+    this.#proves = typeof sender === 'object' && 'proves' in sender ? sender.proves : undefined;
+    this.#largest = this.#proves === undefined ? limit : Math.min(limit, LARGEST_UNPROVEN_BODY);
+    this.#mostKept = sender === 'claimed' ? LARGEST_UNPROVEN_BODY : Number.POSITIVE_INFINITY;
+    if (sender === 'claimed' && (announced ?? 0) > this.#mostKept) this.#hash = createHash('sha256');
+    const share =
+      this.#proves !== undefined ? memory.strangers : sender === 'claimed' ? memory.claimed : memory.callers;
+    const isProven = sender === 'proven' || (typeof sender === 'object' && 'bodyHash' in sender);
+    this.#holding = share.hold(isProven ? undefined : () => this.#makeRoom());
   }
 
   /** Errors: as of `readBody`. */
   add(chunk: Buffer): void {
     this.#cost += Math.max(chunk.length, CHUNK_COST);
     const length = this.#length + chunk.length;
-    if (this.#length === 0 && chunk.length === this.#announced) {
+    if (this.#hash !== undefined || length > this.#mostKept) {
+      this.#hashOnly(chunk);
+    } else if (this.#length === 0 && chunk.length === this.#announced) {
       // It came in one piece, as most do.
       this.#hold(length);
       this.#bytes = chunk;
@@ -293,6 +218,7 @@ class Reading {
   whole(): ReadBody {
     this.#holding.keep();
     return {
+      ...(this.#hash === undefined ? {} : { hashAlone: this.#hash.digest('hex') }),
       bytes: this.#length === this.#bytes.length ? this.#bytes : this.#bytes.subarray(0, this.#length),
       proven: () => this.#moveToCallers(),
       release: () => this.#holding.release(),
@@ -305,7 +231,7 @@ class Reading {
 
   #append(chunk: Buffer, length: number): void {
     if (length > this.#bytes.length) {
-      const most = Math.min(this.#announced ?? this.#limit, this.#limit);
+      const most = Math.min(this.#announced ?? this.#limit, this.#limit, this.#mostKept);
       const capacity = Math.max(length, Math.min(most, Math.max(KIB, this.#bytes.length * 2)));
       this.#hold(capacity);
       // Not from the pool of small buffers, a piece of which keeps all of it.
@@ -314,6 +240,15 @@ class Reading {
       this.#bytes = grown;
     }
     chunk.copy(this.#bytes, this.#length);
+  }
+
+  #hashOnly(chunk: Buffer): void {
+    if (this.#hash === undefined) {
+      this.#hash = createHash('sha256').update(this.#bytes.subarray(0, this.#length));
+      this.#bytes = EMPTY;
+      this.#hold(0);
+    }
+    this.#hash.update(chunk);
   }
 
   #lookAtBeginning(): void {
@@ -329,6 +264,7 @@ class Reading {
   }
 
   #moveToCallers(): void {
+    if (this.#hash !== undefined) throw sendAgain();
     this.#holding.release();
     this.#holding = this.#memory.callers.hold();
     this.#hold(this.#bytes.length);
@@ -362,6 +298,13 @@ function unannounced(): SqsError {
   return new SqsError(
     'RequestEntityTooLarge',
     'A request whose head does not tell who sends it needs a Content-Length. Put the capability into the endpoint, or send the length.',
+  );
+}
+
+function sendAgain(): SqsError {
+  return new SqsError(
+    'ServiceUnavailable',
+    `The request is right, but it is the first of its key from this address, and larger than ${LARGEST_UNPROVEN_BODY} bytes, so it was not kept. Send it again.`,
   );
 }
 

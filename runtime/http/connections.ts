@@ -6,17 +6,19 @@
  * waited longest first:
  *
  *   1. who has proven nothing: between requests, in the middle of a head, or of a body that is still a stranger's;
- *   2. who has proven a credential, and has no request under way;
- *   3. who waits in a long poll: it is answered, without messages, as SQS may answer one at any time.
+ *   2. who has proven nothing, and waits because others guessed (`attempt-limit.ts`);
+ *   3. who has proven a credential, and has no request under way;
+ *   4. who waits in a long poll: it is answered, without messages, as SQS may answer one at any time.
  *
  * So an honest caller keeps its place as long as it works, whatever strangers open. Only where all others work as well
  * is a newcomer told to come again (503). From an address that has its full number one of that address makes room; in a
  * full server a stranger, else one of the address with the most. Strangers who had time to prove something hold no more
  * than half of all places together.
  *
- * Heads that are not complete are kept by node:http outside of the memory that `body.ts` counts, up to 32 KiB each.
- * Their sum is bounded here: when the connections without a proof have sent more than `HEADS` bytes of unfinished
- * heads, those that began first are closed.
+ * Heads are kept by node:http outside of the memory that `memory.ts` counts, up to 32 KiB each, as long as they are not
+ * complete, and after that as long as their requests are under way. Their sum is bounded here: when the connections
+ * without a proof have sent more than `HEADS` bytes of heads that are still kept, those that began first are closed,
+ * and of them those with large ones before the others.
  *
  * An answer that its reader does not take counts in the share `answers`, from the moment when it is complete and the
  * kernel takes no more of it. Who takes nothing for `writeTimeoutMs` is closed.
@@ -29,7 +31,7 @@ import type { Config } from '../settings.ts';
 import type { Time } from '../time.ts';
 import { network } from './auth/attempt-limit.ts';
 import { isLoopback } from './auth/credentials.ts';
-import type { Memory } from './body.ts';
+import type { Memory } from './memory.ts';
 
 export interface ConnectionLimits {
   /** Connections at one time. */
@@ -69,11 +71,15 @@ export function connectionLimits(
 const STRANGERS = 0.5;
 const TIME_TO_PROVE_MS = 1_000;
 
-/** Bytes of unfinished heads of all strangers together. */
+/** A request line with its headers, bytes: the longest honest one is a presigned GET with a message in its query. */
+export const LONGEST_HEAD = 32_768;
+/** Bytes of heads of all strangers together. */
 const HEADS = 8 * 1_048_576;
+/** A head that is smaller is closed only where all are, bytes: most honest ones have less. */
+const LARGE_HEAD = 4_096;
 /** So many connections cannot exceed it, so nobody looks. */
-const FEW = HEADS / 32_768;
-/** How often the unfinished heads of more are added up, ms, and besides whenever so many connections were opened. */
+const FEW = HEADS / LONGEST_HEAD;
+/** How often the heads of more are added up, ms, and besides whenever so many connections were opened. */
 const LOOK_MS = 200;
 const LOOK_EVERY = 64;
 
@@ -99,17 +105,22 @@ interface Connection {
   response: ServerResponse | undefined;
   /** What had been read when the last request was complete: what came since is the head of the next. */
   readBefore: number;
+  /** The head of the request under way, bytes, and what of its body came with its end. */
+  headBytes: number;
 }
 
+/** For what the answer to a request waits: in a long poll for messages, or because guessing is slowed. */
+export type Wait = 'poll' | 'guess';
+
 /** Lower ones make room first; absent: it works. */
-type Rank = 'stranger' | 'idle' | 'waiting';
-const RANKS: readonly Rank[] = ['stranger', 'idle', 'waiting'];
+type Rank = 'stranger' | 'guessing' | 'idle' | 'waiting';
+const RANKS: readonly Rank[] = ['stranger', 'guessing', 'idle', 'waiting'];
 
 export interface ConnectionsParts {
   readonly limits: ConnectionLimits;
   readonly memory: Memory;
-  /** Whether the answer of a response is a long poll that may be ended. */
-  readonly isWaiting: (response: ServerResponse) => boolean;
+  /** What a response waits for that may be ended; `undefined`: it does not wait. */
+  readonly waitOf: (response: ServerResponse) => Wait | undefined;
   readonly endWait: (response: ServerResponse) => void;
   readonly time: Time;
 }
@@ -152,6 +163,7 @@ export class Connections {
       request: undefined,
       response: undefined,
       readBefore: 0,
+      headBytes: 0,
     };
     this.#bySocket.set(socket, connection);
     this.#strangers.add(connection);
@@ -178,6 +190,7 @@ export class Connections {
     connection.requests += 1;
     connection.request = request;
     connection.response = response;
+    connection.headBytes = request.socket.bytesRead - connection.readBefore;
     return true;
   }
 
@@ -240,16 +253,19 @@ export class Connections {
     });
   }
 
-  /** Closes strangers with unfinished heads, those that began first, until the heads of the others are few enough. */
+  /** Closes strangers whose heads are kept, as the top of this file says, until those of the others are few enough. */
   #boundHeads(): void {
     let sum = 0;
-    for (const connection of this.#strangers) sum += unfinishedHead(connection);
-    for (const connection of this.#strangers) {
-      if (sum <= HEADS) return;
-      const bytes = unfinishedHead(connection);
-      if (bytes === 0) continue;
-      sum -= bytes;
-      this.#leave(connection, 'stranger');
+    for (const connection of this.#strangers) sum += keptHead(connection);
+    for (const least of [LARGE_HEAD, 1]) {
+      for (const connection of this.#strangers) {
+        if (sum <= HEADS) return;
+        const bytes = keptHead(connection);
+        const rank = this.#rankOf(connection);
+        if (bytes < least || rank === undefined) continue;
+        sum -= bytes;
+        this.#leave(connection, rank);
+      }
     }
   }
 
@@ -271,7 +287,9 @@ export class Connections {
   #rankOf({ proven, request, response }: Connection): Rank | undefined {
     if (request === undefined || response === undefined) return proven ? 'idle' : 'stranger';
     if (!request.complete) return proven ? undefined : 'stranger';
-    return this.#parts.isWaiting(response) ? 'waiting' : undefined;
+    const wait = this.#parts.waitOf(response);
+    if (wait === 'guess' && !proven) return 'guessing';
+    return wait === undefined ? undefined : 'waiting';
   }
 
   /** Its place is free from now on. */
@@ -301,6 +319,7 @@ export class Connections {
   }
 }
 
-function unfinishedHead({ request, socket, readBefore }: Connection): number {
-  return request === undefined ? socket.bytesRead - readBefore : 0;
+/** What node:http keeps of a head, bytes. */
+function keptHead({ request, socket, readBefore, headBytes }: Connection): number {
+  return request === undefined ? socket.bytesRead - readBefore : Math.min(headBytes, LONGEST_HEAD);
 }

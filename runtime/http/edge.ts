@@ -8,12 +8,13 @@
  *   1. The connection (`connections.ts`). Their number is bounded, in all and by address. A new one is let in by ending
  *      one that has proven nothing, or one that does nothing.
  *   2. The head (`server.ts`): bounded in bytes, headers and time by node:http.
- *   3. The credential, by the head alone (`fromHead`): a capability in the path or the query, a password, a token, the
- *      name of a known key. Where the head proves nothing and the body could not, the request is refused, and its body
- *      is never read.
- *   4. The body (`body.ts`), in the share of memory of those who are known, or in the small share of strangers, within
- *      bounds. A stranger's body is looked at twice, byte by byte, for a capability in its QueueUrl: the first 2 KiB
- *      when they are there, and the whole at its end. Nothing is decoded before.
+ *   3. The credential, by the head alone (`fromHead`): a capability in the path or the query, a password, a token, a
+ *      signature whose head tells the hash of the body, or else the name of a known key. Where the head proves nothing
+ *      and the body could not, the request is refused, and its body is never read. What was a wrong guess is slowed
+ *      (`attempt-limit.ts`).
+ *   4. The body (`body.ts`), in the share of memory of those who are known, or in the small shares of strangers and of
+ *      those who claim a key, within bounds. A stranger's body is looked at twice, byte by byte, for a capability in
+ *      its QueueUrl: the first 2 KiB when they are there, and the whole at its end. Nothing is decoded before.
  *   5. The answer (`connections.ts`): what its reader does not take counts as well, and who takes nothing for a while
  *      is closed.
  *
@@ -24,9 +25,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Time } from '../time.ts';
 import type { Authenticator } from './auth/authenticator.ts';
-import { createMemory, type Memory } from './body.ts';
-import { CONNECTION_LIMITS, type ConnectionLimits, Connections } from './connections.ts';
+import { CONNECTION_LIMITS, type ConnectionLimits, Connections, type Wait } from './connections.ts';
 import { clientAddress, type PublicAddress } from './location.ts';
+import { createMemory, type Memory } from './memory.ts';
 
 export interface Edge {
   readonly authenticator: Authenticator;
@@ -43,10 +44,20 @@ export interface Edge {
   /** To be called when a request has proven a credential. */
   proven(request: IncomingMessage): void;
   /**
-   * Aborted when the client goes away or the server begins to stop. `yields`: also when a new connection needs the
-   * place of this one; for waits that may end early.
+   * Aborted when the client goes away or the server begins to stop; with a `wait` also when a new connection needs the
+   * place of this one.
    */
-  endOf(response: ServerResponse, wait?: 'yields'): AbortSignal;
+  endOf(response: ServerResponse, wait?: Wait): AbortSignal;
+  /**
+   * A wait by which guessing is slowed, if `wait` gives one; meanwhile the connection has a lower rank. Resolves to
+   * whether it was waited out.
+   */
+  pause(
+    response: ServerResponse,
+    wait: (gone: () => AbortSignal) => Promise<void> | undefined,
+  ): Promise<boolean> | undefined;
+  /** To be awaited before an error is answered: the refusal of a wrong guess may have to wait. */
+  pauseBefore(error: unknown, response: ServerResponse): Promise<boolean> | undefined;
   /** How many signals of `endOf` are still open. */
   waiting(): number;
   /** Ends every wait: from now on `endOf` gives aborted signals. */
@@ -69,15 +80,42 @@ export interface EdgeParts {
 
 export function createEdge(parts: EdgeParts): Edge {
   const { authenticator, address, trustedProxies, fallbackHost, memory = createMemory() } = parts;
-  const open = new Map<ServerResponse, { readonly controller: AbortController; readonly yields: boolean }>();
+  const open = new Map<ServerResponse, { readonly controller: AbortController; readonly wait: Wait | undefined }>();
   let ended = false;
   const connections = new Connections({
     limits: { ...CONNECTION_LIMITS, ...parts.limits },
     memory,
-    isWaiting: (response) => open.get(response)?.yields === true,
+    waitOf: (response) => open.get(response)?.wait,
     endWait: (response) => open.get(response)?.controller.abort(),
     time: parts.time,
   });
+
+  const endOf = (response: ServerResponse, wait?: Wait): AbortSignal => {
+    const controller = new AbortController();
+    if (ended || response.destroyed) {
+      controller.abort();
+      return controller.signal;
+    }
+    open.set(response, { controller, wait });
+    response.once('close', () => {
+      open.delete(response);
+      controller.abort();
+    });
+    return controller.signal;
+  };
+
+  const pause: Edge['pause'] = (response, wait) => {
+    let gone: AbortSignal | undefined;
+    const waited = wait(() => {
+      gone = endOf(response, 'guess');
+      return gone;
+    });
+    return waited?.then(() => {
+      // From here on it works.
+      open.delete(response);
+      return gone?.aborted !== true;
+    });
+  };
 
   return {
     authenticator,
@@ -100,19 +138,9 @@ export function createEdge(parts: EdgeParts): Edge {
     },
     forwardedProto: (request) =>
       trustedProxies === 0 ? undefined : single(request.headers['x-forwarded-proto'])?.split(',')[0]?.trim(),
-    endOf: (response, wait) => {
-      const controller = new AbortController();
-      if (ended || response.destroyed) {
-        controller.abort();
-        return controller.signal;
-      }
-      open.set(response, { controller, yields: wait === 'yields' });
-      response.once('close', () => {
-        open.delete(response);
-        controller.abort();
-      });
-      return controller.signal;
-    },
+    endOf,
+    pause,
+    pauseBefore: (error, response) => pause(response, (gone) => authenticator.pause(error, gone)),
     waiting: () => open.size,
     endAll: () => {
       ended = true;

@@ -12,7 +12,7 @@ import { SqsError } from '../sqs/errors.ts';
 import { EVERY_QUEUE, isForm } from '../sqs/request.ts';
 import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Audit } from './audit.ts';
-import type { AuthenticationHead } from './auth/authenticator.ts';
+import type { AuthenticationHead, KnownSender } from './auth/authenticator.ts';
 import type { Credential } from './auth/credentials.ts';
 import { createRequested, readTokenRequest, showToken, type TokenStore } from './auth/tokens.ts';
 import { ClientGoneError, readBody } from './body.ts';
@@ -26,6 +26,8 @@ export interface AppEnv {
     credential: Credential;
     /** Cookie of the session, set by `requireSession`. */
     session: string;
+    /** As what the head of the request proved its sender; absent: a session did. */
+    sender: KnownSender;
     /** What was read of the body. */
     body: Uint8Array;
   };
@@ -51,15 +53,21 @@ export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Cred
     address: edge.clientAddress(incoming),
     resource: `${endpoint(c, edge)}${location.path}`,
   };
-  const verdict = edge.authenticator.fromHead(head);
-  let credential = typeof verdict === 'object' ? verdict : undefined;
-  if (credential === undefined) {
-    const body = verdict === 'unknown' ? new Uint8Array(0) : await bodyOf(c, edge, 'claimed', LARGEST_JSON);
-    credential = edge.authenticator.authenticate({ ...head, body });
+  try {
+    const { credential, sender } = edge.authenticator.fromHead(head);
+    if (credential !== undefined && sender !== 'stranger') c.set('sender', sender);
+    const body =
+      credential !== undefined || sender === 'stranger' ? NO_BODY : await bodyOf(c, edge, sender, LARGEST_JSON);
+    const proven = credential ?? edge.authenticator.authenticate({ ...head, body });
+    edge.proven(incoming);
+    return proven;
+  } catch (error) {
+    await edge.pauseBefore(error, c.env.outgoing);
+    throw error;
   }
-  edge.proven(incoming);
-  return credential;
 }
+
+const NO_BODY: Uint8Array = new Uint8Array(0);
 
 /**
  * The body of a request, read once, within the shared memory; kept until it is answered. Errors: those of `readBody`.
@@ -67,7 +75,7 @@ export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Cred
 async function bodyOf(
   c: Context<AppEnv>,
   edge: Edge,
-  sender: 'proven' | 'claimed' | 'stranger',
+  sender: KnownSender | 'stranger',
   limit: number,
 ): Promise<Uint8Array> {
   const read = c.get('body');
@@ -76,7 +84,7 @@ async function bodyOf(
   const body = await readBody(
     incoming,
     edge.memory,
-    sender === 'stranger' ? { proves: () => false } : sender,
+    sender === 'stranger' ? { proves: () => false } : ((sender === 'proven' ? c.get('sender') : undefined) ?? sender),
     limit,
   ).catch((error: unknown) => {
     // The rest of the body was not read.

@@ -14,6 +14,7 @@ import type { Cancel, Time } from '../time.ts';
 import type { Access } from './access.ts';
 import { isAppPath } from './app.ts';
 import { refusalWithoutCredentials } from './browser-guard.ts';
+import { LONGEST_HEAD } from './connections.ts';
 import { createCors } from './cors.ts';
 import type { Edge } from './edge.ts';
 import { type IngestEndpoint, isIngestPath } from './ingest/endpoint.ts';
@@ -37,8 +38,7 @@ export interface ServerLimits {
 }
 
 export const SERVER_LIMITS: ServerLimits = {
-  // The longest honest one is a presigned GET with a message in its query.
-  headBytes: 32_768,
+  headBytes: LONGEST_HEAD,
   headers: 100,
   // A head that is not complete by then was not sent by an SDK.
   headTimeoutMs: 10_000,
@@ -139,7 +139,7 @@ export async function openDoor(host: string, port: number, changed: Partial<Serv
     server.maxConnections = Number.MAX_SAFE_INTEGER;
     server.on(
       'request',
-      createListener(parts, closing, () => {
+      createListener(parts, () => {
         // A busy connection becomes idle only after its response; Node looks at idle ones only once, when the server
         // closes.
         if (closing.now) setImmediate(() => server.closeIdleConnections());
@@ -203,7 +203,6 @@ function listenProblem(error: Error, host: string, port: number): string {
 
 function createListener(
   parts: HttpServerParts,
-  closing: { readonly now: boolean },
   ended: () => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
   const { edge, access, sqs, ingest, app, answered, time, log } = parts;
@@ -244,10 +243,10 @@ function createListener(
       serve(request, response, location);
       return;
     }
-    void pause.then(() => {
+    void pause.then((isOver) => {
       if (response.destroyed) return;
-      if (closing.now) refuse(response, 503, 'the server is stopping');
-      else serve(request, response, location);
+      if (isOver) serve(request, response, location);
+      else refuse(response, 503, 'the server has no time left for this attempt; try again');
     });
   };
 
@@ -256,10 +255,10 @@ function createListener(
     request: IncomingMessage,
     response: ServerResponse,
     location: Location,
-  ): Promise<void> | undefined {
+  ): Promise<boolean> | undefined {
     const isLogin = request.method === 'POST' && location.path === LOGIN_PATH;
     if (access === undefined || !(isLogin || access.mayBeGuess(request.headers.authorization))) return undefined;
-    return access.attempts.wait(edge.clientAddress(request), () => edge.endOf(response));
+    return edge.pause(response, (gone) => access.attempts.wait(edge.clientAddress(request), gone));
   }
 
   function serve(request: IncomingMessage, response: ServerResponse, location: Location): void {

@@ -48,13 +48,14 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
       const token = location.token ?? (location.query === '' ? undefined : tokenIn(head, NO_BODY));
       const claim = new Claim(edge, incoming, location, token);
       const verdict = edge.authenticator.fromHead(claim);
-      let credential = typeof verdict === 'object' ? verdict : undefined;
-      if (verdict === 'unknown' && !mayHoldQueueUrl(head)) {
+      let { credential } = verdict;
+      if (verdict.sender === 'stranger' && !mayHoldQueueUrl(head)) {
         credential = edge.authenticator.authenticate(claim.with(NO_BODY, token));
       }
       const sender: Sender =
-        verdict === 'unknown'
-          ? {
+        verdict.sender !== 'stranger'
+          ? verdict.sender
+          : {
               proves: (beginning) => {
                 const url = findQueueUrl({ ...head, body: beginning }, false);
                 // It may stand further on.
@@ -63,17 +64,17 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
                 edge.proven(incoming);
                 return true;
               },
-            }
-          : credential === undefined
-            ? 'claimed'
-            : 'proven';
+            };
       const body = await readBody(incoming, edge.memory, sender);
       release = body.release;
       bodyIsRead = true;
-      if (credential === undefined) {
+      if (credential === undefined || credential.kind === 'access-key') {
+        // A capability wins over a signature, also over one that holds.
         const found = token ?? tokenIn(head, body.bytes);
-        credential = edge.authenticator.authenticate(claim.with(body.bytes, found));
-        body.proven();
+        if (credential === undefined || found !== undefined) {
+          credential = edge.authenticator.authenticate(claim.with(body.bytes, found, body.hashAlone));
+          body.proven();
+        }
       }
       edge.proven(incoming);
       const caller = callerOf(credential, claim.address, parts);
@@ -81,6 +82,8 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
       send(outgoing, await api.handle(request), false);
     } catch (error) {
       if (error instanceof ClientGoneError) return;
+      release();
+      await edge.pauseBefore(error, outgoing);
       send(outgoing, await api.refuse(head, toSqsError(error, head, log)), !bodyIsRead);
     } finally {
       release();
@@ -110,6 +113,7 @@ export class Claim implements AuthenticationRequest {
   readonly edge: Edge;
   /** Empty until it is read. */
   readonly body: Uint8Array;
+  readonly bodyHash: string | undefined;
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -117,9 +121,17 @@ export class Claim implements AuthenticationRequest {
   readonly #incoming: IncomingMessage;
   readonly #location: Location;
 
-  constructor(edge: Edge, incoming: IncomingMessage, location: Location, token: string | undefined, body = NO_BODY) {
+  constructor(
+    edge: Edge,
+    incoming: IncomingMessage,
+    location: Location,
+    token: string | undefined,
+    body = NO_BODY,
+    bodyHash?: string,
+  ) {
     this.edge = edge;
     this.body = body;
+    this.bodyHash = bodyHash;
     this.method = incoming.method ?? 'GET';
     this.path = location.rawPath;
     this.query = location.query;
@@ -156,8 +168,8 @@ export class Claim implements AuthenticationRequest {
   }
 
   /** The whole request: with its body, and the capability that was found in it. */
-  with(body: Uint8Array, token: string | undefined): AuthenticationRequest {
-    return new Claim(this.edge, this.#incoming, this.#location, token, body);
+  with(body: Uint8Array, token: string | undefined, bodyHash?: string): AuthenticationRequest {
+    return new Claim(this.edge, this.#incoming, this.#location, token, body, bodyHash);
   }
 }
 
@@ -205,7 +217,7 @@ class Request implements SqsRequest {
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= this.#claim.edge.endOf(this.#outgoing, 'yields');
+    this.#signal ??= this.#claim.edge.endOf(this.#outgoing, 'poll');
     return this.#signal;
   }
 }

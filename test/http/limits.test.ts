@@ -4,11 +4,12 @@ import { Hono } from 'hono';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Authenticator } from '../../runtime/http/auth/authenticator.ts';
 import type { Credential } from '../../runtime/http/auth/credentials.ts';
-import { createMemory, FREE_BYTES, LARGEST_BODY, type MemoryBudget } from '../../runtime/http/body.ts';
+import { LARGEST_BODY } from '../../runtime/http/body.ts';
 import type { ConnectionLimits } from '../../runtime/http/connections.ts';
 import { createEdge } from '../../runtime/http/edge.ts';
 import { publicAddress } from '../../runtime/http/location.ts';
 import type { AppEnv } from '../../runtime/http/management.ts';
+import { createMemory, FREE_BYTES, type MemoryBudget } from '../../runtime/http/memory.ts';
 import { type HttpServer, openDoor, type ServerLimits } from '../../runtime/http/server.ts';
 import { createSqsEndpoint } from '../../runtime/http/sqs-endpoint.ts';
 import { createLog } from '../../runtime/log.ts';
@@ -20,10 +21,16 @@ import { systemTime } from '../../runtime/time.ts';
 import { runKarin, sqsCall } from './running-karin.ts';
 
 const ADMIN: Credential = { kind: 'admin', senderId: 'admin', allows: () => true };
-const anyone: Authenticator = { open: false, fromHead: () => ADMIN, authenticate: () => ADMIN };
+const anyone: Authenticator = {
+  open: false,
+  fromHead: () => ({ credential: ADMIN, sender: 'proven' }),
+  authenticate: () => ADMIN,
+  pause: () => undefined,
+};
 const nobody: Authenticator = {
   open: false,
-  fromHead: () => 'unknown',
+  fromHead: () => ({ sender: 'stranger' }),
+  pause: () => undefined,
   authenticate: () => {
     throw new SqsError('AccessDenied');
   },
@@ -45,6 +52,7 @@ interface Options {
   readonly connections?: Partial<ConnectionLimits>;
   /** Nobody has a credential. */
   readonly strangers?: boolean;
+  readonly authenticator?: Authenticator;
   readonly handle?: (request: SqsRequest) => Promise<string>;
 }
 
@@ -53,7 +61,7 @@ async function serve(options: Options = {}) {
   const logged: string[] = [];
   const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
   const edge = createEdge({
-    authenticator: options.strangers === true ? nobody : anyone,
+    authenticator: options.authenticator ?? (options.strangers === true ? nobody : anyone),
     address: publicAddress(undefined),
     trustedProxies: 0,
     fallbackHost: () => '127.0.0.1',
@@ -321,6 +329,33 @@ describe('a place', () => {
     await answerTo(newcomer, GET);
     expect(newcomer.received()).toContain('sent');
     expect(await poll.closed).toMatch(/200.*connection: close.*nothing/is);
+  });
+
+  it('of a stranger whose refusal waits, because guessing is slowed, goes to a newcomer', async () => {
+    const pause: Authenticator['pause'] = async (_, gone) => void (await once(gone(), 'abort'));
+    const { server, edge } = await serve({ connections: { connections: 1 }, authenticator: { ...nobody, pause } });
+    const guess = connect(server.port);
+    guess.socket.write(GET);
+    while (edge.waiting() === 0) await new Promise((resolve) => setImmediate(resolve));
+    await idle(server.port);
+    await guess.closed;
+  });
+
+  it('is lost by some of those with large heads whose bodies do not end, when their heads are too much memory', async () => {
+    const { server } = await serve({ strangers: true });
+    const head = `POST / HTTP/1.1\r\nHost: x\r\n${FORM}\r\nContent-Length: 10\r\nA: ${'x'.repeat(32_000)}\r\n\r\nx`;
+    const large = Array.from({ length: 400 }, () => connect(server.port));
+    let closed = 0;
+    const enough = new Promise<void>((resolve) => {
+      for (const connection of large) {
+        connection.socket.write(head);
+        void connection.closed.then(() => {
+          closed += 1;
+          if (closed * 32_000 >= 400 * 32_000 - 8 * 1_048_576) resolve();
+        });
+      }
+    });
+    await enough;
   });
 
   it('that all others work on is refused with words of HTTP', async () => {

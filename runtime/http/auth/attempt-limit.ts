@@ -15,6 +15,12 @@
  * An attempt that waits counts as a failed one, so that many at one time are no way around. An address that was right
  * within a day is not made to wait for what other addresses do.
  *
+ * A wrong signature is slowed as well, in another way: callers sign every request, so one whose signature is right must
+ * never wait for what others of its network guess. Hence the signature is looked at at once, and it is the refusal that
+ * waits. It is counted by network and key together, and only for keys that there are. On one connection answers come in
+ * order, so a connection carries one guess in `LONGEST_WAIT_MS`; who does not wait for the refusal pays a new
+ * connection for each guess. Nothing is counted over all networks, so no stranger makes anybody else wait.
+ *
  * Memory is bounded: beyond `ADDRESSES` the one that was counted longest ago is forgotten.
  *
  * @module
@@ -35,6 +41,9 @@ const ADDRESSES = 10_000;
 /** How long an address that knew the password is told apart from strangers. */
 const KNOWN_MS = 86_400_000;
 
+/** How seldom it is noted that a network signs with a key. */
+const SIGNED_AGAIN_MS = 60_000;
+
 export interface AttemptLimit {
   /** Whether the address has used up its failed attempts: wrong ones are told so. */
   exhausted(address: string): boolean;
@@ -47,6 +56,15 @@ export interface AttemptLimit {
    * it is time, or when `gone` is aborted: then the attempt must not be looked at.
    */
   wait(address: string, gone: () => AbortSignal): Promise<void> | undefined;
+  /** The address proved that it knows the secret of an access key. */
+  signed(address: string, accessKeyId: string): void;
+  /** Whether a caller in the network of the address did so within a day. */
+  hasSigned(address: string, accessKeyId: string): boolean;
+  /**
+   * Counts a wrong signature with a key that this server has. `undefined`: it may be refused at once. Otherwise it
+   * resolves when it is time to answer, or when `gone` is aborted.
+   */
+  wrongSignature(address: string, accessKeyId: string, gone: () => AbortSignal): Promise<void> | undefined;
   /** Failed attempts since the process began. */
   readonly failures: number;
 }
@@ -60,8 +78,12 @@ interface Bucket {
 export function createAttemptLimit(time: Pick<Time, 'monotonic' | 'after'>): AttemptLimit {
   /** By network, ordered by last failure. */
   const buckets = new Map<string, Bucket>();
+  /** By network and access key, ordered by last failure. */
+  const wrongSignatures = new Map<string, Bucket>();
   /** When each network last knew the password, ordered by that. */
   const known = new Map<string, number>();
+  /** When each network last signed with each key, ordered by that. */
+  const signers = new Map<string, number>();
   /** Attempts that wait, by network. */
   const waiting = new Map<string, number>();
   const all: Bucket = { used: 0, at: 0 };
@@ -74,10 +96,8 @@ export function createAttemptLimit(time: Pick<Time, 'monotonic' | 'after'>): Att
     bucket.used = Math.min(burst + DOUBLINGS, Math.max(0, usedNow(bucket) + by));
     bucket.at = time.monotonic();
   };
-  const isKnown = (name: string): boolean => {
-    const at = known.get(name);
-    return at !== undefined && time.monotonic() - at < KNOWN_MS;
-  };
+  const isFresh = (at: number | undefined, ms: number): boolean => at !== undefined && time.monotonic() - at < ms;
+  const isKnown = (name: string): boolean => isFresh(known.get(name), KNOWN_MS);
   const wait = (name: string, ms: number, signal: AbortSignal): Promise<void> => {
     waiting.set(name, (waiting.get(name) ?? 0) + 1);
     return new Promise((resolve) => {
@@ -119,10 +139,28 @@ export function createAttemptLimit(time: Pick<Time, 'monotonic' | 'after'>): Att
       count(all, BURST_OF_ALL, 1);
       return ms === 0 ? undefined : wait(name, ms, gone());
     },
+    signed: (address, accessKeyId) => {
+      const name = signerName(address, accessKeyId);
+      // Each signed request comes here, and seldom has anything to tell.
+      if (!isFresh(signers.get(name), SIGNED_AGAIN_MS)) putLast(signers, name, time.monotonic());
+    },
+    hasSigned: (address, accessKeyId) => isFresh(signers.get(signerName(address, accessKeyId)), KNOWN_MS),
+    wrongSignature: (address, accessKeyId, gone) => {
+      const name = signerName(address, accessKeyId);
+      const bucket = wrongSignatures.get(name) ?? { used: 0, at: 0 };
+      const ms = waitMs(usedNow(bucket), BURST);
+      count(bucket, BURST, 1);
+      putLast(wrongSignatures, name, bucket);
+      return ms === 0 ? undefined : wait(name, ms, gone());
+    },
     get failures() {
       return failures;
     },
   };
+}
+
+function signerName(address: string, accessKeyId: string): string {
+  return `${network(address)} ${accessKeyId}`;
 }
 
 /** The wait before an attempt that finds `used` attempts in a bucket of `burst`. */

@@ -5,7 +5,7 @@
  *
  * Failed attempts are counted by address. An address that has used them up is told so, but whoever is right always
  * passes: behind a proxy many callers share one address, and one of them must not lock out the others. Attempts at the
- * admin password wait before they come here (`attempt-limit.ts`).
+ * admin password wait before they come here, and refusals of wrong signatures wait afterwards (`attempt-limit.ts`).
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { queryPairs, type RequestParts } from './canonical.ts';
 import { type Capability, hasExpired, hashToken } from './capability.ts';
 import { type AccessKey, type Credential, type CredentialBook, FULL_GRANT, type Grant, grants } from './credentials.ts';
 import { createShares } from './shares.ts';
-import { readClaim, type SignatureVerifier } from './sigv4.ts';
+import { claimedBodyHash, readClaim, type SignatureVerifier, signatureDoesNotMatch } from './sigv4.ts';
 import type { TokenStore } from './tokens.ts';
 
 /** A request without its body. */
@@ -35,13 +35,28 @@ export interface AuthenticationHead extends RequestParts {
 
 export interface AuthenticationRequest extends AuthenticationHead {
   readonly body: Uint8Array;
+  /** Of the body, SHA-256 in hex, where it is known; then `body` is not looked at. */
+  readonly bodyHash?: string | undefined;
 }
 
 /**
- * What the head of a request tells of its sender. A credential: it is proven. `body-decides`: the signature names a key
- * that this server has, or everybody may call. `unknown`: a stranger, unless a capability stands in the body.
+ * Who sends a request, as far as its head tells.
+ *
+ * `proven`: a caller. With a `bodyHash`: proven by a signature over the head, for the one body that has this hash
+ * (SHA-256, hex). `expected`: the body will prove it, and most likely does: the network signed with the same key
+ * before, or everybody may call. `claimed`: the signature names a key that this server has, which any stranger can do;
+ * the body may prove it.
  */
-export type HeadVerdict = Credential | 'body-decides' | 'unknown';
+export type KnownSender = 'proven' | { readonly bodyHash: string } | 'expected' | 'claimed';
+
+/**
+ * What the head of a request tells: the credential, if it is proven. `stranger`: nothing, unless a capability stands in
+ * the body.
+ */
+export interface HeadVerdict {
+  readonly credential?: Credential;
+  readonly sender: KnownSender | 'stranger';
+}
 
 export interface Authenticator {
   /**
@@ -51,6 +66,11 @@ export interface Authenticator {
   fromHead(head: AuthenticationHead): HeadVerdict;
   /** Errors: `SqsError`. */
   authenticate(request: AuthenticationRequest): Credential;
+  /**
+   * How long a refusal must wait before it is answered, because it tells that a guess was wrong; `undefined`: not at
+   * all. Resolves early when `gone` is aborted.
+   */
+  pause(refusal: unknown, gone: () => AbortSignal): Promise<void> | undefined;
   /** Whether anybody may call: a loopback address, and no credential made yet. */
   readonly open: boolean;
 }
@@ -60,7 +80,7 @@ export interface AuthenticatorParts {
   readonly book: () => CredentialBook;
   readonly tokens: Pick<TokenStore, 'find'>;
   readonly verifier: SignatureVerifier;
-  readonly attempts: Pick<AttemptLimit, 'exhausted' | 'failed' | 'proven'>;
+  readonly attempts: Pick<AttemptLimit, 'exhausted' | 'failed' | 'proven' | 'signed' | 'hasSigned' | 'wrongSignature'>;
   /** Wall clock, milliseconds since the epoch. */
   readonly now: () => number;
   readonly open: () => boolean;
@@ -115,14 +135,14 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     return secret === undefined ? undefined : bySecret(secret, head.address);
   };
 
-  const prove = (request: AuthenticationRequest): Credential => {
-    const proven = proveByHead(request);
-    if (proven !== undefined) return proven;
-    const claim = readClaim(request);
-    if (claim === undefined)
-      throw new SqsError('AccessDenied', `Access to the resource ${request.resource} is denied.`);
+  /** Refusals of wrong signatures, with what was guessed. */
+  const guesses = new WeakMap<object, { readonly address: string; readonly accessKeyId: string }>();
+
+  const bySignature = (head: AuthenticationHead, body: Uint8Array, bodyHash: string | undefined): Credential => {
+    const claim = readClaim(head);
+    if (claim === undefined) throw new SqsError('AccessDenied', `Access to the resource ${head.resource} is denied.`);
     // Sorted for the signature, read in order by the decoder: two values of one name could be swapped.
-    if (repeatsName(request.query)) {
+    if (repeatsName(head.query)) {
       throw new SqsError(
         'SignatureDoesNotMatch',
         'A parameter of the signed query string is repeated, so the signature does not say which value holds.',
@@ -130,9 +150,28 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     }
     const key = book().keys.get(claim.accessKeyId);
     if (key === undefined) throw unknown();
-    verifier.verify(claim, key.secret, request);
+    const { method, path, query, rawHeaders, views, address } = head;
+    if (!verifier.fits(claim, key.secret, { method, path, query, rawHeaders, views, body, bodyHash })) {
+      const refusal = signatureDoesNotMatch();
+      guesses.set(refusal, { address, accessKeyId: key.id });
+      throw refusal;
+    }
+    attempts.signed(address, key.id);
     return credentialFor(key, () => withGrant({ kind: 'access-key', senderId: key.id }, key.grant));
   };
+
+  /** `undefined`: not by the head alone; why not, is told once the body was looked at. */
+  const bySignatureOfHead = (head: AuthenticationHead, bodyHash: string): Credential | undefined => {
+    try {
+      return bySignature(head, NO_BODY, bodyHash);
+    } catch (error) {
+      if (error instanceof SqsError) return undefined;
+      throw error;
+    }
+  };
+
+  const prove = (request: AuthenticationRequest): Credential =>
+    proveByHead(request) ?? bySignature(request, request.body, request.bodyHash);
 
   /** What `act` throws, counted if it may have been a guess. */
   const counted = <T>(address: string, act: () => T): T => {
@@ -143,7 +182,13 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       const exhausted = attempts.exhausted(address);
       attempts.failed(address);
       if (!exhausted) throw error;
-      throw new SqsError('RequestThrottled', 'Too many failed attempts from this address. Try again in a minute.');
+      const refusal = new SqsError(
+        'RequestThrottled',
+        'Too many failed attempts from this address. Try again in a minute.',
+      );
+      const guess = guesses.get(error);
+      if (guess !== undefined) guesses.set(refusal, guess);
+      throw refusal;
     }
   };
 
@@ -152,15 +197,25 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       return parts.open();
     },
     fromHead: (head) => {
-      if (parts.open()) return 'body-decides';
+      if (parts.open()) return { sender: 'expected' };
       const proven = counted(head.address, () => proveByHead(head));
-      if (proven !== undefined) return proven;
+      if (proven !== undefined) return { credential: proven, sender: 'proven' };
       const id = CLAIMED_KEY.exec(head.authorization ?? head.query)?.[1];
-      return id !== undefined && book().keys.has(id) ? 'body-decides' : 'unknown';
+      if (id === undefined || !book().keys.has(id)) return { sender: 'stranger' };
+      const bodyHash = claimedBodyHash(head.rawHeaders);
+      if (bodyHash === undefined) return { sender: attempts.hasSigned(head.address, id) ? 'expected' : 'claimed' };
+      const credential = bySignatureOfHead(head, bodyHash);
+      return credential === undefined ? { sender: 'stranger' } : { credential, sender: { bodyHash } };
+    },
+    pause: (refusal, gone) => {
+      const guess = typeof refusal === 'object' && refusal !== null ? guesses.get(refusal) : undefined;
+      return guess && attempts.wrongSignature(guess.address, guess.accessKeyId, gone);
     },
     authenticate: (request) => (parts.open() ? anyone(request) : counted(request.address, () => prove(request))),
   };
 }
+
+const NO_BODY: Uint8Array = new Uint8Array(0);
 
 /**
  * The access key that a signature names, in a header or the query of a presigned URL: a look, not yet a reading of the

@@ -24,6 +24,8 @@ const SKEW_MS = SKEW_MINUTES * 60_000;
 /** A request with the ways in which its signer may have seen it: as received, or by the public address of a proxy. */
 export interface SignedRequest extends RequestParts {
   readonly body: Uint8Array;
+  /** SHA-256 of the body, hex, where it is known; then `body` is not looked at. */
+  readonly bodyHash?: string | undefined;
   /** The first that fits is taken; at least one. */
   readonly views: readonly { readonly path: string; readonly host?: string }[];
 }
@@ -48,6 +50,14 @@ export class SignatureVerifier {
 
   /** Errors: `SqsError` if the claim does not hold. */
   verify(claim: SignatureClaim, secret: string, request: SignedRequest): void {
+    if (!this.fits(claim, secret, request)) throw signatureDoesNotMatch();
+  }
+
+  /**
+   * Whether the signature was made with the secret. Errors: `SqsError` if no signature could hold, because of what else
+   * the claim says.
+   */
+  fits(claim: SignatureClaim, secret: string, request: SignedRequest): boolean {
     if (claim.service !== this.#service) {
       throw new SqsError(
         'SignatureDoesNotMatch',
@@ -61,10 +71,10 @@ export class SignatureVerifier {
       );
     }
     this.#checkTime(claim);
-    const payloadHash = hash('sha256', request.body, 'hex');
+    const payloadHash = request.bodyHash ?? hash('sha256', request.body, 'hex');
     const key = this.#signingKey(claim, secret);
     const given = Buffer.from(claim.signature, 'latin1');
-    const fits = request.views.some(({ path, host }) => {
+    return request.views.some(({ path, host }) => {
       const { method, query, rawHeaders } = request;
       const canonical = canonicalRequest({ method, path, query, rawHeaders }, claim.signedHeaders, payloadHash, host);
       const digest = hash('sha256', Buffer.from(canonical, 'latin1'), 'hex');
@@ -72,12 +82,6 @@ export class SignatureVerifier {
       const expected = Buffer.from(createHmac('sha256', key).update(stringToSign, 'latin1').digest('hex'), 'latin1');
       return given.length === expected.length && timingSafeEqual(given, expected);
     });
-    if (!fits) {
-      throw new SqsError(
-        'SignatureDoesNotMatch',
-        'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
-      );
-    }
   }
 
   #checkTime(claim: SignatureClaim): void {
@@ -117,6 +121,30 @@ export class SignatureVerifier {
     return key;
   }
 }
+
+/** What AWS says of a signature that is not the one of the request. */
+export function signatureDoesNotMatch(): SqsError {
+  return new SqsError(
+    'SignatureDoesNotMatch',
+    'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
+  );
+}
+
+/**
+ * The hash of its body that a request says it signed, SHA-256 in hex; `undefined`: the body must be hashed. Where the
+ * signature fits this one, it fits no other body.
+ */
+export function claimedBodyHash(rawHeaders: readonly string[]): string | undefined {
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if ((rawHeaders[i] ?? '').toLowerCase() !== BODY_HASH_HEADER) continue;
+    const value = rawHeaders[i + 1] ?? '';
+    return SHA_256.test(value) ? value : undefined;
+  }
+  return undefined;
+}
+
+const BODY_HASH_HEADER = 'x-amz-content-sha256';
+const SHA_256 = /^[0-9a-f]{64}$/;
 
 /*
  * The regions of AWS, for the credential scope. A region newer than this list is accepted once a server of that region

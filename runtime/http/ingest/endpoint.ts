@@ -150,26 +150,25 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
     try {
       const claim = new Claim(edge, incoming, location, location.token);
       const verdict = edge.authenticator.fromHead(claim);
+      credential = verdict.credential;
       // A body proves its sender only by a signature over it.
-      if (verdict === 'unknown') credential = edge.authenticator.authenticate(claim.with(NO_BODY, location.token));
-      else if (verdict !== 'body-decides') credential = verdict;
+      if (verdict.sender === 'stranger')
+        credential = edge.authenticator.authenticate(claim.with(NO_BODY, location.token));
       let caller = credential === undefined ? undefined : authorized(credential);
-      const body = await readBody(
-        incoming,
-        edge.memory,
-        credential === undefined ? 'claimed' : 'proven',
-        LARGEST_DELIVERY,
-      );
+      const sender = verdict.sender === 'stranger' ? 'proven' : verdict.sender;
+      const body = await readBody(incoming, edge.memory, sender, LARGEST_DELIVERY);
       release = body.release;
       isRead = true;
       if (credential === undefined || caller === undefined) {
-        credential = edge.authenticator.authenticate(claim.with(body.bytes, location.token));
+        credential = edge.authenticator.authenticate(claim.with(body.bytes, location.token, body.hashAlone));
         body.proven();
         caller = authorized(credential);
       }
       answer(outgoing, 200, await take(delivery, body.bytes, caller));
     } catch (error) {
       if (error instanceof ClientGoneError) return;
+      release();
+      await edge.pauseBefore(error, outgoing);
       const refusal = answerTo(known(error, log), queue, credential !== undefined);
       if (credential !== undefined) {
         const { status, code: reason } = refusal;
