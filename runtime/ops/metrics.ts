@@ -2,7 +2,7 @@
  * What `/metrics` says. Counters of the consumer bear the names of AWS's own event source mapping metrics
  * (`PolledEventCount` is `karin_polled_event_count_total`), so that a dashboard can show both.
  *
- * The depths of queues cost the store a call for each queue, and Prometheus asks every few seconds: they come only with
+ * The depths of queues cost commands to Redis (`depths.ts`), and Prometheus asks every few seconds: they come only with
  * `/metrics?depth=1`.
  *
  * @module
@@ -13,8 +13,9 @@ import type { SyncState } from '../aws/sync/synchroniser.ts';
 import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
 import { type Sources, SUBSCRIPTION_STATES } from '../http/ingest/sources.ts';
 import type { QueueKey } from '../queue/names.ts';
-import type { Queue, QueueDepth } from '../queue/queue.ts';
+import type { Queue } from '../queue/queue.ts';
 import { nameOf } from './activity.ts';
+import type { Depths } from './depths.ts';
 import type { Health } from './health.ts';
 
 /** Requests answered, by status. */
@@ -40,6 +41,7 @@ export interface MetricsParts {
   readonly health: Health;
   readonly syncState: () => SyncState | undefined;
   readonly queues: () => readonly Queue[];
+  readonly depths: Pick<Depths, 'refresh' | 'of'>;
   readonly sources: Pick<Sources, 'counts' | 'refusals' | 'subscriptions'>;
   /** Failed attempts to get in, since the process began. */
   readonly failedAttempts: () => number;
@@ -57,9 +59,6 @@ export interface Metrics {
    */
   page(options: { readonly depth: boolean; readonly sees?: Sees }): Promise<string>;
 }
-
-/** Queues that are asked for their depth at one time: there may be ten thousand, and messages come and go beside it. */
-const DEPTHS_AT_ONCE = 100;
 
 const HELP: Readonly<Record<MetricName, string>> = {
   PolledEventCount: 'Messages read from the queue, every receive counted',
@@ -152,18 +151,19 @@ export function createMetrics(parts: MetricsParts): Metrics {
 
   const depthFamily = async (sees: Sees | undefined): Promise<MetricFamily> => {
     const queues = parts.queues().filter(({ arn }) => sees === undefined || sees(arn.name));
-    const depths: QueueDepth[] = [];
-    for (let at = 0; at < queues.length; at += DEPTHS_AT_ONCE) {
-      depths.push(...(await Promise.all(queues.slice(at, at + DEPTHS_AT_ONCE).map((queue) => queue.depth()))));
-    }
+    await parts.depths.refresh();
     return gauge(
       'karin_queue_messages',
       'Messages in the queue, by state.',
-      depths.flatMap((depth, index) =>
-        Object.entries({ visible: depth.visible, delayed: depth.delayed, in_flight: depth.inFlight }).map(
-          ([state, value]) => ({ labels: { queue: queues[index]?.key ?? '', state }, value }),
-        ),
-      ),
+      queues.flatMap(({ key }) => {
+        const depth = parts.depths.of(key);
+        if (depth === undefined) return [];
+        const { visible, delayed, inFlight } = depth;
+        return Object.entries({ visible, delayed, in_flight: inFlight }).map(([state, value]) => ({
+          labels: { queue: key, state },
+          value,
+        }));
+      }),
     );
   };
 

@@ -9,19 +9,22 @@ import type { ConsumerSnapshot } from '../consumer/supervisor.ts';
 import type { RefusedDelivery, SourceCount, Sources, TopicSubscription } from '../http/ingest/sources.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import { formatQueueArn, type QueueKey, queueKey } from '../queue/names.ts';
-import type { Queue, QueueDepth } from '../queue/queue.ts';
+import type { Queue } from '../queue/queue.ts';
 import { type Store, type StoreHealth, StoreUnavailableError } from '../store/store.ts';
 import { type Activity, type ActivityLog, nameOf } from './activity.ts';
+import type { Depths, KnownDepth } from './depths.ts';
 import type { Health, Readiness } from './health.ts';
 import type { MappingCounts, MetricCounts } from './metrics.ts';
 
-/** Queues on one page: each costs the store a call, every few seconds while the page is open. */
+/** Queues on one page. */
 export const QUEUES_PER_PAGE = 100;
 
 export interface QueueRow {
   readonly queue: Queue;
-  /** Absent: the store could not be asked. */
-  readonly depth?: QueueDepth;
+  /** Absent: the store could not be asked yet. */
+  readonly depth?: KnownDepth;
+  /** How long the first message has waited, ms; absent: none may be received. */
+  readonly waitsMs?: number;
   /** Messages that still sit in the real queue. */
   readonly waitingInSqs: number;
   readonly held: boolean;
@@ -77,6 +80,7 @@ export interface Overview {
 export interface OverviewParts {
   readonly store: Pick<Store, 'health'>;
   readonly directory: QueueDirectory;
+  readonly depths: Depths;
   readonly consumer: () => ConsumerSnapshot;
   readonly syncState: () => SyncState | undefined;
   readonly counts: MetricCounts;
@@ -91,10 +95,8 @@ export async function gatherOverview(parts: OverviewParts, search: string, page:
   const found = parts.directory.all().filter((queue) => queue.arn.name.includes(search));
   const shown = found.slice((page - 1) * QUEUES_PER_PAGE, page * QUEUES_PER_PAGE);
   const sources = deadLetterSources(parts.directory);
-  const [store, queues] = await Promise.all([
-    parts.store.health(),
-    Promise.all(shown.map((queue) => queueRow(queue, sources, sync))),
-  ]);
+  const [store] = await Promise.all([parts.store.health(), refreshed(parts.depths)]);
+  const queues = shown.map((queue) => queueRow(queue, parts.depths, sources, sync));
   const consumer = parts.consumer();
   return {
     readiness: parts.health.readiness(),
@@ -133,20 +135,27 @@ export function deadLetterSources(directory: Pick<QueueDirectory, 'all'>): Reado
   return sources;
 }
 
+/** Reads what changed; a page with older numbers is better than none. */
+export async function refreshed(depths: Depths): Promise<void> {
+  await depths.refresh().catch((error: unknown) => {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+  });
+}
+
 /** One queue with its depth. */
-export async function queueRow(
+export function queueRow(
   queue: Queue,
+  depths: Depths,
   sources: ReadonlyMap<string, readonly string[]>,
   sync: SyncState | undefined,
-): Promise<QueueRow> {
+): QueueRow {
   const arn = formatQueueArn(queue.arn);
-  const depth = await queue.depth().catch((error: unknown) => {
-    if (error instanceof StoreUnavailableError) return undefined;
-    throw error;
-  });
+  const depth = depths.of(queue.key);
+  const waitsMs = depths.waitsMs(queue.key);
   return {
     queue,
     ...(depth === undefined ? {} : { depth }),
+    ...(waitsMs === undefined ? {} : { waitsMs }),
     waitingInSqs: sync?.discovery?.waitingInSqs[arn] ?? 0,
     held: sync?.held.some((held) => queueKey(held) === queue.key) ?? false,
     consumed: sync?.discovery?.mappings.some((mapping) => queueKey(mapping.queueArn) === queue.key) ?? false,

@@ -21,7 +21,7 @@ import { StoreUnavailableError } from '../store/store.ts';
 import type { OnTransfer, Transfers } from '../transfer/transfers.ts';
 import { type ApiClient, QUEUE_ACTIONS } from './actions.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
-import { deadLetterSources, gatherOverview, mappingRows, type OverviewParts, queueRow } from './overview.ts';
+import { deadLetterSources, gatherOverview, mappingRows, type OverviewParts, queueRow, refreshed } from './overview.ts';
 import { SCRIPT, STYLE } from './pages/assets.ts';
 import { FunctionsPage } from './pages/functions-page.tsx';
 import { ConfirmPage, ErrorPage, LoginPage, type Notice, type PageFrame } from './pages/layout.tsx';
@@ -184,11 +184,12 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {
     const sync = parts.syncState();
     const looks = Math.max(0, Number.parseInt(c.req.query('messages') ?? '0', 10) || 0);
-    const [row, moveTasks, messages] = await Promise.all([
-      queueRow(queue, deadLetterSources(directory), sync),
+    const [moveTasks, messages] = await Promise.all([
       parts.moveTasks.list(queue).catch(whileUnreachable),
       looks === 0 ? undefined : queue.browse(SHOWN_MESSAGES).catch(whileUnreachable),
+      refreshed(parts.depths),
     ]);
+    const row = queueRow(queue, parts.depths, deadLetterSources(directory), sync);
     const transfer = parts.transfers?.current(queue.key);
     const view = {
       row,

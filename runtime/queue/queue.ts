@@ -118,6 +118,11 @@ export interface Queue {
   /** Of what is held here, messages past their retention left out. Errors: `StoreUnavailableError`. */
   depth(): Promise<QueueDepth>;
   /**
+   * How often this process used the queue or heard that another one made a message due. Whoever knows the depth asks
+   * again only if this has grown.
+   */
+  readonly uses: number;
+  /**
    * Looks at the first messages held here, at most `limit` (1 to 500) and few megabytes, without receiving them.
    * Errors: `StoreUnavailableError`.
    */

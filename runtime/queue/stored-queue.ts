@@ -165,6 +165,10 @@ export class StoredQueue implements Queue {
     return isPastRetention(sentAt, this.#definition.attributes, this.#context.clock);
   }
 
+  get uses(): number {
+    return this.#upkeep.uses;
+  }
+
   purge(): Promise<void> {
     return this.store.purge();
   }

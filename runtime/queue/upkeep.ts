@@ -27,6 +27,7 @@ export class Upkeep {
   readonly #options: UpkeepOptions;
   readonly #sweep: SafetySweep;
   readonly #trims: TrimSchedule;
+  #uses = 0;
 
   constructor(options: UpkeepOptions) {
     const { time, randomness } = options;
@@ -35,8 +36,14 @@ export class Upkeep {
     this.#trims = new TrimSchedule(time);
   }
 
+  /** How often `active` was called. */
+  get uses(): number {
+    return this.#uses;
+  }
+
   /** The queue was used, or another instance woke it. */
   active(): void {
+    this.#uses += 1;
     this.#sweep.active();
   }
 

@@ -21,6 +21,7 @@ import { transfersRoute } from '../http/transfers-route.ts';
 import type { Log } from '../log.ts';
 import { createApiClient } from '../ops/actions.ts';
 import type { ActivityLog } from '../ops/activity.ts';
+import { createDepths } from '../ops/depths.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
 import type { Health } from '../ops/health.ts';
 import { createMetrics, createTraffic, EXPOSITION_TYPE, type MetricCounts } from '../ops/metrics.ts';
@@ -94,6 +95,7 @@ export function openFront(parts: FrontParts): Front {
     limits: connectionLimits(config),
     time,
   });
+  const depths = createDepths({ store, directory, time });
   const { onTransfer } = parts;
   const transfers = parts.transfers === undefined ? {} : { transfers: parts.transfers };
   const pages = pagesRoute({
@@ -114,6 +116,7 @@ export function openFront(parts: FrontParts): Front {
     syncState,
     counts,
     activity,
+    depths,
     health,
     sources,
     region,
@@ -131,6 +134,7 @@ export function openFront(parts: FrontParts): Front {
     health,
     syncState,
     queues: () => directory.all(),
+    depths,
     sources,
     failedAttempts: () => access.attempts.failures,
     version,
@@ -157,5 +161,9 @@ export function openFront(parts: FrontParts): Front {
   const { corsOrigins } = config;
   const answered = traffic.answered;
   const server = parts.door.serve({ edge, access, sqs, ingest, app, answered, corsOrigins, time, log });
-  return { port, endWaits: () => edge.endAll(), stop: () => server.stop() };
+  const stop = async (): Promise<void> => {
+    depths.close();
+    await server.stop();
+  };
+  return { port, endWaits: () => edge.endAll(), stop };
 }

@@ -6,6 +6,7 @@
 import type {
   DelaySpan,
   DeleteReply,
+  Depth,
   LeasedEntry,
   NewEntry,
   ReceiveOptions,
@@ -133,4 +134,9 @@ export function checkDelayed(queue: StoredQueue, count: number, span?: DelaySpan
 export function wholeMs(ms: number): number {
   if (!(ms >= 0)) throw new RangeError(`a time from now must be 0 ms or more, not ${ms}`);
   return Math.ceil(ms);
+}
+
+/** A depth without the times around it. */
+export function bareDepth({ visible, delayed, inFlight }: Depth): Depth {
+  return { visible, delayed, inFlight };
 }

@@ -192,6 +192,24 @@ export interface Depth {
   readonly inFlight: number;
 }
 
+/** A depth with what a person asks next: is it stuck, and when does it change by itself. */
+export interface DepthNow extends Depth {
+  /**
+   * Milliseconds since the message that may be received first became due; absent: none may be received. A message that
+   * was delayed, returned or dead-lettered became due when that happened, not when it was sent.
+   */
+  readonly waitsMs?: number;
+  /** Milliseconds until the next delay or lease ends; absent: none runs. */
+  readonly nextDueInMs?: number;
+}
+
+export interface DepthsReply {
+  /** In the order in which they were asked for. */
+  readonly depths: readonly DepthNow[];
+  /** Commands that the answer cost, as a provider bills them: those inside scripts too. 0 in memory. */
+  readonly commands: number;
+}
+
 /** What one instance hears from the store, about every queue. */
 export type Signal =
   /**
@@ -316,6 +334,8 @@ export interface Store {
   /** Milliseconds until the head is due (0: now); `undefined`: the queue is empty. One command on an empty queue. */
   peek(queue: StoredQueue): Promise<number | undefined>;
   depth(queue: StoredQueue): Promise<Depth>;
+  /** Depths of any number of queues: in Redis one call for 100 queues (in a cluster one call for each). */
+  depths(queues: readonly StoredQueue[]): Promise<DepthsReply>;
   /**
    * Looks at messages without receiving them, for people. Standard: by when they may be received, those already visible
    * first. FIFO: by group, that which may be served first coming first, in order within it. A few commands for each

@@ -75,6 +75,37 @@ export function anyQueueContract(context: Context): void {
         expect((await context.receive(queue)).leased).toHaveLength(1);
       });
 
+      it('tells the depths of many queues at once, with how long the first has waited and when the next is due', async () => {
+        const [empty, ...used] = [newQueue(fifo), newQueue(fifo), newQueue(!fifo)] as const;
+        for (const [at, queue] of used.entries()) {
+          const group = queue.fifo ? { group: 'g' } : {};
+          const late = queue.fifo ? { group: 'late' } : {};
+          await context.store.send(queue, [entry(group), entry({ ...late, delayMs: 700 + at })]);
+        }
+        context.time.advance(250);
+        const { depths } = await context.store.depths([...used, empty, ...used]);
+        const [first, second] = [450, 451].map((nextDueInMs) => ({
+          ...{ visible: 1, delayed: 1, inFlight: 0 },
+          ...{ waitsMs: 250, nextDueInMs },
+        }));
+        expect(depths).toEqual([first, second, { visible: 0, delayed: 0, inFlight: 0 }, first, second]);
+
+        const [queue] = used;
+        await context.receive(queue, { leaseMs: 300 });
+        expect((await context.store.depths([queue])).depths).toEqual([
+          { visible: 0, delayed: 1, inFlight: 1, nextDueInMs: 300 },
+        ]);
+      });
+
+      it('tells the depths of more queues than one call takes', async () => {
+        const queues = Array.from({ length: 205 }, () => newQueue(fifo));
+        const last = queues.at(-1);
+        if (last === undefined) throw new Error('there are queues');
+        await context.store.send(last, [grouped('g')]);
+        const { depths } = await context.store.depths(queues);
+        expect(depths.map(({ visible }) => visible)).toEqual([...Array.from({ length: 204 }, () => 0), 1]);
+      });
+
       it('hands a message out again when its lease runs out, counting receives and keeping the first time', async () => {
         const queue = newQueue(fifo);
         await context.store.send(queue, [grouped('g')]);

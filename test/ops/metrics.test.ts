@@ -20,6 +20,7 @@ function page() {
     health: createHealth(undefined),
     syncState: () => ({ source: 'x', held: [], discovery, succeededAt: 1_700_000_000_000 }),
     queues: () => [],
+    depths: { refresh: async () => {}, of: () => undefined },
     sources: createSources(() => 0),
     failedAttempts: () => 7,
     version: '1.2.3',

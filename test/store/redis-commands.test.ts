@@ -208,7 +208,19 @@ const CASES: readonly Case[] = [
     act: (queue) => store.peek(queue),
     commands: ['exists', ...scripted('zrange')].sort(),
   },
-  { name: 'depth', act: (queue) => store.depth(queue), commands: scripted('zcard zcount zcount') },
+  { name: 'depth: an empty queue', act: (queue) => store.depth(queue), commands: scripted('exists') },
+  {
+    name: 'depth',
+    before: (queue) => send(queue, many(1)),
+    act: (queue) => store.depth(queue),
+    commands: scripted('exists zcard zcount zcount zrange zrange'),
+  },
+  {
+    name: 'depths: a hundred queues, of which one is not empty',
+    before: (queue) => send(queue, many(1)),
+    act: (queue) => store.depths([queue, ...Array.from({ length: 99 }, () => newQueue(false))]),
+    commands: scripted(`exists zcount zcount zrange zrange${' zcard'.repeat(100)}`),
+  },
   { name: 'trim: an empty queue', act: (queue) => store.trim(queue, 0, 10), commands: scripted('zrange zrange') },
   {
     name: 'trim',
@@ -312,8 +324,9 @@ const CASES: readonly Case[] = [
   {
     name: 'FIFO depth',
     fifo: true,
+    before: (queue) => send(queue, inA(1)),
     act: (queue) => store.depth(queue),
-    commands: scripted('zcard zcount hvals'),
+    commands: scripted('exists zcard zcount hvals zrange zrange'),
   },
   {
     name: 'FIFO trim',
@@ -424,9 +437,24 @@ describe('a store alone on a server', () => {
 
   it('takes the time of the server, with one command', async () => {
     const queue = newQueue(false);
+    await itsStore.send(queue, many(1));
     await itsStore.depth(queue);
     const commands = await commandsOf(() => itsStore.depth(queue), itsAdmin);
-    expect(commands).toEqual(['evalsha', 'time', 'zcard', 'zcount', 'zcount']);
+    expect(commands.filter((command) => command === 'time')).toEqual(['time']);
+  });
+
+  it('says what a look at depths cost, to the command', async () => {
+    const [used, fifo, ...empty] = [newQueue(false), newQueue(true), newQueue(false), newQueue(true)] as const;
+    await itsStore.send(used, many(1));
+    await itsStore.send(fifo, inA(1));
+    await itsStore.depths([used]);
+    for (const queues of [[used, fifo, ...empty], empty]) {
+      let said = 0;
+      const counted = await commandsOf(async () => {
+        said = (await itsStore.depths(queues)).commands;
+      }, itsAdmin);
+      expect(counted).toHaveLength(said);
+    }
   });
 
   it('sends one canary every ten minutes while it is idle, and nothing else', async () => {

@@ -2,7 +2,7 @@ import {
   type BrowsedEntry,
   DEDUPLICATION_WINDOW_MS,
   type DeleteReply,
-  type Depth,
+  type DepthNow,
   type Lease,
   type LeasedEntry,
   type LeaseOutcome,
@@ -21,6 +21,7 @@ import {
   headLowered,
   headLoweredBySend,
   headNews,
+  headTimes,
   inOrder,
   type MemoryQueue,
   nextDue,
@@ -133,11 +134,11 @@ export class FifoMemoryQueue implements MemoryQueue {
     return first === undefined ? undefined : Math.floor(first.due);
   }
 
-  depth(now: number): Depth {
+  depth(now: number): DepthNow {
     let inFlight = 0;
     for (const group of this.#groups.values()) inFlight += running(now, group).length;
     const delayed = this.#delays.running(now);
-    return { visible: this.#messages.size - delayed - inFlight, delayed, inFlight };
+    return { visible: this.#messages.size - delayed - inFlight, delayed, inFlight, ...headTimes(this.#due, now) };
   }
 
   browse(now: number, limit: number): BrowsedEntry[] {

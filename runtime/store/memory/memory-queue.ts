@@ -9,7 +9,7 @@
 import {
   type BrowsedEntry,
   type DeleteReply,
-  type Depth,
+  type DepthNow,
   type Lease,
   type NewEntry,
   OVERDUE_MS,
@@ -29,7 +29,7 @@ export interface MemoryQueue {
   release(now: number, leases: readonly Lease[]): DeleteReply;
   /** When the head is due; `undefined`: the queue is empty. */
   head(): number | undefined;
-  depth(now: number): Depth;
+  depth(now: number): DepthNow;
   /** The first messages, at most `limit`. */
   browse(now: number, limit: number): BrowsedEntry[];
   purge(): void;
@@ -114,6 +114,19 @@ export function nextDue(now: number, dueAt: number | undefined): { nextDueInMs?:
 
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Since when the first item has been due, and when the next one will be. */
+export function headTimes<T extends { readonly due: number }>(
+  due: SortedList<T>,
+  now: number,
+): Pick<DepthNow, 'waitsMs' | 'nextDueInMs'> {
+  const { first } = due;
+  const later = due.at(due.countWhile((item) => Math.floor(item.due) <= now));
+  return {
+    ...(first === undefined || Math.floor(first.due) > now ? {} : { waitsMs: now - Math.floor(first.due) }),
+    ...(later === undefined ? {} : { nextDueInMs: Math.floor(later.due) - now }),
+  };
 }
 
 /** A message that is looked at. `leasedUntil`: when its lease ends; in the past or `undefined`: it has none. */

@@ -7,6 +7,7 @@
 import type { QueueKey } from '../../queue/names.ts';
 import type { Time } from '../../time.ts';
 import {
+  bareDepth,
   checkBrowse,
   checkDelayed,
   checkEntries,
@@ -22,6 +23,7 @@ import {
   type DelaySpan,
   type DeleteReply,
   type Depth,
+  type DepthsReply,
   type Documents,
   type HeadLowered,
   type Lease,
@@ -99,7 +101,12 @@ export class MemoryStore implements Store {
   }
 
   async depth(queue: StoredQueue): Promise<Depth> {
-    return this.#queue(queue).depth(this.#time.now());
+    return bareDepth(this.#queue(queue).depth(this.#time.now()));
+  }
+
+  async depths(queues: readonly StoredQueue[]): Promise<DepthsReply> {
+    const now = this.#time.now();
+    return { depths: queues.map((queue) => this.#queue(queue).depth(now)), commands: 0 };
   }
 
   async browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]> {

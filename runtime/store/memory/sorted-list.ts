@@ -66,6 +66,16 @@ export class SortedList<T> {
     return taken;
   }
 
+  /** The item at a place, counted from 0. */
+  at(place: number): T | undefined {
+    let left = place;
+    for (const bucket of this.#buckets) {
+      if (left < bucket.length) return bucket[left];
+      left -= bucket.length;
+    }
+    return undefined;
+  }
+
   /** The items before the first one that fails `test`. */
   takeWhile(test: (item: T) => boolean): T[] {
     return this.take(this.countWhile(test));

@@ -4,7 +4,7 @@ import type {
   DelayedEntry,
   DelaySpan,
   DeleteReply,
-  Depth,
+  DepthNow,
   Lease,
   LeaseOutcome,
   NewEntry,
@@ -22,6 +22,7 @@ import {
   headLowered,
   headLoweredBySend,
   headNews,
+  headTimes,
   inOrder,
   type MemoryQueue,
   nextDue,
@@ -112,10 +113,10 @@ export class StandardMemoryQueue implements MemoryQueue {
     return first === undefined ? undefined : Math.floor(first.due);
   }
 
-  depth(now: number): Depth {
+  depth(now: number): DepthNow {
     const visible = this.#due.countWhile((message) => Math.floor(message.due) <= now);
     const delayed = this.#delays.running(now);
-    return { visible, delayed, inFlight: this.#due.size - visible - delayed };
+    return { visible, delayed, inFlight: this.#due.size - visible - delayed, ...headTimes(this.#due, now) };
   }
 
   browse(now: number, limit: number): BrowsedEntry[] {

@@ -5,7 +5,6 @@ import {
   type BrowseOptions,
   DEDUPLICATION_WINDOW_MS,
   type DeleteReply,
-  type Depth,
   type Lease,
   type LeasedEntry,
   type NewEntry,
@@ -22,12 +21,11 @@ import { FIFO_BROWSE } from './scripts/browse.ts';
 import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';
 import { FIFO_SEND } from './scripts/fifo-send.ts';
 import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
-import { FIFO_DEPTH, FIFO_PURGE, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
+import { FIFO_PURGE, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
 import type { Script } from './scripts/script.ts';
 import {
   type QueueCommands,
   readBrowsed,
-  readDepth,
   readHeadLowered,
   readNextDue,
   readOutcomes,
@@ -86,11 +84,6 @@ export class FifoCommands implements QueueCommands {
 
   async release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
     return this.#settle(FIFO_RELEASE, queue, leases, () => []);
-  }
-
-  async depth(queue: QueueKey): Promise<Depth> {
-    const { order, delayed, flight } = queueKeys(queue);
-    return readDepth(await this.#script(FIFO_DEPTH, [order, delayed, flight], []));
   }
 
   async browse(queue: QueueKey, { limit, maxBytes }: BrowseOptions): Promise<readonly BrowsedEntry[]> {

@@ -9,6 +9,7 @@
  */
 import type { Randomness, Time } from '../../time.ts';
 import {
+  bareDepth,
   checkBrowse,
   checkDelayed,
   checkEntries,
@@ -25,6 +26,7 @@ import {
   type DelaySpan,
   type DeleteReply,
   type Depth,
+  type DepthsReply,
   type Documents,
   type Lease,
   type LeaseOutcome,
@@ -48,7 +50,7 @@ import { KeptDocuments } from './kept-documents.ts';
 import { DOCUMENTS, queueKeys, signalChannel, slotsKey } from './keys.ts';
 import { Reachability } from './reachability.ts';
 import { FREE_SLOT, PUT_DOCUMENT, REMOVE_DOCUMENT, TAKE_SLOT } from './scripts/shared.ts';
-import { PEEK } from './scripts/standard-upkeep.ts';
+import { DEPTHS, PEEK } from './scripts/standard-upkeep.ts';
 import { type QueueCommands, StandardCommands } from './standard-commands.ts';
 import { WakeChannel } from './wake-channel.ts';
 
@@ -86,6 +88,8 @@ export interface RedisStoreOptions {
 const DEFAULT_CANARY_INTERVAL_MS = 600_000;
 /** Documents that one command reads: 3 MB of the largest. A thousand queues take ten commands at the start. */
 const DOCUMENTS_PER_PAGE = 100;
+/** Queues whose depths one script reads: half a millisecond of Redis's time if none is empty. */
+const MOST_QUEUES_PER_CALL = 100;
 
 export class RedisStore implements Store {
   readonly documents: KeptDocuments;
@@ -97,12 +101,15 @@ export class RedisStore implements Store {
   readonly #standard: StandardCommands;
   readonly #fifo: QueueCommands;
   readonly #listeners = new Set<(signal: Signal) => void>();
+  /** Whether one script may read many queues. */
+  #together: boolean;
   #closed: Promise<void> | undefined;
 
   private constructor(options: RedisStoreOptions) {
     const { urls, instanceId, time, randomness } = options;
     const emit = (signal: Signal): void => this.#emit(signal);
     this.#connection = new RedisConnection(parseRedisUrls(urls), instanceId, randomness);
+    this.#together = this.#connection.standalone;
     this.#calls = new RedisCalls(
       this.#connection,
       options.clock,
@@ -198,7 +205,48 @@ export class RedisStore implements Store {
   }
 
   async depth(queue: StoredQueue): Promise<Depth> {
-    return this.#commands(queue).depth(queue.key);
+    const [depth] = (await this.#depths([queue])).depths;
+    if (depth === undefined) throw new StoreUnavailableError(`the depth of queue ${queue.key} was not answered`);
+    return bareDepth(depth);
+  }
+
+  async depths(queues: readonly StoredQueue[]): Promise<DepthsReply> {
+    const most = this.#together ? MOST_QUEUES_PER_CALL : 1;
+    const calls: Promise<DepthsReply>[] = [];
+    for (let at = 0; at < queues.length; at += most) calls.push(this.#depths(queues.slice(at, at + most)));
+    try {
+      const replies = await Promise.all(calls);
+      return {
+        depths: replies.flatMap(({ depths }) => depths),
+        commands: replies.reduce((sum, { commands }) => sum + commands, 0),
+      };
+    } catch (error) {
+      // A cluster behind one address: a script may touch the keys of one queue only.
+      if (!this.#together || !messageOf(error).includes('CROSSSLOT')) throw error;
+      this.#together = false;
+      return this.depths(queues);
+    }
+  }
+
+  async #depths(queues: readonly StoredQueue[]): Promise<DepthsReply> {
+    const keys = queues.flatMap(({ key, fifo }) => {
+      const { due, delayed, order, flight } = queueKeys(key);
+      return fifo ? [order, delayed, flight, due] : [due, delayed];
+    });
+    const kinds = queues.map(({ fifo }) => (fifo ? 'f' : 's')).join('');
+    const reply = new ReplyReader(await this.#calls.script(DEPTHS, keys, [kinds]));
+    const commands = reply.integer();
+    const depths = queues.map(() => {
+      const counts = { visible: reply.integer(), delayed: reply.integer(), inFlight: reply.integer() };
+      const waitsMs = reply.optionalMs();
+      const nextDueInMs = reply.optionalMs();
+      return {
+        ...counts,
+        ...(waitsMs === undefined ? {} : { waitsMs }),
+        ...(nextDueInMs === undefined ? {} : { nextDueInMs }),
+      };
+    });
+    return { depths, commands };
   }
 
   async browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]> {

@@ -6,7 +6,6 @@ import type {
   DelayedEntry,
   DelaySpan,
   DeleteReply,
-  Depth,
   HeadLowered,
   Lease,
   LeasedEntry,
@@ -25,7 +24,7 @@ import { RECEIVE } from './scripts/receive.ts';
 import type { Script } from './scripts/script.ts';
 import { SEND } from './scripts/send.ts';
 import { CHANGE_VISIBILITY, DELETE, RELEASE } from './scripts/settle.ts';
-import { DELAYED, DELETE_DELAYED, DEPTH, TRIM } from './scripts/standard-upkeep.ts';
+import { DELAYED, DELETE_DELAYED, TRIM } from './scripts/standard-upkeep.ts';
 
 /** The calls of standard queues. */
 export class StandardCommands implements QueueCommands {
@@ -76,11 +75,6 @@ export class StandardCommands implements QueueCommands {
   async release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
     const args = leases.flatMap(({ id, receiveCount }) => [shortIdBytes(id), receiveCount]);
     return this.#settle(RELEASE, queue, args);
-  }
-
-  async depth(queue: QueueKey): Promise<Depth> {
-    const { due, delayed } = queueKeys(queue);
-    return readDepth(await this.#script(DEPTH, [due, delayed], []));
   }
 
   async browse(queue: QueueKey, { limit, maxBytes }: BrowseOptions): Promise<readonly BrowsedEntry[]> {
@@ -174,7 +168,6 @@ export interface QueueCommands {
   delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply>;
   changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply>;
   release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply>;
-  depth(queue: QueueKey): Promise<Depth>;
   browse(queue: QueueKey, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
   purge(queue: QueueKey): Promise<void>;
   /** `more`: there may be more to do at once. */
@@ -217,10 +210,6 @@ export function readBrowsed(reply: ReplyReader): Omit<BrowsedEntry, 'id' | 'grou
     state: STATES[reply.integer()] ?? 'visible',
     dueInMs: reply.integer(),
   };
-}
-
-export function readDepth(reply: ReplyReader): Depth {
-  return { visible: reply.integer(), delayed: reply.integer(), inFlight: reply.integer() };
 }
 
 export function readTrimmed(reply: ReplyReader): { readonly removed: number; readonly more: boolean } {

@@ -6,29 +6,6 @@ import { CLOCK, SIX_BYTES, script } from './script.ts';
  */
 
 /**
- * How many messages are in which state. A waiting message of a locked group counts as visible, as AWS counts it.
- *
- * KEYS[1] -> order   KEYS[2] -> delayed   KEYS[3] -> flight
- * ARGV: time
- * Returns: visible, delayed, in flight.
- * Commands: 5 (EVALSHA, TIME, ZCARD, ZCOUNT, HVALS). HVALS reads 35 bytes for each lease.
- */
-export const FIFO_DEPTH = script(
-  'no-writes',
-  CLOCK,
-  `
-local total = redis.call('ZCARD', KEYS[1])
-local delayed = redis.call('ZCOUNT', KEYS[2], now + 1, '+inf')
-local inFlight = 0
-for _, text in ipairs(redis.call('HVALS', KEYS[3])) do
-  for at = 23, #text, 35 do
-    if tonumber(string.sub(text, at, at + 12)) > now then inFlight = inFlight + 1 end
-  end
-end
-return {total - delayed - inFlight, delayed, inFlight}`,
-);
-
-/**
  * Removes visible messages that were sent too long ago, and what is left in the set of delays when those have ended.
  *
  * Each group is looked at from its first message to the first that is neither in flight nor old enough: those behind it
