@@ -342,6 +342,28 @@ describe('opening a store', () => {
     client.disconnect();
   });
 
+  it('says so as well when that happens while it works, with what mends it, and goes on when it is mended', async () => {
+    const server = await startServer();
+    const store = await open(server.url);
+    const client = new Redis(server.url);
+    releasers.push(async () => client.disconnect());
+    const refused = new Promise<string>((resolve) => {
+      store.subscribe((signal: Signal) => {
+        if (signal.kind === 'reachable' && signal.refusal !== undefined) resolve(signal.refusal);
+      });
+    });
+    await client.config('SET', 'maxclients', '1');
+    await client.call('client', 'kill', 'skipme', 'yes');
+    const words = 'it takes no more connections (ERR max number of clients reached): raise its maxclients';
+    expect(await refused).toContain(words);
+    await expect(store.peek(newQueue(false))).rejects.toThrow(words);
+    expect((await store.health()).warnings.join()).toContain(words);
+    const back = reachable(store, true);
+    await client.config('SET', 'maxclients', '100');
+    await back;
+    await store.peek(newQueue(false));
+  });
+
   it('says that the password is wrong, and takes the right one', async () => {
     const server = await startServer({ password: 'p@ss word' });
     await expect(open(`redis://:wrong@127.0.0.1:${server.port}`)).rejects.toThrow('WRONGPASS');

@@ -183,7 +183,16 @@ export function isReply(error: unknown): boolean {
 /** What the server said, in one short line for people; what a used up plan is called by it may be anything. */
 export function refusalOf(message: string): string {
   const line = message.replace(/\s+/g, ' ').slice(0, 200);
-  return isQuota(message) ? `the plan of the Redis provider is used up (${line})` : line;
+  if (isQuota(message)) return `the plan of the Redis provider is used up (${line})`;
+  if (line.includes('max number of clients')) {
+    return `it takes no more connections (${line}): raise its maxclients, or close clients that are not needed`;
+  }
+  return line;
+}
+
+/** What the server said, as the driver reports replies. */
+export function replyError(words: string): Error {
+  return Object.assign(new Error(words), { name: 'ReplyError' });
 }
 
 /** With the text of a script before it, where the server adds that. */

@@ -11,6 +11,7 @@ import {
   messageOf,
   type RedisCalls,
   refusalOf,
+  replyError,
   UnsuitableRedisError,
 } from './calls.ts';
 import type { RedisConnection } from './connection.ts';
@@ -57,6 +58,10 @@ export interface ReachabilityOptions {
  * permissions. One refused call may have a reason of its own, so it only causes an examination, at most one in five
  * seconds; if that is refused as well, the server counts as unreachable until one succeeds.
  *
+ * A server that is out of connections closes new ones at once and says why, which the driver does not read. So after
+ * each lost connection one more is made that only listens (`unaskedWords`), one at a time, and what it hears is why
+ * calls fail, until a connection works or a listener hears nothing.
+ *
  * A fail-over may turn the server into a replica without closing its connections. A replica takes no writes, so the
  * connection is given up, whether a call or an examination shows it: only a new one finds out where the address leads
  * now.
@@ -72,13 +77,22 @@ export class Reachability {
   #cancelExamination: Cancel = () => {};
   #doubtedAt = Number.NEGATIVE_INFINITY;
   #refusal: string | undefined;
+  /** What the server said unasked when it closed the last connection. */
+  #said: Error | undefined;
+  #isListening = false;
   #first: { resolve: () => void; reject: (error: Error) => void } | undefined;
 
   constructor(options: ReachabilityOptions) {
     this.#options = options;
     const { client } = options.connection;
-    client.on('ready', () => this.#examine());
-    client.on('close', () => this.#lost());
+    client.on('ready', () => {
+      this.#said = undefined;
+      this.#examine();
+    });
+    client.on('close', () => {
+      this.#lost();
+      void this.#listen();
+    });
   }
 
   get reachable(): boolean {
@@ -108,9 +122,8 @@ export class Reachability {
         },
       };
       connection.client.on('error', (error: Error) => {
-        if (!isBroken(error)) return this.#first?.reject(error);
-        const first = this.#first;
-        void connection.unaskedWords().then((words) => first?.reject(words === undefined ? error : new Error(words)));
+        // Of a connection that broke, the listener may hear why.
+        if (!isBroken(error)) this.#first?.reject(error);
       });
       // What goes wrong is reported as an error event, with its cause.
       connection.client.connect().catch(() => undefined);
@@ -208,10 +221,30 @@ export class Reachability {
   #lost(): void {
     this.#connections += 1;
     this.#cancelExamination();
+    this.#down();
+  }
+
+  #down(): void {
     if (this.#closed) return;
-    const fault = this.#options.connection.lastFault ?? new Error('the connection was closed');
-    this.#options.calls.refuse(this.#unavailable(fault).message);
-    this.#set(false);
+    const { connection, calls } = this.#options;
+    const fault = this.#said ?? connection.lastFault ?? new Error('the connection was closed');
+    calls.refuse(this.#unavailable(fault).message);
+    this.#set(false, refusalIn(fault)?.replaceAll(connection.display, 'its address'));
+  }
+
+  /** After a lost connection: hears whether the server says why. */
+  async #listen(): Promise<void> {
+    if (this.#isListening || this.#closed) return;
+    this.#isListening = true;
+    const { connection } = this.#options;
+    const words = await connection.unaskedWords();
+    this.#isListening = false;
+    // Meanwhile another connection may have been made, or lost.
+    if (connection.client.status === 'ready' || this.#closed) return;
+    this.#said = words === undefined ? undefined : replyError(words);
+    const fault = this.#said ?? connection.lastFault;
+    this.#down();
+    if (fault !== undefined) this.#first?.reject(fault);
   }
 
   #set(reachable: boolean, refusal?: string): void {
