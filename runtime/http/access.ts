@@ -56,20 +56,20 @@ export interface Access {
  * `StoreUnavailableError`.
  */
 export async function createAccess(config: Config, documents: Documents, time: Time, log: Log): Promise<Access> {
-  let book: CredentialBook = readCredentialBook(config);
+  const book: { current: CredentialBook } = { current: readCredentialBook(config) };
   const now = (): number => time.now();
   const audit = createAudit(log, time);
   const tokens = createTokenStore(documents, now, (what, { id, grant, expiresAt, name }) =>
     audit({ what, from: 'store', to: { id, ...grant, expiresAt, name } }),
   );
   await tokens.reload();
-  const hasNone = (): boolean => isEmpty(book) && tokens.list().length === 0;
+  const hasNone = (): boolean => isEmpty(book.current) && tokens.list().length === 0;
   let open = hasNone();
   if (open && !isLoopback(config.host)) throw new ConfigError([openServerProblem(config.host)]);
 
   const attempts = createAttemptLimit(time);
   const secret = Buffer.from(await sharedSecret(documents, SESSION_SECRET)).toString('hex');
-  const sessions = createSessions(secret, book.adminPassword, now);
+  const sessions = createSessions(secret, book.current.adminPassword, now);
   /** Takes over the sessions that any server ended; gives the document. */
   const readEnded = async (): Promise<string | undefined> => {
     const text = await documents.get(ENDED_SESSIONS);
@@ -80,7 +80,7 @@ export async function createAccess(config: Config, documents: Documents, time: T
   await readEnded();
   return {
     authenticator: createAuthenticator({
-      book: () => book,
+      book,
       tokens,
       verifier: new SignatureVerifier('sqs', now, config.region),
       attempts: {
@@ -104,9 +104,9 @@ export async function createAccess(config: Config, documents: Documents, time: T
     audit,
     mayBeGuess: (authorization) => {
       const given = authorizationSecret(authorization);
-      if (given === undefined || book.adminPassword === undefined) return false;
+      if (given === undefined || book.current.adminPassword === undefined) return false;
       const hash = hashToken(given);
-      return (book.tokens.get(hash) ?? tokens.find(hash)) === undefined;
+      return (book.current.tokens.get(hash) ?? tokens.find(hash)) === undefined;
     },
     sessions,
     endSession: async (cookie) => {
@@ -123,9 +123,9 @@ export async function createAccess(config: Config, documents: Documents, time: T
       const concerns = signal.kind === 'gap' || (signal.kind === 'document' && signal.name === ENDED_SESSIONS);
       await Promise.all([tokens.heard(signal), concerns ? readEnded() : undefined]);
     },
-    adminPassword: () => book.adminPassword,
+    adminPassword: () => book.current.adminPassword,
     reload: () => {
-      book = readCredentialBook(config);
+      book.current = readCredentialBook(config);
     },
   };
 }

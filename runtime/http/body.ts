@@ -113,22 +113,23 @@ export function readBody(
     const isUncounted = !isStranger && length !== undefined && length <= FREE_BYTES;
     let whole: Buffer | undefined;
     let reading: Reading | undefined;
+    let isOver = false;
     const counted = (): Reading => {
-      reading ??= new Reading(memory, sender, limit, length, (error) => fail(error));
+      reading ??= new Reading(memory, sender, limit, length, fail);
       return reading;
     };
-    const stop = (): void => {
-      request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
-    };
     const fail = (error: Error): void => {
-      stop();
+      if (isOver) return;
+      isOver = true;
       reading?.release();
       // What still comes until the connection is closed is thrown away; paused, it would be kept, chunk by chunk.
-      request.on('error', () => {});
       request.resume();
       reject(error);
     };
-    const onData = (chunk: Buffer): void => {
+    const onClose = (): void =>
+      fail(new ClientGoneError('the client closed the connection before its request was complete'));
+    request.on('data', (chunk: Buffer) => {
+      if (isOver) return;
       if (isUncounted && chunk.length === length) {
         whole = chunk;
         return;
@@ -138,16 +139,17 @@ export function readBody(
       } catch (error) {
         fail(error instanceof Error ? error : new Error(String(error)));
       }
-    };
-    const onEnd = (): void => {
-      stop();
+    });
+    request.on('end', () => {
+      if (isOver) return;
       const body = whole === undefined ? counted().whole() : { ...NOTHING, bytes: whole };
-      if (hasHash(body.bytes, bodyHash)) resolve(body);
-      else fail(signatureDoesNotMatch());
-    };
-    const onClose = (): void =>
-      fail(new ClientGoneError('the client closed the connection before its request was complete'));
-    request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+      if (bodyHash !== undefined && !hasHash(body.bytes, bodyHash)) return fail(signatureDoesNotMatch());
+      isOver = true;
+      // Every request is closed after its end.
+      request.off('close', onClose);
+      resolve(body);
+    });
+    request.on('close', onClose).on('error', onClose);
   });
 }
 

@@ -41,8 +41,6 @@ export interface Edge {
   clientAddress(request: IncomingMessage): string;
   /** `X-Forwarded-Proto`, if a trusted proxy may have written it. */
   forwardedProto(request: IncomingMessage): string | undefined;
-  /** To be called when a request has proven a credential. */
-  proven(request: IncomingMessage): void;
   /**
    * Aborted when the client goes away or the server begins to stop; with a `wait` also when a new connection needs the
    * place of this one.
@@ -122,7 +120,6 @@ export function createEdge(parts: EdgeParts): Edge {
     address,
     connections,
     memory,
-    proven: (request) => connections.proven(request),
     fallbackHost,
     clientAddress: (request) => {
       const connection = request.socket.remoteAddress;

@@ -44,7 +44,6 @@ export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Cred
   const { incoming, location } = c.env;
   const head: AuthenticationHead = {
     method: incoming.method ?? 'GET',
-    path: location.rawPath,
     query: location.query,
     rawHeaders: incoming.rawHeaders,
     views: signerViews(edge.address, location),
@@ -59,7 +58,7 @@ export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Cred
     const body =
       credential !== undefined || sender === 'stranger' ? NO_BODY : await bodyOf(c, edge, sender, LARGEST_JSON);
     const proven = credential ?? edge.authenticator.authenticate({ ...head, body });
-    edge.proven(incoming);
+    edge.connections.proven(incoming);
     return proven;
   } catch (error) {
     await edge.pauseBefore(error, c.env.outgoing);

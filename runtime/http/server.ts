@@ -98,6 +98,16 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
+/** Where a request goes, by its target alone. */
+interface Route {
+  readonly location: Location;
+  readonly to: 'app' | 'ingest' | 'sqs';
+}
+
+const KEPT_ROUTES = 512;
+/** A path with a capability and a queue has up to some 250 characters. */
+const LONGEST_KEPT_TARGET = 512;
+
 /** Listens; what is behind the port comes with `serve`. Errors: `ConfigError` if the address cannot be had. */
 export async function openDoor(host: string, port: number, changed: Partial<ServerLimits> = {}): Promise<Door> {
   const limits = { ...SERVER_LIMITS, ...changed };
@@ -139,10 +149,10 @@ export async function openDoor(host: string, port: number, changed: Partial<Serv
     server.maxConnections = Number.MAX_SAFE_INTEGER;
     server.on(
       'request',
-      createListener(parts, () => {
+      createListener(parts, closing, () => {
         // A busy connection becomes idle only after its response; Node looks at idle ones only once, when the server
         // closes.
-        if (closing.now) setImmediate(() => server.closeIdleConnections());
+        setImmediate(() => server.closeIdleConnections());
       }),
     );
     server.on('connection', (socket) => parts.edge.connections.opened(socket));
@@ -203,11 +213,14 @@ function listenProblem(error: Error, host: string, port: number): string {
 
 function createListener(
   parts: HttpServerParts,
+  closing: { readonly now: boolean },
   ended: () => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
   const { edge, access, sqs, ingest, app, answered, time, log } = parts;
   const locations = new WeakMap<IncomingMessage, Location>();
-  const cors = createCors(parts.corsOrigins ?? []);
+  const origins = parts.corsOrigins ?? [];
+  const cors = origins.length === 0 ? undefined : createCors(origins);
+  const routes = new Map<string, Route>();
   const appListener = getRequestListener(
     (request, env) => {
       // HTTP/2 is not served, so these are the bindings of node:http.
@@ -219,36 +232,66 @@ function createListener(
     { overrideGlobalObjects: false, hostname: 'localhost' },
   );
 
+  /** Callers of the API use few paths, again and again; a longer one or one with a query is taken apart each time. */
+  function routeOf(target: string): Route | undefined {
+    const location = locate(target, edge.address.basePath);
+    if (location === undefined) return undefined;
+    const { path } = location;
+    const route: Route = { location, to: isAppPath(path) ? 'app' : isIngestPath(path) ? 'ingest' : 'sqs' };
+    if (location.query === '' && target.length <= LONGEST_KEPT_TARGET) {
+      if (routes.size >= KEPT_ROUTES) routes.clear();
+      routes.set(target, route);
+    }
+    return route;
+  }
+
+  // Both are methods of a response, so that no request needs functions of its own.
+  function onPrefinish(this: ServerResponse): void {
+    edge.connections.answered(this);
+  }
+
+  function onClose(this: ServerResponse): void {
+    edge.connections.ended(this.req);
+    answered(this.statusCode);
+    if (closing.now) ended();
+  }
+
   return (request, response) => {
     if (!edge.connections.began(request, response)) return;
-    const startedAt = time.monotonic();
-    const location = locate(request.url ?? '/', edge.address.basePath);
-    response.once('prefinish', () => edge.connections.answered(response));
-    response.once('close', () => {
-      edge.connections.ended(request);
-      answered(response.statusCode);
-      ended();
-      if (!log.isLevelEnabled('debug')) return;
-      const durationMs = Math.round(time.monotonic() - startedAt);
-      log.debug({ method: request.method, path: location?.path, status: response.statusCode, durationMs }, 'request');
-    });
-    if (location === undefined) return refuse(response, 400, 'the request target must be a path');
+    const target = request.url ?? '/';
+    const route = routes.get(target) ?? routeOf(target);
+    response.on('prefinish', onPrefinish);
+    response.on('close', onClose);
+    if (log.isLevelEnabled('debug')) logWhenClosed(request, response, route?.location);
+    if (route === undefined) return refuse(response, 400, 'the request target must be a path');
+    const { location } = route;
     if (edge.authenticator.open) {
-      const pageIsNamed = !isAppPath(location.path) && cors.names(request.headers);
+      const pageIsNamed = route.to !== 'app' && cors?.names(request.headers) === true;
       const refusal = refusalWithoutCredentials(request, location.path, edge.address.host, pageIsNamed);
       if (refusal !== undefined) return refuse(response, 403, refusal);
     }
-    const pause = pauseBeforeGuess(request, response, location);
+    const pause =
+      request.headers.authorization !== undefined || location.path === LOGIN_PATH
+        ? pauseBeforeGuess(request, response, location)
+        : undefined;
     if (pause === undefined) {
-      serve(request, response, location);
+      serve(request, response, route);
       return;
     }
     void pause.then((isOver) => {
       if (response.destroyed) return;
-      if (isOver) serve(request, response, location);
+      if (isOver) serve(request, response, route);
       else refuse(response, 503, 'the server has no time left for this attempt; try again');
     });
   };
+
+  function logWhenClosed(request: IncomingMessage, response: ServerResponse, location: Location | undefined): void {
+    const startedAt = time.monotonic();
+    response.on('close', () => {
+      const durationMs = Math.round(time.monotonic() - startedAt);
+      log.debug({ method: request.method, path: location?.path, status: response.statusCode, durationMs }, 'request');
+    });
+  }
 
   /** What may be an attempt at the admin password has to wait where many failed, before anything of it is looked at. */
   function pauseBeforeGuess(
@@ -261,8 +304,8 @@ function createListener(
     return edge.pause(response, (gone) => access.attempts.wait(edge.clientAddress(request), gone));
   }
 
-  function serve(request: IncomingMessage, response: ServerResponse, location: Location): void {
-    if (isAppPath(location.path)) {
+  function serve(request: IncomingMessage, response: ServerResponse, { location, to }: Route): void {
+    if (to === 'app') {
       // Hono makes a URL of it later.
       const { host } = request.headers;
       if (host !== undefined && !URL.canParse(`http://${host}`)) {
@@ -272,17 +315,17 @@ function createListener(
       locations.set(request, location);
       request.url = location.query === '' ? location.path : `${location.path}?${location.query}`;
       void appListener(request, response);
-    } else if (wantsPage(request, location)) {
+    } else if (request.method === 'GET' && wantsPage(request, location)) {
       response.writeHead(302, { Location: `${edge.address.basePath}/ops` }).end();
-    } else if (!cors.apply(request, response)) {
-      void (isIngestPath(location.path) ? ingest : sqs)(request, response, location);
+    } else if (cors?.apply(request, response) !== true) {
+      void (to === 'ingest' ? ingest : sqs)(request, response, location);
     }
   }
 }
 
 /** A person who opened the address in a browser. */
 function wantsPage(request: IncomingMessage, location: Location): boolean {
-  const asksForPage = request.method === 'GET' && location.path === '/' && location.query === '';
+  const asksForPage = location.path === '/' && location.query === '';
   return asksForPage && (request.headers.accept ?? '').includes('text/html');
 }
 

@@ -15,7 +15,7 @@ import { type Caller, isForm, isJson, type SqsRequest, type SqsRequestHead, type
 import type { AuthenticationHead, AuthenticationRequest } from './auth/authenticator.ts';
 import { splitCapability } from './auth/capability.ts';
 import type { Credential } from './auth/credentials.ts';
-import { ClientGoneError, readBody, type Sender } from './body.ts';
+import { ClientGoneError, type ReadBody, readBody, type Sender } from './body.ts';
 import type { Edge } from './edge.ts';
 import { endpointOf, type Location, signerViews } from './location.ts';
 
@@ -34,110 +34,133 @@ export type SqsEndpoint = (request: IncomingMessage, response: ServerResponse, l
 
 export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
   const { api, edge, log } = parts;
+  const { authenticator, connections } = edge;
   return async (incoming, outgoing, location) => {
-    const head: SqsRequestHead = {
-      method: incoming.method ?? 'GET',
-      path: location.path,
-      query: location.query,
-      headers: (name) => headerOf(incoming, name),
-      requestId: parts.uuid(),
-    };
-    let bodyIsRead = false;
-    let release = (): void => {};
+    const arrival = new Arrival(edge, incoming, outgoing, location, parts.uuid());
+    let body: ReadBody | undefined;
     try {
-      const token = location.token ?? (location.query === '' ? undefined : tokenIn(head, NO_BODY));
-      const claim = new Claim(edge, incoming, location, token);
-      const verdict = edge.authenticator.fromHead(claim);
+      if (arrival.token === undefined && location.query !== '') arrival.token = tokenIn(arrival);
+      const verdict = authenticator.fromHead(arrival);
       let { credential } = verdict;
-      if (verdict.sender === 'stranger' && !mayHoldQueueUrl(head)) {
-        credential = edge.authenticator.authenticate(claim.with(NO_BODY, token));
-      }
+      if (verdict.sender === 'stranger' && !mayHoldQueueUrl(arrival)) credential = authenticator.authenticate(arrival);
       const sender: Sender =
         verdict.sender !== 'stranger'
           ? verdict.sender
           : {
               proves: (beginning) => {
-                const url = findQueueUrl({ ...head, body: beginning }, false);
+                const { query } = arrival;
+                const headers = (name: string) => arrival.headers(name);
+                const url = findQueueUrl({ query, headers, body: beginning }, false);
                 // It may stand further on.
                 if (url === undefined) return false;
-                credential = edge.authenticator.authenticate(claim.with(NO_BODY, splitCapability(url)?.token));
-                edge.proven(incoming);
+                arrival.token = splitCapability(url)?.token;
+                credential = authenticator.authenticate(arrival);
+                connections.proven(incoming);
                 return true;
               },
             };
-      const body = await readBody(incoming, edge.memory, sender);
-      release = body.release;
-      bodyIsRead = true;
+      body = await readBody(incoming, edge.memory, sender);
+      arrival.body = body.bytes;
       if (credential === undefined || credential.kind === 'access-key') {
         // A capability wins over a signature, also over one that holds.
-        const found = token ?? tokenIn(head, body.bytes);
-        if (credential === undefined || found !== undefined) {
-          credential = edge.authenticator.authenticate(claim.with(body.bytes, found, body.hashAlone));
+        arrival.token ??= tokenIn(arrival);
+        if (credential === undefined || arrival.token !== undefined) {
+          arrival.bodyHash = body.hashAlone;
+          credential = authenticator.authenticate(arrival);
           body.proven();
         }
       }
-      edge.proven(incoming);
-      const caller = callerOf(credential, claim.address, parts);
-      const request = new Request(head, body.bytes, caller, claim, credential, outgoing);
-      send(outgoing, await api.handle(request), false);
+      connections.proven(incoming);
+      arrival.is(credential, parts);
+      answer(outgoing, await api.handle(arrival), false);
     } catch (error) {
       if (error instanceof ClientGoneError) return;
-      release();
+      body?.release();
       await edge.pauseBefore(error, outgoing);
-      send(outgoing, await api.refuse(head, toSqsError(error, head, log)), !bodyIsRead);
+      answer(outgoing, await api.refuse(arrival, toSqsError(error, arrival, log)), body === undefined);
     } finally {
-      release();
+      body?.release();
     }
   };
 }
 
-const NO_BODY: Uint8Array = new Uint8Array(0);
+export const NO_BODY: Uint8Array = new Uint8Array(0);
 
-/** The capability in a QueueUrl of the query string or of a body. */
-function tokenIn(head: SqsRequestHead, body: Uint8Array): string | undefined {
-  const url = findQueueUrl({ headers: head.headers, query: head.query, body });
+/** The capability in a QueueUrl of the query string or of the body. */
+function tokenIn(arrival: Arrival): string | undefined {
+  const url = findQueueUrl(arrival);
   return url === undefined ? undefined : splitCapability(url)?.token;
 }
 
 /** Whether a capability may stand in the body. */
-function mayHoldQueueUrl(head: SqsRequestHead): boolean {
-  const contentType = head.headers('content-type');
-  return head.method === 'POST' && (isJson(contentType) || isForm(contentType));
+function mayHoldQueueUrl(arrival: Arrival): boolean {
+  const contentType = arrival.headers('content-type');
+  return arrival.method === 'POST' && (isJson(contentType) || isForm(contentType));
 }
 
+/** Nothing is allowed before somebody is authenticated. */
+const NOBODY: Caller = { senderId: '', account: '', region: '', allows: () => false };
+
 /**
- * What the head of a request says of its sender. A capability in the path needs none of what a signature needs, so that
- * is made when it is asked for.
+ * One request, for whoever asks for its credential and for the API. What a send by a capability never asks for (views
+ * of its address for a signature, the signal, the endpoint) is made only where something does.
  */
-export class Claim implements AuthenticationRequest {
-  readonly edge: Edge;
-  /** Empty until it is read. */
-  readonly body: Uint8Array;
-  readonly bodyHash: string | undefined;
+export class Arrival implements SqsRequest, AuthenticationRequest {
   readonly method: string;
   readonly path: string;
   readonly query: string;
-  readonly token: string | undefined;
+  readonly requestId: string;
+  /** The capability, from the path or from where it was found. */
+  token: string | undefined;
+  /** Empty until it is read. */
+  body: Uint8Array;
+  bodyHash: string | undefined;
+  caller: Caller;
+  readonly #edge: Edge;
   readonly #incoming: IncomingMessage;
+  readonly #outgoing: ServerResponse;
   readonly #location: Location;
+  #credential: Credential | undefined;
+  #signal: AbortSignal | undefined;
 
-  constructor(
-    edge: Edge,
-    incoming: IncomingMessage,
-    location: Location,
-    token: string | undefined,
-    body = NO_BODY,
-    bodyHash?: string,
-  ) {
-    this.edge = edge;
-    this.body = body;
-    this.bodyHash = bodyHash;
+  constructor(edge: Edge, incoming: IncomingMessage, outgoing: ServerResponse, location: Location, requestId: string) {
     this.method = incoming.method ?? 'GET';
-    this.path = location.rawPath;
+    this.path = location.path;
     this.query = location.query;
-    this.token = token;
+    this.requestId = requestId;
+    this.token = location.token;
+    this.body = NO_BODY;
+    this.caller = NOBODY;
+    this.#edge = edge;
     this.#incoming = incoming;
+    this.#outgoing = outgoing;
     this.#location = location;
+  }
+
+  /** Its sender has proven a credential. */
+  is(credential: Credential, { region, account }: Pick<SqsEndpointParts, 'region' | 'account'>): void {
+    const { senderId, allows, share } = credential;
+    const arrival = this;
+    this.#credential = credential;
+    this.caller = {
+      senderId,
+      allows,
+      share,
+      region,
+      // Few ask for these: the audit trail, and a queue without an account.
+      get address() {
+        return arrival.address;
+      },
+      get account() {
+        return account();
+      },
+    };
+  }
+
+  /** `name`: in lower case. */
+  headers(name: string): string | undefined {
+    const value = this.#incoming.headers[name];
+    return typeof value === 'object' ? value.join(',') : value;
   }
 
   get rawHeaders(): readonly string[] {
@@ -149,107 +172,43 @@ export class Claim implements AuthenticationRequest {
   }
 
   get address(): string {
-    return this.edge.clientAddress(this.#incoming);
+    return this.#edge.clientAddress(this.#incoming);
   }
 
   get views(): AuthenticationHead['views'] {
-    return signerViews(this.edge.address, this.#location);
-  }
-
-  /** What URLs in answers begin with, without a capability. */
-  get origin(): string {
-    const { address } = this.edge;
-    const { host } = this.#incoming.headers;
-    return endpointOf(address, host, this.edge.forwardedProto(this.#incoming), this.edge.fallbackHost());
+    return signerViews(this.#edge.address, this.#location);
   }
 
   get resource(): string {
-    return `${this.origin}${this.#location.path}`;
-  }
-
-  /** The whole request: with its body, and the capability that was found in it. */
-  with(body: Uint8Array, token: string | undefined, bodyHash?: string): AuthenticationRequest {
-    return new Claim(this.edge, this.#incoming, this.#location, token, body, bodyHash);
-  }
-}
-
-/**
- * What most actions never ask for (the signal, the endpoint) is made only if one does: long polls and queue URLs do, a
- * send does not.
- */
-class Request implements SqsRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  readonly headers: (name: string) => string | undefined;
-  readonly requestId: string;
-  readonly body: Uint8Array;
-  readonly caller: Caller;
-  readonly #claim: Claim;
-  readonly #credential: Credential;
-  readonly #outgoing: ServerResponse;
-  #signal: AbortSignal | undefined;
-
-  constructor(
-    head: SqsRequestHead,
-    body: Uint8Array,
-    caller: Caller,
-    claim: Claim,
-    credential: Credential,
-    outgoing: ServerResponse,
-  ) {
-    this.method = head.method;
-    this.path = head.path;
-    this.query = head.query;
-    this.headers = head.headers;
-    this.requestId = head.requestId;
-    this.body = body;
-    this.caller = caller;
-    this.#claim = claim;
-    this.#credential = credential;
-    this.#outgoing = outgoing;
+    return `${this.#origin}${this.path}`;
   }
 
   /** A caller gets back URLs that work for it: with its own capability, wherever that was found. */
   get endpoint(): string {
-    const { token } = this.#credential;
-    return token === undefined ? this.#claim.origin : `${this.#claim.origin}/k/${token}`;
+    const token = this.#credential?.token;
+    return token === undefined ? this.#origin : `${this.#origin}/k/${token}`;
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= this.#claim.edge.endOf(this.#outgoing, 'poll');
+    this.#signal ??= this.#edge.endOf(this.#outgoing, 'poll');
     return this.#signal;
+  }
+
+  /** What URLs in answers begin with, without a capability. */
+  get #origin(): string {
+    const { address } = this.#edge;
+    const { host } = this.#incoming.headers;
+    return endpointOf(address, host, this.#edge.forwardedProto(this.#incoming), this.#edge.fallbackHost());
   }
 }
 
-function callerOf(
-  credential: Credential,
-  address: string,
-  parts: Pick<SqsEndpointParts, 'account' | 'region'>,
-): Caller {
-  return {
-    senderId: credential.senderId,
-    address,
-    account: parts.account(),
-    region: parts.region,
-    allows: credential.allows,
-    ...(credential.share === undefined ? {} : { share: credential.share }),
-  };
-}
-
-function headerOf(incoming: IncomingMessage, name: string): string | undefined {
-  const value = incoming.headers[name.toLowerCase()];
-  return Array.isArray(value) ? value.join(',') : value;
-}
-
 /** `close`: the rest of the request was not read, so the connection cannot be used again. */
-function send(outgoing: ServerResponse, answer: SqsResponse, close: boolean): void {
+function answer(outgoing: ServerResponse, { status, headers, body }: SqsResponse, close: boolean): void {
   if (outgoing.destroyed || outgoing.headersSent) return;
   if (close) outgoing.setHeader('Connection', 'close');
   // As SQS does; without it Node would send the answer in chunks.
-  const length = { 'Content-Length': Buffer.byteLength(answer.body) };
-  outgoing.writeHead(answer.status, { ...answer.headers, ...length });
-  outgoing.end(answer.body);
+  outgoing.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) });
+  outgoing.end(body);
 }
 
 function toSqsError(error: unknown, head: SqsRequestHead, log: Log): SqsError {

@@ -57,7 +57,7 @@ export function requireSession(edge: Edge, pages: PageSessions) {
   return createMiddleware<AppEnv>(async (c, next) => {
     const session = pages.current(c) ?? (edge.authenticator.open ? pages.begin(c) : undefined);
     if (session === undefined) return c.redirect(`${edge.address.basePath}/ops/login`, 303);
-    edge.proven(c.env.incoming);
+    edge.connections.proven(c.env.incoming);
     c.set('session', session);
     return next();
   });

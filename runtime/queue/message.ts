@@ -16,6 +16,9 @@ export type MessageAttribute =
 /** Message attributes by name; the order of the names carries no meaning. */
 export type MessageAttributes = Readonly<Record<string, MessageAttribute>>;
 
+/** Most messages have none. No prototype: `__proto__` is a legal attribute name. */
+export const NO_ATTRIBUTES: MessageAttributes = Object.freeze(Object.create(null));
+
 /** What the store keeps of a message and never changes: the content of its record. */
 export interface Message {
   /** UUID, assigned by Karin before the store is called, so that a repeated call cannot store the message twice. */

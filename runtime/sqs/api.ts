@@ -16,11 +16,12 @@ import { echo, SqsError } from './errors.ts';
 import { Form } from './protocol/form.ts';
 import { decodeJson, encodeJson, jsonError, jsonSuccess } from './protocol/json.ts';
 import { type ActionName, type Input, isActionName, MODEL, type Output } from './protocol/model.ts';
-import { createQueryAnswers, type QueryAnswers } from './protocol/query.ts';
+import { createQueryAnswers } from './protocol/query.ts';
 import type { Decoded, StructureShape } from './protocol/shape.ts';
 import {
   type Caller,
   isForm,
+  isJson,
   protocolOf,
   queryFormatOf,
   type SqsRequest,
@@ -102,16 +103,17 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     maxDelaySeconds,
     maxQueues: options.maxQueues ?? MAX_QUEUES,
     creations: new Map(),
+    named: new Map(),
     hasRoom: options.hasRoom ?? (() => true),
     purges: createPurgeInterval(options.documents, options.time),
     sent: options.sent,
   };
   const query = createQueryAnswers();
   const served = (name: string): ActionName => {
-    const action = requireAction(name);
-    const why = OF_ALL_QUEUES.has(action) ? unknownQueues() : undefined;
+    if (!isActionName(name)) throw invalidAction(name);
+    const why = OF_ALL_QUEUES.has(name) ? unknownQueues() : undefined;
     if (why !== undefined) throw new SqsError('ServiceUnavailable', why);
-    return action;
+    return name;
   };
 
   const refuse = async (request: SqsRequestHead, error: SqsError): Promise<SqsResponse> =>
@@ -143,15 +145,24 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     async handle(request) {
       let action: string | undefined;
       try {
-        if (protocolOf(request) === 'json') {
-          action = jsonAction(request);
-          return await handleJson(request, served(action), services);
+        if (request.method === 'POST' && isJson(request.headers('content-type'))) {
+          // `AmazonSQS.SendMessage` -> `SendMessage`; what is none is shown as it came.
+          action = request.headers('x-amz-target') ?? '';
+          if (action.startsWith(TARGET)) action = action.slice(TARGET.length);
+          const name = served(action);
+          const model: Model = MODEL[name];
+          const output = await run(name, decodeJson<StructureShape>(model.input, request.body), request, services);
+          return jsonSuccess(request.requestId, model.output === undefined ? '' : encodeJson(model.output, output));
         }
         const form = formOf(request);
         action = form?.get('Action');
         if (form === undefined || action === undefined) return query.noAction(request.requestId);
         if (isOnQueue(request) && NOT_ON_A_QUEUE.has(action)) throw invalidAction(action);
-        return await handleQuery(request, served(action), form, services, query);
+        const name = served(action);
+        const model: Model = MODEL[name];
+        const output = await run(name, form.decode<StructureShape>(model.input), request, services);
+        const result = model.output === undefined ? undefined : { shape: model.output, value: output };
+        return await query.success(request.requestId, name, result, queryFormatOf(request));
       } catch (error) {
         return refuse(request, tell(error, request.requestId, action));
       }
@@ -159,29 +170,14 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
   };
 }
 
-async function handleJson<N extends ActionName>(
-  request: SqsRequest,
-  name: N,
-  services: ApiServices,
-): Promise<SqsResponse> {
-  const input = decodeJson<StructureShape>(MODEL[name].input, request.body);
-  const output = await run(name, input, request, services);
-  const shape = outputShape(name);
-  return jsonSuccess(request.requestId, shape === undefined ? '' : encodeJson(shape, output));
+/** What an action is given and answers. */
+interface Model {
+  readonly input: StructureShape;
+  readonly output?: StructureShape;
 }
 
-async function handleQuery<N extends ActionName>(
-  request: SqsRequest,
-  name: N,
-  form: Form,
-  services: ApiServices,
-  query: QueryAnswers,
-): Promise<SqsResponse> {
-  const output = await run(name, form.decode<StructureShape>(MODEL[name].input), request, services);
-  const shape = outputShape(name);
-  const result = shape === undefined ? undefined : { shape, value: output };
-  return query.success(request.requestId, name, result, queryFormatOf(request));
-}
+/** Stands before the action in the header of a JSON request. */
+const TARGET = 'AmazonSQS.';
 
 /** Runs an action on an input that was decoded by its own shape. */
 async function run<N extends ActionName>(
@@ -223,22 +219,6 @@ function namesIn(input: object): Pick<AuditedAction, 'queue' | 'destination'> {
   const whole = text('QueueUrl') ?? text('QueueName') ?? text('SourceArn') ?? handle;
   const queue = handle === undefined ? whole : readTaskHandle(handle).source;
   return { queue: queue?.split(/[/:]/).at(-1), destination: text('DestinationArn') };
-}
-
-function outputShape(name: ActionName): StructureShape | undefined {
-  const model = MODEL[name];
-  return 'output' in model ? model.output : undefined;
-}
-
-/** `AmazonSQS.SendMessage` -> `SendMessage`; what is none is shown as it came. */
-function jsonAction(request: SqsRequest): string {
-  const target = request.headers('x-amz-target') ?? '';
-  return target.startsWith('AmazonSQS.') ? target.slice('AmazonSQS.'.length) : target;
-}
-
-function requireAction(name: string): ActionName {
-  if (!isActionName(name)) throw invalidAction(name);
-  return name;
 }
 
 function invalidAction(name: string): SqsError {

@@ -13,10 +13,9 @@ import type { AttributeValue } from './protocol/model.ts';
 type WireAttributes = ReadonlyMap<string, AttributeValue>;
 
 /** Reads the attributes of one message. Errors: `InvalidParameterValue`, `UnsupportedOperation` (list values). */
-export function readMessageAttributes(given: WireAttributes | undefined): MessageAttributes {
+export function readMessageAttributes(given: WireAttributes): MessageAttributes {
   // No prototype: `__proto__` is a legal attribute name.
   const attributes: Record<string, MessageAttribute> = Object.create(null);
-  if (given === undefined) return attributes;
   if (given.size > MAX_MESSAGE_ATTRIBUTES) {
     throw invalid(
       `Number of message attributes [${given.size}] exceeds the allowed maximum [${MAX_MESSAGE_ATTRIBUTES}].`,
@@ -46,9 +45,9 @@ export function withPlainNumbers(given: MessageAttributes): MessageAttributes {
 }
 
 /** Reads `AWSTraceHeader`, the only system attribute that a sender may give. Errors: `InvalidParameterValue`. */
-export function readTraceHeader(given: WireAttributes | undefined): string | undefined {
+export function readTraceHeader(given: WireAttributes): string | undefined {
   let traceHeader: string | undefined;
-  for (const [name, value] of given ?? []) {
+  for (const [name, value] of given) {
     if (name !== 'AWSTraceHeader') throw invalid(`Message system attribute name '${echo(name)}' is invalid.`);
     const attribute = readValue(name, value, 'system ');
     if (attribute.dataType !== 'String' || !('stringValue' in attribute)) {
@@ -63,9 +62,9 @@ export function readTraceHeader(given: WireAttributes | undefined): string | und
 }
 
 /** What attributes count towards the size of a message: the bytes of names, types and values. */
-export function sizeOfAttributes(given: WireAttributes | undefined): number {
+export function sizeOfAttributes(given: WireAttributes): number {
   let size = 0;
-  for (const [name, { DataType = '', StringValue = '', BinaryValue }] of given ?? []) {
+  for (const [name, { DataType = '', StringValue = '', BinaryValue }] of given) {
     size += Buffer.byteLength(name) + Buffer.byteLength(DataType) + Buffer.byteLength(StringValue);
     size += BinaryValue?.byteLength ?? 0;
   }

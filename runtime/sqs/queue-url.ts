@@ -64,14 +64,15 @@ export function findQueueUrl(
   request: Pick<SqsRequest, 'headers' | 'query' | 'body'>,
   whole = true,
 ): string | undefined {
-  const { query, headers } = request;
+  const { query } = request;
+  const contentType = request.headers('content-type');
   // A view, not a copy.
   const body = Buffer.from(request.body.buffer, request.body.byteOffset, request.body.byteLength);
   try {
-    if (isJson(headers('content-type'))) {
+    if (isJson(contentType)) {
       return whole && !mentionsCapability(body) ? undefined : queueUrlOfJson(body);
     }
-    if (isForm(headers('content-type')) && !(whole && !mentionsCapability(body))) {
+    if (isForm(contentType) && !(whole && !mentionsCapability(body))) {
       const found = queueUrlOfForm(body, whole);
       if (found !== undefined) return found;
     }

@@ -62,7 +62,7 @@ export interface Caller {
   /** The region of this server's queues, for example `us-east-1`. */
   readonly region: string;
   /** Absent: what it may take is not bounded. */
-  readonly share?: CallerShare;
+  readonly share?: CallerShare | undefined;
   /** Whether the credential has this scope for the queue; without a name: for at least one conceivable queue. */
   allows(scope: Scope, queueName?: string): boolean;
 }
@@ -77,8 +77,8 @@ export interface SqsRequestHead {
   readonly path: string;
   /** The query string without its question mark; empty: none. */
   readonly query: string;
-  /** The header of this name (any case), several of one name joined by a comma; `undefined`: absent. */
-  readonly headers: (name: string) => string | undefined;
+  /** The header of this name (in lower case), several of one name joined by a comma; `undefined`: absent. */
+  headers(name: string): string | undefined;
   /** Stands in the answer and in logs; a UUID. */
   readonly requestId: string;
 }
@@ -111,9 +111,12 @@ export interface SqsResponse {
 
 export type Protocol = 'json' | 'query';
 
+/** As SDKs write it. */
+const JSON_1_0 = 'application/x-amz-json-1.0';
+
 /** Whether a content type is that of the JSON protocol. */
 export function isJson(contentType: string | undefined): boolean {
-  return /^application\/x-amz-json-1\.[01]\s*(?:;|$)/i.test(contentType ?? '');
+  return contentType === JSON_1_0 || /^application\/x-amz-json-1\.[01]\s*(?:;|$)/i.test(contentType ?? '');
 }
 
 /** Whether a content type is that of form parameters. */

@@ -41,7 +41,6 @@ interface Wire {
 function received(wire: Wire): SignedRequest {
   return {
     method: wire.method,
-    path: wire.path,
     query: wire.query,
     rawHeaders: wire.headers.flat(),
     body: wire.body,

@@ -21,7 +21,7 @@ import { claimedBodyHash, readClaim, type SignatureVerifier, signatureDoesNotMat
 import type { TokenStore } from './tokens.ts';
 
 /** A request without its body. */
-export interface AuthenticationHead extends RequestParts {
+export interface AuthenticationHead extends Omit<RequestParts, 'path'> {
   /** How the signer may have seen the address; see `SignedRequest`. */
   readonly views: readonly { readonly path: string; readonly host?: string }[];
   /** The capability token in the path or in the QueueUrl. */
@@ -77,7 +77,7 @@ export interface Authenticator {
 
 export interface AuthenticatorParts {
   /** The current one; replaced on SIGHUP. */
-  readonly book: () => CredentialBook;
+  readonly book: { readonly current: CredentialBook };
   readonly tokens: Pick<TokenStore, 'find'>;
   readonly verifier: SignatureVerifier;
   readonly attempts: Pick<AttemptLimit, 'exhausted' | 'failed' | 'proven' | 'signed' | 'hasSigned' | 'wrongSignature'>;
@@ -97,29 +97,50 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
 
   /** Made once for each capability and key. One that is changed is another object, and its credential goes with it. */
   const credentials = new WeakMap<Capability | AccessKey, Credential>();
-  const credentialFor = (holder: Capability | AccessKey, make: () => Credential): Credential => {
-    let credential = credentials.get(holder);
-    if (credential === undefined) {
-      credential = withShare(make(), holder.grant);
-      credentials.set(holder, credential);
-    }
-    return credential;
+  const kept = (holder: Capability | AccessKey, credential: Credential): Credential => {
+    const whole = withShare(credential, holder.grant);
+    credentials.set(holder, whole);
+    return whole;
+  };
+
+  /**
+   * Hashes of tokens that were let in, because a hash costs as much as the rest of the look-up. Whether the token still
+   * holds is looked up each time. The map compares a text only where its seeded hash is the same, which nobody outside
+   * can choose, so time tells no more than by the hash itself.
+   */
+  const hashes = new Map<string, string>();
+
+  /** Whether somebody could do without a credential so far; once it is false it stays so. */
+  let mayBeOpen = true;
+  const isOpen = (): boolean => {
+    mayBeOpen &&= parts.open();
+    return mayBeOpen;
   };
 
   const unknown = () => new SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.');
 
   const byToken = (token: string): Credential => {
-    const hash = hashToken(token);
-    const capability = book().tokens.get(hash) ?? tokens.find(hash);
-    if (capability === undefined) throw unknown();
-    if (hasExpired(capability, now())) {
+    const hash = hashes.get(token) ?? hashToken(token);
+    const capability = book.current.tokens.get(hash) ?? tokens.find(hash);
+    if (capability === undefined) {
+      hashes.delete(token);
+      throw unknown();
+    }
+    if (capability.expiresAt !== undefined && hasExpired(capability, now())) {
       throw new SqsError('InvalidClientTokenId', 'The security token included in the request is expired.');
     }
-    return credentialFor(capability, () => credentialOf(capability, token));
+    const credential = credentials.get(capability);
+    if (credential !== undefined) return credential;
+    if (hashes.size >= KEPT_HASHES) hashes.clear();
+    hashes.set(token, hash);
+    return kept(capability, credentialOf(capability, token));
   };
 
-  const bySecret = (secret: string, address: string): Credential => {
-    const password = book().adminPassword;
+  /** By a password or a token in the Authorization header; `undefined`: neither is there. */
+  const bySecret = ({ authorization, address }: AuthenticationHead): Credential | undefined => {
+    const secret = authorizationSecret(authorization);
+    if (secret === undefined) return undefined;
+    const password = book.current.adminPassword;
     if (password !== undefined && equalInConstantTime(secret, password)) {
       attempts.proven(address);
       return withGrant({ kind: 'admin', senderId: 'admin' }, FULL_GRANT);
@@ -127,12 +148,6 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     // Without its token: an answer need not repeat what came in a header.
     const { token: _, ...credential } = byToken(secret);
     return credential;
-  };
-
-  const proveByHead = (head: AuthenticationHead): Credential | undefined => {
-    if (head.token !== undefined) return byToken(head.token);
-    const secret = authorizationSecret(head.authorization);
-    return secret === undefined ? undefined : bySecret(secret, head.address);
   };
 
   /** Refusals of wrong signatures, with what was guessed. */
@@ -148,16 +163,16 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
         'A parameter of the signed query string is repeated, so the signature does not say which value holds.',
       );
     }
-    const key = book().keys.get(claim.accessKeyId);
+    const key = book.current.keys.get(claim.accessKeyId);
     if (key === undefined) throw unknown();
-    const { method, path, query, rawHeaders, views, address } = head;
-    if (!verifier.fits(claim, key.secret, { method, path, query, rawHeaders, views, body, bodyHash })) {
+    const { method, query, rawHeaders, views, address } = head;
+    if (!verifier.fits(claim, key.secret, { method, query, rawHeaders, views, body, bodyHash })) {
       const refusal = signatureDoesNotMatch();
       guesses.set(refusal, { address, accessKeyId: key.id });
       throw refusal;
     }
     attempts.signed(address, key.id);
-    return credentialFor(key, () => withGrant({ kind: 'access-key', senderId: key.id }, key.grant));
+    return credentials.get(key) ?? kept(key, withGrant({ kind: 'access-key', senderId: key.id }, key.grant));
   };
 
   /** `undefined`: not by the head alone; why not, is told once the body was looked at. */
@@ -171,37 +186,38 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   };
 
   const prove = (request: AuthenticationRequest): Credential =>
-    proveByHead(request) ?? bySignature(request, request.body, request.bodyHash);
+    (request.token === undefined ? bySecret(request) : byToken(request.token)) ??
+    bySignature(request, request.body, request.bodyHash);
 
-  /** What `act` throws, counted if it may have been a guess. */
-  const counted = <T>(address: string, act: () => T): T => {
-    try {
-      return act();
-    } catch (error) {
-      if (!(error instanceof SqsError) || !GUESSES.has(error.code)) throw error;
-      const exhausted = attempts.exhausted(address);
-      attempts.failed(address);
-      if (!exhausted) throw error;
-      const refusal = new SqsError(
-        'RequestThrottled',
-        'Too many failed attempts from this address. Try again in a minute.',
-      );
-      const guess = guesses.get(error);
-      if (guess !== undefined) guesses.set(refusal, guess);
-      throw refusal;
-    }
+  /** What to refuse a request with: the error, counted if it may have been a guess. */
+  const counted = (error: unknown, address: string): unknown => {
+    if (!(error instanceof SqsError) || !GUESSES.has(error.code)) return error;
+    const exhausted = attempts.exhausted(address);
+    attempts.failed(address);
+    if (!exhausted) return error;
+    const refusal = new SqsError(
+      'RequestThrottled',
+      'Too many failed attempts from this address. Try again in a minute.',
+    );
+    const guess = guesses.get(error);
+    if (guess !== undefined) guesses.set(refusal, guess);
+    return refusal;
   };
 
   return {
     get open() {
-      return parts.open();
+      return mayBeOpen && isOpen();
     },
     fromHead: (head) => {
-      if (parts.open()) return { sender: 'expected' };
-      const proven = counted(head.address, () => proveByHead(head));
-      if (proven !== undefined) return { credential: proven, sender: 'proven' };
+      if (mayBeOpen && isOpen()) return { sender: 'expected' };
+      try {
+        const proven = head.token === undefined ? bySecret(head) : byToken(head.token);
+        if (proven !== undefined) return { credential: proven, sender: 'proven' };
+      } catch (error) {
+        throw counted(error, head.address);
+      }
       const id = CLAIMED_KEY.exec(head.authorization ?? head.query)?.[1];
-      if (id === undefined || !book().keys.has(id)) return { sender: 'stranger' };
+      if (id === undefined || !book.current.keys.has(id)) return { sender: 'stranger' };
       const bodyHash = claimedBodyHash(head.rawHeaders);
       if (bodyHash === undefined) return { sender: attempts.hasSigned(head.address, id) ? 'expected' : 'claimed' };
       const credential = bySignatureOfHead(head, bodyHash);
@@ -211,7 +227,14 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       const guess = typeof refusal === 'object' && refusal !== null ? guesses.get(refusal) : undefined;
       return guess && attempts.wrongSignature(guess.address, guess.accessKeyId, gone);
     },
-    authenticate: (request) => (parts.open() ? anyone(request) : counted(request.address, () => prove(request))),
+    authenticate: (request) => {
+      if (mayBeOpen && isOpen()) return anyone(request);
+      try {
+        return prove(request);
+      } catch (error) {
+        throw counted(error, request.address);
+      }
+    },
   };
 }
 
@@ -226,14 +249,22 @@ const CLAIMED_KEY = /Credential=([^/%,&\s]{1,128})(?:\/|%2F)/i;
 /** Refusals that may be an attempt at guessing. */
 const GUESSES: ReadonlySet<SqsErrorCode> = new Set<SqsErrorCode>(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
 
+/** Tokens whose hash is kept. */
+const KEPT_HASHES = 1_000;
+
 /** Whether a parameter stands in the query twice. */
 function repeatsName(query: string): boolean {
+  if (query === '') return false;
   const pairs = queryPairs(query);
   return new Set(pairs.map(([name]) => name)).size < pairs.length;
 }
 
 function withGrant(credential: Omit<Credential, 'allows'>, grant: Grant): Credential {
-  return { ...credential, allows: (scope, queueName) => grants(grant, scope, queueName) };
+  const everyQueue = grant.queues.includes('*');
+  return {
+    ...credential,
+    allows: (scope, queueName) => (everyQueue ? grant.scopes.includes(scope) : grants(grant, scope, queueName)),
+  };
 }
 
 function credentialOf(capability: Capability, token: string): Credential {

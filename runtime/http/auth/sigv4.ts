@@ -22,7 +22,7 @@ const SKEW_MINUTES = 15;
 const SKEW_MS = SKEW_MINUTES * 60_000;
 
 /** A request with the ways in which its signer may have seen it: as received, or by the public address of a proxy. */
-export interface SignedRequest extends RequestParts {
+export interface SignedRequest extends Omit<RequestParts, 'path'> {
   readonly body: Uint8Array;
   /** SHA-256 of the body, hex, where it is known; then `body` is not looked at. */
   readonly bodyHash?: string | undefined;
@@ -204,7 +204,7 @@ export interface SignatureClaim {
 }
 
 /** Reads the claim of a request; `undefined`: it is not signed. Errors: `SqsError` if it is signed, but not in full. */
-export function readClaim(parts: RequestParts): SignatureClaim | undefined {
+export function readClaim(parts: Pick<RequestParts, 'query' | 'rawHeaders'>): SignatureClaim | undefined {
   const headers = firstHeaders(parts.rawHeaders);
   const authorization = headers.get('authorization');
   if (authorization?.startsWith('AWS4-')) return readHeaderClaim(headers, authorization);

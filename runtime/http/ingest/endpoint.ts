@@ -25,7 +25,7 @@ import type { Credential } from '../auth/credentials.ts';
 import { ClientGoneError, readBody } from '../body.ts';
 import type { Edge } from '../edge.ts';
 import type { Location } from '../location.ts';
-import { Claim } from '../sqs-endpoint.ts';
+import { Arrival, NO_BODY } from '../sqs-endpoint.ts';
 import { answerTo, DeliveryRefusal } from './refusal.ts';
 import { type DeliverySettings, messageOf, PARAMETERS, readSettings } from './settings.ts';
 import { rawAttributes, type Sns } from './sns.ts';
@@ -35,7 +35,6 @@ import type { Sources } from './sources.ts';
 const LARGEST_DELIVERY = 2 * MAX_MESSAGE_BYTES;
 
 const PATH = /^\/in\/(\d{12})\/([^/]+)\/?$/;
-const NO_BODY = new Uint8Array(0);
 
 export interface IngestParts {
   readonly api: SqsApi;
@@ -142,25 +141,26 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
     let release = (): void => {};
     const address = edge.clientAddress(incoming);
     const authorized = (one: Credential): Caller => {
-      edge.proven(incoming);
+      edge.connections.proven(incoming);
       const caller = callerOf(one, { account, region, address });
       authorize('SendMessage', 'send', { caller }, queue);
       return caller;
     };
     try {
-      const claim = new Claim(edge, incoming, location, location.token);
-      const verdict = edge.authenticator.fromHead(claim);
+      const arrival = new Arrival(edge, incoming, outgoing, location, parts.uuid());
+      const verdict = edge.authenticator.fromHead(arrival);
       credential = verdict.credential;
       // A body proves its sender only by a signature over it.
-      if (verdict.sender === 'stranger')
-        credential = edge.authenticator.authenticate(claim.with(NO_BODY, location.token));
+      if (verdict.sender === 'stranger') credential = edge.authenticator.authenticate(arrival);
       let caller = credential === undefined ? undefined : authorized(credential);
       const sender = verdict.sender === 'stranger' ? 'proven' : verdict.sender;
       const body = await readBody(incoming, edge.memory, sender, LARGEST_DELIVERY);
       release = body.release;
       isRead = true;
       if (credential === undefined || caller === undefined) {
-        credential = edge.authenticator.authenticate(claim.with(body.bytes, location.token, body.hashAlone));
+        arrival.body = body.bytes;
+        arrival.bodyHash = body.hashAlone;
+        credential = edge.authenticator.authenticate(arrival);
         body.proven();
         caller = authorized(credential);
       }

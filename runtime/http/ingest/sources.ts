@@ -75,9 +75,7 @@ export function createSources(now: () => number): Sources {
   const subscriptions = new Map<string, TopicSubscription>();
   let names = 0;
 
-  const countsOf = (queue: QueueKey): QueueCounts => {
-    const known = queues.get(queue);
-    if (known !== undefined) return known;
+  const newCounts = (queue: QueueKey): QueueCounts => {
     const counts: QueueCounts = { plain: new Map(), named: new Map() };
     queues.set(queue, counts);
     for (const [oldest, { named }] of queues) {
@@ -90,7 +88,7 @@ export function createSources(now: () => number): Sources {
 
   return {
     sent: (queue, { kind, name }, messages) => {
-      const { plain, named } = countsOf(queue);
+      const { plain, named } = queues.get(queue) ?? newCounts(queue);
       const key = name === undefined ? undefined : `${kind} ${name}`;
       const known = key === undefined ? undefined : named.get(key);
       if (known !== undefined) known.messages += messages;

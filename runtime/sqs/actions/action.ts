@@ -31,6 +31,8 @@ export interface Services {
   readonly maxQueues: number;
   /** Creations under way: the queues, and with which credential. They count as if they were there. */
   readonly creations: Map<QueueKey, string>;
+  /** QueueUrls that were read before. They name queues that may not exist. */
+  readonly named: Map<string, NamedQueue>;
   /** Whether the store has room for so many messages and bytes of a caller who may not manage. */
   readonly hasRoom: (messages: number, bytes: number) => boolean;
   /** Told of messages that were stored, and where they came from. */
@@ -49,7 +51,7 @@ export interface Call extends Services {
 }
 
 export interface Action<N extends ActionName> {
-  /** Errors: `SqsError`, and those of the store. */
+  /** Errors, thrown or by the promise: `SqsError`, and those of the store. */
   run(input: Input<N>, call: Call): Promise<Output<N>>;
 }
 
@@ -112,6 +114,30 @@ export async function requireQueue(call: Pick<Call, 'directory'>, arn: QueueArn)
   return queue;
 }
 
+/** The queue that a QueueUrl names. */
+export interface NamedQueue {
+  readonly arn: QueueArn;
+  readonly key: QueueKey;
+}
+
+const KEPT_QUEUE_URLS = 1_000;
+/** An account, a queue name, a token and a long host take 400. */
+const LONGEST_KEPT_QUEUE_URL = 512;
+
+/**
+ * Reads a QueueUrl. It is kept where it names the same queue for every caller: where it has an account, and where it is
+ * not so long that what strangers send could fill the memory.
+ */
+function namedBy(queueUrl: string, { caller, named }: Pick<Call, 'caller' | 'named'>): NamedQueue {
+  const arn = parseQueueUrl(queueUrl, caller);
+  const found = { arn, key: queueKey(arn) };
+  if (queueUrl.includes('/') && queueUrl.length <= LONGEST_KEPT_QUEUE_URL) {
+    if (named.size >= KEPT_QUEUE_URLS) named.clear();
+    named.set(queueUrl, found);
+  }
+  return found;
+}
+
 /** An action on the queue of its QueueUrl: authorizes, finds the queue, runs. */
 export function queueAction<N extends ActionName>(
   name: N,
@@ -119,14 +145,16 @@ export function queueAction<N extends ActionName>(
   run: (queue: Queue, input: Input<N>, call: Call) => Promise<Output<N>>,
 ): Action<N> {
   return {
-    async run(input, call) {
+    run(input, call) {
       // Every caller of this function names an action whose input has a QueueUrl; the type of a generic input cannot
       // say so.
-      const { QueueUrl } = input as { readonly QueueUrl?: string };
-      const arn = parseQueueUrl(QueueUrl, call.caller);
-      authorize(name, need, call, arn.name);
+      const { QueueUrl = '' } = input as { readonly QueueUrl?: string };
+      const named = call.named.get(QueueUrl) ?? namedBy(QueueUrl, call);
+      if (need === 'any' || !call.caller.allows(need, named.arn.name)) authorize(name, need, call, named.arn.name);
+      const queue = call.directory.byKey(named.key);
       // Known almost always, and then without a turn of the event loop.
-      return run(call.directory.byKey(queueKey(arn)) ?? (await requireQueue(call, arn)), input, call);
+      if (queue !== undefined) return run(queue, input, call);
+      return requireQueue(call, named.arn).then((found) => run(found, input, call));
     },
   };
 }
@@ -161,9 +189,11 @@ export class RequestCall implements Call {
   readonly maxDelaySeconds: number;
   readonly maxQueues: number;
   readonly creations: Services['creations'];
+  readonly named: Services['named'];
   readonly hasRoom: Services['hasRoom'];
   readonly caller: Caller;
   readonly sent: Services['sent'];
+  readonly source: SendSource;
   readonly #request: SqsRequest;
 
   constructor(services: Services, request: SqsRequest) {
@@ -174,9 +204,11 @@ export class RequestCall implements Call {
     this.maxDelaySeconds = services.maxDelaySeconds;
     this.maxQueues = services.maxQueues;
     this.creations = services.creations;
+    this.named = services.named;
     this.hasRoom = services.hasRoom;
     this.caller = request.caller;
     this.sent = services.sent;
+    this.source = request.source ?? SDK;
     this.#request = request;
   }
 
@@ -186,10 +218,6 @@ export class RequestCall implements Call {
 
   get endpoint(): string {
     return this.#request.endpoint;
-  }
-
-  get source(): SendSource {
-    return this.#request.source ?? SDK;
   }
 
   /** Set by X-Ray and by API Gateway; anything that could not be given back as text is not one. */

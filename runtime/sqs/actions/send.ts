@@ -1,8 +1,10 @@
 import type { QueueDefinition } from '../../queue/definition.ts';
 import {
+  type MessageAttributes,
   md5OfAttributes,
   md5OfBody,
   md5OfSystemAttributes,
+  NO_ATTRIBUTES,
   newMessageId,
   type OutgoingMessage,
   type SentMessage,
@@ -10,10 +12,11 @@ import {
 import type { Queue } from '../../queue/queue.ts';
 import { type BatchEntry, checkBatch, partition } from '../batch.ts';
 import { forbiddenCharacter, invalidParameter, missingParameter, SqsError } from '../errors.ts';
-import { FIFO_ID, MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES } from '../limits.ts';
+import { FIFO_ID, FORBIDDEN_CHARACTER, MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES } from '../limits.ts';
 import { readMessageAttributes, readTraceHeader, sizeOfAttributes, withPlainNumbers } from '../message-attributes.ts';
 import type { MessageInput, Output } from '../protocol/model.ts';
 import { type Call, queueAction, takeShare } from './action.ts';
+
 export const sendMessage = queueAction('SendMessage', 'send', async (queue, input, call) => {
   const accepted = acceptMessage(input, queue.definition, call);
   const taking = takeShare(call, queue, 1, accepted.size);
@@ -21,7 +24,7 @@ export const sendMessage = queueAction('SendMessage', 'send', async (queue, inpu
   const [sent] = await queue.send([accepted.message]);
   if (sent === undefined) throw new Error(`queue ${queue.key} answered a send of one message with none`);
   call.sent?.(queue.key, call.source, 1);
-  return accepted.answer(sent);
+  return answerTo(accepted, sent);
 });
 
 const ENTRY = 'SendMessageBatchRequestEntry';
@@ -38,7 +41,7 @@ export const sendMessageBatch = queueAction('SendMessageBatch', 'send', async (q
   const Successful = accepted.map(({ id, value }, index) => {
     const outcome = sent[index];
     if (outcome === undefined) throw new Error(`queue ${queue.key} answered a send of ${accepted.length} with fewer`);
-    return { Id: id, ...value.answer(outcome) };
+    return { Id: id, ...answerTo(value, outcome) };
   });
   return { Successful, Failed: failed };
 });
@@ -76,23 +79,24 @@ function accept(entry: BatchEntry<MessageInput>, queue: Queue, call: Call, overs
  */
 
 /** A message that passed every rule. */
-export interface AcceptedMessage {
+interface AcceptedMessage {
   readonly message: OutgoingMessage;
   /** As SQS counts it, bytes. */
   readonly size: number;
-  /** The answer to its sender. */
-  answer(sent: SentMessage): Output<'SendMessage'>;
+  /** What the sender gave, before it was made plain. */
+  readonly attributes: MessageAttributes;
+  readonly traceHeader: string | undefined;
 }
 
 /** How the two actions name the same faults. */
-export interface Wording {
+interface Wording {
   /** What a missing body is called. */
   readonly body: string;
   /** How the text about an oversized message begins. */
   readonly oversized: string;
 }
 
-export const SINGLE_WORDING: Wording = { body: 'MessageBody', oversized: 'One or more parameters are invalid.' };
+const SINGLE_WORDING: Wording = { body: 'MessageBody', oversized: 'One or more parameters are invalid.' };
 
 const NOT_FOR_THIS_TYPE = 'The request include parameter that is not valid for this queue type.';
 
@@ -100,67 +104,66 @@ const NOT_FOR_THIS_TYPE = 'The request include parameter that is not valid for t
  * Size of a message as SQS counts it, bytes: its body, and names, types and values of its attributes; system attributes
  * do not count.
  */
-export function sizeOf(input: MessageInput): number {
-  return Buffer.byteLength(input.MessageBody ?? '') + sizeOfAttributes(input.MessageAttributes);
+function sizeOf({ MessageBody = '', MessageAttributes: attributes }: MessageInput): number {
+  return Buffer.byteLength(MessageBody) + (attributes === undefined ? 0 : sizeOfAttributes(attributes));
 }
 
 /** Errors: `MissingParameter`, `InvalidMessageContents`, `InvalidParameterValue`, `UnsupportedOperation`. */
-export function acceptMessage(
+function acceptMessage(
   input: MessageInput,
   queue: QueueDefinition,
   call: Pick<Call, 'caller' | 'randomness' | 'maxDelaySeconds' | 'traceHeader'>,
   wording: Wording = SINGLE_WORDING,
 ): AcceptedMessage {
-  const body = readBody(input.MessageBody, wording);
-  const attributes = readMessageAttributes(input.MessageAttributes);
-  const givenTrace = readTraceHeader(input.MessageSystemAttributes);
+  const { MessageBody: body, MessageAttributes: given, MessageSystemAttributes: system } = input;
+  if (body === undefined || body === '') throw missingParameter(wording.body);
+  if (FORBIDDEN_CHARACTER.test(body)) {
+    throw new SqsError('InvalidMessageContents', forbiddenCharacter(body, 'message body'));
+  }
+  // Most messages have a body and nothing else: each rule is asked only about what was given.
+  const attributes = given === undefined ? NO_ATTRIBUTES : readMessageAttributes(given);
+  const givenTrace = system === undefined ? undefined : readTraceHeader(system);
   const size = sizeOf(input);
-  checkSize(size, queue, wording);
-  const delaySeconds = readDelay(input.DelaySeconds, queue, call.maxDelaySeconds);
-  const groupId = readGroup(input.MessageGroupId, queue);
-  const deduplicationId = readDeduplicationId(input.MessageDeduplicationId, queue);
+  if (size > queue.attributes.maximumMessageSizeBytes) throw tooLarge(queue, wording);
+  const delaySeconds =
+    input.DelaySeconds === undefined ? undefined : readDelay(input.DelaySeconds, queue, call.maxDelaySeconds);
+  const isPlain = !queue.fifo && input.MessageGroupId === undefined && input.MessageDeduplicationId === undefined;
+  const groupId = isPlain ? undefined : readGroup(input.MessageGroupId, queue);
+  const deduplicationId = isPlain ? undefined : readDeduplicationId(input.MessageDeduplicationId, queue);
   const traceHeader = givenTrace ?? call.traceHeader;
   const message = {
     id: newMessageId(call.randomness),
     body,
-    attributes: withPlainNumbers(attributes),
+    attributes: given === undefined ? NO_ATTRIBUTES : withPlainNumbers(attributes),
     senderId: call.caller.senderId,
     ...(traceHeader === undefined ? {} : { traceHeader }),
     ...(groupId === undefined ? {} : { groupId }),
     ...(deduplicationId === undefined ? {} : { deduplicationId }),
     ...(delaySeconds === undefined ? {} : { delayMs: delaySeconds * 1000 }),
   };
+  return { message, size, attributes, traceHeader: givenTrace };
+}
+
+/** The answer to the sender of a message. */
+function answerTo({ message, attributes, traceHeader }: AcceptedMessage, sent: SentMessage): Output<'SendMessage'> {
   return {
-    message,
-    size,
-    answer: (sent) => ({
-      MD5OfMessageBody: md5OfBody(body),
-      MD5OfMessageAttributes: md5OfAttributes(attributes),
-      MD5OfMessageSystemAttributes: md5OfSystemAttributes(givenTrace),
-      MessageId: sent.id,
-      SequenceNumber: sent.sequenceNumber,
-    }),
+    MD5OfMessageBody: md5OfBody(message.body),
+    MD5OfMessageAttributes: attributes === NO_ATTRIBUTES ? undefined : md5OfAttributes(attributes),
+    MD5OfMessageSystemAttributes: traceHeader === undefined ? undefined : md5OfSystemAttributes(traceHeader),
+    MessageId: sent.id,
+    SequenceNumber: sent.sequenceNumber,
   };
 }
 
-function readBody(body: string | undefined, wording: Wording): string {
-  if (body === undefined || body === '') throw missingParameter(wording.body);
-  const problem = forbiddenCharacter(body, 'message body');
-  if (problem !== undefined) throw new SqsError('InvalidMessageContents', problem);
-  return body;
-}
-
-function checkSize(size: number, queue: QueueDefinition, wording: Wording): void {
+function tooLarge(queue: QueueDefinition, wording: Wording): SqsError {
   const most = queue.attributes.maximumMessageSizeBytes;
-  if (size <= most) return;
-  throw new SqsError(
+  return new SqsError(
     'InvalidParameterValue',
     `${wording.oversized} Reason: Message must be shorter than ${most} bytes.`,
   );
 }
 
-function readDelay(seconds: number | undefined, queue: QueueDefinition, maxDelaySeconds: number): number | undefined {
-  if (seconds === undefined) return undefined;
+function readDelay(seconds: number, queue: QueueDefinition, maxDelaySeconds: number): number | undefined {
   if (queue.fifo) {
     if (seconds !== 0) throw invalidParameter('DelaySeconds', seconds, NOT_FOR_THIS_TYPE);
     return undefined;

@@ -55,7 +55,8 @@ export function jsonError(requestId: string, error: SqsError): SqsResponse {
 /** The JSON value in a body; an empty one is an empty structure. Errors: `MalformedInput`. */
 export function parseBody(body: Uint8Array): unknown {
   if (body.byteLength === 0) return {};
-  if (hasTooManyValues(body)) {
+  // Each value takes a byte at least, so most bodies need no look.
+  if (body.byteLength > MOST_VALUES && hasTooManyValues(body)) {
     throw new SqsError('MalformedInput', `The request has more than ${MOST_VALUES} values.`);
   }
   const text = decodeUtf8(body);
@@ -73,8 +74,6 @@ const [QUOTE, COMMA, LIST, BACKSLASH, STRUCTURE] = [0x22, 0x2c, 0x5b, 0x5c, 0x7b
  * one byte each in UTF-8, and no part of others.
  */
 function hasTooManyValues(body: Uint8Array): boolean {
-  // Each takes a byte at least, so most bodies need no look.
-  if (body.byteLength <= MOST_VALUES) return false;
   let values = 0;
   let inString = false;
   for (let at = 0; at < body.byteLength && values <= MOST_VALUES; at += 1) {
@@ -123,7 +122,9 @@ function structureOf(shape: StructureShape, value: unknown): DecodedStructure {
     const given = Object.hasOwn(value, name) ? value[name] : undefined;
     if (given === undefined || given === null) continue;
     const member = shape.members[name];
-    if (member !== undefined) members[name] = decode(member, given);
+    if (member === undefined) continue;
+    // Most members are texts.
+    members[name] = member.kind === 'string' && typeof given === 'string' ? given : decode(member, given);
   }
   return members;
 }
@@ -159,7 +160,9 @@ function toJson(shape: Shape, value: Decoded): unknown {
   }
   if (shape.kind === 'structure') {
     const members: Record<string, unknown> = {};
-    for (const [name, member, given] of presentMembers(shape, value)) members[name] = toJson(member, given);
+    for (const [name, member, given] of presentMembers(shape, value)) {
+      members[name] = typeof given === 'string' ? given : toJson(member, given);
+    }
     return members;
   }
   return value;

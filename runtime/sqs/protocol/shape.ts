@@ -155,7 +155,8 @@ export function presentMembers(shape: StructureShape, value: Decoded): readonly 
   for (const name in shape.members) {
     const member = shape.members[name];
     const given = structure[name];
-    if (member === undefined || given === undefined || hasNoItems(member, given)) continue;
+    if (member === undefined || given === undefined) continue;
+    if (typeof given === 'object' && hasNoItems(member, given)) continue;
     present.push([name, member, given]);
   }
   return present;
