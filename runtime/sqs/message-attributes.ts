@@ -76,7 +76,8 @@ function checkName(name: string): void {
   if (name.length > MAX_ATTRIBUTE_NAME_LENGTH) {
     throw invalid(`Message (user) attribute name must be shorter than ${MAX_ATTRIBUTE_NAME_LENGTH} bytes.`);
   }
-  if (!/^[A-Za-z0-9_.-]+$/.test(name)) {
+  // Letters and digits of every script: SQS was recorded to take `attr.1øßä`, and to refuse `§`.
+  if (!/^[\p{L}\p{Nd}_.-]+$/u.test(name)) {
     throw invalid(
       'Message (user) attributes name can only contain upper and lower score characters, digits, periods, hyphens and underscores. ',
     );

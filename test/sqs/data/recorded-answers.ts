@@ -71,6 +71,24 @@ export const RECORDED_REFUSALS: readonly RecordedRefusal[] = [
     code: 'InvalidParameterValue',
     message: 'One or more parameters are invalid. Reason: Message must be shorter than 1024 bytes.',
   },
+  ...['!', '"', '§', '(', '?'].map(
+    (character): RecordedRefusal => ({
+      what: `an attribute with ${character} in its name`,
+      before: [create],
+      call: [
+        'SendMessage',
+        {
+          QueueUrl: '<url>q',
+          MessageBody: 'x',
+          MessageAttributes: { [`a${character}b`]: { DataType: 'String', StringValue: 'x' } },
+        },
+      ],
+      status: 400,
+      code: 'InvalidParameterValue',
+      message:
+        'Message (user) attributes name can only contain upper and lower score characters, digits, periods, hyphens and underscores. ',
+    }),
+  ),
   {
     what: 'an attribute that is an empty text',
     before: [create],
@@ -370,6 +388,23 @@ export const RECORDED_ANSWERS: readonly RecordedAnswer[] = [
     },
   },
   {
+    what: 'a message with an attribute whose name has letters beyond ASCII',
+    before: [create],
+    call: [
+      'SendMessage',
+      {
+        QueueUrl: '<url>q',
+        MessageBody: 'msg',
+        MessageAttributes: { 'attr.1øßä': { DataType: 'String', StringValue: 'x' } },
+      },
+    ],
+    answer: {
+      MD5OfMessageAttributes: '<digest>',
+      MD5OfMessageBody: '6e2baaf3b97dbeef01c0043275f9a0e7',
+      MessageId: '<id>',
+    },
+  },
+  {
     what: 'a receive that asks for no attributes',
     before: [create, withAttributes],
     call: receive,
@@ -381,6 +416,14 @@ export const RECORDED_ANSWERS: readonly RecordedAnswer[] = [
     call: ['ReceiveMessage', { QueueUrl: '<url>q', MessageAttributeNames: ['Foo', 'Help'] }],
     answer: { Messages: [received] },
   },
+  ...['AWS.', '..foo'].map(
+    (name): RecordedAnswer => ({
+      what: `a receive that asks for '${name}', a name that no attribute can have`,
+      before: [create, withAttributes],
+      call: ['ReceiveMessage', { QueueUrl: '<url>q', MessageAttributeNames: [name] }],
+      answer: { Messages: [received] },
+    }),
+  ),
   {
     what: 'a receive of a prefix',
     before: [create, withAttributes],
