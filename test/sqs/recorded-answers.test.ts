@@ -4,7 +4,9 @@
  */
 import { expect, it } from 'vitest';
 import type { ActionName } from '../../runtime/sqs/protocol/model.ts';
-import { RECORDED_ANSWERS, RECORDED_REFUSALS, type Step } from './data/recorded-answers.ts';
+import { RECORDED_ANSWERS } from './data/recorded-answers.ts';
+import { RECORDED_REFUSALS } from './data/recorded-refusals.ts';
+import type { Step } from './data/steps.ts';
 import { type Api, describeApi } from './support/describe-api.ts';
 import { queueArnText, queueUrl } from './support/harness.ts';
 
