@@ -10,7 +10,7 @@
  * @module
  */
 import { decode, encode } from '@msgpack/msgpack';
-import type { Message, MessageAttribute, MessageAttributes } from './message.ts';
+import { type Message, type MessageAttribute, type MessageAttributes, NO_ATTRIBUTES } from './message.ts';
 
 /** The content of a record: a message without its id, and what a move between queues has to remember. */
 export interface RecordContent {
@@ -35,15 +35,19 @@ export function encodeRecord(message: Message, receivedBefore = 0): Uint8Array {
     VERSION,
     message.body,
     message.senderId,
-    packAttributes(message.attributes),
+    message.attributes === NO_ATTRIBUTES ? null : packAttributes(message.attributes),
     message.groupId ?? null,
     message.deduplicationId ?? null,
     message.traceHeader ?? null,
     message.deadLetterSourceArn ?? null,
     receivedBefore === 0 ? null : receivedBefore,
   ];
-  while (fields.at(-1) === null) fields.pop();
-  return writeArray(fields);
+  while (fields[fields.length - 1] === null) fields.pop();
+  const most = mostBytesOf(fields);
+  // Half a surrogate pair has no UTF-8; the library writes it so that it is read back as it was.
+  if (Number.isNaN(most)) return encode(fields);
+  const bytes = Buffer.allocUnsafe(most);
+  return bytes.subarray(0, writeField(bytes, 0, fields));
 }
 
 /** Reads a record back; `id` is the store's. Errors: `RecordError`. */
@@ -98,9 +102,9 @@ function packAttributes(attributes: MessageAttributes): Field[] | null {
 }
 
 function unpackAttributes(id: string, flat: unknown): MessageAttributes {
+  if (flat === null || flat === undefined) return NO_ATTRIBUTES;
   // No prototype: `__proto__` is a legal attribute name.
   const attributes: Record<string, MessageAttribute> = Object.create(null);
-  if (flat === null || flat === undefined) return attributes;
   if (!Array.isArray(flat)) throw new RecordError(`the attributes of message ${id} are not an array`);
   for (let at = 0; at < flat.length; at += 3) {
     const [name, dataType, value] = flat.slice(at, at + 3) as readonly unknown[];
@@ -123,40 +127,21 @@ function unpackAttributes(id: string, flat: unknown): MessageAttributes {
 
 /** Half a surrogate pair. */
 const HALF_PAIR = /\p{Surrogate}/u;
+/** Most bytes before a text, bytes or a list, and of a number. */
+const HEAD_BYTES = 5;
 
 type Field = null | number | string | Uint8Array | readonly Field[];
 
-/** The bytes of an array in msgpack: the same that the library writes. */
-function writeArray(fields: readonly Field[]): Buffer {
-  const size = sizeOfField(fields);
-  // Half a surrogate pair has no UTF-8; the library writes it so that it is read back as it was.
-  if (Number.isNaN(size)) return Buffer.from(encode(fields));
-  const bytes = Buffer.allocUnsafe(size);
-  writeField(bytes, 0, fields);
-  return bytes;
-}
-
-/** Bytes that a field takes; NaN where it has half a surrogate pair. */
-function sizeOfField(field: Field): number {
-  if (field === null) return 1;
-  if (typeof field === 'number') return sizeOfNumber(field);
-  if (typeof field === 'string') {
-    const length = Buffer.byteLength(field);
-    return HALF_PAIR.test(field) ? Number.NaN : sizeOfHead(length, true) + length;
+/** Bytes that a list takes at most; NaN where it has half a surrogate pair. */
+function mostBytesOf(list: readonly Field[]): number {
+  let most = HEAD_BYTES;
+  for (const field of list) {
+    most += HEAD_BYTES;
+    if (field === null || typeof field === 'number') continue;
+    if (typeof field === 'string') most += HALF_PAIR.test(field) ? Number.NaN : Buffer.byteLength(field);
+    else most += field instanceof Uint8Array ? field.byteLength : mostBytesOf(field);
   }
-  if (field instanceof Uint8Array) return sizeOfHead(field.byteLength, false) + field.byteLength;
-  let size = field.length < 16 ? 1 : field.length < 65_536 ? 3 : 5;
-  for (const item of field) size += sizeOfField(item);
-  return size;
-}
-
-function sizeOfNumber(value: number): number {
-  return value < 128 ? 1 : value < 256 ? 2 : value < 65_536 ? 3 : 5;
-}
-
-/** Bytes before a text or bytes of this length; a short text has its length in the first one. */
-function sizeOfHead(length: number, isText: boolean): number {
-  return isText && length < 32 ? 1 : length < 256 ? 2 : length < 65_536 ? 3 : 5;
+  return most;
 }
 
 /** Writes a field at `at`; answers where the next one begins. */

@@ -34,8 +34,7 @@ export class Sending {
 
   /** Errors: `MissingDeduplicationIdError`, `StoreFullError`, `StoreUnavailableError`, those of the forwarder. */
   send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
-    const { mode } = this.#options.queue.definition;
-    return mode === 'forward' ? this.#forward(messages) : this.#keep(messages);
+    return this.#options.queue.definition.mode === 'forward' ? this.#forward(messages) : this.#keep(messages);
   }
 
   async #forward(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
@@ -61,10 +60,13 @@ export class Sending {
 
   async #keep(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
     const { queue, store } = this.#options;
-    const sent = await store.send(messages.map((message) => newEntry(message, queue.definition)));
-    return sent.map(({ id, duplicate, sequenceNumber }) =>
-      sequenceNumber === undefined ? { id, duplicate } : { id, duplicate, sequenceNumber },
-    );
+    const entries: NewEntry[] = [];
+    for (const message of messages) entries.push(newEntry(message, queue.definition));
+    const sent: SentMessage[] = [];
+    for (const { id, duplicate, sequenceNumber } of await store.send(entries)) {
+      sent.push(sequenceNumber === undefined ? { id, duplicate } : { id, duplicate, sequenceNumber });
+    }
+    return sent;
   }
 }
 

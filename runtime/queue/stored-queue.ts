@@ -29,7 +29,7 @@ import type { Receipt } from './receipt-handle.ts';
 import { ReceiveAttempts } from './receive-attempts.ts';
 import { type BrowsedMessage, browse, isPastRetention, Receiving } from './receiving.ts';
 import { Sending } from './sending.ts';
-import { Upkeep } from './upkeep.ts';
+import { SafetySweep, Upkeep } from './upkeep.ts';
 import { WatchedStore } from './watched-store.ts';
 
 export type { Forward, QueueContext } from './queue.ts';
@@ -53,6 +53,7 @@ export class StoredQueue implements Queue {
   readonly #receiving: Receiving;
   readonly #longPoll: LongPoll;
   readonly #attempts: ReceiveAttempts;
+  readonly #sweep: SafetySweep;
   readonly #upkeep: Upkeep;
   #definition: QueueDefinition;
   /** Receives that ask the store now, without standing in line. */
@@ -68,9 +69,10 @@ export class StoredQueue implements Queue {
     const watch = createHeadWatch({ time });
     this.watch = watch;
     const address = { key: this.key, fifo: definition.fifo };
-    const watched = new WatchedStore({ store, address, watch, clock, onActivity: () => this.#upkeep.active() });
+    this.#sweep = new SafetySweep({ time, randomness, sweep: (idle) => void this.#upkeep.look(idle) });
+    const watched = new WatchedStore({ store, address, watch, clock, sweep: this.#sweep });
     this.store = watched;
-    this.#upkeep = new Upkeep({ time, randomness, notify, queue: this, store: watched, watch });
+    this.#upkeep = new Upkeep({ time, notify, queue: this, store: watched, watch, sweep: this.#sweep });
     this.#sending = new Sending({ forward, notify, queue: this, store: watched });
     const findDeadLetterQueue = (arn: string) => context.findDeadLetterQueue(arn, definition.fifo);
     const deadLetters = new DeadLetters({ queue: this, store: watched, clock, notify, findDeadLetterQueue });
@@ -166,7 +168,7 @@ export class StoredQueue implements Queue {
   }
 
   get uses(): number {
-    return this.#upkeep.uses;
+    return this.#sweep.uses;
   }
 
   purge(): Promise<void> {
@@ -184,7 +186,7 @@ export class StoredQueue implements Queue {
 
   /** Another instance lowered the head. */
   woken(dueInMs: number): void {
-    this.#upkeep.active();
+    this.#sweep.active();
     this.watch.lowered(dueInMs);
   }
 

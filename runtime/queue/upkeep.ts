@@ -17,34 +17,20 @@ import type { WatchedStore } from './watched-store.ts';
 /** Old messages removed by one call to the store, which is kept from other work meanwhile. */
 const TRIM_STEP = 500;
 
-interface UpkeepOptions extends Pick<QueueContext, 'time' | 'randomness' | 'notify'> {
+interface UpkeepOptions extends Pick<QueueContext, 'time' | 'notify'> {
   readonly queue: { readonly key: string; readonly definition: QueueDefinition };
   readonly store: WatchedStore;
   readonly watch: HeadWatch;
+  readonly sweep: SafetySweep;
 }
 
 export class Upkeep {
   readonly #options: UpkeepOptions;
-  readonly #sweep: SafetySweep;
   readonly #trims: TrimSchedule;
-  #uses = 0;
 
   constructor(options: UpkeepOptions) {
-    const { time, randomness } = options;
     this.#options = options;
-    this.#sweep = new SafetySweep({ time, randomness, sweep: (idle) => void this.#run(idle) });
-    this.#trims = new TrimSchedule(time);
-  }
-
-  /** How often `active` was called. */
-  get uses(): number {
-    return this.#uses;
-  }
-
-  /** The queue was used, or another instance woke it. */
-  active(): void {
-    this.#uses += 1;
-    this.#sweep.active();
+    this.#trims = new TrimSchedule(options.time);
   }
 
   /** Removes old messages, if that was not done lately. Errors: `StoreUnavailableError`. */
@@ -63,10 +49,11 @@ export class Upkeep {
   }
 
   close(): void {
-    this.#sweep.close();
+    this.#options.sweep.close();
   }
 
-  async #run(idle: boolean): Promise<void> {
+  /** To be called at each safety sweep. Never rejects. */
+  async look(idle: boolean): Promise<void> {
     const { queue, store, watch } = this.#options;
     const trimIsDue = this.#trims.isDue(queue.definition.attributes);
     if (!trimIsDue && !(idle && watch.hasListeners())) return;
@@ -126,10 +113,16 @@ export class SafetySweep {
   #lastActivityAt: number | undefined;
   #timer: Cancel | undefined;
   #closed = false;
+  #uses = 0;
 
   constructor(options: SafetySweepOptions) {
     this.#options = options;
     this.#arm(this.#spread(LONGEST_INTERVAL_MS));
+  }
+
+  /** How often `active` was called. */
+  get uses(): number {
+    return this.#uses;
   }
 
   /**
@@ -137,6 +130,7 @@ export class SafetySweep {
    * interval.
    */
   active(): void {
+    this.#uses += 1;
     if (this.#closed) return;
     this.#lastActivityAt = this.#options.time.monotonic();
     if (this.#intervalMs === FIRST_INTERVAL_MS) return;

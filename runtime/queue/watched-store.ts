@@ -28,7 +28,7 @@ import {
 } from '../store/store.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Ask, HeadWatch } from './head-watch.ts';
-import type { StoreClock } from './upkeep.ts';
+import type { SafetySweep, StoreClock } from './upkeep.ts';
 
 /** Most messages that one call to the store may send or delete. */
 const MOST_PER_CALL = 500;
@@ -47,8 +47,8 @@ interface WatchedStoreOptions {
   readonly address: StoreAddress;
   readonly watch: HeadWatch;
   readonly clock: StoreClock;
-  /** Called when the queue is used. */
-  readonly onActivity: () => void;
+  /** To be told when the queue is used. */
+  readonly sweep: Pick<SafetySweep, 'active'>;
 }
 
 export class WatchedStore {
@@ -68,25 +68,23 @@ export class WatchedStore {
     return this.#largest;
   }
 
-  #saw({ length }: Uint8Array): void {
-    if (this.#largest === undefined || length > this.#largest) this.#largest = length;
-  }
-
   /**
    * Stores messages in order; all or none up to 500, and in parts of 500 beyond. Sends that wait together leave as one
    * call (`group-commit.ts`).
    * Errors: `StoreFullError`, `StoreUnavailableError`.
    */
   send(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
-    this.#options.onActivity();
-    for (const { record } of entries) this.#saw(record);
+    this.#options.sweep.active();
+    for (const { record } of entries) this.#largest = Math.max(this.#largest ?? 0, record.length);
     this.#sends ??= new GroupCommit({
-      call: (items) => this.#send(items),
+      call: this.#send.bind(this),
       sizeOf: ({ record }) => record.length,
       mostItems: MOST_PER_CALL,
       mostBytes: MOST_BYTES_PER_CALL,
     });
-    return inParts(entries, this.#sends);
+    return entries.length <= MOST_PER_CALL && entries.length > 0
+      ? this.#sends.commit(entries)
+      : inParts(entries, this.#sends);
   }
 
   /**
@@ -95,8 +93,8 @@ export class WatchedStore {
    * what the lease of the first keeps from him. Errors: `StoreUnavailableError`.
    */
   async receive(options: ReceiveOptions): Promise<ReceiveReply> {
-    const { address, onActivity } = this.#options;
-    onActivity();
+    const { address, sweep } = this.#options;
+    sweep.active();
     if (address.fifo || options.maxMessages > MOST_PER_SMALL_RECEIVE) return this.#receive(options);
     this.#receives ??= new GroupCommit({
       call: (items) => this.#receiveTogether(items),
@@ -145,7 +143,7 @@ export class WatchedStore {
       const reply = await store.receive(address, options);
       for (const entry of reply.leased) {
         watch.leased(entry.id, options.leaseMs);
-        this.#saw(entry.record);
+        this.#largest = Math.max(this.#largest ?? 0, entry.record.length);
         // A first receive was just now; of a later one only the first is known.
         if (entry.receiveCount === 1) clock.readExactly(entry.firstReceivedAt);
         else clock.readAtLeast(entry.firstReceivedAt);
@@ -194,8 +192,8 @@ export class WatchedStore {
 
   /** Errors: `StoreUnavailableError`. */
   async purge(): Promise<void> {
-    const { store, address, watch, onActivity } = this.#options;
-    onActivity();
+    const { store, address, watch, sweep } = this.#options;
+    sweep.active();
     await this.#asking(watch.asking(), async (answered) => {
       await store.purge(address);
       answered(undefined);
@@ -212,7 +210,7 @@ export class WatchedStore {
    * `StoreUnavailableError`.
    */
   deleteDelayed(ids: readonly string[]): Promise<readonly LeaseOutcome[]> {
-    this.#options.onActivity();
+    this.#options.sweep.active();
     return this.#options.store.deleteDelayed(this.#options.address, ids);
   }
 
@@ -239,8 +237,12 @@ export class WatchedStore {
     try {
       const reply = await store.send(address, entries);
       if (reply.headLoweredToMs !== undefined) watch.lowered(reply.headLoweredToMs);
-      for (const [at, entry] of reply.sent.entries()) {
-        if (!entry.duplicate && entries[at]?.history === undefined) clock.readExactly(entry.sentAt);
+      // All were stored in one moment, but a duplicate has the time of the first, and one that was moved its own.
+      for (let at = reply.sent.length - 1; at >= 0; at -= 1) {
+        const entry = reply.sent[at];
+        if (entry === undefined || entry.duplicate || entries[at]?.history !== undefined) continue;
+        clock.readExactly(entry.sentAt);
+        break;
       }
       return reply.sent;
     } catch (error) {
@@ -260,8 +262,8 @@ export class WatchedStore {
     moved?: (lease: T) => void,
   ): Promise<readonly LeaseOutcome[]> {
     if (leases.length === 0) return [];
-    const { store, address, watch, onActivity } = this.#options;
-    onActivity();
+    const { store, address, watch, sweep } = this.#options;
+    sweep.active();
     return this.#asking(watch.asking(), async (answered) => {
       const reply = await call(store, address);
       for (const [at, lease] of leases.entries()) {

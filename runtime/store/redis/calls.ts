@@ -16,7 +16,8 @@ export class RedisCalls {
   readonly #onReadOnly: () => void;
   readonly #onRefused: () => void;
   readonly #texts = new Map<Script, { readonly digest: string; readonly text: string }>();
-  readonly #underWay = new Set<Promise<unknown>>();
+  #underWay = 0;
+  #drained: (() => void) | undefined;
   #shebang = true;
   #refusal: string | undefined = 'Redis has not been reached yet';
   #count = 0;
@@ -63,54 +64,60 @@ export class RedisCalls {
    * Runs a script, together with others of the same turn of the event loop; at once if no call is under way, because
    * then nothing is gained by waiting for others. Strings in the reply are Buffers.
    */
-  script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
-    return this.#track(async () => {
-      if (this.#underWay.size > 0) this.#connection.gather();
-      const { digest, text } = this.#textOf(script);
-      const rest = [keys.length, ...keys, ...args, this.#clock?.() ?? ''];
-      try {
-        return await this.#connection.client.callBuffer('evalsha', [digest, ...rest]);
-      } catch (error) {
-        // The server was restarted or has dropped the script: it is sent again, and kept.
-        if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
-        return await this.#connection.client.callBuffer('eval', [text, ...rest]);
-      }
-    });
+  async script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    if (this.#refusal !== undefined) throw new StoreUnavailableError(this.#refusal);
+    if (this.#underWay > 0) this.#connection.gather();
+    this.#count += 1;
+    this.#underWay += 1;
+    const { digest, text } = this.#texts.get(script) ?? this.#textOf(script);
+    const rest = [keys.length, ...keys, ...args, this.#clock?.() ?? ''];
+    try {
+      return await this.#connection.client.callBuffer('evalsha', [digest, ...rest]);
+    } catch (error) {
+      // The server was restarted or has dropped the script: it is sent again, and kept.
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw this.#failed(error);
+      return await this.#connection.client.callBuffer('eval', [text, ...rest]).catch((again: unknown) => {
+        throw this.#failed(again);
+      });
+    } finally {
+      this.#underWay -= 1;
+      if (this.#underWay === 0) this.#drained?.();
+    }
   }
 
   /** Runs one plain command. Strings in the reply are Buffers. */
-  command(name: string, ...args: readonly Argument[]): Promise<unknown> {
-    return this.#track(() => this.#connection.client.callBuffer(name, [...args]));
-  }
-
-  /** Resolves when every call under way has been answered, well or not. */
-  async drain(): Promise<void> {
-    await Promise.allSettled([...this.#underWay]);
-  }
-
-  async #track(run: () => Promise<unknown>): Promise<unknown> {
+  async command(name: string, ...args: readonly Argument[]): Promise<unknown> {
     if (this.#refusal !== undefined) throw new StoreUnavailableError(this.#refusal);
     this.#count += 1;
-    const call = run();
-    this.#underWay.add(call);
+    this.#underWay += 1;
     try {
-      return await call;
+      return await this.#connection.client.callBuffer(name, [...args]);
     } catch (error) {
-      if (isReadOnly(messageOf(error))) this.#onReadOnly();
-      else if (isReply(error) && !isOutOfMemory(messageOf(error))) this.#onRefused();
-      throw storeError(error);
+      throw this.#failed(error);
     } finally {
-      this.#underWay.delete(call);
+      this.#underWay -= 1;
+      if (this.#underWay === 0) this.#drained?.();
     }
+  }
+
+  /** Resolves when no call is under way. To be called once, when no more calls are made. */
+  drain(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#underWay === 0) resolve();
+      else this.#drained = resolve;
+    });
+  }
+
+  #failed(error: unknown): Error {
+    if (isReadOnly(messageOf(error))) this.#onReadOnly();
+    else if (isReply(error) && !isOutOfMemory(messageOf(error))) this.#onRefused();
+    return storeError(error);
   }
 
   #textOf(script: Script): { readonly digest: string; readonly text: string } {
-    let entry = this.#texts.get(script);
-    if (entry === undefined) {
-      const text = scriptText(script, this.#shebang);
-      entry = { text, digest: createHash('sha1').update(text).digest('hex') };
-      this.#texts.set(script, entry);
-    }
+    const text = scriptText(script, this.#shebang);
+    const entry = { text, digest: createHash('sha1').update(text).digest('hex') };
+    this.#texts.set(script, entry);
     return entry;
   }
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { isOwnMessageId, MESSAGE_ID_HEAD_BYTES, MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../../queue/message.ts';
+import { crc32 } from 'node:zlib';
+import { MESSAGE_ID_HEAD_BYTES, MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../../queue/message.ts';
 import { StoreUnavailableError } from '../store.ts';
 
 const TIME_BYTES = 6;
@@ -19,7 +20,9 @@ export function idBytes(id: string): Buffer {
  * another hash once it is received; docs/decisions/short-message-ids.md counts what that saves.
  */
 export function shortIdBytes(id: string): Buffer {
-  return idBytes(isOwnMessageId(id) ? id.slice(0, MESSAGE_ID_HEAD_CHARACTERS) : id);
+  const bytes = Buffer.from(id.replaceAll('-', ''), 'hex');
+  const isOwn = crc32(id.slice(0, MESSAGE_ID_HEAD_CHARACTERS)) === bytes.readUInt32BE(MESSAGE_ID_HEAD_BYTES);
+  return isOwn ? bytes.subarray(0, MESSAGE_ID_HEAD_BYTES) : bytes;
 }
 
 /** The UUID of its 16 bytes, or of those of `shortIdBytes`. */
@@ -79,6 +82,13 @@ export class ReplyReader {
     const value = this.integer();
     return value === -1 ? undefined : value;
   }
+}
+
+/** A reply that is a list of numbers. */
+export function integersIn(reply: unknown): readonly number[] {
+  if (!Array.isArray(reply)) throw unexpected(reply);
+  for (const value of reply) if (typeof value !== 'number') throw unexpected(value);
+  return reply;
 }
 
 /** A reply that is one number. */

@@ -170,7 +170,7 @@ export class RedisStore implements Store {
   async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
     checkEntries(queue, entries);
     this.documents.active();
-    return this.#commands(queue).send(queue.key, entries);
+    return (queue.fifo ? this.#fifo : this.#standard).send(queue.key, entries);
   }
 
   async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {

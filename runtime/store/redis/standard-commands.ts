@@ -14,10 +14,11 @@ import type {
   ReceiveOptions,
   ReceiveReply,
   SendReply,
+  SentEntry,
   VisibilityChange,
 } from '../store.ts';
 import type { Argument, RedisCalls } from './calls.ts';
-import { buffer, idText, ReplyReader, shortIdBytes, storedValue } from './encoding.ts';
+import { buffer, idText, integersIn, ReplyReader, shortIdBytes, storedValue } from './encoding.ts';
 import { queueKeys, wakeSubject } from './keys.ts';
 import { BROWSE } from './scripts/browse.ts';
 import { RECEIVE } from './scripts/receive.ts';
@@ -31,6 +32,7 @@ export class StandardCommands implements QueueCommands {
   readonly #calls: RedisCalls;
   readonly #channel: string;
   readonly #instanceId: string;
+  #lastSentTo: SendsTo | undefined;
 
   /** `instanceId`: whom wakes are from; that instance knows already, by the reply. */
   constructor(calls: RedisCalls, channel: string, instanceId: string) {
@@ -40,14 +42,23 @@ export class StandardCommands implements QueueCommands {
   }
 
   async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
+    // Most sends go to the queue of the send before, so that its keys need not be put together again.
+    const to = this.#lastSentTo?.queue === queue ? this.#lastSentTo : this.#sendsTo(queue);
     const args: Argument[] = [entries.length];
-    for (const { id, record, delayMs, group, history } of entries) {
-      args.push(shortIdBytes(id), buffer(record), wholeMs(delayMs), group ?? '', historyText(history));
+    for (const { id, record, delayMs, group = '', history } of entries) {
+      const moved = history === undefined ? '' : historyText(history);
+      args.push(shortIdBytes(id), buffer(record), delayMs === 0 ? 0 : wholeMs(delayMs), group, moved);
     }
-    args.push(this.#channel, wakeSubject(queue, this.#instanceId));
-    const reply = await this.#script(SEND, allKeys(queue), args);
-    const lowered = readHeadLowered(reply);
-    return { sent: entries.map(({ id }) => ({ id, sentAt: reply.integer(), duplicate: false })), ...lowered };
+    args.push(this.#channel, to.wake);
+    const [headLoweredToMs = -1, ...sentAt] = integersIn(await this.#calls.script(SEND, to.keys, args));
+    const sent: SentEntry[] = [];
+    for (const { id } of entries) sent.push({ id, sentAt: sentAt[sent.length] ?? Number.NaN, duplicate: false });
+    return headLoweredToMs === -1 ? { sent } : { sent, headLoweredToMs };
+  }
+
+  #sendsTo(queue: QueueKey): SendsTo {
+    this.#lastSentTo = { queue, keys: allKeys(queue), wake: wakeSubject(queue, this.#instanceId) };
+    return this.#lastSentTo;
   }
 
   async receive(queue: QueueKey, options: ReceiveOptions, takeFirst: boolean): Promise<ReceiveReply> {
@@ -127,8 +138,14 @@ export class StandardCommands implements QueueCommands {
   }
 }
 
-function historyText(history: NewEntry['history']): string {
-  if (history === undefined) return '';
+/** What every send to a queue names alike. */
+interface SendsTo {
+  readonly queue: QueueKey;
+  readonly keys: readonly string[];
+  readonly wake: string;
+}
+
+function historyText(history: NonNullable<NewEntry['history']>): string {
   return `${history.receiveCount}:${history.firstReceivedAt}:${history.sentAt}`;
 }
 
