@@ -103,20 +103,20 @@ export interface Karin {
  */
 export async function startKarin(config: Config, overrides: Overrides = {}): Promise<Karin> {
   const releasers = createReleasers();
+  const log = overrides.log ?? createLog({ level: config.logLevel });
   try {
-    return await build(config, overrides, releasers);
+    return await build(config, overrides, releasers, log);
   } catch (error) {
     // Why it does not start matters more than what then fails beside it.
     await releasers.release().catch((failure: unknown) => {
-      overrides.log?.error({ err: failure }, 'what was built before the start failed was not all taken down');
+      log.error({ err: failure }, 'what was built before the start failed was not all taken down');
     });
     throw error;
   }
 }
 
-async function build(config: Config, overrides: Overrides, releasers: Releasers): Promise<Karin> {
+async function build(config: Config, overrides: Overrides, releasers: Releasers, log: Log): Promise<Karin> {
   const { time = systemTime, randomness = systemRandomness, signal } = overrides;
-  const log = overrides.log ?? createLog({ level: config.logLevel });
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
   const instanceId = randomness.uuid();
 

@@ -206,16 +206,22 @@ class ActorSupervisor implements Supervisor {
   }
 
   async #stop(graceMs: number): Promise<void> {
-    for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    this.#stopping.abort();
-    const ended = Promise.all([
-      ...[...this.#actors.values()].map((actor) => actor.stop('the server stops')),
+    // All at once and each waited for: what fails must not keep an actor from giving back what it has leased.
+    const ended = Promise.allSettled([
+      ...this.#unsubscribe.map(async (unsubscribe) => unsubscribe()),
+      ...this.#stopActors(),
       ...this.#ending,
     ]);
     if (graceMs <= 0) this.#aborting.abort();
     const cancelGrace = this.#parts.time.after(graceMs, () => this.#aborting.abort());
-    await ended;
+    const failures = (await ended).flatMap<unknown>((end) => (end.status === 'rejected' ? [end.reason] : []));
     cancelGrace();
+    if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('; '));
+  }
+
+  #stopActors(): readonly Promise<void>[] {
+    this.#stopping.abort();
+    return [...this.#actors.values()].map((actor) => actor.stop('the server stops'));
   }
 
   #checkMappings(): readonly string[] {

@@ -162,8 +162,11 @@ export function openFront(parts: FrontParts): Front {
   const answered = traffic.answered;
   const server = parts.door.serve({ edge, access, sqs, ingest, app, answered, corsOrigins, time, log });
   const stop = async (): Promise<void> => {
-    depths.close();
-    await server.stop();
+    try {
+      depths.close();
+    } finally {
+      await server.stop();
+    }
   };
   return { port, endWaits: () => edge.endAll(), stop };
 }

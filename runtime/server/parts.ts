@@ -44,11 +44,7 @@ export async function openConfiguredStore(config: Config, parts: StoreParts, rel
     releasers.add('the embedded Redis', () => redis.stop());
     urls = [redis.url];
   }
-  const store = await unlessGivenUp(
-    openStore({ urls, ...storeParts, documentFault }),
-    signal,
-    (late) => void late.close(),
-  );
+  const store = await unlessGivenUp(openStore({ urls, ...storeParts, documentFault }), signal, (late) => late.close());
   releasers.add('the store', () => store.close());
   return store;
 }

@@ -48,13 +48,14 @@ export function createReleasers(): Releasers {
 export function unlessGivenUp<T>(
   work: Promise<T>,
   signal: AbortSignal | undefined,
-  undo: (late: T) => void = () => {},
+  undo: (late: T) => void | Promise<void> = () => {},
 ): Promise<T> {
   if (signal === undefined) return work;
   return new Promise((resolve, reject) => {
     const giveUp = (): void => {
       reject(signal.reason);
-      work.then(undo, () => {});
+      // Nobody waits for it any more, so a failure of it has nowhere to go.
+      work.then(undo).catch(() => {});
     };
     if (signal.aborted) return giveUp();
     signal.addEventListener('abort', giveUp, { once: true });

@@ -322,8 +322,12 @@ export class RedisStore implements Store {
     this.documents.close();
     const goodbye = this.#wakeChannel.close();
     this.#reachability.stop();
-    await Promise.all([goodbye, this.#calls.drain()]);
-    this.#connection.client.disconnect();
+    try {
+      await Promise.all([goodbye, this.#calls.drain()]);
+    } finally {
+      // An open connection would keep the process alive.
+      this.#connection.client.disconnect();
+    }
   }
 
   #commands({ fifo }: StoredQueue): QueueCommands {
