@@ -76,6 +76,7 @@ forEachStore('Batch', (open) => {
     await world.events.next('leased');
     await world.pass(5_000);
     await world.events.next('failed');
+    await world.settled();
 
     await world.pass(59_000);
     await world.quiet();
@@ -97,7 +98,7 @@ forEachStore('Batch', (open) => {
     await queue.send([message('late')]);
     await world.events.next('failed');
     // The leases were shortened before the Invoke, but not waited for.
-    await queue.depth();
+    await world.settled();
 
     await world.pass(59_000);
     await world.quiet();
