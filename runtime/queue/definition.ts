@@ -116,7 +116,8 @@ const redriveAllowPolicy = z.union([
   z.object({ redrivePermission: z.literal('byQueue'), sourceQueueArns: z.array(z.string()) }),
 ]);
 
-const attributes = z.object({
+/** Stored attributes; what else stands there is dropped. */
+export const queueAttributes = z.object({
   visibilityTimeoutSeconds: z.number(),
   delaySeconds: z.number(),
   messageRetentionPeriodSeconds: z.number(),
@@ -143,7 +144,7 @@ const document = z.object({
   modeAfterAws: z.exactOptional(mode),
   createdAt: z.number(),
   modifiedAt: z.number(),
-  attributes,
+  attributes: queueAttributes,
   tags: z.record(z.string(), z.string()),
 });
 
@@ -160,7 +161,7 @@ export function writeDefinition(definition: QueueDefinition): string {
     createdAt,
     modifiedAt,
     // Parsing puts the members into the order of the schema.
-    attributes: attributes.parse(definition.attributes),
+    attributes: queueAttributes.parse(definition.attributes),
     tags: sortedTags,
   });
 }

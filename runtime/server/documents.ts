@@ -5,41 +5,10 @@
  * @module
  */
 import * as z from 'zod/mini';
+import { readDiscovery } from '../aws/discovery/discovery.ts';
+import { readCapability } from '../http/auth/tokens.ts';
 import { readDefinition } from '../queue/definition.ts';
 import { readMoveTasks } from '../queue/move-task.ts';
-
-const arn = z.looseObject({ partition: z.string(), region: z.string(), account: z.string(), name: z.string() });
-const mappingName = z.looseObject({ uuid: z.string(), queueArn: arn, functionArn: z.string() });
-const foreignMapping = z.extend(mappingName, { state: z.string() });
-
-/** What serving relies on; members that other versions add are kept. */
-const discovery = z.looseObject({
-  mappings: z.array(
-    z.extend(mappingName, {
-      batchSize: z.number(),
-      batchWindowSeconds: z.number(),
-      filterPatterns: z.array(z.string()),
-      reportBatchItemFailures: z.boolean(),
-      functionTimeoutSeconds: z.number(),
-      tags: z.record(z.string(), z.string()),
-    }),
-  ),
-  broken: z.array(z.extend(mappingName, { reason: z.string() })),
-  foreign: z.array(foreignMapping),
-  settling: z.optional(z.array(foreignMapping)),
-  queues: z.array(z.looseObject({ arn, attributes: z.looseObject({}), tags: z.record(z.string(), z.string()) })),
-  waitingInSqs: z.record(z.string(), z.number()),
-  detailsReadAt: z.number(),
-});
-
-const token = z.looseObject({
-  id: z.string(),
-  hash: z.string(),
-  grant: z.object({ scopes: z.array(z.enum(['send', 'consume', 'manage'])), queues: z.array(z.string()) }),
-  createdAt: z.number(),
-  expiresAt: z.optional(z.number()),
-  name: z.optional(z.string()),
-});
 
 const json =
   (schema: z.ZodMiniType) =>
@@ -56,14 +25,14 @@ const secret = (text: string): void => {
 /** By the beginnings of names. What no kind claims is not Karin's, or another version's, and is left alone. */
 const KINDS: readonly (readonly [prefix: string, read: (text: string) => unknown])[] = [
   ['deleted-queue:', epochMs],
-  ['discovery', json(discovery)],
+  ['discovery', readDiscovery],
   ['ended-sessions', json(z.record(z.string(), z.number()))],
   ['move-tasks:', readMoveTasks],
   ['purged-queue:', epochMs],
   ['queue:', readDefinition],
   ['secret:', secret],
   ['sync:held', json(z.array(z.string()))],
-  ['token:', json(token)],
+  ['token:', readCapability],
 ];
 
 /** Why the document cannot be read, in words that hold nothing of it; `undefined`: it can. */

@@ -222,15 +222,47 @@ describe('the last good discovery', () => {
     expect(served).toEqual([]);
   });
 
-  it('is asked for anew if it cannot be read', async () => {
+  const whole = discoveryOf(['a']);
+  it.each([
+    ['that ends early', '{"mappings": ['],
+    ['of another shape', '{}'],
+    ['of a mapping without an ARN', JSON.stringify({ ...whole, mappings: [{ ...whole.mappings[0], mappingArn: 7 }] })],
+    ['of a batch size of none', JSON.stringify({ ...whole, mappings: [mappingOf('a', { batchSize: 0 })] })],
+    ['of a queue without attributes', JSON.stringify({ ...whole, queues: [{ ...queueOf('a'), attributes: {} }] })],
+    ['of a queue that SQS could not have', JSON.stringify({ ...whole, queues: [queueOf('not a name')] })],
+  ])('is asked for anew if it is a text %s', async (_what, text) => {
     const { store, synchroniser, source, logged, served } = await open();
-    await store.documents.put('discovery', '{"mappings": [');
+    await store.documents.put('discovery', text);
     expect(await synchroniser.restore()).toBe(false);
+    expect(served).toEqual([]);
     expect(logged.join()).toContain('cannot be read');
     source.found = discoveryOf(['a']);
     await synchroniser.sync();
     expect(served.at(-1)).toMatchObject([{ uuid: 'uuid-a' }]);
     expect(await (await open(store)).synchroniser.restore()).toBe(true);
+  });
+
+  it('comes back as it was stored, and without what this version does not know', async () => {
+    const one = await open();
+    one.source.found = discoveryOf(['a', 'b'], {
+      mappings: [
+        mappingOf('a', { maximumConcurrency: 2, startConcurrency: 1, managedInstances: true, tags: { owner: 'me' } }),
+        mappingOf('b', { durableExecutionTimeoutSeconds: 600 }),
+      ],
+      foreign: [foreignOf('c')],
+      settling: [foreignOf('d')],
+      queues: [queueOf('a', 'dead'), queueOf('b'), queueOf('dead')],
+      waitingInSqs: { 'arn:aws:sqs:eu-west-1:111122223333:a': 3 },
+      problems: [{ about: 'a', text: 'it is slow', passing: true }],
+      unread: ['uuid-b'],
+      functions: { 'on-a': '1' },
+    });
+    await one.synchroniser.sync();
+    const stored = (await one.store.documents.get('discovery')) ?? '';
+    await one.store.documents.put('discovery', JSON.stringify({ ...JSON.parse(stored), later: true }));
+    const other = await open(one.store);
+    expect(await other.synchroniser.restore()).toBe(true);
+    expect(other.synchroniser.state().discovery).toEqual(one.source.found);
   });
 
   it('reaches the other instances without a call to the source', async () => {

@@ -4,8 +4,10 @@
  * @module
  */
 
+import * as z from 'zod/mini';
+import { queueAttributes } from '../../queue/definition.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
-import type { QueueArn } from '../../queue/names.ts';
+import { formatQueueArn, parseQueueArn, type QueueArn } from '../../queue/names.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
 
 /**
@@ -181,4 +183,54 @@ function concurrencyOf(settings: MappingSettings): Pick<Mapping, 'maximumConcurr
   }
   const maximumConcurrency = settings.ScalingConfig?.MaximumConcurrency;
   return maximumConcurrency === undefined ? {} : { maximumConcurrency };
+}
+
+/*
+ * The stored result of a discovery, as a later version, an earlier one or a hand may have written it.
+ */
+
+const arn = z
+  .object({ partition: z.string(), region: z.string(), account: z.string(), name: z.string() })
+  .check(z.refine((parts) => parseQueueArn(formatQueueArn(parts)) !== undefined));
+const tags = z.record(z.string(), z.string());
+const named = z.object({ uuid: z.string(), queueArn: arn, functionArn: z.string() });
+const foreignMapping = z.extend(named, { state: z.string() });
+const positive = z.int().check(z.positive());
+
+const mapping = z.extend(named, {
+  mappingArn: z.string(),
+  batchSize: positive,
+  batchWindowSeconds: z.number().check(z.nonnegative()),
+  filterPatterns: z.array(z.string()),
+  reportBatchItemFailures: z.boolean(),
+  maximumConcurrency: z.exactOptional(positive),
+  startConcurrency: z.exactOptional(positive),
+  functionTimeoutSeconds: z.number().check(z.positive()),
+  durableExecutionTimeoutSeconds: z.exactOptional(z.number().check(z.positive())),
+  managedInstances: z.exactOptional(z.literal(true)),
+  lastModified: z.number(),
+  tags,
+}) satisfies z.ZodMiniType<Mapping>;
+
+const discovery = z.object({
+  mappings: z.array(mapping),
+  broken: z.array(z.extend(named, { reason: z.string() })),
+  foreign: z.array(foreignMapping),
+  settling: z.exactOptional(z.array(foreignMapping)),
+  queues: z.array(z.object({ arn, attributes: queueAttributes, tags })),
+  waitingInSqs: z.record(z.string(), z.number()),
+  problems: z.exactOptional(
+    z.array(z.object({ about: z.string(), text: z.string(), passing: z.exactOptional(z.literal(true)) })),
+  ),
+  unread: z.exactOptional(z.array(z.string())),
+  functions: z.exactOptional(z.record(z.string(), z.string())),
+  detailsReadAt: z.number(),
+}) satisfies z.ZodMiniType<Discovery>;
+
+/**
+ * Reads a stored discovery; members that this version does not know are dropped. Errors: `SyntaxError`; `ZodError` (it
+ * has another shape).
+ */
+export function readDiscovery(text: string): Discovery {
+  return discovery.parse(JSON.parse(text));
 }

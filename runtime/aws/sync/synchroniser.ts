@@ -23,6 +23,7 @@ import {
   DiscoveryError,
   type DiscoveryProgress,
   type DiscoverySource,
+  readDiscovery,
 } from '../discovery/discovery.ts';
 import { unsettledOf } from '../discovery/mapping-state.ts';
 import type { Mapping } from '../mapping.ts';
@@ -164,8 +165,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     if (digest === storedDigest) return true;
     let discovery: Discovery;
     try {
-      // Written by `discover`, of this version or a near one.
-      discovery = JSON.parse(text) as Discovery;
+      discovery = readDiscovery(text);
     } catch (error) {
       log.warn({ err: error }, 'the stored result of an earlier discovery cannot be read; the source is asked anew');
       return false;

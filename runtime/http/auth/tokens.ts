@@ -8,6 +8,7 @@
  * @module
  */
 
+import * as z from 'zod/mini';
 import type { Scope } from '../../sqs/request.ts';
 import type { Documents, Signal } from '../../store/store.ts';
 import { type Capability, capabilityId, hasExpired, hashToken, newToken } from './capability.ts';
@@ -53,7 +54,7 @@ export function createTokenStore(documents: Documents, now: () => number, onFore
     const texts = await documents.list(PREFIX);
     const before = new Map(byHash);
     byHash.clear();
-    for (const text of texts.values()) remember(readCapability(text));
+    for (const text of texts.values()) remember(capabilityIn(text));
     if (isFirst) isFirst = false;
     else tellDifference(before);
   };
@@ -118,24 +119,43 @@ export function createTokenStore(documents: Documents, now: () => number, onFore
       const text = await documents.get(signal.name);
       const before = new Map(byHash);
       if (text === undefined) forget(signal.name.slice(PREFIX.length));
-      else remember(readCapability(text));
+      else remember(capabilityIn(text));
       tellDifference(before);
     },
   };
 }
 
+const count = z.exactOptional(z.int().check(z.positive()));
+
+/** What `create` stores; what else stands there is dropped. */
+const capability = z.object({
+  id: z.string(),
+  hash: z.string(),
+  grant: z.object({
+    scopes: z.array(z.enum(['send', 'consume', 'manage'])),
+    queues: z.array(z.string()),
+    sendsPerSecond: count,
+    maxQueues: count,
+    maxMessages: count,
+    maxBytes: count,
+  }),
+  createdAt: z.number(),
+  expiresAt: z.exactOptional(z.number()),
+  name: z.exactOptional(z.string()),
+}) satisfies z.ZodMiniType<Capability>;
+
+/** Reads a stored token. Errors: `SyntaxError`; `ZodError` (it has another shape). */
+export function readCapability(text: string): Capability {
+  return capability.parse(JSON.parse(text));
+}
+
 /** A document that this version cannot read counts as no token: refused, never let in. */
-function readCapability(text: string): Capability | undefined {
-  let value: Partial<Capability> | null;
+function capabilityIn(text: string): Capability | undefined {
   try {
-    // What was written by `create`, or by another version of it; the members that matter are checked below.
-    value = JSON.parse(text) as Partial<Capability> | null;
+    return readCapability(text);
   } catch {
     return undefined;
   }
-  const { id, hash, grant, createdAt } = value ?? {};
-  if (typeof id !== 'string' || typeof hash !== 'string' || typeof createdAt !== 'number') return undefined;
-  return Array.isArray(grant?.scopes) && Array.isArray(grant.queues) ? (value as Capability) : undefined;
 }
 
 /*
