@@ -61,6 +61,22 @@ const LOGIN_PATH = '/ops/login';
 /** How long responses under way may take once the server stops; long polls are answered at once. */
 const CLOSE_MS = 5000;
 
+/** Requests answered, by status. */
+export interface Traffic {
+  answered(status: number): void;
+  byStatus(): ReadonlyMap<number, number>;
+}
+
+export function createTraffic(): Traffic {
+  const counts = new Map<number, number>();
+  return {
+    answered: (status) => {
+      counts.set(status, (counts.get(status) ?? 0) + 1);
+    },
+    byStatus: () => counts,
+  };
+}
+
 export interface HttpServerParts {
   readonly edge: Edge;
   /** What slows guessing down; absent: nothing does. */

@@ -12,27 +12,12 @@ import type { Mapping } from '../aws/mapping.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
 import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
 import { type Sources, SUBSCRIPTION_STATES } from '../http/ingest/sources.ts';
+import type { Traffic } from '../http/server.ts';
 import type { QueueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import { nameOf } from './activity.ts';
 import type { Depths } from './depths.ts';
 import type { Health } from './health.ts';
-
-/** Requests answered, by status. */
-export interface Traffic {
-  answered(status: number): void;
-  byStatus(): ReadonlyMap<number, number>;
-}
-
-export function createTraffic(): Traffic {
-  const counts = new Map<number, number>();
-  return {
-    answered: (status) => {
-      counts.set(status, (counts.get(status) ?? 0) + 1);
-    },
-    byStatus: () => counts,
-  };
-}
 
 export interface MetricsParts {
   readonly bus: EventBus;

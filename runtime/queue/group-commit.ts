@@ -59,13 +59,12 @@ export class GroupCommit<Item, Answer> {
 
   /** An arrow function, so that it can be handed to a promise without another one around it. */
   readonly #next = (): void => {
-    const callers = this.#take();
-    const [first] = callers;
-    if (first === undefined) {
+    if (this.#line.length === 0) {
       this.#underWay = false;
       return;
     }
-    const items = callers.length === 1 ? first.items : callers.flatMap((caller) => caller.items);
+    const callers = this.#take();
+    const items = callers.flatMap((caller) => caller.items);
     this.#options
       .call(items)
       .then(

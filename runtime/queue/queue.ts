@@ -84,7 +84,7 @@ export interface Queue {
 
   /**
    * Stores 1 or more messages (all or none up to 500), in order. In mode `forward` they go to the real queue, but for
-   * those that must wait here (`sending.ts`). Errors: `StoreFullError`, `StoreUnavailableError`.
+   * those that must wait here (`stored-queue.ts`). Errors: `StoreFullError`, `StoreUnavailableError`.
    */
   send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]>;
   /**

@@ -9,8 +9,17 @@
  *
  * @module
  */
+import { createHash } from 'node:crypto';
 import { decode, encode } from '@msgpack/msgpack';
-import { type Message, type MessageAttribute, type MessageAttributes, NO_ATTRIBUTES } from './message.ts';
+import type { NewEntry } from '../store/store.ts';
+import type { QueueAttributes, QueueDefinition } from './definition.ts';
+import {
+  type Message,
+  type MessageAttribute,
+  type MessageAttributes,
+  NO_ATTRIBUTES,
+  type OutgoingMessage,
+} from './message.ts';
 
 /** The content of a record: a message without its id, and what a move between queues has to remember. */
 export interface RecordContent {
@@ -177,4 +186,55 @@ function writeLength(bytes: Buffer, at: number, type: number, length: number): n
 function writeCount(bytes: Buffer, at: number, count: number): number {
   if (count < 65_536) return bytes.writeUInt16BE(count, bytes.writeUInt8(0xdc, at));
   return bytes.writeUInt32BE(count, bytes.writeUInt8(0xdd, at));
+}
+
+/*
+ * A message as the store is given it.
+ */
+
+/** Errors: `MissingDeduplicationIdError`. */
+export function newEntry(outgoing: OutgoingMessage, { attributes, fifo }: QueueDefinition): NewEntry {
+  const { id, groupId, delayMs = attributes.delaySeconds * 1000 } = outgoing;
+  if (!fifo || groupId === undefined) {
+    return { id, record: encodeRecord(outgoing), delayMs, ...(groupId === undefined ? {} : { group: groupId }) };
+  }
+  const uniqueId = deduplicationId(outgoing, attributes);
+  return {
+    id,
+    record: encodeRecord({ ...outgoing, deduplicationId: uniqueId }),
+    delayMs,
+    group: groupId,
+    deduplicationKey: deduplicationKey(uniqueId, groupId, attributes),
+  };
+}
+
+/*
+ * Deduplication of FIFO queues: which id a message has, and within what it must be unique.
+ * Source: "Exactly-once processing in Amazon SQS" and `DeduplicationScope` of SetQueueAttributes.
+ */
+
+/**
+ * A FIFO queue without content-based deduplication was given a message without an id. The SQS API refuses such a
+ * request before it comes here.
+ */
+export class MissingDeduplicationIdError extends Error {
+  override readonly name = 'MissingDeduplicationIdError';
+}
+
+/**
+ * The given id, or SHA-256 of the body as lower-case hex (attributes do not count) where the queue is content-based.
+ * Errors: `MissingDeduplicationIdError`.
+ */
+export function deduplicationId(message: OutgoingMessage, attributes: QueueAttributes): string {
+  if (message.deduplicationId !== undefined) return message.deduplicationId;
+  if (attributes.contentBasedDeduplication) return createHash('sha256').update(message.body, 'utf8').digest('hex');
+  throw new MissingDeduplicationIdError(
+    'the queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly',
+  );
+}
+
+/** What must be unique for five minutes: the id in the whole queue, or per group with the scope `messageGroup`. */
+export function deduplicationKey(id: string, group: string, attributes: QueueAttributes): string {
+  // A group id has no spaces (alphanumeric and punctuation only), so no two pairs give one key.
+  return attributes.deduplicationScope === 'messageGroup' ? `${group} ${id}` : id;
 }

@@ -3,12 +3,15 @@
  * calls them in order.
  *
  * The three modes. `consume` and `hold` are the same here; the consumer looks at them. In `forward` sends go to the
- * real SQS queue, with the exceptions that `sending.ts` names, while what is held can still be received, deleted and
- * changed here (so that it can be moved there, or consumed to the end), and purge and depth speak of what is held only.
+ * real SQS queue, while what is held can still be received, deleted and changed here (so that it can be moved there, or
+ * consumed to the end), and purge and depth speak of what is held only. Two kinds of sends are held even then, for the
+ * forwarding service, which moves what is held as it becomes due: delays that SQS would refuse, and all sends to FIFO
+ * queues. Those must not overtake what is held, and a sender's repeat of a message that was accepted here must be
+ * recognised here.
  *
  * @module
  */
-import type { Lease, LeaseOutcome, VisibilityChange } from '../store/store.ts';
+import type { Lease, LeaseOutcome, NewEntry, VisibilityChange } from '../store/store.ts';
 import { DeadLetters } from './dead-letter.ts';
 import type { QueueDefinition } from './definition.ts';
 import { createHeadWatch, type HeadWatch } from './head-watch.ts';
@@ -28,7 +31,7 @@ import {
 import type { Receipt } from './receipt-handle.ts';
 import { ReceiveAttempts } from './receive-attempts.ts';
 import { type BrowsedMessage, browse, isPastRetention, Receiving } from './receiving.ts';
-import { Sending } from './sending.ts';
+import { newEntry } from './record.ts';
 import { SafetySweep, Upkeep } from './upkeep.ts';
 import { WatchedStore } from './watched-store.ts';
 
@@ -39,6 +42,8 @@ export type { Forward, QueueContext } from './queue.ts';
  * timeout limits.
  */
 const LONGEST_VISIBILITY_MS = 43_200_000;
+/** The longest delay that SQS itself accepts. */
+const LONGEST_SQS_DELAY_MS = 900_000;
 /** So often a receive looks again at once when all it leased was set aside. */
 const ROUNDS = 5;
 
@@ -48,21 +53,21 @@ export class StoredQueue implements Queue {
   /** The messages of this queue, below its rules: for moves between queues. */
   readonly store: WatchedStore;
   readonly #context: QueueContext;
-  readonly #sending: Sending;
   readonly #deadLetters: DeadLetters;
   readonly #receiving: Receiving;
   readonly #longPoll: LongPoll;
   readonly #attempts: ReceiveAttempts;
   readonly #sweep: SafetySweep;
   readonly #upkeep: Upkeep;
-  #definition: QueueDefinition;
+  /** The present one; changed by `redefine` alone. */
+  definition: QueueDefinition;
   /** Receives that ask the store now, without standing in line. */
   #asking = 0;
 
   constructor(definition: QueueDefinition, context: QueueContext) {
-    const { store, time, randomness, handles, clock, notify, forward } = context;
+    const { store, time, randomness, handles, clock, notify } = context;
     this.key = queueKey(definition.arn);
-    this.#definition = definition;
+    this.definition = definition;
     this.#context = context;
     // There may be thousands of queues, so each part is given what it needs and no more: copies of the whole context
     // cost a kilobyte each.
@@ -73,7 +78,6 @@ export class StoredQueue implements Queue {
     const watched = new WatchedStore({ store, address, watch, clock, sweep: this.#sweep });
     this.store = watched;
     this.#upkeep = new Upkeep({ time, notify, queue: this, store: watched, watch, sweep: this.#sweep });
-    this.#sending = new Sending({ forward, notify, queue: this, store: watched });
     const findDeadLetterQueue = (arn: string) => context.findDeadLetterQueue(arn, definition.fifo);
     const deadLetters = new DeadLetters({ queue: this, store: watched, clock, notify, findDeadLetterQueue });
     this.#deadLetters = deadLetters;
@@ -93,24 +97,21 @@ export class StoredQueue implements Queue {
   }
 
   get arn(): QueueArn {
-    return this.#definition.arn;
-  }
-
-  get definition(): QueueDefinition {
-    return this.#definition;
+    return this.definition.arn;
   }
 
   /** Takes over a changed definition of the same queue. */
   redefine(definition: QueueDefinition): void {
-    this.#definition = definition;
+    this.definition = definition;
   }
 
+  /** Errors: `MissingDeduplicationIdError`, and those that the interface names. */
   send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
-    return this.#sending.send(messages);
+    return this.definition.mode === 'forward' ? this.#forward(messages) : this.#keep(messages);
   }
 
   receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]> {
-    const { fifo, attributes } = this.#definition;
+    const { fifo, attributes } = this.definition;
     if (request.attemptId === undefined || !fifo) return this.#receive(request);
     const timeoutMs = request.visibilityTimeoutMs ?? attributes.visibilityTimeoutSeconds * 1000;
     return this.#attempts.receive(request.attemptId, timeoutMs, () => this.#receive(request));
@@ -164,7 +165,7 @@ export class StoredQueue implements Queue {
 
   /** Whether a message that was sent at `sentAt`, epoch ms by the store's clock, is too old to be handed out. */
   isPastRetention(sentAt: number): boolean {
-    return isPastRetention(sentAt, this.#definition.attributes, this.#context.clock);
+    return isPastRetention(sentAt, this.definition.attributes, this.#context.clock);
   }
 
   get uses(): number {
@@ -200,6 +201,37 @@ export class StoredQueue implements Queue {
     this.#longPoll.close();
     this.#upkeep.close();
     this.watch.close();
+  }
+
+  async #keep(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
+    const entries: NewEntry[] = [];
+    for (const message of messages) entries.push(newEntry(message, this.definition));
+    const sent: SentMessage[] = [];
+    for (const { id, duplicate, sequenceNumber } of await this.store.send(entries)) {
+      sent.push(sequenceNumber === undefined ? { id, duplicate } : { id, duplicate, sequenceNumber });
+    }
+    return sent;
+  }
+
+  async #forward(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
+    const { forward, notify } = this.#context;
+    if (forward === undefined) {
+      const detail = 'the queue is in mode forward, but this server cannot reach SQS; messages are kept here';
+      notify({ kind: 'queue-warning', queue: this.key, what: 'cannot-forward', detail });
+      return this.#keep(messages);
+    }
+    if (this.definition.fifo) return this.#keep(messages);
+    const held = messages.filter(isTooLongForSqs);
+    const passed = messages.filter((message) => !isTooLongForSqs(message));
+    const [kept, forwarded] = await Promise.all([
+      held.length === 0 ? [] : this.#keep(held),
+      passed.length === 0 ? [] : forward(this, passed),
+    ]);
+    const [answersOfKept, answersOfForwarded] = [kept.values(), forwarded.values()];
+    return messages.flatMap((message) => {
+      const answers = isTooLongForSqs(message) ? answersOfKept : answersOfForwarded;
+      return answers.next().value ?? [];
+    });
   }
 
   async #receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]> {
@@ -239,9 +271,9 @@ export class StoredQueue implements Queue {
 
   #refuse(request: ReceiveRequest, waitMs: number): Promise<readonly ReceivedMessage[]> {
     if (waitMs > 0) return this.#longPoll.wait(request, waitMs);
-    if (this.#definition.fifo) return Promise.resolve([]);
+    if (this.definition.fifo) return Promise.resolve([]);
     throw new InFlightLimitError(
-      `queue ${this.#definition.arn.name} has ${this.#context.inFlightLimit} messages in flight; delete some of them before receiving more`,
+      `queue ${this.definition.arn.name} has ${this.#context.inFlightLimit} messages in flight; delete some of them before receiving more`,
     );
   }
 
@@ -271,6 +303,10 @@ export class StoredQueue implements Queue {
     const sinceReceiveMs = (this.#context.clock.now() ?? receipt.receivedAt) - receipt.receivedAt;
     return Math.floor(sinceReceiveMs / 1000) * 1000 + timeoutMs > LONGEST_VISIBILITY_MS;
   }
+}
+
+function isTooLongForSqs(message: OutgoingMessage): boolean {
+  return (message.delayMs ?? 0) > LONGEST_SQS_DELAY_MS;
 }
 
 /**

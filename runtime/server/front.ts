@@ -15,7 +15,7 @@ import { createIngestEndpoint } from '../http/ingest/endpoint.ts';
 import { createSns, type SnsTrust } from '../http/ingest/sns.ts';
 import type { Sources } from '../http/ingest/sources.ts';
 import { publicAddress, reachableHost } from '../http/location.ts';
-import type { Door } from '../http/server.ts';
+import { createTraffic, type Door } from '../http/server.ts';
 import { createSqsEndpoint } from '../http/sqs-endpoint.ts';
 import { transfersRoute } from '../http/transfers-route.ts';
 import type { Log } from '../log.ts';
@@ -24,7 +24,7 @@ import type { ActivityLog } from '../ops/activity.ts';
 import { createDepths } from '../ops/depths.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
 import type { Health } from '../ops/health.ts';
-import { createMetrics, createTraffic, EXPOSITION_TYPE, type MetricCounts } from '../ops/metrics.ts';
+import { createMetrics, EXPOSITION_TYPE, type MetricCounts } from '../ops/metrics.ts';
 import { pagesRoute } from '../ops/routes.tsx';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
@@ -77,7 +77,7 @@ export function openFront(parts: FrontParts): Front {
   const { config, access, api, sources, store, directory, supervisor, health, bus, counts, activity, time, log } =
     parts;
   const { region, host } = config;
-  const uuid = (): string => parts.randomness.uuid();
+  const uuid = parts.randomness.uuid.bind(parts.randomness);
   const syncState = () => parts.synchroniser?.state();
   const account = (): string => accountOf(config, syncState());
   const synchroniser = parts.synchroniser === undefined ? {} : { synchroniser: parts.synchroniser };

@@ -14,10 +14,10 @@ import { createPurgeInterval } from './actions/queues.ts';
 import { ACTIONS } from './actions/registry.ts';
 import { echo, SqsError } from './errors.ts';
 import { Form } from './protocol/form.ts';
-import { decodeJson, encodeJson, jsonError, jsonSuccess } from './protocol/json.ts';
-import { type ActionName, type Input, isActionName, MODEL, type Output } from './protocol/model.ts';
+import { JSON_TYPE, type JsonCodec, jsonCodec, jsonError, jsonSuccess } from './protocol/json.ts';
+import { ACTION_NAMES, type ActionName, type Input, MODEL, type Output } from './protocol/model.ts';
 import { createQueryAnswers } from './protocol/query.ts';
-import type { Decoded, StructureShape } from './protocol/shape.ts';
+import type { DecodedStructure, StructureShape } from './protocol/shape.ts';
 import {
   type Caller,
   isForm,
@@ -109,11 +109,17 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     sent: options.sent,
   };
   const query = createQueryAnswers();
-  const served = (name: string): ActionName => {
-    if (!isActionName(name)) throw invalidAction(name);
-    const why = OF_ALL_QUEUES.has(name) ? unknownQueues() : undefined;
+  const operations = new Map<string, Operation>();
+  for (const name of ACTION_NAMES) {
+    const model: Model = MODEL[name];
+    operations.set(name, { name, model, json: jsonCodec(model.input, model.output), ofAll: OF_ALL_QUEUES.has(name) });
+  }
+  const served = (name: string): Operation => {
+    const operation = operations.get(name);
+    if (operation === undefined) throw invalidAction(name);
+    const why = operation.ofAll ? unknownQueues() : undefined;
     if (why !== undefined) throw new SqsError('ServiceUnavailable', why);
-    return name;
+    return operation;
   };
 
   const refuse = async (request: SqsRequestHead, error: SqsError): Promise<SqsResponse> =>
@@ -145,21 +151,21 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     async handle(request) {
       let action: string | undefined;
       try {
-        if (request.method === 'POST' && isJson(request.headers('content-type'))) {
+        const contentType = request.headers('content-type');
+        // The first is how SDKs write it.
+        if (request.method === 'POST' && (contentType === JSON_TYPE || isJson(contentType))) {
           // `AmazonSQS.SendMessage` -> `SendMessage`; what is none is shown as it came.
           action = request.headers('x-amz-target') ?? '';
           if (action.startsWith(TARGET)) action = action.slice(TARGET.length);
-          const name = served(action);
-          const model: Model = MODEL[name];
-          const output = await run(name, decodeJson<StructureShape>(model.input, request.body), request, services);
-          return jsonSuccess(request.requestId, model.output === undefined ? '' : encodeJson(model.output, output));
+          const { name, json } = served(action);
+          const output = await run(name, json.decode(request.body), request, services);
+          return jsonSuccess(request.requestId, json.encode(output));
         }
         const form = formOf(request);
         action = form?.get('Action');
         if (form === undefined || action === undefined) return query.noAction(request.requestId);
         if (isOnQueue(request) && NOT_ON_A_QUEUE.has(action)) throw invalidAction(action);
-        const name = served(action);
-        const model: Model = MODEL[name];
+        const { name, model } = served(action);
         const output = await run(name, form.decode<StructureShape>(model.input), request, services);
         const result = model.output === undefined ? undefined : { shape: model.output, value: output };
         return await query.success(request.requestId, name, result, queryFormatOf(request));
@@ -176,6 +182,14 @@ interface Model {
   readonly output?: StructureShape;
 }
 
+interface Operation {
+  readonly name: ActionName;
+  readonly model: Model;
+  readonly json: JsonCodec;
+  /** Whether its answer depends on queues beyond the one that the request names. */
+  readonly ofAll: boolean;
+}
+
 /** Stands before the action in the header of a JSON request. */
 const TARGET = 'AmazonSQS.';
 
@@ -185,7 +199,7 @@ async function run<N extends ActionName>(
   decoded: object,
   request: SqsRequest,
   services: ApiServices,
-): Promise<Decoded> {
+): Promise<DecodedStructure> {
   const onPath = 'QueueUrl' in decoded || !isOnQueue(request) ? undefined : request.path;
   // The decoders walked MODEL[name].input, and the type of an action's input is derived from the same shape; likewise
   // its output.
@@ -194,7 +208,7 @@ async function run<N extends ActionName>(
   if (services.audited !== undefined && AUDITED.has(name)) {
     services.audited({ action: name, caller: request.caller, ...namesIn(input) });
   }
-  return (output ?? {}) as Decoded;
+  return (output ?? {}) as DecodedStructure;
 }
 
 const AUDITED: ReadonlySet<ActionName> = new Set<ActionName>([

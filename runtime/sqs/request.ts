@@ -111,12 +111,9 @@ export interface SqsResponse {
 
 export type Protocol = 'json' | 'query';
 
-/** As SDKs write it. */
-const JSON_1_0 = 'application/x-amz-json-1.0';
-
 /** Whether a content type is that of the JSON protocol. */
 export function isJson(contentType: string | undefined): boolean {
-  return contentType === JSON_1_0 || /^application\/x-amz-json-1\.[01]\s*(?:;|$)/i.test(contentType ?? '');
+  return /^application\/x-amz-json-1\.[01]\s*(?:;|$)/i.test(contentType ?? '');
 }
 
 /** Whether a content type is that of form parameters. */

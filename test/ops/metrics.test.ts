@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { createEventBus } from '../../runtime/consumer/events.ts';
 import { createSources } from '../../runtime/http/ingest/sources.ts';
+import { createTraffic } from '../../runtime/http/server.ts';
 import { createHealth } from '../../runtime/ops/health.ts';
-import { countMetrics, createMetrics, createTraffic, exposition } from '../../runtime/ops/metrics.ts';
+import { countMetrics, createMetrics, exposition } from '../../runtime/ops/metrics.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
 import { discoveryOf, keyOf } from '../sync/discoveries.ts';
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
 import type { OutgoingMessage } from '../../runtime/queue/message.ts';
 import type { Queue } from '../../runtime/queue/queue.ts';
-import { MissingDeduplicationIdError } from '../../runtime/queue/sending.ts';
+import { MissingDeduplicationIdError } from '../../runtime/queue/record.ts';
 import { forEachStore, message, woken } from './queue-world.ts';
 
 async function bodies(queue: Queue): Promise<readonly string[]> {

@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
-import { idBytes } from '../../runtime/store/redis/encoding.ts';
+import { idBytes } from '../../runtime/store/redis/calls.ts';
 import { queueKeys } from '../../runtime/store/redis/keys.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { LeasedEntry, Store, StoredQueue } from '../../runtime/store/store.ts';

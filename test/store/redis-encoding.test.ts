@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { newMessageId } from '../../runtime/queue/message.ts';
-import { idBytes, idText, shortIdBytes } from '../../runtime/store/redis/encoding.ts';
+import { idBytes, idText, shortIdBytes } from '../../runtime/store/redis/calls.ts';
 
 const uuid = fc.uuid({ version: 4 });
 

@@ -47,7 +47,9 @@ export const sendMessageBatch = queueAction('SendMessageBatch', 'send', async (q
 });
 
 function checkTotal(entries: readonly BatchEntry<MessageInput>[]): number {
-  const total = entries.reduce((sum, { entry }) => sum + sizeOf(entry), 0);
+  const total = entries.reduce((sum, { entry: { MessageBody = '', MessageAttributes: attributes } }) => {
+    return sum + Buffer.byteLength(MessageBody) + (attributes === undefined ? 0 : sizeOfAttributes(attributes));
+  }, 0);
   if (total <= MAX_MESSAGE_BYTES) return total;
   throw new SqsError(
     'BatchRequestTooLong',
@@ -81,7 +83,9 @@ function accept(entry: BatchEntry<MessageInput>, queue: Queue, call: Call, overs
 /** A message that passed every rule. */
 interface AcceptedMessage {
   readonly message: OutgoingMessage;
-  /** As SQS counts it, bytes. */
+  /**
+   * As SQS counts it, bytes: the body, and names, types and values of attributes; system attributes do not count.
+   */
   readonly size: number;
   /** What the sender gave, before it was made plain. */
   readonly attributes: MessageAttributes;
@@ -100,14 +104,6 @@ const SINGLE_WORDING: Wording = { body: 'MessageBody', oversized: 'One or more p
 
 const NOT_FOR_THIS_TYPE = 'The request include parameter that is not valid for this queue type.';
 
-/**
- * Size of a message as SQS counts it, bytes: its body, and names, types and values of its attributes; system attributes
- * do not count.
- */
-function sizeOf({ MessageBody = '', MessageAttributes: attributes }: MessageInput): number {
-  return Buffer.byteLength(MessageBody) + (attributes === undefined ? 0 : sizeOfAttributes(attributes));
-}
-
 /** Errors: `MissingParameter`, `InvalidMessageContents`, `InvalidParameterValue`, `UnsupportedOperation`. */
 function acceptMessage(
   input: MessageInput,
@@ -123,7 +119,7 @@ function acceptMessage(
   // Most messages have a body and nothing else: each rule is asked only about what was given.
   const attributes = given === undefined ? NO_ATTRIBUTES : readMessageAttributes(given);
   const givenTrace = system === undefined ? undefined : readTraceHeader(system);
-  const size = sizeOf(input);
+  const size = Buffer.byteLength(body) + (given === undefined ? 0 : sizeOfAttributes(given));
   if (size > queue.attributes.maximumMessageSizeBytes) throw tooLarge(queue, wording);
   const delaySeconds =
     input.DelaySeconds === undefined ? undefined : readDelay(input.DelaySeconds, queue, call.maxDelaySeconds);

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { isUtf8 } from 'node:buffer';
 import { SqsError } from '../errors.ts';
 import type { SqsResponse } from '../request.ts';
 import {
@@ -15,36 +16,60 @@ import {
   type MapShape,
   MOST_VALUES,
   presentMembers,
+  requireMembers,
   type Shape,
   type StructureShape,
-  typed,
-  type Value,
 } from './shape.ts';
 
-const CONTENT_TYPE = 'application/x-amz-json-1.0';
+export const JSON_TYPE = 'application/x-amz-json-1.0';
 
-/** Reads the body of a request. Errors: `MalformedInput`, `MissingParameter`. */
-export function decodeJson<S extends StructureShape>(shape: S, body: Uint8Array): Value<S> {
-  return typed(shape, structureOf(shape, parseBody(body)));
+/** How the input and the answer of one action travel. */
+export interface JsonCodec {
+  /** Reads the body of a request. Errors: `MalformedInput`, `MissingParameter`. */
+  decode(body: Uint8Array): DecodedStructure;
+  /** The body of an answer; empty for actions without a result. Absent and empty members are left out. */
+  encode(output: DecodedStructure): string;
 }
 
-/**
- * The JSON text of an answer, or of a structure inside it. Absent and empty members are left out (`presentMembers`).
- */
+/** To be made once for each action: what only the shapes decide is decided here. */
+export function jsonCodec(input: StructureShape, output: StructureShape | undefined): JsonCodec {
+  const hasRequired = Object.values(input.members).some(({ required }) => required !== undefined);
+  const isFlat = Object.values(output?.members ?? {}).every(({ kind }) => SCALARS.has(kind));
+  const names = Object.keys(output?.members ?? {});
+  return {
+    decode(body) {
+      const members = structureOf(input, parseBody(body));
+      if (hasRequired) requireMembers(input, members);
+      return members;
+    },
+    encode(value) {
+      if (output === undefined) return '';
+      if (!isFlat) return encodeJson(output, value);
+      const present: Record<string, unknown> = {};
+      for (const name of names) present[name] = value[name];
+      return JSON.stringify(present);
+    },
+  };
+}
+
+/** What is written as it is. */
+const SCALARS: ReadonlySet<Shape['kind']> = new Set<Shape['kind']>(['string', 'integer', 'boolean']);
+
+/** The JSON text of a value inside an answer. Absent and empty members are left out (`presentMembers`). */
 export function encodeJson(shape: Shape, value: Decoded): string {
   return JSON.stringify(toJson(shape, value));
 }
 
 /** A success; no `text` for actions without a result. */
 export function jsonSuccess(requestId: string, text = ''): SqsResponse {
-  return { status: 200, headers: { 'content-type': CONTENT_TYPE, 'x-amzn-RequestId': requestId }, body: text };
+  return { status: 200, headers: { 'content-type': JSON_TYPE, 'x-amzn-RequestId': requestId }, body: text };
 }
 
 export function jsonError(requestId: string, error: SqsError): SqsResponse {
   return {
     status: error.status,
     headers: {
-      'content-type': CONTENT_TYPE,
+      'content-type': JSON_TYPE,
       'x-amzn-RequestId': requestId,
       'x-amzn-query-error': `${error.queryCode};${error.fault}`,
     },
@@ -59,7 +84,8 @@ export function parseBody(body: Uint8Array): unknown {
   if (body.byteLength > MOST_VALUES && hasTooManyValues(body)) {
     throw new SqsError('MalformedInput', `The request has more than ${MOST_VALUES} values.`);
   }
-  const text = decodeUtf8(body);
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const text = isUtf8(bytes) ? bytes.toString() : decodeUtf8(bytes);
   try {
     return JSON.parse(text);
   } catch {

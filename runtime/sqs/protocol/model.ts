@@ -210,3 +210,5 @@ export type ReceivedEntry = Value<typeof received>;
 export function isActionName(name: string): name is ActionName {
   return Object.hasOwn(MODEL, name);
 }
+
+export const ACTION_NAMES: readonly ActionName[] = Object.keys(MODEL).filter(isActionName);

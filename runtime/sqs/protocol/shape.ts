@@ -126,12 +126,17 @@ export interface DecodedStructure {
 
 /** Checks the required members and gives the structure its type. Errors: `MissingParameter`. */
 export function typed<S extends StructureShape>(shape: S, structure: DecodedStructure): Value<S> {
+  requireMembers(shape, structure);
+  // The decoders build the structure by walking the same shape that the type is derived from.
+  return structure as unknown as Value<S>;
+}
+
+/** Errors: `MissingParameter`, for the first required member that is not there or empty. */
+export function requireMembers(shape: StructureShape, structure: DecodedStructure): void {
   for (const member in shape.members) {
     const required = shape.members[member]?.required;
     if (required !== undefined && isEmpty(structure[member])) throw missingParameter(required);
   }
-  // The decoders build the structure by walking the same shape that the type is derived from.
-  return structure as unknown as Value<S>;
 }
 
 function isEmpty(value: Decoded | undefined): boolean {

@@ -14,8 +14,16 @@ import {
   type SentEntry,
   type VisibilityChange,
 } from '../store.ts';
-import type { Argument, RedisCalls } from './calls.ts';
-import { buffer, idBytes, idText, ReplyReader, sequenceText, storedValue } from './encoding.ts';
+import {
+  type Argument,
+  buffer,
+  idBytes,
+  idText,
+  type RedisCalls,
+  ReplyReader,
+  sequenceText,
+  storedValue,
+} from './calls.ts';
 import { queueKeys, wakeSubject } from './keys.ts';
 import { FIFO_BROWSE } from './scripts/browse.ts';
 import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';

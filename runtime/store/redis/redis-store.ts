@@ -42,9 +42,8 @@ import {
   StoreUnavailableError,
   type VisibilityChange,
 } from '../store.ts';
-import { bare, messageOf, RedisCalls, UnsuitableRedisError } from './calls.ts';
+import { bare, integerReply, messageOf, RedisCalls, ReplyReader, UnsuitableRedisError } from './calls.ts';
 import { parseRedisUrls, RedisConnection } from './connection.ts';
-import { integerReply, ReplyReader } from './encoding.ts';
 import { FifoCommands } from './fifo-commands.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { DOCUMENTS, queueKeys, signalChannel, slotsKey } from './keys.ts';

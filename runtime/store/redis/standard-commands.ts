@@ -17,8 +17,16 @@ import type {
   SentEntry,
   VisibilityChange,
 } from '../store.ts';
-import type { Argument, RedisCalls } from './calls.ts';
-import { buffer, idText, integersIn, ReplyReader, shortIdBytes, storedValue } from './encoding.ts';
+import {
+  type Argument,
+  buffer,
+  idText,
+  integersIn,
+  type RedisCalls,
+  ReplyReader,
+  shortIdBytes,
+  storedValue,
+} from './calls.ts';
 import { queueKeys, wakeSubject } from './keys.ts';
 import { BROWSE } from './scripts/browse.ts';
 import { RECEIVE } from './scripts/receive.ts';
@@ -47,7 +55,8 @@ export class StandardCommands implements QueueCommands {
     const args: Argument[] = [entries.length];
     for (const { id, record, delayMs, group = '', history } of entries) {
       const moved = history === undefined ? '' : historyText(history);
-      args.push(shortIdBytes(id), buffer(record), delayMs === 0 ? 0 : wholeMs(delayMs), group, moved);
+      const bytes = Buffer.isBuffer(record) ? record : buffer(record);
+      args.push(shortIdBytes(id), bytes, delayMs === 0 ? 0 : wholeMs(delayMs), group, moved);
     }
     args.push(this.#channel, to.wake);
     const [headLoweredToMs = -1, ...sentAt] = integersIn(await this.#calls.script(SEND, to.keys, args));

@@ -5,7 +5,7 @@
  * - All keys arrive in KEYS; none is built inside (Redis Cluster, and servers that lock or load keys per call, need to
  *   know them).
  * - The last argument is the time to use instead of the server's, or an empty string; only tests give one.
- * - A message id is 12 or 16 bytes (`encoding.ts`) on standard queues and always 16 on FIFO queues, a time or sequence
+ * - A message id is 12 or 16 bytes (`calls.ts`) on standard queues and always 16 on FIFO queues, a time or sequence
  *   number inside a stored value 6 bytes, most significant first.
  * - Things handled in one call keep their order: the due time of the i-th gets i/1024 ms added (exact in a double,
  *   never a whole millisecond, because a call handles at most 500). So "due" means: the whole milliseconds of the score
