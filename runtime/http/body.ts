@@ -104,7 +104,7 @@ export function readBody(
   }
   const length = announced === undefined ? undefined : Number(announced);
   // Chunks take time as well as memory, and no SDK sends a request in chunks.
-  if (length === undefined && isStranger) return Promise.reject(unannounced());
+  if (length === undefined && (isStranger || sender === 'claimed')) return Promise.reject(unannounced());
   if (length !== undefined && length > limit) return Promise.reject(tooLarge(limit));
 
   return new Promise((resolve, reject) => {
@@ -169,9 +169,8 @@ class Reading {
   /** Absent: the sender is known, or its body was looked at. */
   #proves: Look | undefined;
   #largest: number;
-  /** Beyond it nothing is kept but a hash. */
-  readonly #mostKept: number;
-  #hash: Hash | undefined;
+  /** Present: nothing else is kept. */
+  readonly #hash: Hash | undefined;
   #bytes: Buffer = EMPTY;
   #length = 0;
   #cost = 0;
@@ -189,8 +188,8 @@ class Reading {
     this.#fail = fail;
     this.#proves = typeof sender === 'object' && 'proves' in sender ? sender.proves : undefined;
     this.#largest = this.#proves === undefined ? limit : Math.min(limit, LARGEST_UNPROVEN_BODY);
-    this.#mostKept = sender === 'claimed' ? LARGEST_UNPROVEN_BODY : Number.POSITIVE_INFINITY;
-    if (sender === 'claimed' && (announced ?? 0) > this.#mostKept) this.#hash = createHash('sha256');
+    const isTooLongToKeep = sender === 'claimed' && (announced ?? 0) > LARGEST_UNPROVEN_BODY;
+    this.#hash = isTooLongToKeep ? createHash('sha256') : undefined;
     const share =
       this.#proves !== undefined ? memory.strangers : sender === 'claimed' ? memory.claimed : memory.callers;
     const isProven = sender === 'proven' || (typeof sender === 'object' && 'bodyHash' in sender);
@@ -201,8 +200,8 @@ class Reading {
   add(chunk: Buffer): void {
     this.#cost += Math.max(chunk.length, CHUNK_COST);
     const length = this.#length + chunk.length;
-    if (this.#hash !== undefined || length > this.#mostKept) {
-      this.#hashOnly(chunk);
+    if (this.#hash !== undefined) {
+      this.#hash.update(chunk);
     } else if (this.#length === 0 && chunk.length === this.#announced) {
       // It came in one piece, as most do.
       this.#hold(length);
@@ -233,7 +232,7 @@ class Reading {
 
   #append(chunk: Buffer, length: number): void {
     if (length > this.#bytes.length) {
-      const most = Math.min(this.#announced ?? this.#limit, this.#limit, this.#mostKept);
+      const most = Math.min(this.#announced ?? this.#limit, this.#limit);
       const capacity = Math.max(length, Math.min(most, Math.max(KIB, this.#bytes.length * 2)));
       this.#hold(capacity);
       // Not from the pool of small buffers, a piece of which keeps all of it.
@@ -242,15 +241,6 @@ class Reading {
       this.#bytes = grown;
     }
     chunk.copy(this.#bytes, this.#length);
-  }
-
-  #hashOnly(chunk: Buffer): void {
-    if (this.#hash === undefined) {
-      this.#hash = createHash('sha256').update(this.#bytes.subarray(0, this.#length));
-      this.#bytes = EMPTY;
-      this.#hold(0);
-    }
-    this.#hash.update(chunk);
   }
 
   #lookAtBeginning(): void {
@@ -299,7 +289,7 @@ function unproven(): SqsError {
 function unannounced(): SqsError {
   return new SqsError(
     'RequestEntityTooLarge',
-    'A request whose head does not tell who sends it needs a Content-Length. Put the capability into the endpoint, or send the length.',
+    'A request whose head does not prove who sends it needs a Content-Length. Put the capability into the endpoint, or send the length.',
   );
 }
 

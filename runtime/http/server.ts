@@ -51,6 +51,8 @@ export const SERVER_LIMITS: ServerLimits = {
 };
 /** Connections before anything is served: enough for health checks and the first callers, who come again. */
 const DOOR_CONNECTIONS = 256;
+/** Characters. Each segment of a path costs time where it is signed or looked up. */
+const LONGEST_PATH = 2_048;
 const STARTING: Readiness = {
   ready: false,
   store: { ok: false },
@@ -281,6 +283,7 @@ function createListener(
     if (log.isLevelEnabled('debug')) logWhenClosed(request, response, route?.location);
     if (route === undefined) return refuse(response, 400, 'the request target must be a path');
     const { location } = route;
+    if (location.rawPath.length > LONGEST_PATH) return refuse(response, 414, 'no path of this server is so long');
     if (edge.authenticator.open) {
       const pageIsNamed = route.to !== 'app' && cors?.names(request.headers) === true;
       const refusal = refusalWithoutCredentials(request, location.path, edge.address.host, pageIsNamed);

@@ -14,6 +14,7 @@ import type { HeadWatch } from './head-watch.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import type { QueueArn, QueueKey } from './names.ts';
 import type { ReceiptHandles } from './receipt-handle.ts';
+import type { AttemptRoom } from './receive-attempts.ts';
 import type { BrowsedMessage, ReceiveRoom } from './receiving.ts';
 import type { StoreClock } from './upkeep.ts';
 
@@ -195,6 +196,7 @@ export interface QueueContext {
   /** Messages of one queue that may be in flight. */
   readonly inFlightLimit: number;
   readonly room: ReceiveRoom;
+  readonly attemptRoom: AttemptRoom;
   /** The queue with this ARN, if it exists here and is of the same type. */
   readonly findDeadLetterQueue: (arn: string, fifo: boolean) => DeadLetterTarget | undefined;
 }

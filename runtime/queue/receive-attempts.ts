@@ -17,10 +17,41 @@ const REMEMBERED_MS = 300_000;
 /** Attempts remembered per queue; the oldest goes first. */
 const MOST_REMEMBERED = 1_000;
 /**
- * Bodies and attributes remembered per queue, characters and bytes: some of the largest receives, thousands of ordinary
+ * What is remembered of all queues of a process, bytes by estimate: some of the largest receives, thousands of ordinary
  * ones.
  */
 export const MOST_REMEMBERED_SIZE = 8 * 1_048_576;
+/** What a message takes beside its body and attributes, bytes. */
+const MESSAGE_OVERHEAD = 512;
+
+/**
+ * What the attempts of all queues of a process may take together: a caller with many queues could fill the memory by
+ * each of them. Where it is too much, the oldest of all are forgotten.
+ */
+export class AttemptRoom {
+  /** Oldest first. */
+  readonly #holders = new Map<object, { readonly size: number; readonly forget: () => void }>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** `forget` is called to make room; it must call `give`. */
+  take(holder: object, size: number, forget: () => void): void {
+    this.#holders.set(holder, { size, forget });
+    this.#size += size;
+    for (const oldest of this.#holders.values()) {
+      if (this.#size <= MOST_REMEMBERED_SIZE) break;
+      oldest.forget();
+    }
+  }
+
+  give(holder: object): void {
+    this.#size -= this.#holders.get(holder)?.size ?? 0;
+    this.#holders.delete(holder);
+  }
+}
 
 interface Attempt {
   readonly id: string;
@@ -28,11 +59,11 @@ interface Attempt {
   readonly messages: Promise<readonly ReceivedMessage[]>;
   /** Once its messages are there. */
   receiptHandles: readonly string[];
-  size: number;
 }
 
 interface ReceiveAttemptsOptions {
   readonly time: Time;
+  readonly room: AttemptRoom;
   /** Begins the leases of all these messages anew; `undefined` if that could not be done for every one of them. */
   readonly renew: (
     messages: readonly ReceivedMessage[],
@@ -45,7 +76,6 @@ export class ReceiveAttempts {
   /** By id, oldest first. */
   readonly #attempts = new Map<string, Attempt>();
   readonly #byHandle = new Map<string, Attempt>();
-  #size = 0;
 
   constructor(options: ReceiveAttemptsOptions) {
     this.#options = options;
@@ -81,7 +111,7 @@ export class ReceiveAttempts {
 
   async #begin(id: string, receive: () => Promise<readonly ReceivedMessage[]>): Promise<readonly ReceivedMessage[]> {
     const begunAt = this.#options.time.monotonic();
-    const attempt: Attempt = { id, begunAt, messages: receive(), receiptHandles: [], size: 0 };
+    const attempt: Attempt = { id, begunAt, messages: receive(), receiptHandles: [] };
     this.#attempts.set(id, attempt);
     try {
       const messages = await attempt.messages;
@@ -98,19 +128,15 @@ export class ReceiveAttempts {
   #remember(attempt: Attempt, messages: readonly ReceivedMessage[]): void {
     if (this.#attempts.get(attempt.id) !== attempt) return;
     attempt.receiptHandles = messages.map(({ receiptHandle }) => receiptHandle);
-    attempt.size = messages.reduce((sum, message) => sum + sizeOf(message), 0);
-    this.#size += attempt.size;
     for (const handle of attempt.receiptHandles) this.#byHandle.set(handle, attempt);
-    for (const oldest of this.#attempts.values()) {
-      if (this.#size <= MOST_REMEMBERED_SIZE) break;
-      this.#forget(oldest);
-    }
+    const size = messages.reduce((sum, message) => sum + sizeOf(message), 0);
+    this.#options.room.take(attempt, size, () => this.#forget(attempt));
   }
 
   #forget(attempt: Attempt): void {
     if (this.#attempts.get(attempt.id) !== attempt) return;
     this.#attempts.delete(attempt.id);
-    this.#size -= attempt.size;
+    this.#options.room.give(attempt);
     for (const handle of attempt.receiptHandles) this.#byHandle.delete(handle);
   }
 
@@ -127,5 +153,5 @@ function sizeOf({ body, attributes }: ReceivedMessage): number {
   const values = Object.values(attributes).map((attribute) =>
     'stringValue' in attribute ? attribute.stringValue.length : attribute.binaryValue.byteLength,
   );
-  return values.reduce((sum, length) => sum + length, body.length);
+  return values.reduce((sum, length) => sum + length, MESSAGE_OVERHEAD + body.length);
 }

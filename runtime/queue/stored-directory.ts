@@ -29,6 +29,7 @@ import type { DirectoryEvent, DiscoveredQueue, Next, QueueDirectory } from './di
 import { isFifoName, parseQueueArn, type QueueArn, type QueueKey, queueKey } from './names.ts';
 import type { Notify, Queue } from './queue.ts';
 import { createReceiptHandles, type ReceiptHandles, sharedSecret } from './receipt-handle.ts';
+import { AttemptRoom } from './receive-attempts.ts';
 import { IN_FLIGHT_LIMIT, ReceiveRoom } from './receiving.ts';
 import { type Forward, type QueueContext, StoredQueue } from './stored-queue.ts';
 import { Tombstones } from './tombstones.ts';
@@ -97,6 +98,7 @@ export class StoredDirectory implements QueueDirectory {
       ...options,
       inFlightLimit: options.inFlightLimit ?? IN_FLIGHT_LIMIT,
       room: new ReceiveRoom(),
+      attemptRoom: new AttemptRoom(),
       handles,
       clock: createStoreClock(options.time),
       findDeadLetterQueue: (arn, fifo) => this.#findDeadLetterQueue(arn, fifo),

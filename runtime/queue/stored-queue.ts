@@ -93,7 +93,11 @@ export class StoredQueue implements Queue {
       },
       release: (messages) => this.#giveBack(messages),
     });
-    this.#attempts = new ReceiveAttempts({ time, renew: (messages, timeoutMs) => this.#renew(messages, timeoutMs) });
+    this.#attempts = new ReceiveAttempts({
+      time,
+      room: context.attemptRoom,
+      renew: (messages, timeoutMs) => this.#renew(messages, timeoutMs),
+    });
   }
 
   get arn(): QueueArn {

@@ -10,7 +10,7 @@
 import type { QueueArn } from '../queue/names.ts';
 import { echo, SqsError } from './errors.ts';
 import { QUEUE_NAME } from './limits.ts';
-import { AMPERSAND, decodeFormText, endOfPair } from './protocol/form.ts';
+import { decodeFormText, endOfPair } from './protocol/form.ts';
 import { type Caller, isForm, isJson, type SqsRequest } from './request.ts';
 
 const ACCOUNT = /^\d{12}$/;
@@ -152,16 +152,16 @@ function textOf(body: Buffer, open: number, close: number): string | undefined {
 }
 
 const PARAMETER = Buffer.from('QueueUrl=');
+const NEXT_PARAMETER = Buffer.from('&QueueUrl=');
 
 function queueUrlOfForm(body: Buffer, whole: boolean): string | undefined {
-  for (let at = body.indexOf(PARAMETER); at !== -1; at = body.indexOf(PARAMETER, at + 1)) {
-    if (at > 0 && body[at - 1] !== AMPERSAND) continue;
-    const from = at + PARAMETER.length;
-    const end = endOfPair(body, from);
-    const isComplete = whole || end < body.length;
-    return isComplete && end - from <= LONGEST_QUEUE_URL ? decodeFormText(body, from, end) : undefined;
-  }
-  return undefined;
+  const isFirst = body.subarray(0, PARAMETER.length).equals(PARAMETER);
+  const next = isFirst ? -1 : body.indexOf(NEXT_PARAMETER);
+  if (!isFirst && next === -1) return undefined;
+  const from = isFirst ? PARAMETER.length : next + NEXT_PARAMETER.length;
+  const end = endOfPair(body, from);
+  const isComplete = whole || end < body.length;
+  return isComplete && end - from <= LONGEST_QUEUE_URL ? decodeFormText(body, from, end) : undefined;
 }
 
 /** The path of a URL, without query and fragment; a path stays as it is. */

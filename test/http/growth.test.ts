@@ -3,6 +3,9 @@
  * line of the log is given inputs that are made to be looked at again and again.
  */
 import { describe, expect, it } from 'vitest';
+import { compilePattern, FilterError } from '../../runtime/consumer/filter/filter.ts';
+import { matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
+import { compileLeaf } from '../../runtime/consumer/filter/matchers.ts';
 import { canonicalRequest } from '../../runtime/http/auth/canonical.ts';
 import { splitCapability } from '../../runtime/http/auth/capability.ts';
 import { readClaim } from '../../runtime/http/auth/sigv4.ts';
@@ -72,9 +75,11 @@ const PIECES = [
   '; ',
 ];
 
-/** Sizes up to 256 KB, or as large as may be. */
+/** A quarter of the largest that is tried: the largest message in full size. */
 const SIZE = process.env['KARIN_TEST_SIZE'] === 'full' ? 262_144 : 16_384;
 const HEADER = 8_192;
+/** Four times this is the largest filter pattern of a mapping. */
+const PATTERN = 1_024;
 
 /** Prefixes and suffixes make the difference between a match at once and none at the end. */
 const FRAMES: readonly (readonly [string, string])[] = [
@@ -157,6 +162,92 @@ describe('a text of a caller costs no more than its length', () => {
   it('as an error that repeats it in XML', () => {
     const answers = createQueryAnswers();
     all((text) => void answers.error('id', new SqsError('MalformedInput', text), 'xml'), SIZE, 'an error');
+  }, 120_000);
+});
+
+/** Bodies that are made to be looked through again and again, of about `size` characters. */
+const BODIES: Readonly<Record<string, (size: number) => string>> = {
+  'objects in a list': (size) => `{"a":[${'{"b":1},'.repeat(size / 8)}0]}`,
+  'lists in lists': (size) => `{"a":${'['.repeat(size / 2)}${']'.repeat(size / 2)}}`,
+  'keys with dots': (size) =>
+    `{${Array.from({ length: size / 16 }, (_, n) => `"a.b.${n.toString(36)}":1,`).join('')}"a":1}`,
+  'one key with dots': (size) => `{"${'a.'.repeat(size / 2)}b":1}`,
+  'many keys': (size) => `{${Array.from({ length: size / 12 }, (_, n) => `"${n.toString(36)}":1,`).join('')}"a":1}`,
+  'one long text': (size) => JSON.stringify({ a: 'ab'.repeat(size / 2) }),
+  'many texts': (size) => JSON.stringify({ a: Array.from({ length: size / 5 }, () => 'ab') }),
+};
+
+const PATTERNS = [
+  '{"body":{"a":{"b":[2]}}}',
+  '{"body":{"a":{"b":[{"exists":false}],"c":[1]}}}',
+  '{"body":{"a":{"b":{"c":[2]}},"a.b.d":[2]}}',
+  '{"body":{"a":[{"wildcard":"*ab*ac*"},{"anything-but":{"wildcard":"*a*b*"}}]}}',
+  '{"body":{"$or":[{"a":["x"]},{"b":["x"]},{"a":{"b":["x"]}}]}}',
+];
+
+/** What `expectLinear` judges by time, by the steps that the matcher itself counts: four times the body, and a little. */
+const MOST_STEPS = 4.5;
+
+describe('a message costs a filter no more than its length', () => {
+  const steps = (pattern: string, body: string): number => {
+    const work = new Work(Number.POSITIVE_INFINITY);
+    const event = { body: JSON.parse(body) as unknown };
+    for (const tree of compilePattern(pattern)) matchesTree(tree, event, work);
+    return work.spent;
+  };
+
+  it.each(PATTERNS)('in steps, for %s', (pattern) => {
+    for (const [what, make] of Object.entries(BODIES)) {
+      const [small, large] = [steps(pattern, make(SIZE)), steps(pattern, make(4 * SIZE))];
+      expect(large, what).toBeLessThanOrEqual(MOST_STEPS * small + 100);
+    }
+  });
+});
+
+describe('a text costs a leaf of a filter no more than its length', () => {
+  const LEAVES: readonly unknown[] = [
+    'a',
+    '10.0.0.1',
+    { exactly: 'a' },
+    { prefix: 'aaaa' },
+    { suffix: 'aaaa' },
+    { prefix: { 'equals-ignore-case': 'aaaa' } },
+    { suffix: { 'equals-ignore-case': 'aaaa' } },
+    { 'equals-ignore-case': 'aaaa' },
+    { wildcard: '*a*a*a*b*' },
+    { wildcard: 'a*/k/*//*=' },
+    { cidr: '10.0.0.0/8' },
+    { cidr: '2001:db8::/32' },
+    { 'anything-but': { suffix: ['aaaa', 'b'] } },
+    { 'anything-but': { wildcard: '*a*b*' } },
+  ];
+
+  it.each(LEAVES.map((leaf) => [JSON.stringify(leaf), leaf] as const))(
+    '%s',
+    (what, leaf) => {
+      const compiled = compileLeaf([leaf], 'body');
+      all((text) => compiled.matches(text), SIZE, what);
+    },
+    120_000,
+  );
+
+  it('nor does a pattern cost more than its own, to be compiled', () => {
+    const compile = (text: string): void => {
+      try {
+        compilePattern(text);
+      } catch (error) {
+        if (!(error instanceof FilterError)) throw error;
+      }
+    };
+    all((text) => compile(`{"body":{"a":[{"wildcard":${JSON.stringify(text)}}]}}`), PATTERN, 'a wildcard');
+    all(
+      (text) => compile(`{"body":{"a":[{"suffix":{"equals-ignore-case":${JSON.stringify(text)}}}]}}`),
+      PATTERN,
+      'a suffix',
+    );
+    all((text) => compile(`{"body":{"a":[{"cidr":${JSON.stringify(text)}}]}}`), PATTERN, 'a range');
+    all((text) => compile(`{"body":{${JSON.stringify(text)}:[1]}}`), PATTERN, 'a path');
+    all((text) => compile(text), PATTERN, 'a pattern');
   }, 120_000);
 });
 

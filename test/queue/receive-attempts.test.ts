@@ -95,6 +95,21 @@ forEachStore('receive attempts', (open) => {
     expect((await attempt(queue, 'a1'))[0]?.receiptHandle).toBe(handles[1]);
   });
 
+  it('of all queues together are forgotten before they fill the memory', async () => {
+    const world = await open();
+    const body = 'x'.repeat(1_000_000);
+    const most = Math.floor(MOST_REMEMBERED_SIZE / body.length);
+    const queues: Queue[] = [];
+    for (let at = 0; at <= most; at += 1) {
+      const queue = await world.queue(`jobs${at}.fifo`, { visibilityTimeoutSeconds: 30 });
+      await queue.send([message(body, { groupId: 'g', deduplicationId: 'd' })]);
+      expect(await attempt(queue, 'x')).toHaveLength(1);
+      queues.push(queue);
+    }
+    const again = await Promise.all(queues.map((queue) => attempt(queue, 'x')));
+    expect(again.map((messages) => messages.length)).toEqual([0, ...Array.from({ length: most }, () => 1)]);
+  });
+
   it('mean nothing on a standard queue', async () => {
     const world = await open();
     const queue = await world.queue('jobs');

@@ -156,6 +156,12 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   const bySignature = (head: AuthenticationHead, body: Uint8Array, bodyHash: string | undefined): Credential => {
     const claim = readClaim(head);
     if (claim === undefined) throw new SqsError('AccessDenied', `Access to the resource ${head.resource} is denied.`);
+    if (queryPairs(head.query).length > MOST_SIGNED_PARAMETERS) {
+      throw new SqsError(
+        'SignatureDoesNotMatch',
+        `The signed query string has more than ${MOST_SIGNED_PARAMETERS} parameters.`,
+      );
+    }
     // Sorted for the signature, read in order by the decoder: two values of one name could be swapped.
     if (repeatsName(head.query)) {
       throw new SqsError(
@@ -245,6 +251,9 @@ const NO_BODY: Uint8Array = new Uint8Array(0);
  * claim.
  */
 const CLAIMED_KEY = /Credential=([^/%,&\s]{1,128})(?:\/|%2F)/i;
+
+/** Sorting and encoding more takes time; the largest valid query string has some five hundred. */
+const MOST_SIGNED_PARAMETERS = 1_024;
 
 /** Refusals that may be an attempt at guessing. */
 const GUESSES: ReadonlySet<SqsErrorCode> = new Set<SqsErrorCode>(['InvalidClientTokenId', 'SignatureDoesNotMatch']);

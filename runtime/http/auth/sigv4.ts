@@ -323,6 +323,11 @@ function claimOf(headers: ReadonlyMap<string, string>, fields: Fields): Signatur
     );
   }
   const signedHeaders = fields.signedHeaders.split(';');
+  // A long value under a name that is listed a thousand times would make a canonical request a thousand times as long
+  // as the request.
+  if (new Set(signedHeaders).size < signedHeaders.length) {
+    throw new SqsError('IncompleteSignature', "A header is listed twice in the 'SignedHeaders' of the signature.");
+  }
   if (!signedHeaders.includes('host') && !signedHeaders.includes(':authority')) {
     throw new SqsError(
       'SignatureDoesNotMatch',
