@@ -185,7 +185,7 @@ const PATTERNS = [
   '{"body":{"$or":[{"a":["x"]},{"b":["x"]},{"a":{"b":["x"]}}]}}',
 ];
 
-/** What `expectLinear` judges by time, by the steps that the matcher itself counts: four times the body, and a little. */
+/** Four times the body may take four times the steps, and a little; the matcher itself counts them. */
 const MOST_STEPS = 4.5;
 
 describe('a message costs a filter no more than its length', () => {
