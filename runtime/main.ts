@@ -17,9 +17,9 @@ import { createInvoker, type Invoker } from './aws/invoke.ts';
 import type { Mapping } from './aws/mapping.ts';
 import type { RealQueues } from './aws/real-queues.ts';
 import { scheduleSyncs } from './aws/sync/schedule.ts';
-import { createSynchroniser, type SyncReport } from './aws/sync/synchroniser.ts';
+import { type ApplyDiff, createSynchroniser, type SyncReport } from './aws/sync/synchroniser.ts';
 import { createEventBus, type EventListener } from './consumer/events.ts';
-import { type ApplyDiff, createSupervisor, type Supervisor } from './consumer/supervisor.ts';
+import { createSupervisor, type Supervisor } from './consumer/supervisor.ts';
 import { createAccess } from './http/access.ts';
 import { createReserve } from './http/auth/shares.ts';
 import type { SnsTrust } from './http/ingest/sns.ts';
@@ -43,7 +43,8 @@ import { createSqsApi } from './sqs/api.ts';
 import type { Store } from './store/store.ts';
 import { type Randomness, systemRandomness, systemTime, type Time, watchClocks } from './time.ts';
 import { createForwarder, startForwarding } from './transfer/forwarding.ts';
-import { createTransfers, type OnTransfer } from './transfer/transfers.ts';
+import type { OnTransfer } from './transfer/transfer.ts';
+import { createTransfers } from './transfer/transfers.ts';
 
 /**
  * Parts that a caller brings instead of those that the configuration names. What is handed in here is not closed by

@@ -13,7 +13,6 @@ import type {
 } from '@aws-sdk/client-sqs';
 import type { Message, MessageAttribute, MessageAttributes } from '../queue/message.ts';
 import { formatQueueArn, type QueueArn } from '../queue/names.ts';
-import { TransferError } from '../transfer/transfers.ts';
 import { awsFailure, describeAwsError } from './discovery/calls.ts';
 import { realQueueUrl } from './discovery/queues.ts';
 
@@ -61,6 +60,14 @@ export interface RealDepth {
   readonly visible: number;
   readonly delayed: number;
   readonly inFlight: number;
+}
+
+/**
+ * A transfer between Karin and SQS cannot go on, and trying again changes nothing: the queue does not exist in AWS, or
+ * AWS refuses. The message says what mends it. Nothing is lost by it; the same command goes on where this one stopped.
+ */
+export class TransferError extends Error {
+  override readonly name = 'TransferError';
 }
 
 /**

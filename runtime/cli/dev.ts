@@ -1,10 +1,340 @@
 /**
- * `karin dev`: the project in a folder, until Ctrl-C.
+ * `karin dev`: the whole of Karin on one machine, for a project as it lies in its folder.
+ *
+ * The runtime is the ordinary one. Its mappings come from the project's template, and its invoker, the ordinary one,
+ * talks to the local Lambda. A change of a file reads the template anew, if it may have changed, or else only lets
+ * functions load their code again.
  *
  * @module
  */
-import { type DevOptions, startDev } from '../dev/dev.ts';
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, relative, resolve, sep } from 'node:path';
+import { type Discovery, DiscoveryError, type DiscoverySource } from '../aws/discovery/discovery.ts';
+import { createInvoker, type Invoker } from '../aws/invoke.ts';
+import { parseFunctionReference } from '../aws/mapping.ts';
+import { unusable } from '../dev/bundle.ts';
+import { callable, changes, createOutput, nextSteps, type Places, summary } from '../dev/guide.ts';
+import { LocalLambda, ownNodeModules } from '../dev/local-lambda.ts';
+import { availablePort, createCommandRunner } from '../dev/processes.ts';
+import { findProject, templateProject } from '../dev/project/find-project.ts';
+import { type Project, ProjectError } from '../dev/project/project.ts';
+import { readApplication } from '../dev/template/application.ts';
+import { discoveryOf, type ServingOptions } from '../dev/template/discovery.ts';
+import type { TemplateApplication, TemplateSettings } from '../dev/template/model.ts';
+import { TemplateSyntaxError } from '../dev/template/parse.ts';
+import { ProjectWatcher } from '../dev/watch.ts';
+import { credentialProblems } from '../http/auth/credentials.ts';
+import { createLog, readable } from '../log.ts';
+import { type Karin, startKarin } from '../main.ts';
+import { createReleasers, type Releasers } from '../server/releasers.ts';
+import { type Config, type Environment, readConfig } from '../settings.ts';
+import { systemRandomness, systemTime, type Time } from '../time.ts';
 import { endOnSignals, onStopSignals } from './context.ts';
+
+export interface DevOptions {
+  /** Folder of the app; default: the working folder. */
+  readonly project?: string;
+  /** 0 to 65,535; default `PORT`, else 4000; 0: any free port. */
+  readonly port?: number;
+  /** Default `HOST`, else 127.0.0.1. */
+  readonly host?: string;
+  /** Consumes mappings that are enabled, too; default: only those that are disabled, as in AWS. */
+  readonly all?: boolean;
+  /** A template to use instead of what is found in the project. */
+  readonly template?: string;
+  /**
+   * Origin of another local Lambda that runs the functions instead of this one: serverless-offline,
+   * `sam local start-lambda`. It is asked for functions by their plain names, because such tools know no ARNs.
+   */
+  readonly lambdaEndpoint?: string;
+  /** Reads the project again when its files change; default true. */
+  readonly watch?: boolean;
+  /** Default: that of the process. */
+  readonly environment?: Environment;
+  /** Default: standard output. */
+  readonly write?: (text: string) => void;
+  readonly time?: Time;
+}
+
+/** `karin dev` under way. */
+export interface Dev {
+  readonly url: string;
+  /** Origin of the local Lambda. */
+  readonly lambdaUrl: string;
+  readonly karin: Karin;
+  /** Stops everything. A second call waits for the first. */
+  stop(): Promise<void>;
+}
+
+/** The development server cannot start; the message says why and what mends it. */
+export class DevError extends Error {
+  override readonly name = 'DevError';
+}
+
+/** The account of everything in development, as emulators of AWS have it. */
+const ACCOUNT = '000000000000';
+
+/**
+ * Starts `karin dev`. Errors: `DevError`, and those of `readConfig` and `startKarin`; what was built by then is taken
+ * down again.
+ */
+export async function startDev(options: DevOptions): Promise<Dev> {
+  const releasers = createReleasers();
+  try {
+    return await new Development(options, releasers).start();
+  } catch (error) {
+    await releasers.release();
+    throw isAboutProject(error) ? new DevError(error.message, { cause: error }) : error;
+  }
+}
+
+class Development {
+  readonly #options: DevOptions;
+  readonly #releasers: Releasers;
+  readonly #time: Time;
+  readonly #environment: Environment;
+  readonly #folder: string;
+  readonly #write: (text: string) => void;
+  #settings: TemplateSettings = { account: ACCOUNT, region: '', sqsOrigin: '', functionUrl: () => '' };
+  #application: TemplateApplication = {
+    functions: [],
+    mappings: [],
+    broken: [],
+    queues: [],
+    fed: { feeds: [], unknown: [] },
+    problems: [],
+  };
+  #serving: Promise<unknown> = Promise.resolve();
+  /** Those of the last reading, as they were said. */
+  #problems: ReadonlySet<string> = new Set();
+
+  constructor(options: DevOptions, releasers: Releasers) {
+    this.#options = options;
+    this.#releasers = releasers;
+    this.#time = options.time ?? systemTime;
+    this.#environment = options.environment ?? process.env;
+    this.#folder = resolve(options.project ?? '.');
+    this.#write = options.write ?? ((text) => void process.stdout.write(text));
+  }
+
+  async start(): Promise<Dev> {
+    const config = await this.#config();
+    const serverOrigin = `http://${reachableHost(config.host)}:${config.port}`;
+    const sqsOrigin = serverOrigin + capabilityPath(config);
+    const workFolder = join(this.#folder, '.karin');
+    const project = this.#findProject(config, sqsOrigin, workFolder);
+    await mkdir(workFolder, { recursive: true });
+    // What is made here belongs to this machine only.
+    await writeFile(join(workFolder, '.gitignore'), '*\n');
+
+    const lambda = await this.#startLambda(config, sqsOrigin, workFolder);
+    const functionUrl = (name: string): string => lambda.functionUrl(name);
+    this.#settings = { account: ACCOUNT, region: config.region, sqsOrigin, functionUrl };
+    this.#say(`karin dev: ${project.description}`);
+    await this.#load(project, lambda);
+
+    const serving: ServingOptions = {
+      consumeEnabled: this.#options.all ?? false,
+      everyQueue: true,
+      // What another Lambda can run is not for this one to judge.
+      ...(this.#options.lambdaEndpoint === undefined && { unusable }),
+    };
+    const karin = await this.#startServer(config, lambda, serving, project);
+    const watcher = this.#options.watch === false ? undefined : this.#watch(project, lambda, karin);
+    if (watcher !== undefined) {
+      watcher.follow(this.#codeElsewhere());
+      this.#releasers.add('watching the project', () => watcher.close());
+    }
+
+    const discovery = discoveryOf(this.#application, undefined, this.#time.now(), serving);
+    const places: Places = { sqsOrigin, serverOrigin, account: ACCOUNT, region: config.region, functionUrl };
+    const occasion = { now: this.#time.now(), uuid: () => systemRandomness.uuid() };
+    const steps = nextSteps(this.#application, discovery, places, occasion);
+    this.#sayNews(['', ...summary(this.#application, discovery), '', ...steps, '']);
+    this.#say(`karin ready ${karin.url}`);
+    return { url: karin.url, lambdaUrl: lambda.origin, karin, stop: () => this.#releasers.release() };
+  }
+
+  /** Settings from the environment, and those of the command line instead; the port is one that can be had. */
+  async #config(): Promise<Config> {
+    const { port, host } = this.#options;
+    const given = {
+      // What a person at a terminal wants to know is said by this command itself.
+      LOG_LEVEL: 'warn',
+      // Whoever presses Ctrl-C does not want to wait for a handler.
+      KARIN_STOP_GRACE: '2',
+      ...this.#environment,
+      ...(port === undefined ? {} : { PORT: String(port) }),
+      ...(host === undefined ? {} : { HOST: host }),
+    };
+    const config = readConfig(given, 'dev', credentialProblems);
+    try {
+      const port = await availablePort(config.host, config.port);
+      return { ...config, accountId: ACCOUNT, staysOpen: true, port };
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      const why = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be listened on (${String(error)})`;
+      const mend = `stop what uses it, or choose another: karin dev --port ${config.port + 1}, or PORT=${config.port + 1}`;
+      throw new DevError(`port ${config.port} of ${config.host} ${why}; ${mend}`, { cause: error });
+    }
+  }
+
+  #findProject(config: Config, sqsOrigin: string, workFolder: string): Project {
+    const { template } = this.#options;
+    if (template !== undefined) return templateProject(resolve(template), this.#folder);
+    const abort = new AbortController();
+    this.#releasers.add('commands of the project', () => abort.abort());
+    const { project, others } = findProject({
+      folder: this.#folder,
+      workFolder,
+      account: ACCOUNT,
+      region: config.region,
+      sqsOrigin,
+      environment: this.#environment,
+      run: createCommandRunner(abort.signal),
+    });
+    if (others.length > 0) this.#say(`not used: ${others.join(', ')} (choose with --template)`);
+    return project;
+  }
+
+  async #startLambda(config: Config, sqsOrigin: string, workFolder: string): Promise<LocalLambda> {
+    const own = ownNodeModules();
+    const lambda = await LocalLambda.start({
+      region: config.region,
+      sqsOrigin,
+      workFolder: join(workFolder, 'functions'),
+      nodeModules: [join(this.#folder, 'node_modules'), ...(own === undefined ? [] : [own])],
+      environment: this.#environment,
+      // The next port, so that function URLs stay the same from one start to the next.
+      ...(this.#options.port === 0 || this.#environment['PORT'] === '0' ? {} : { port: config.port + 1 }),
+      output: createOutput(this.#write, this.#options.write === undefined && process.stdout.isTTY === true),
+      time: this.#time,
+      randomness: systemRandomness,
+    });
+    this.#releasers.add('the local Lambda', () => lambda.close());
+    return lambda;
+  }
+
+  /** Reads the project and hands its functions to the local Lambda. */
+  async #load(project: Project, lambda: LocalLambda): Promise<void> {
+    const startedAt = this.#time.monotonic();
+    if (project.command !== undefined) this.#say(`running ${project.command} ...`);
+    const { stacks, notes } = await project.load();
+    this.#application = readApplication(stacks, this.#settings);
+    lambda.apply(this.#application);
+    const seconds = ((this.#time.monotonic() - startedAt) / 1000).toFixed(1);
+    const { functions, queues } = this.#application;
+    this.#say(`read in ${seconds} s: ${counted(functions.length, 'function')}, ${counted(queues.length, 'queue')}`);
+    for (const note of notes) this.#say(`! ${note}`);
+  }
+
+  async #startServer(config: Config, lambda: LocalLambda, serving: ServingOptions, project: Project): Promise<Karin> {
+    const { lambdaEndpoint } = this.#options;
+    const ordinary = createInvoker({
+      region: config.region,
+      endpoint: lambdaEndpoint ?? lambda.origin,
+      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+      time: this.#time,
+    });
+    const invoker = lambdaEndpoint === undefined ? ordinary : byPlainName(ordinary);
+    this.#releasers.add('the invoker', () => invoker.close());
+    const source: DiscoverySource = {
+      description: project.description,
+      discover: async (previous: Discovery | undefined) =>
+        discoveryOf(this.#application, previous, this.#time.now(), serving),
+    };
+    const functionUrls = {
+      list: async () => ({
+        urls: callable(this.#application).map((fn) => ({ functionArn: fn.arn, url: lambda.functionUrl(fn.name) })),
+      }),
+    };
+    const write = readable(this.#write);
+    const log = createLog({ level: config.logLevel, write });
+    // What a sync finds is said by this command itself, and only as far as it is new.
+    const syncLog = createLog({ level: 'error', write });
+    const karin = await startKarin(config, { log, syncLog, time: this.#time, source, invoker, functionUrls });
+    this.#releasers.add('the server', () => karin.stop());
+    return karin;
+  }
+
+  #watch(project: Project, lambda: LocalLambda, karin: Karin): ProjectWatcher {
+    const react = async (paths: readonly string[]): Promise<void> => {
+      const names = paths.map((path) => relative(this.#folder, path)).join(', ');
+      const concerned = paths.some((path) => project.concerns(path));
+      this.#say(`changed: ${names}${concerned ? '' : '; functions load their code again'}`);
+      try {
+        if (concerned) await this.#load(project, lambda);
+        watcher.follow(this.#codeElsewhere());
+        lambda.reload();
+        // A handler that was missing may be there now.
+        this.#sayNews(changes(await karin.sync({ full: true })));
+      } catch (error) {
+        // Whatever it is, its developer is at work on it, and the next change tries again.
+        const text = isAboutProject(error) ? error.message : error instanceof Error ? error.stack : error;
+        this.#say(`! ${text}\n! what was read before goes on running`);
+      }
+    };
+    const watcher = new ProjectWatcher({
+      folder: this.#folder,
+      time: this.#time,
+      onChange: (paths) => {
+        // One after the other: a second reading must not overtake the first.
+        this.#serving = this.#serving.then(() => react(paths));
+      },
+    });
+    return watcher;
+  }
+
+  /** Folders with code of functions and layers that lie outside the project, as in a repository of several packages. */
+  #codeElsewhere(): readonly string[] {
+    return this.#application.functions
+      .flatMap(({ code, layers }) => [code, ...layers])
+      .flatMap((code) => (code.kind === 'folder' && !code.path.startsWith(this.#folder + sep) ? [code.path] : []))
+      .filter((path) => path !== this.#folder && !path.includes(`${sep}node_modules${sep}`));
+  }
+
+  /** Says everything but the problems that were there the last time, too. */
+  #sayNews(lines: readonly string[]): void {
+    for (const line of lines) if (!this.#problems.has(line)) this.#say(line);
+    this.#problems = new Set(lines.filter((line) => line.startsWith('! ')));
+  }
+
+  #say(line: string): void {
+    this.#write(`${line}\n`);
+  }
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`;
+}
+
+/** Asks for each function by its name alone. */
+function byPlainName(invoker: Invoker): Invoker {
+  const plain = (functionArn: string): string => parseFunctionReference(functionArn)?.name ?? functionArn;
+  return {
+    invoke: (request) => invoker.invoke({ ...request, functionArn: plain(request.functionArn) }),
+    probe: (functionArn) => invoker.probe(plain(functionArn)),
+    close: () => invoker.close(),
+  };
+}
+
+/** Whether the message says it all. */
+function isAboutProject(error: unknown): error is Error {
+  return error instanceof ProjectError || error instanceof DiscoveryError || error instanceof TemplateSyntaxError;
+}
+
+/** Functions run on this machine: a server on all addresses is reached on the loopback one. */
+function reachableHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Where the server asks for credentials, functions get the first token that it knows. */
+function capabilityPath({ tokensText }: Config): string {
+  const token = tokensText.split(/[\s,]+/)[0]?.split(':')[0] ?? '';
+  return token === '' ? '' : `/k/${token}`;
+}
 
 /** The last: its terminal was closed. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;

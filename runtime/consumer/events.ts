@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { QueueKey } from '../queue/names.ts';
+import type { QueueKey } from '../store/store.ts';
 
 interface OfMapping {
   /** UUID of the event source mapping. */

@@ -13,8 +13,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { QueueKey } from '../queue/names.ts';
-import type { Slots } from '../store/store.ts';
+import type { QueueKey, Slots } from '../store/store.ts';
 import type { Cancel, Time } from '../time.ts';
 
 /** A slot that is held. */

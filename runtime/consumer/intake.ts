@@ -10,8 +10,8 @@ import { type ReceivedMessage, TURNS_MEMBER } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Randomness, Time } from '../time.ts';
 import { type BatchRecord, sortReceived } from './batch.ts';
-import { type BatchName, deleteMessages, releaseMessages, warnOfStore } from './delivery.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
+import { type BatchName, deleteMessages, releaseMessages, warnOfStore } from './settlement.ts';
 
 /** So many messages without a single match, and the filters are probably not what their author meant. */
 const SUSPICIOUSLY_MANY_DROPPED = 20;

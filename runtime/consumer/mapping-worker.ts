@@ -33,11 +33,12 @@ import {
   RENEWAL_INTERVAL_MS,
   readyToInvoke,
 } from './batch.ts';
-import { awaitNextAttempt, type BatchName, deliver, releaseMessages, warnOfStore } from './delivery.ts';
+import { awaitNextAttempt, deliver } from './delivery.ts';
 import { Intake } from './intake.ts';
 import type { Trouble } from './lambda-trouble.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
 import type { ByteShare } from './process-limits.ts';
+import { type BatchName, releaseMessages, warnOfStore } from './settlement.ts';
 import { type Holdings, MappingSlots } from './slots.ts';
 /** `empty`: nothing was there. `refused`: no slot in the store, or the worker was withheld meanwhile. */
 export type DrawEnd = 'received' | 'empty' | 'refused';
@@ -155,7 +156,7 @@ export class MappingWorker {
     if (this.#withheld !== undefined) return undefined;
     const open = this.#open;
     if (open !== undefined) {
-      const headroom = this.#slots.headroom(open.batch);
+      const headroom = this.#slots.headroom(open.batch.missing, open.batch.missingBytes);
       return headroom && (() => this.#drawMore(open, headroom));
     }
     const begun = this.#slots.begin();

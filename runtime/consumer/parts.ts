@@ -4,9 +4,11 @@
  * @module
  */
 
+import type { Invoker } from '../aws/invoke.ts';
 import type { Mapping } from '../aws/mapping.ts';
 import type { Slots } from '../store/store.ts';
-import type { DeliveryParts } from './delivery.ts';
+import type { Randomness, Time } from '../time.ts';
+import type { EventSink } from './events.ts';
 import type { Filter } from './filter/filter.ts';
 import type { ProcessLimits } from './process-limits.ts';
 import type { Tuning } from './tuning.ts';
@@ -38,6 +40,20 @@ export const DEFAULT_SETTINGS: ConsumerSettings = {
  * The most Invokes of one mapping at one time. Source: "Configuring scaling behavior for SQS event source mappings".
  */
 export const LARGEST_MAPPING_CONCURRENCY = 1_250;
+
+export interface SettlementParts {
+  readonly time: Time;
+  readonly randomness: Randomness;
+  readonly events: EventSink;
+  /** The process will not wait any longer. */
+  readonly aborting: AbortSignal;
+}
+
+export interface DeliveryParts extends SettlementParts {
+  readonly invoker: Invoker;
+  /** The server is stopping: open Invokes go on, no new attempt begins. */
+  readonly stopping: AbortSignal;
+}
 
 export interface ConsumerParts extends DeliveryParts {
   readonly limits: ProcessLimits;

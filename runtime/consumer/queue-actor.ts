@@ -30,10 +30,10 @@
  */
 import type { Queue } from '../queue/queue.ts';
 import type { Cancel } from '../time.ts';
-import { warnOfStore } from './delivery.ts';
 import { DEFERENCE_MS, type Rendezvous } from './instances.ts';
 import { type Draw, MappingWorker, type WorkerSnapshot } from './mapping-worker.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
+import { warnOfStore } from './settlement.ts';
 
 export type ActorState = 'held' | 'idle' | 'deferring' | 'leasing' | 'waiting' | 'backing-off' | 'stopped';
 

@@ -10,7 +10,6 @@
  */
 import { TIMEOUT_MARGIN_MS } from '../aws/invoke.ts';
 import { expectedRunSeconds } from '../aws/mapping.ts';
-import type { Batch } from './batch.ts';
 import { MappingConcurrency } from './concurrency.ts';
 import { type SharedSlot, SharedSlots } from './instances.ts';
 import { LambdaTrouble, type Trouble } from './lambda-trouble.ts';
@@ -127,10 +126,10 @@ export class MappingSlots {
     return new Holdings(this.#concurrency, this.#share, this.#share.take(0), invokes);
   }
 
-  /** Takes room for another receive into an open batch; `undefined`: not now. */
-  headroom(batch: Batch): ByteShare | undefined {
+  /** Takes room for another receive of `messages` and `bytes` at most; `undefined`: not now. */
+  headroom(messages: number, bytes: number): ByteShare | undefined {
     if (this.#withdraw !== undefined) return undefined;
-    const most = Math.max(1, Math.min(drawBytes(batch.missing), batch.missingBytes));
+    const most = Math.max(1, Math.min(drawBytes(messages), bytes));
     return this.#share.tryReserve(Math.min(LARGEST_MESSAGE_BYTES, most), most) ?? this.#waitForRoom('bytes');
   }
 

@@ -11,17 +11,20 @@
  *
  * @module
  */
+
 import { setMaxListeners } from 'node:events';
 import type { Invoker } from '../aws/invoke.ts';
 import type { BrokenMapping, Mapping } from '../aws/mapping.ts';
+import type { ApplyDiff } from '../aws/sync/synchroniser.ts';
 import type { DirectoryEvent, QueueDirectory } from '../queue/directory.ts';
-import { type QueueKey, queueKey } from '../queue/names.ts';
+import { queueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import { stableJson } from '../store/documents.ts';
-import type { Signal, Store } from '../store/store.ts';
+import type { QueueKey, Signal, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { EventSink } from './events.ts';
-import { compileFilter, FilterError } from './filter/filter.ts';
+import { compileFilter } from './filter/filter.ts';
+import { FilterError } from './filter/matchers.ts';
 import { mappingOfSlotSet, Rendezvous } from './instances.ts';
 import { type ConsumerParts, type ConsumerSettings, DEFAULT_SETTINGS, type ServedMapping } from './parts.ts';
 import { type LimitOptions, ProcessLimits } from './process-limits.ts';
@@ -42,21 +45,6 @@ export interface SupervisorOptions {
   /** Queue-name globs of the queues to consume, see `tuning.ts`; default: all. */
   readonly queueNames?: readonly string[];
   readonly settings?: Partial<ConsumerSettings>;
-}
-
-/** What `apply` changed. Each mapping that was given stands in exactly one of the lists, or is counted as unchanged. */
-export interface ApplyDiff {
-  readonly added: readonly Mapping[];
-  readonly changed: readonly Mapping[];
-  /** No longer given, or left alone since. */
-  readonly removed: readonly Mapping[];
-  /** Given, but not to be served before somebody mends it. */
-  readonly broken: readonly BrokenMapping[];
-  /** Given, but not served by the operator's wish: a tag, or the name of its queue. */
-  readonly leftAlone: readonly Mapping[];
-  readonly unchanged: number;
-  /** Every warning that holds for the mappings that are served now, one sentence each. */
-  readonly warnings: readonly string[];
 }
 
 /** The state of the consumer, for the operator. */

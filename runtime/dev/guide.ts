@@ -7,8 +7,7 @@ import type { Discovery } from '../aws/discovery/discovery.ts';
 import type { ReportedMapping, SyncReport } from '../aws/sync/synchroniser.ts';
 import { parseQueueArn } from '../queue/names.ts';
 import { busEvent, type Occasion, s3Event, snsEnvelope } from './envelopes.ts';
-import type { Feed } from './template/feeds.ts';
-import type { TemplateApplication, TemplateFunction } from './template/model.ts';
+import type { Feed, TemplateApplication, TemplateFunction } from './template/model.ts';
 
 /** Where things are. */
 export interface Places {

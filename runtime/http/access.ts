@@ -13,8 +13,14 @@ import { type Audit, createAudit } from './audit.ts';
 import { authorizationSecret, createSessions, type Sessions } from './auth/admin.ts';
 import { type AttemptLimit, createAttemptLimit } from './auth/attempt-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
-import { hashToken } from './auth/capability.ts';
-import { type CredentialBook, isEmpty, isLoopback, openServerProblem, readCredentialBook } from './auth/credentials.ts';
+import {
+  type CredentialBook,
+  hashToken,
+  isEmpty,
+  isLoopback,
+  openServerProblem,
+  readCredentialBook,
+} from './auth/credentials.ts';
 import { SignatureVerifier } from './auth/sigv4.ts';
 import { createTokenStore, type TokenStore } from './auth/tokens.ts';
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { isIP } from 'node:net';
-import { splitCapability } from './auth/capability.ts';
+import { splitCapability } from './auth/credentials.ts';
 
 /** The parts of a request target. */
 export interface Location {

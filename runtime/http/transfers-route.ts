@@ -7,10 +7,12 @@
 import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { stream as streamed } from 'hono/streaming';
+import { TransferError } from '../aws/real-queues.ts';
 import type { Log } from '../log.ts';
 import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Time } from '../time.ts';
-import { TransferError, type TransferEvent, type Transfers } from '../transfer/transfers.ts';
+import type { TransferEvent } from '../transfer/transfer.ts';
+import type { Transfers } from '../transfer/transfers.ts';
 import type { Audit } from './audit.ts';
 import type { Edge } from './edge.ts';
 import { type AppEnv, readJson, requireManage } from './management.ts';

@@ -12,7 +12,8 @@ import type { Caller } from '../sqs/request.ts';
 import { StoreUnavailableError } from '../store/store.ts';
 import type { DrainResult } from '../transfer/drain.ts';
 import type { PullResult } from '../transfer/pull.ts';
-import type { OnTransfer, TransferKind, Transfers } from '../transfer/transfers.ts';
+import type { OnTransfer } from '../transfer/transfer.ts';
+import type { TransferKind, Transfers } from '../transfer/transfers.ts';
 import type { ActivityLog } from './activity.ts';
 
 export interface ActionParts {

@@ -6,10 +6,9 @@
  */
 import type { ConsumerEvent, EventBus } from '../consumer/events.ts';
 import type { Log } from '../log.ts';
-import type { QueueKey } from '../queue/names.ts';
 import type { QueueEvent } from '../queue/queue.ts';
-import type { Signal } from '../store/store.ts';
-import type { OnTransfer, TransferEvent } from '../transfer/transfers.ts';
+import type { QueueKey, Signal } from '../store/store.ts';
+import type { OnTransfer, TransferEvent } from '../transfer/transfer.ts';
 
 /** How many events are kept; at about 200 bytes each they weigh nothing. */
 const KEPT_EVENTS = 200;

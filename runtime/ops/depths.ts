@@ -19,9 +19,8 @@
  * @module
  */
 import type { QueueDirectory } from '../queue/directory.ts';
-import type { QueueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
-import type { DepthNow, Store } from '../store/store.ts';
+import type { DepthNow, QueueKey, Store } from '../store/store.ts';
 import type { Cancel, Time } from '../time.ts';
 
 /** Between two looks at what may have changed. */

@@ -13,7 +13,8 @@ import {
 } from '@aws-sdk/client-lambda';
 import type { Discovery } from '../aws/discovery/discovery.ts';
 import type { Log } from '../log.ts';
-import { type QueueKey, queueKey } from '../queue/names.ts';
+import { queueKey } from '../queue/names.ts';
+import type { QueueKey } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import { nameOf } from './activity.ts';
 

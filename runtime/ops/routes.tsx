@@ -18,16 +18,17 @@ import type { Log } from '../log.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
 import type { Queue } from '../queue/queue.ts';
 import { StoreUnavailableError } from '../store/store.ts';
-import type { OnTransfer, Transfers } from '../transfer/transfers.ts';
+import type { OnTransfer } from '../transfer/transfer.ts';
+import type { Transfers } from '../transfer/transfers.ts';
 import { type ApiClient, QUEUE_ACTIONS } from './actions.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
 import { deadLetterSources, gatherOverview, mappingRows, type OverviewParts, queueRow, refreshed } from './overview.ts';
 import { SCRIPT, STYLE } from './pages/assets.ts';
 import { FunctionsPage } from './pages/functions-page.tsx';
-import { ConfirmPage, ErrorPage, LoginPage, type Notice, type PageFrame } from './pages/layout.tsx';
+import { ConfirmPage, ErrorPage, LoginPage, type Notice, type PageFrame, queueHref } from './pages/layout.tsx';
 import { SHOWN_MESSAGES } from './pages/messages.tsx';
 import { OverviewPage } from './pages/overview-page.tsx';
-import { QueuePage, queueHref } from './pages/queue-page.tsx';
+import { QueuePage } from './pages/queue-page.tsx';
 import { createPageSessions, LOGIN_FORM, PAGE_FORM, requireFormToken, requireSession } from './session.ts';
 
 export interface PagesParts extends OverviewParts {

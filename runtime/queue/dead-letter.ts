@@ -21,14 +21,14 @@
  *
  * @module
  */
-import type { Lease, LeasedEntry, NewEntry } from '../store/store.ts';
+
+import type { Lease, LeasedEntry, NewEntry, QueueKey } from '../store/store.ts';
 import type { QueueDefinition, RedrivePolicy } from './definition.ts';
 import type { Message } from './message.ts';
-import { formatQueueArn, type QueueKey } from './names.ts';
-import type { Notify } from './queue.ts';
+import { formatQueueArn } from './names.ts';
+import type { DeadLetterTarget, Notify } from './queue.ts';
 import { encodeRecord, type RecordContent } from './record.ts';
-import type { StoreClock } from './upkeep.ts';
-import type { WatchedStore } from './watched-store.ts';
+import type { StoreClock, WatchedStore } from './watched-store.ts';
 
 /** A message under a lease, with its record read. */
 export interface OpenedEntry {
@@ -38,12 +38,6 @@ export interface OpenedEntry {
 
 /** A message to be moved, with its history; the receive under whose lease it is counts as one. */
 export type DeadLetter = Message & Pick<LeasedEntry, 'sentAt' | 'receiveCount' | 'firstReceivedAt'>;
-
-/** A queue that dead letters can be moved to. */
-export interface DeadLetterTarget {
-  readonly key: QueueKey;
-  readonly store: WatchedStore;
-}
 
 export interface DeadLettersOptions {
   readonly queue: { readonly key: QueueKey; readonly definition: QueueDefinition };

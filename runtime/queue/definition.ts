@@ -6,7 +6,8 @@
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as z from 'zod/mini';
-import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, type QueueKey } from './names.ts';
+import type { QueueKey } from '../store/store.ts';
+import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn } from './names.ts';
 /**
  * Where a queue comes from. `aws`: source of a disabled event source mapping, or a redrive target of one; its
  * attributes and tags belong to AWS and are changed there. `api`: created by CreateQueue here. `left-over`: AWS no

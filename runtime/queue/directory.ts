@@ -7,8 +7,9 @@
  * @module
  */
 
+import type { QueueKey } from '../store/store.ts';
 import type { QueueAttributes, QueueMode } from './definition.ts';
-import type { QueueArn, QueueKey } from './names.ts';
+import type { QueueArn } from './names.ts';
 import type { Queue } from './queue.ts';
 
 /** A queue as AWS (or a template) describes it. */

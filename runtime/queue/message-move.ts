@@ -9,10 +9,10 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import type { LeasedEntry, NewEntry } from '../store/store.ts';
+import type { LeasedEntry, NewEntry, QueueKey } from '../store/store.ts';
 import { withoutTurns } from './message.ts';
 import type { MoveTaskFailure } from './move-task.ts';
-import { parseQueueArn, type QueueKey, queueKey } from './names.ts';
+import { parseQueueArn, queueKey } from './names.ts';
 import { decodeRecord, encodeRecord, RecordError } from './record.ts';
 import type { StoredQueue } from './stored-queue.ts';
 

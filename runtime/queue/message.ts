@@ -5,7 +5,7 @@
  */
 
 import { createHash, type Hash, hash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
+import { MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../store/store.ts';
 import type { Randomness } from '../time.ts';
 
 /** A message attribute as SQS models it: a data type with an optional custom suffix, and either a string or bytes. */
@@ -73,30 +73,6 @@ export interface ReceivedMessage extends Message {
    * too late.
    */
   readonly leaseEndsAt: number;
-}
-
-/*
- * The ids that Karin gives to messages.
- *
- * To a caller they are random (version 4) UUIDs, as those of SQS. Their last eight digits are a checksum of the text
- * before, so that a store may keep twelve bytes and knows the rest. The 90 random bits that remain make two equal ids
- * among a million messages less likely than one in 10^15.
- */
-
-/** The bytes of an id from which the others follow. */
-export const MESSAGE_ID_HEAD_BYTES = 12;
-
-/** The characters of an id from which the others follow. */
-export const MESSAGE_ID_HEAD_CHARACTERS = 28;
-
-/** The whole id that begins with these 28 characters. */
-export function messageIdOf(head: string): string {
-  return head + crc32(head).toString(16).padStart(8, '0');
-}
-
-/** Whether the end of an id follows from its beginning. */
-export function isOwnMessageId(id: string): boolean {
-  return crc32(id.slice(0, MESSAGE_ID_HEAD_CHARACTERS)) === Number.parseInt(id.slice(MESSAGE_ID_HEAD_CHARACTERS), 16);
 }
 
 /** A new id for a message. */

@@ -7,7 +7,8 @@
  */
 
 import * as z from 'zod/mini';
-import { formatQueueArn, parseQueueArn, type QueueKey, queueKey } from './names.ts';
+import type { QueueKey } from '../store/store.ts';
+import { formatQueueArn, parseQueueArn, queueKey } from './names.ts';
 import type { Queue } from './queue.ts';
 /** `CANCELLING`: the one that runs it has yet to hear of the cancellation. */
 export type MoveTaskStatus = 'RUNNING' | 'COMPLETED' | 'CANCELLING' | 'CANCELLED' | 'FAILED';

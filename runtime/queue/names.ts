@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { QueueKey } from '../store/store.ts';
 
 /** The parts of `arn:<partition>:sqs:<region>:<account>:<name>`. */
 export interface QueueArn {
@@ -14,12 +15,6 @@ export interface QueueArn {
   /** 1 to 80 characters, `.fifo` at the end for FIFO queues. */
   readonly name: string;
 }
-
-/**
- * The identity of a queue inside Karin: `region:account:name`. Two queues of one name in two accounts are two queues.
- * It is the hash tag of all Redis keys of the queue.
- */
-export type QueueKey = string;
 
 const PATTERN = /^arn:(aws[a-z0-9-]*):sqs:([a-z0-9-]+):(\d{12}):([A-Za-z0-9_-]{1,75}\.fifo|[A-Za-z0-9_-]{1,80})$/;
 

@@ -6,17 +6,15 @@
  * @module
  */
 
-import type { Store } from '../store/store.ts';
+import type { BrowsedEntry, QueueKey, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
-import type { DeadLetterTarget } from './dead-letter.ts';
 import type { QueueDefinition } from './definition.ts';
 import type { HeadWatch } from './head-watch.ts';
-import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
-import type { QueueArn, QueueKey } from './names.ts';
+import type { Message, OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
+import type { QueueArn } from './names.ts';
 import type { ReceiptHandles } from './receipt-handle.ts';
 import type { AttemptRoom } from './receive-attempts.ts';
-import type { BrowsedMessage, ReceiveRoom } from './receiving.ts';
-import type { StoreClock } from './upkeep.ts';
+import type { StoreClock, WatchedStore } from './watched-store.ts';
 
 export interface ReceiveRequest {
   /** 1 to 10 for the API, up to 10,000 for a consumer. */
@@ -130,6 +128,12 @@ export interface Queue {
   browse(limit: number): Promise<readonly BrowsedMessage[]>;
 }
 
+/** A message as somebody sees it who only looks. */
+export interface BrowsedMessage extends Omit<BrowsedEntry, 'record'> {
+  /** Absent: this version of Karin cannot read its record. */
+  readonly message?: Message;
+}
+
 /*
  * What a queue does by itself, reported to whoever keeps count. The consumer's events include these.
  */
@@ -185,6 +189,12 @@ export type Notify = (event: QueueEvent) => void;
  */
 export type Forward = (queue: Queue, messages: readonly OutgoingMessage[]) => Promise<readonly SentMessage[]>;
 
+/** A queue that dead letters can be moved to. */
+export interface DeadLetterTarget {
+  readonly key: QueueKey;
+  readonly store: WatchedStore;
+}
+
 export interface QueueContext {
   readonly store: Store;
   readonly time: Time;
@@ -199,4 +209,69 @@ export interface QueueContext {
   readonly attemptRoom: AttemptRoom;
   /** The queue with this ARN, if it exists here and is of the same type. */
   readonly findDeadLetterQueue: (arn: string, fifo: boolean) => DeadLetterTarget | undefined;
+}
+
+/**
+ * Bytes of all receives that have a place at one time: eight of the largest answers. In JavaScript text, JSON and the
+ * answer each take them once more.
+ */
+const ROOM = 16 * 1_048_576;
+/** A receive of so few bytes needs no place. */
+const NEEDS_NO_PLACE = 16 * 1_024;
+
+/**
+ * What receives of one process may bring into memory at one time. A receive does not know how large its messages are
+ * before it has them; hundreds at one moment for messages of a megabyte would end the server. So each takes a place
+ * first, for as many bytes as the largest message that its queue is known to hold, and waits in line for it, which
+ * lasts as long as a few calls to the store. Nobody is refused, and small receives, as most are, pass the line.
+ *
+ * A queue of which nothing was seen yet counts as one of the largest messages. One that held small ones only, as far as
+ * this server saw, and has large ones from another server is known better after its first large message.
+ */
+export class ReceiveRoom {
+  #taken = 0;
+  readonly #line = new Set<{ readonly bytes: number; readonly enter: () => void }>();
+
+  /** Takes a place; gives what ends it. `undefined`: the caller went away before there was one. */
+  take(bytes: number, signal?: AbortSignal): (() => void) | Promise<(() => void) | undefined> {
+    if (bytes <= NEEDS_NO_PLACE) return () => undefined;
+    if (this.#line.size === 0 && this.#hasRoom(bytes)) return this.#enter(bytes);
+    if (signal?.aborted === true) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const goAway = (): void => {
+        this.#line.delete(waiter);
+        resolve(undefined);
+        this.#letIn();
+      };
+      const waiter = {
+        bytes,
+        enter: () => {
+          signal?.removeEventListener('abort', goAway);
+          resolve(this.#enter(bytes));
+        },
+      };
+      signal?.addEventListener('abort', goAway, { once: true });
+      this.#line.add(waiter);
+    });
+  }
+
+  #hasRoom(bytes: number): boolean {
+    return this.#taken === 0 || this.#taken + bytes <= ROOM;
+  }
+
+  #enter(bytes: number): () => void {
+    this.#taken += bytes;
+    return () => {
+      this.#taken -= bytes;
+      this.#letIn();
+    };
+  }
+
+  #letIn(): void {
+    for (const waiter of this.#line) {
+      if (!this.#hasRoom(waiter.bytes)) return;
+      this.#line.delete(waiter);
+      waiter.enter();
+    }
+  }
 }

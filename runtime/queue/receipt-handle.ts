@@ -14,8 +14,7 @@
  * @module
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Documents, Lease } from '../store/store.ts';
-import type { QueueKey } from './names.ts';
+import type { Documents, Lease, QueueKey } from '../store/store.ts';
 
 /** What a handle says. */
 export interface Receipt extends Lease {

@@ -11,17 +11,16 @@
  *
  * @module
  */
-import type { BrowsedEntry, LeasedEntry } from '../store/store.ts';
+
+import type { LeasedEntry, QueueKey } from '../store/store.ts';
 import type { Time } from '../time.ts';
-import { type DeadLetters, type DeadLetterTarget, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
+import { type DeadLetters, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
 import type { QueueAttributes, QueueDefinition } from './definition.ts';
-import type { Message, ReceivedMessage } from './message.ts';
-import type { QueueKey } from './names.ts';
-import type { Notify, QueueWarning, ReceiveRequest } from './queue.ts';
+import type { ReceivedMessage } from './message.ts';
+import type { BrowsedMessage, DeadLetterTarget, Notify, QueueWarning, ReceiveRequest, ReceiveRoom } from './queue.ts';
 import type { ReceiptHandles } from './receipt-handle.ts';
 import { decodeRecord, RecordError } from './record.ts';
-import type { StoreClock } from './upkeep.ts';
-import type { WatchedStore } from './watched-store.ts';
+import type { StoreClock, WatchedStore } from './watched-store.ts';
 
 /** More than any answer of the SQS API can hold: ten messages of 1 MiB and their attributes. */
 const DEFAULT_MAX_BYTES = 16 * 1_048_576;
@@ -59,71 +58,6 @@ export interface ReceiveOutcome {
 
 /** A record of a message of 1 MiB, bytes. */
 const LARGEST_RECORD = 1_048_576 + 65_536;
-/**
- * Bytes of all receives that have a place at one time: eight of the largest answers. In JavaScript text, JSON and the
- * answer each take them once more.
- */
-const ROOM = 16 * 1_048_576;
-/** A receive of so few bytes needs no place. */
-const NEEDS_NO_PLACE = 16 * 1_024;
-
-/**
- * What receives of one process may bring into memory at one time. A receive does not know how large its messages are
- * before it has them; hundreds at one moment for messages of a megabyte would end the server. So each takes a place
- * first, for as many bytes as the largest message that its queue is known to hold, and waits in line for it, which
- * lasts as long as a few calls to the store. Nobody is refused, and small receives, as most are, pass the line.
- *
- * A queue of which nothing was seen yet counts as one of the largest messages. One that held small ones only, as far as
- * this server saw, and has large ones from another server is known better after its first large message.
- */
-export class ReceiveRoom {
-  #taken = 0;
-  readonly #line = new Set<{ readonly bytes: number; readonly enter: () => void }>();
-
-  /** Takes a place; gives what ends it. `undefined`: the caller went away before there was one. */
-  take(bytes: number, signal?: AbortSignal): (() => void) | Promise<(() => void) | undefined> {
-    if (bytes <= NEEDS_NO_PLACE) return () => undefined;
-    if (this.#line.size === 0 && this.#hasRoom(bytes)) return this.#enter(bytes);
-    if (signal?.aborted === true) return Promise.resolve(undefined);
-    return new Promise((resolve) => {
-      const goAway = (): void => {
-        this.#line.delete(waiter);
-        resolve(undefined);
-        this.#letIn();
-      };
-      const waiter = {
-        bytes,
-        enter: () => {
-          signal?.removeEventListener('abort', goAway);
-          resolve(this.#enter(bytes));
-        },
-      };
-      signal?.addEventListener('abort', goAway, { once: true });
-      this.#line.add(waiter);
-    });
-  }
-
-  #hasRoom(bytes: number): boolean {
-    return this.#taken === 0 || this.#taken + bytes <= ROOM;
-  }
-
-  #enter(bytes: number): () => void {
-    this.#taken += bytes;
-    return () => {
-      this.#taken -= bytes;
-      this.#letIn();
-    };
-  }
-
-  #letIn(): void {
-    for (const waiter of this.#line) {
-      if (!this.#hasRoom(waiter.bytes)) return;
-      this.#line.delete(waiter);
-      waiter.enter();
-    }
-  }
-}
-
 export class Receiving {
   readonly #options: ReceivingOptions;
   readonly #limit: InFlightLimit;
@@ -352,11 +286,6 @@ export class InFlightLimit {
  * Looks at messages without receiving them, for people: nothing is leased, counted or moved, so that looking at a dead
  * letter does not change it.
  */
-
-export interface BrowsedMessage extends Omit<BrowsedEntry, 'record'> {
-  /** Absent: this version of Karin cannot read its record. */
-  readonly message?: Message;
-}
 
 /** Bytes of records that one look reads: a small machine holds them several times while a page is made of them. */
 const MAX_BYTES = 2_097_152;

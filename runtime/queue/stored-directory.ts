@@ -13,7 +13,7 @@
  * @module
  */
 import { hash } from 'node:crypto';
-import type { Documents, Signal, Store } from '../store/store.ts';
+import type { Documents, QueueKey, Signal, Store } from '../store/store.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 import {
   DEFINITION_PREFIX,
@@ -26,14 +26,15 @@ import {
   writeDefinition,
 } from './definition.ts';
 import type { DirectoryEvent, DiscoveredQueue, Next, QueueDirectory } from './directory.ts';
-import { isFifoName, parseQueueArn, type QueueArn, type QueueKey, queueKey } from './names.ts';
+import { isFifoName, parseQueueArn, type QueueArn, queueKey } from './names.ts';
 import type { Notify, Queue } from './queue.ts';
+import { ReceiveRoom } from './queue.ts';
 import { createReceiptHandles, type ReceiptHandles, sharedSecret } from './receipt-handle.ts';
 import { AttemptRoom } from './receive-attempts.ts';
-import { IN_FLIGHT_LIMIT, ReceiveRoom } from './receiving.ts';
+import { IN_FLIGHT_LIMIT } from './receiving.ts';
 import { type Forward, type QueueContext, StoredQueue } from './stored-queue.ts';
 import { Tombstones } from './tombstones.ts';
-import { createStoreClock } from './upkeep.ts';
+import { createStoreClock } from './watched-store.ts';
 
 export interface DirectoryOptions {
   readonly store: Store;

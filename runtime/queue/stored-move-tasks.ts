@@ -14,7 +14,7 @@
  *
  * @module
  */
-import type { Documents, Signal, Store } from '../store/store.ts';
+import type { Documents, QueueKey, Signal, Store } from '../store/store.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 import { moveStep, STEP_LEASE_MS } from './message-move.ts';
 import {
@@ -32,7 +32,6 @@ import {
   type StoredMoveTask,
   writeMoveTasks,
 } from './move-task.ts';
-import type { QueueKey } from './names.ts';
 import type { Notify, Queue } from './queue.ts';
 import type { StoredDirectory } from './stored-directory.ts';
 import type { StoredQueue } from './stored-queue.ts';

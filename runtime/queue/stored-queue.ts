@@ -11,14 +11,15 @@
  *
  * @module
  */
-import type { Lease, LeaseOutcome, NewEntry, VisibilityChange } from '../store/store.ts';
+import type { Lease, LeaseOutcome, NewEntry, QueueKey, VisibilityChange } from '../store/store.ts';
 import { DeadLetters } from './dead-letter.ts';
 import type { QueueDefinition } from './definition.ts';
-import { createHeadWatch, type HeadWatch } from './head-watch.ts';
+import { createHeadWatch, type HeadWatch, SafetySweep } from './head-watch.ts';
 import { LongPoll, WIDEST } from './long-poll.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
-import { type QueueArn, type QueueKey, queueKey } from './names.ts';
+import { type QueueArn, queueKey } from './names.ts';
 import {
+  type BrowsedMessage,
   type HandleOptions,
   type HandleOutcome,
   InFlightLimitError,
@@ -30,9 +31,9 @@ import {
 } from './queue.ts';
 import type { Receipt } from './receipt-handle.ts';
 import { ReceiveAttempts } from './receive-attempts.ts';
-import { type BrowsedMessage, browse, isPastRetention, Receiving } from './receiving.ts';
+import { browse, isPastRetention, Receiving } from './receiving.ts';
 import { newEntry } from './record.ts';
-import { SafetySweep, Upkeep } from './upkeep.ts';
+import { Upkeep } from './upkeep.ts';
 import { WatchedStore } from './watched-store.ts';
 
 export type { Forward, QueueContext } from './queue.ts';

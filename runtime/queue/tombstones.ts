@@ -7,9 +7,8 @@
  *
  * @module
  */
-import type { Documents } from '../store/store.ts';
+import type { Documents, QueueKey } from '../store/store.ts';
 import type { Cancel, Time } from '../time.ts';
-import type { QueueKey } from './names.ts';
 
 const LASTS_MS = 60_000;
 

@@ -32,7 +32,8 @@ import { type Config, readVersion } from '../settings.ts';
 import type { SqsApi } from '../sqs/api.ts';
 import type { Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
-import type { OnTransfer, Transfers } from '../transfer/transfers.ts';
+import type { OnTransfer } from '../transfer/transfer.ts';
+import type { Transfers } from '../transfer/transfers.ts';
 import { accountOf, configuredFunctionUrls } from './parts.ts';
 
 export interface FrontParts {

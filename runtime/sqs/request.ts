@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { QueueKey } from '../queue/names.ts';
+
 import type { QueueDepth } from '../queue/queue.ts';
-import type { QueryFormat } from './protocol/query.ts';
+import type { QueueKey } from '../store/store.ts';
 
 /**
  * What a credential may do. `send`: SendMessage and its batch. `consume`: receive, delete, change visibility. `manage`:
@@ -124,6 +124,9 @@ export function isForm(contentType: string | undefined): boolean {
 export function protocolOf(head: Pick<SqsRequestHead, 'method' | 'headers'>): Protocol {
   return head.method === 'POST' && isJson(head.headers('content-type')) ? 'json' : 'query';
 }
+
+/** How a caller of the Query protocol wants to read the answer. */
+export type QueryFormat = 'xml' | 'json';
 
 /** SQS answers a GET in JSON if that is what it accepts. */
 export function queryFormatOf(head: Pick<SqsRequestHead, 'method' | 'headers'>): QueryFormat {

@@ -19,15 +19,15 @@ import {
   type RealEntry,
   type RealQueues,
   type RealSendOutcome,
+  TransferError,
 } from '../aws/real-queues.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue, QueueDepth } from '../queue/queue.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
-import { Attempts, type AttemptsOptions } from '../retry.ts';
 import type { Randomness, Time } from '../time.ts';
 import { moveAhead } from './ahead.ts';
-import { type OnTransfer, TransferError } from './transfers.ts';
+import { type OnTransfer, TransferRun } from './transfer.ts';
 
 export interface DrainOptions {
   readonly queue: StoredQueue;
@@ -77,12 +77,12 @@ export async function runDrain(options: DrainOptions): Promise<DrainResult> {
   const drain = new Drain({ ...options, onEvent });
   try {
     // Asked before the mode changes: a queue without a counterpart in AWS must go on taking messages.
-    await drain.attempts.persist(() => realQueues.depth(queue.arn));
-    if (before !== 'forward' && !drain.ended) {
+    await drain.run.attempts.persist(() => realQueues.depth(queue.arn));
+    if (before !== 'forward' && !drain.run.ended) {
       await directory.setMode(queue, 'forward');
       onEvent({ kind: 'mode-changed', queue: queue.key, from: before, to: 'forward' });
     }
-    return await drain.run();
+    return await drain.finish();
   } catch (error) {
     if (error instanceof TransferError && drain.moved === 0 && queue.definition.mode !== before) {
       await directory.setMode(queue, wanted);
@@ -93,46 +93,28 @@ export async function runDrain(options: DrainOptions): Promise<DrainResult> {
 }
 
 class Drain {
-  readonly attempts: Attempts;
-  /** Attempts after the workers have ended. */
-  readonly #closing: Attempts;
+  readonly run: TransferRun;
   readonly #options: DrainOptions & { readonly onEvent: OnTransfer };
   readonly #mover: MoverOptions & { readonly queue: StoredQueue };
   readonly #holder: string;
-  /** Ends all workers: done, told to, or one of them failed for good. */
-  readonly #end = new AbortController();
   readonly #refused = new Map<string, string>();
   moved = 0;
 
   constructor(options: DrainOptions & { readonly onEvent: OnTransfer }) {
-    const { queue, realQueues, time, randomness, onEvent, signal = new AbortController().signal } = options;
+    const { queue, realQueues, randomness, onEvent } = options;
     this.#options = options;
     this.#mover = { queue, realQueues, onEvent };
     this.#holder = randomness.uuid();
-    const common: Omit<AttemptsOptions, 'signal'> = {
-      time,
-      randomness,
-      isPermanent: (error) => error instanceof TransferError,
-      onRetry: (inMs, reason) => onEvent({ kind: 'retrying', queue: queue.key, inMs, reason }),
-    };
-    this.attempts = new Attempts({ ...common, signal: this.#end.signal });
-    this.#closing = new Attempts({ ...common, signal });
-    if (signal.aborted) this.#end.abort();
-    // The listener ends with the drain, so that a signal that outlives it keeps nothing.
-    signal.addEventListener('abort', () => this.#end.abort(), { once: true, signal: this.#end.signal });
+    this.run = new TransferRun(options);
   }
 
-  get ended(): boolean {
-    return this.#end.signal.aborted;
-  }
-
-  async run(): Promise<DrainResult> {
+  async finish(): Promise<DrainResult> {
     const helpers = Array.from({ length: (this.#options.parallel ?? 4) - 1 }, () => this.#help());
     const workers = [this.#lead(Promise.allSettled(helpers)), ...helpers];
-    for (const worker of workers) worker.catch(() => this.#end.abort());
+    for (const worker of workers) worker.catch(() => this.run.end());
     const outcomes = await Promise.allSettled(workers);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-    const left = await this.#closing.persist(() => this.#options.queue.depth());
+    const left = await this.run.closing.persist(() => this.#options.queue.depth());
     return { moved: this.moved, refused: this.#refused, ...(left !== undefined && { left }) };
   }
 
@@ -142,19 +124,19 @@ class Drain {
    */
   async #lead(helpers: Promise<unknown>): Promise<void> {
     let waitMs = 0;
-    while (!this.ended) {
+    while (!this.run.ended) {
       const moved =
-        (await this.attempts.persist(() => this.#moveSome(waitMs))) ||
-        (await this.attempts.persist(() => this.#moveAhead()));
+        (await this.run.attempts.persist(() => this.#moveSome(waitMs))) ||
+        (await this.run.attempts.persist(() => this.#moveAhead()));
       if (!moved) await helpers;
-      if (!moved && (await this.attempts.persist(() => this.#isDone()))) this.#end.abort();
+      if (!moved && (await this.run.attempts.persist(() => this.#isDone()))) this.run.end();
       waitMs = moved ? 0 : LOOK_MS;
     }
   }
 
   /** Moves what is due. When nothing is, it is not needed any more. */
   async #help(): Promise<void> {
-    while (!this.ended && (await this.attempts.persist(() => this.#moveSome(0))));
+    while (!this.run.ended && (await this.run.attempts.persist(() => this.#moveSome(0))));
   }
 
   /** Moves up to ten messages; whether there were any. */
@@ -165,9 +147,9 @@ class Drain {
       maxBytes: MAX_BATCH_BYTES,
       visibilityTimeoutMs: leaseMs,
       waitMs,
-      signal: this.#end.signal,
+      signal: this.run.signal,
     });
-    if (this.ended) {
+    if (this.run.ended) {
       await giveBack(this.#mover, leased);
       return false;
     }
@@ -178,7 +160,7 @@ class Drain {
 
   /** Moves up to ten messages that still wait for their delay; whether there were any. */
   async #moveAhead(): Promise<boolean> {
-    if (this.ended) return false;
+    if (this.run.ended) return false;
     const result = await moveAhead({ ...this.#mover, holder: this.#holder }, this.#refused);
     for (const [messageId, reason] of result.refused) {
       this.#options.onEvent({ kind: 'refused', queue: this.#options.queue.key, messageId, reason });

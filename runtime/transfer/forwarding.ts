@@ -8,14 +8,14 @@
 import { batchesOf, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, type RealEntry, type RealQueues } from '../aws/real-queues.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { OutgoingMessage, SentMessage } from '../queue/message.ts';
-import { formatQueueArn, type QueueKey } from '../queue/names.ts';
+import { formatQueueArn } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Forward } from '../queue/stored-queue.ts';
 import { Attempts } from '../retry.ts';
-import { StoreUnavailableError } from '../store/store.ts';
+import { type QueueKey, StoreUnavailableError } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import { giveBack, MOVE_LEASE_MS, type MoverOptions, moveLeased } from './drain.ts';
-import type { OnTransfer } from './transfers.ts';
+import type { OnTransfer } from './transfer.ts';
 
 export interface ForwardingOptions {
   readonly directory: Pick<QueueDirectory, 'all' | 'subscribe'>;

@@ -19,10 +19,9 @@ import type { QueueDirectory } from '../queue/directory.ts';
 import type { Message } from '../queue/message.ts';
 import { encodeRecord } from '../queue/record.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
-import { Attempts, type AttemptsOptions } from '../retry.ts';
 import { type NewEntry, StoreFullError } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
-import { type OnTransfer, TransferError } from './transfers.ts';
+import { type OnTransfer, TransferRun } from './transfer.ts';
 
 export interface PullOptions {
   /** With its store below the rules: a message that was accepted by SQS is not judged again here. */
@@ -75,62 +74,44 @@ const DELETE_ATTEMPTS = 3;
 export async function runPull(options: PullOptions): Promise<PullResult> {
   const { queue, directory, realQueues, onEvent = () => {} } = options;
   const pull = new Pull({ ...options, onEvent });
-  await pull.attempts.persist(() => realQueues.depth(queue.arn));
-  if (queue.definition.mode === 'forward' && !pull.ended) {
+  await pull.run.attempts.persist(() => realQueues.depth(queue.arn));
+  if (queue.definition.mode === 'forward' && !pull.run.ended) {
     await directory.setMode(queue, 'consume');
     onEvent({ kind: 'mode-changed', queue: queue.key, from: 'forward', to: queue.definition.mode });
   }
-  return pull.run();
+  return pull.finish();
 }
 
 class Pull {
-  readonly attempts: Attempts;
-  /** Attempts after the workers have ended. */
-  readonly #closing: Attempts;
+  readonly run: TransferRun;
   readonly #options: PullOptions & { readonly onEvent: OnTransfer };
-  readonly #end = new AbortController();
   #pulled = 0;
 
   constructor(options: PullOptions & { readonly onEvent: OnTransfer }) {
-    const { queue, time, randomness, onEvent, signal = new AbortController().signal } = options;
     this.#options = options;
-    const common: Omit<AttemptsOptions, 'signal'> = {
-      time,
-      randomness,
-      isPermanent: (error) => error instanceof TransferError || error instanceof StoreFullError,
-      onRetry: (inMs, reason) => onEvent({ kind: 'retrying', queue: queue.key, inMs, reason }),
-    };
-    this.attempts = new Attempts({ ...common, signal: this.#end.signal });
-    this.#closing = new Attempts({ ...common, signal });
-    if (signal.aborted) this.#end.abort();
-    // The listener ends with the pull, so that a signal that outlives it keeps nothing.
-    signal.addEventListener('abort', () => this.#end.abort(), { once: true, signal: this.#end.signal });
+    this.run = new TransferRun({ ...options, isPermanent: (error) => error instanceof StoreFullError });
   }
 
-  get ended(): boolean {
-    return this.#end.signal.aborted;
-  }
-
-  async run(): Promise<PullResult> {
+  async finish(): Promise<PullResult> {
     const { queue, realQueues, parallel = 4 } = this.#options;
     const workers = Array.from({ length: queue.definition.fifo ? 1 : parallel }, () => this.#work());
     const outcomes = await Promise.allSettled(workers);
-    this.#end.abort();
+    this.run.end();
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-    const left = await this.#closing.persist(() => realQueues.depth(queue.arn));
+    const left = await this.run.closing.persist(() => realQueues.depth(queue.arn));
     return { pulled: this.#pulled, mode: queue.definition.mode, ...(left !== undefined && { left }) };
   }
 
   async #work(): Promise<void> {
     let emptyLooks = 0;
     try {
-      while (!this.ended) {
-        const received = await this.attempts.persist(() => this.#receive());
+      while (!this.run.ended) {
+        const received = await this.run.attempts.persist(() => this.#receive());
         if (received === undefined) return;
         if (received.length > 0) {
           emptyLooks = 0;
           await this.#take(received);
-        } else if (await this.attempts.persist(() => this.#isEmpty())) {
+        } else if (await this.run.attempts.persist(() => this.#isEmpty())) {
           emptyLooks += 1;
           if (emptyLooks === EMPTY_LOOKS) return;
         } else {
@@ -138,7 +119,7 @@ class Pull {
         }
       }
     } catch (error) {
-      this.#end.abort();
+      this.run.end();
       throw error;
     }
   }
@@ -149,7 +130,7 @@ class Pull {
       maxMessages: MAX_BATCH_ENTRIES,
       waitSeconds,
       visibilityTimeoutSeconds,
-      signal: this.#end.signal,
+      signal: this.run.signal,
     });
   }
 
@@ -160,11 +141,11 @@ class Pull {
   async #take(received: readonly RealMessage[]): Promise<void> {
     const { queue, realQueues, onEvent } = this.#options;
     const entries = received.map((message) => entryFor(message, queue.definition.fifo));
-    if ((await this.attempts.persist(() => queue.store.send(entries))) === undefined) return;
+    if ((await this.run.attempts.persist(() => queue.store.send(entries))) === undefined) return;
     let open = received.map(({ receiptHandle }) => receiptHandle);
     for (let attempt = 0; attempt < DELETE_ATTEMPTS && open.length > 0; attempt += 1) {
       const handles = open;
-      const gone = await this.attempts.persist(() => realQueues.delete(queue.arn, handles));
+      const gone = await this.run.attempts.persist(() => realQueues.delete(queue.arn, handles));
       open = open.filter((_, index) => gone?.[index] !== true);
     }
     const count = received.length - open.length;

@@ -6,13 +6,15 @@
  */
 
 import type { RealQueues } from '../aws/real-queues.ts';
-import type { QueueMode } from '../queue/definition.ts';
-import { formatQueueArn, type QueueKey } from '../queue/names.ts';
+import { TransferError } from '../aws/real-queues.ts';
+import { formatQueueArn } from '../queue/names.ts';
 import type { StoredDirectory } from '../queue/stored-directory.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
+import type { QueueKey } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import { type DrainResult, runDrain } from './drain.ts';
 import { type PullResult, runPull } from './pull.ts';
+import type { OnTransfer, TransferEvent } from './transfer.ts';
 
 export interface TransferRequest {
   /** Ends it early, after the calls under way. */
@@ -112,36 +114,3 @@ export function createTransfers(parts: TransfersParts): Transfers {
     },
   };
 }
-
-/**
- * A transfer between Karin and SQS cannot go on, and trying again changes nothing: the queue does not exist in AWS, or
- * AWS refuses. The message says what mends it. Nothing is lost by it; the same command goes on where this one stopped.
- */
-export class TransferError extends Error {
-  override readonly name = 'TransferError';
-}
-
-/*
- * What a transfer between Karin and SQS reports while it runs: for the command line, the ops page and the log. Never a
- * message body.
- */
-
-export type TransferEvent = { readonly queue: QueueKey } & (
-  | { readonly kind: 'mode-changed'; readonly from: QueueMode; readonly to: QueueMode }
-  /**
-   * Held messages were accepted by SQS and deleted here. `total`: since this drain, or this server's forwarding of the
-   * queue, began.
-   */
-  | { readonly kind: 'moved'; readonly count: number; readonly total: number }
-  /** Messages of the real queue were stored here and deleted there. `total`: since this pull began. */
-  | { readonly kind: 'pulled'; readonly count: number; readonly total: number }
-  /** Nothing can be taken now, but there are messages: in flight (a function or another client has them) or delayed. */
-  | { readonly kind: 'waiting'; readonly visible: number; readonly delayed: number; readonly inFlight: number }
-  /** SQS or the store did not answer as it should; tried again after a pause. */
-  | { readonly kind: 'retrying'; readonly inMs: number; readonly reason: string }
-  /** SQS will never accept this message as it is; it stays here. */
-  | { readonly kind: 'refused'; readonly messageId: string; readonly reason: string }
-);
-
-/** Takes the events of a transfer. It must not throw. */
-export type OnTransfer = (event: TransferEvent) => void;

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { GetQueueUrlCommand, ListQueuesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Dev, type DevOptions, startDev } from '../../runtime/dev/dev.ts';
+import { type Dev, type DevOptions, startDev } from '../../runtime/cli/dev.ts';
 
 describe('the start of karin dev', () => {
   let folder: string;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Dev, startDev } from '../../runtime/dev/dev.ts';
+import { type Dev, startDev } from '../../runtime/cli/dev.ts';
 import { ProjectWatcher } from '../../runtime/dev/watch.ts';
 import { systemTime } from '../../runtime/time.ts';
 

@@ -3,8 +3,8 @@
  */
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, describe, expect, it } from 'vitest';
+import { type Dev, startDev } from '../../runtime/cli/dev.ts';
 import type { ConsumerEvent } from '../../runtime/consumer/events.ts';
-import { type Dev, startDev } from '../../runtime/dev/dev.ts';
 import { ForwardTime } from '../support/forward-time.ts';
 
 /** Synthesizing an app takes its time where several suites share two cores. */

@@ -4,14 +4,16 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { authorizationSecret, createSessions } from '../../runtime/http/auth/admin.ts';
 import { createAttemptLimit } from '../../runtime/http/auth/attempt-limit.ts';
-import { hashToken, parseTokens, splitCapability } from '../../runtime/http/auth/capability.ts';
 import {
   grants,
+  hashToken,
   isLoopback,
   parseAccessKeys,
   parseQueueGlobs,
   parseScopes,
+  parseTokens,
   readCredentialBook,
+  splitCapability,
 } from '../../runtime/http/auth/credentials.ts';
 import { ConfigError } from '../../runtime/settings.ts';
 import { ManualTime } from '../support/manual-time.ts';

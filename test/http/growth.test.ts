@@ -3,11 +3,10 @@
  * line of the log is given inputs that are made to be looked at again and again.
  */
 import { describe, expect, it } from 'vitest';
-import { compilePattern, FilterError } from '../../runtime/consumer/filter/filter.ts';
-import { matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
-import { compileLeaf } from '../../runtime/consumer/filter/matchers.ts';
+import { compilePattern, matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
+import { compileLeaf, FilterError } from '../../runtime/consumer/filter/matchers.ts';
 import { canonicalRequest } from '../../runtime/http/auth/canonical.ts';
-import { splitCapability } from '../../runtime/http/auth/capability.ts';
+import { splitCapability } from '../../runtime/http/auth/credentials.ts';
 import { readClaim } from '../../runtime/http/auth/sigv4.ts';
 import { clientAddress, endpointOf, locate } from '../../runtime/http/location.ts';
 import { createLog, withoutSecrets } from '../../runtime/log.ts';

@@ -7,8 +7,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { compilePattern, FilterError } from '../../runtime/consumer/filter/filter.ts';
-import { matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
+import { compilePattern, matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
+import { FilterError } from '../../runtime/consumer/filter/matchers.ts';
 import recorded from './golden/event-ruler.json' with { type: 'json' };
 import ofKinds from './golden/event-ruler-kinds.json' with { type: 'json' };
 

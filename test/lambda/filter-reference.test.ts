@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compilePattern } from '../../runtime/consumer/filter/filter.ts';
-import { matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
+import { compilePattern, matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 

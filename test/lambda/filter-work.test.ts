@@ -3,8 +3,9 @@
  */
 import { describe, expect, it } from 'vitest';
 import { sortReceived } from '../../runtime/consumer/batch.ts';
-import { compileFilter, compilePattern, FilterWorkError } from '../../runtime/consumer/filter/filter.ts';
-import { matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
+import { compileFilter } from '../../runtime/consumer/filter/filter.ts';
+import { compilePattern, matchesTree, Work } from '../../runtime/consumer/filter/match.ts';
+import { FilterWorkError } from '../../runtime/consumer/filter/matchers.ts';
 import { mappingOf } from '../sync/discoveries.ts';
 import { QUEUE_ARN, receivedMessage } from './received-message.ts';
 

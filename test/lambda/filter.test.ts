@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { compileFilter, FilterError } from '../../runtime/consumer/filter/filter.ts';
+import { compileFilter } from '../../runtime/consumer/filter/filter.ts';
+import { FilterError } from '../../runtime/consumer/filter/matchers.ts';
 import { md5OfBody, type ReceivedMessage } from '../../runtime/queue/message.ts';
 import { QUEUE_ARN, receivedMessage } from './received-message.ts';
 

@@ -3,8 +3,8 @@
  */
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
+import { SafetySweep } from '../../runtime/queue/head-watch.ts';
 import { encodeRecord } from '../../runtime/queue/record.ts';
-import { SafetySweep } from '../../runtime/queue/upkeep.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { arn, attributes, forEachStore, forStores, message, signalsDelivered, turn, woken } from './queue-world.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isOwnMessageId, messageIdOf, newMessageId } from '../../runtime/queue/message.ts';
+import { newMessageId } from '../../runtime/queue/message.ts';
+import { isOwnMessageId, messageIdOf } from '../../runtime/store/store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 
 describe('the id of a new message', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createStoreClock } from '../../runtime/queue/upkeep.ts';
+import { createStoreClock } from '../../runtime/queue/watched-store.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { forEachStore, message } from './queue-world.ts';
 

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
+import { parseRedisUrls } from '../../runtime/settings.ts';
 import { openStore } from '../../runtime/store/open-store.ts';
 import { UnsuitableRedisError } from '../../runtime/store/redis/calls.ts';
-import { parseRedisUrls } from '../../runtime/store/redis/connection.ts';
 import { DOCUMENTS, queueKeys } from '../../runtime/store/redis/keys.ts';
 import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis/redis-store.ts';
 import {

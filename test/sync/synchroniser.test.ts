@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Mapping } from '../../runtime/aws/mapping.ts';
+import type { ApplyDiff } from '../../runtime/aws/sync/synchroniser.ts';
 import { createSynchroniser } from '../../runtime/aws/sync/synchroniser.ts';
-import type { ApplyDiff } from '../../runtime/consumer/supervisor.ts';
 import { createLog } from '../../runtime/log.ts';
 import { createDirectory, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';

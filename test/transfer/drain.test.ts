@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { RealEntry, RealQueues, RealSendOutcome } from '../../runtime/aws/real-queues.ts';
+import { TransferError } from '../../runtime/aws/real-queues.ts';
 import type { QueueAttributes } from '../../runtime/queue/definition.ts';
 import { formatQueueArn } from '../../runtime/queue/names.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { type DrainOptions, type DrainResult, runDrain } from '../../runtime/transfer/drain.ts';
-import { TransferError } from '../../runtime/transfer/transfers.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { TransferEvents } from './support/events.ts';
 import { flow } from './support/flow.ts';

@@ -1,13 +1,12 @@
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { batchesOf, createAwsRealQueues, type RealQueues } from '../../runtime/aws/real-queues.ts';
+import { batchesOf, createAwsRealQueues, type RealQueues, TransferError } from '../../runtime/aws/real-queues.ts';
 import type { Message } from '../../runtime/queue/message.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { runDrain } from '../../runtime/transfer/drain.ts';
 import { createForwarder } from '../../runtime/transfer/forwarding.ts';
 import { runPull } from '../../runtime/transfer/pull.ts';
-import { TransferError } from '../../runtime/transfer/transfers.ts';
 import { arnOf, bodiesByGroup, messageOf, openSide, type Side, takeAll } from './support/side.ts';
 import { type SqsServer, startSqsServer } from './support/sqs-server.ts';
 

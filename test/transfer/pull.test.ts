@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { RealQueues } from '../../runtime/aws/real-queues.ts';
+import { TransferError } from '../../runtime/aws/real-queues.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { StoreFullError } from '../../runtime/store/store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { idFor, type PullOptions, type PullResult, runPull } from '../../runtime/transfer/pull.ts';
-import { TransferError } from '../../runtime/transfer/transfers.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { TransferEvents } from './support/events.ts';
 import { queueAsSqs } from './support/queue-as-sqs.ts';

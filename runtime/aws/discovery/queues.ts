@@ -15,7 +15,8 @@ import {
   type RedrivePolicy,
 } from '../../queue/definition.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
-import { formatQueueArn, parseQueueArn, type QueueArn, type QueueKey, queueKey } from '../../queue/names.ts';
+import { formatQueueArn, parseQueueArn, type QueueArn, queueKey } from '../../queue/names.ts';
+import type { QueueKey } from '../../store/store.ts';
 import { awsFailure, describeAwsError, type Pacer } from './calls.ts';
 import { compareTexts, type Discovery, type DiscoveryProblem, sortedByKey } from './discovery.ts';
 

@@ -10,13 +10,13 @@
  *
  * @module
  */
+
 import { createHash } from 'node:crypto';
-import type { ApplyDiff } from '../../consumer/supervisor.ts';
 import type { Log } from '../../log.ts';
 import type { DiscoveredQueue, QueueDirectory } from '../../queue/directory.ts';
-import { formatQueueArn, parseQueueArn, type QueueArn, type QueueKey, queueKey } from '../../queue/names.ts';
+import { formatQueueArn, parseQueueArn, type QueueArn, queueKey } from '../../queue/names.ts';
 import { stableJson } from '../../store/documents.ts';
-import type { Documents, Signal } from '../../store/store.ts';
+import type { Documents, QueueKey, Signal } from '../../store/store.ts';
 import type { Cancel, Time } from '../../time.ts';
 import {
   type Discovery,
@@ -26,7 +26,7 @@ import {
   readDiscovery,
 } from '../discovery/discovery.ts';
 import { unsettledOf } from '../discovery/mapping-state.ts';
-import type { Mapping } from '../mapping.ts';
+import type { BrokenMapping, Mapping } from '../mapping.ts';
 import { createHolds, type OnHold } from './holds.ts';
 
 const DOCUMENT = 'discovery';
@@ -45,6 +45,24 @@ export interface SynchroniserParts {
   readonly log: Log;
   /** For the audit trail: told of each queue that a sync puts on hold, or whose hold it ends. */
   readonly onHold?: OnHold;
+}
+
+/**
+ * What serving other mappings changed (`Supervisor.apply`). Each mapping that was given stands in exactly one of the
+ * lists, or is counted as unchanged.
+ */
+export interface ApplyDiff {
+  readonly added: readonly Mapping[];
+  readonly changed: readonly Mapping[];
+  /** No longer given, or left alone since. */
+  readonly removed: readonly Mapping[];
+  /** Given, but not to be served before somebody mends it. */
+  readonly broken: readonly BrokenMapping[];
+  /** Given, but not served by the operator's wish: a tag, or the name of its queue. */
+  readonly leftAlone: readonly Mapping[];
+  readonly unchanged: number;
+  /** Every warning that holds for the mappings that are served now, one sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** What is known about the syncs so far, for `/readyz` and the ops page. */

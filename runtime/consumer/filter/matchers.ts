@@ -10,8 +10,23 @@
  */
 
 import { isIP } from 'node:net';
-import { FilterError } from './filter.ts';
 /** What a field of an event can hold at a leaf. */
+/**
+ * A filter pattern that cannot be computed. The mapping must not be served: such a filter may neither drop nor deliver
+ * a message.
+ */
+export class FilterError extends Error {
+  override readonly name = 'FilterError';
+}
+
+/**
+ * A message that takes more work to match than any message may. It is neither dropped nor delivered; the messages
+ * beside it are unharmed.
+ */
+export class FilterWorkError extends Error {
+  override readonly name = 'FilterWorkError';
+}
+
 export type Scalar = string | number | boolean | null;
 
 /** What a pattern says about one field. */

@@ -4,27 +4,12 @@
  *
  * @module
  */
+
 import { parseQueueArn } from '../../queue/names.ts';
+import type { Feed, FoundFeeds } from './model.ts';
 import { booleanOr, type JsonObject, objectOr, textOr } from './model.ts';
 import type { QueueNames } from './names.ts';
 import type { StackScope } from './stack-scope.ts';
-
-/** One way by which messages of AWS come into a queue. */
-export interface Feed {
-  /** Name of the queue. */
-  readonly queue: string;
-  readonly origin:
-    | { readonly kind: 'topic'; readonly topicArn: string; readonly raw: boolean }
-    | { readonly kind: 'bucket'; readonly bucket: string; readonly eventName: string; readonly envelope?: string }
-    /** `source` and `detailType`: the first that the rule asks for. */
-    | { readonly kind: 'rule'; readonly rule: string; readonly source: string; readonly detailType: string };
-}
-
-export interface FoundFeeds {
-  readonly feeds: readonly Feed[];
-  /** Those that may lead to a queue of the stacks, and why that is not known; one sentence each. */
-  readonly unknown: readonly string[];
-}
 
 /** The path of a delivery in an address on whatever host. */
 const DELIVERY = /\/in\/\d{12}\/([A-Za-z0-9_-]{1,80}(?:\.fifo)?)\/?(?:\?(.*))?$/;

@@ -6,7 +6,6 @@
 
 import type { BrokenMapping, Mapping } from '../../aws/mapping.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
-import type { FoundFeeds } from './feeds.ts';
 
 /** A CloudFormation template; the sections are objects by logical id or name. */
 export interface Template {
@@ -86,6 +85,23 @@ export interface TemplateFunction {
 export interface TemplateMapping {
   readonly mapping: Mapping;
   readonly enabled: boolean;
+}
+
+/** One way by which messages of AWS come into a queue. */
+export interface Feed {
+  /** Name of the queue. */
+  readonly queue: string;
+  readonly origin:
+    | { readonly kind: 'topic'; readonly topicArn: string; readonly raw: boolean }
+    | { readonly kind: 'bucket'; readonly bucket: string; readonly eventName: string; readonly envelope?: string }
+    /** `source` and `detailType`: the first that the rule asks for. */
+    | { readonly kind: 'rule'; readonly rule: string; readonly source: string; readonly detailType: string };
+}
+
+export interface FoundFeeds {
+  readonly feeds: readonly Feed[];
+  /** Those that may lead to a queue of the stacks, and why that is not known; one sentence each. */
+  readonly unknown: readonly string[];
 }
 
 /** Everything that the stacks of a template source say about queues and functions. */

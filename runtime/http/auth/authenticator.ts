@@ -14,8 +14,17 @@ import { SqsError, type SqsErrorCode } from '../../sqs/errors.ts';
 import { authorizationSecret, equalInConstantTime } from './admin.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
 import { queryPairs, type RequestParts } from './canonical.ts';
-import { type Capability, hasExpired, hashToken } from './capability.ts';
-import { type AccessKey, type Credential, type CredentialBook, FULL_GRANT, type Grant, grants } from './credentials.ts';
+import {
+  type AccessKey,
+  type Capability,
+  type Credential,
+  type CredentialBook,
+  FULL_GRANT,
+  type Grant,
+  grants,
+  hasExpired,
+  hashToken,
+} from './credentials.ts';
 import { createShares } from './shares.ts';
 import { claimedBodyHash, readClaim, type SignatureVerifier, signatureDoesNotMatch } from './sigv4.ts';
 import type { TokenStore } from './tokens.ts';

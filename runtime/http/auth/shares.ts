@@ -18,9 +18,9 @@
  *
  * @module
  */
-import type { QueueKey } from '../../queue/names.ts';
+
 import type { CallerShare } from '../../sqs/request.ts';
-import type { StoreHealth } from '../../store/store.ts';
+import type { QueueKey, StoreHealth } from '../../store/store.ts';
 import type { Time } from '../../time.ts';
 import type { Grant } from './credentials.ts';
 

@@ -11,8 +11,18 @@
 import * as z from 'zod/mini';
 import type { Scope } from '../../sqs/request.ts';
 import type { Documents, Signal } from '../../store/store.ts';
-import { type Capability, capabilityId, hasExpired, hashToken, newToken } from './capability.ts';
-import { type Grant, parseQueueGlobs, parseScopes, readShares, type Shares } from './credentials.ts';
+import {
+  type Capability,
+  capabilityId,
+  type Grant,
+  hasExpired,
+  hashToken,
+  newToken,
+  parseQueueGlobs,
+  parseScopes,
+  readShares,
+  type Shares,
+} from './credentials.ts';
 
 const PREFIX = 'token:';
 

@@ -5,8 +5,9 @@
  *
  * @module
  */
-import type { QueueKey } from '../../queue/names.ts';
+
 import type { SendSource, SourceKind } from '../../sqs/request.ts';
+import type { QueueKey } from '../../store/store.ts';
 
 export interface SourceCount {
   readonly queue: QueueKey;

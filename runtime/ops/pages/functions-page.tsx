@@ -1,6 +1,5 @@
 import type { FunctionRow } from '../functions.ts';
-import { Page, type PageFrame } from './layout.tsx';
-import { queueHref } from './queue-page.tsx';
+import { Page, type PageFrame, queueHref } from './layout.tsx';
 
 export function FunctionsPage(props: {
   frame: PageFrame;

@@ -1,5 +1,7 @@
 import { raw } from 'hono/html';
 import type { Child } from 'hono/jsx';
+import type { Activity } from '../activity.ts';
+import type { MappingRow, QueueRow } from '../overview.ts';
 
 /** What every page knows about the server it comes from. */
 export interface PageFrame {
@@ -201,4 +203,104 @@ const UNSEEN = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 export function printable(text: string, limit: number): string {
   const cut = text.length > limit ? `${text.slice(0, limit)}...` : text;
   return cut.replaceAll(UNSEEN, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/*
+ * What the page of the queues and that of one queue both show.
+ */
+
+const MODES = {
+  consume: { text: 'consume', kind: 'good', title: 'Functions are invoked' },
+  hold: { text: 'hold', kind: 'warn', title: 'Messages are kept, no function is invoked' },
+  forward: { text: 'forward', kind: 'warn', title: 'Sends go to the real SQS queue' },
+} as const;
+
+export function Mode({ row }: { row: QueueRow }) {
+  const { mode: name } = row.queue.definition;
+  const mode = MODES[name];
+  return (
+    <div>
+      {name === 'consume' && !row.consumed ? (
+        <span class="quiet">no function</span>
+      ) : (
+        <span class={`badge ${mode.kind}`} title={mode.title}>
+          {mode.text}
+        </span>
+      )}
+      {row.held ? <div class="warn small">AWS consumes it: its mapping is not disabled</div> : null}
+      {row.waitingInSqs > 0 ? (
+        <div class="warn small">{row.waitingInSqs} wait in SQS; karin pull brings them here</div>
+      ) : null}
+    </div>
+  );
+}
+
+/** Messages that may be received now. In a dead-letter queue each of them waits for a person. */
+export function Visible({ row }: { row: QueueRow }) {
+  const visible = row.depth?.visible;
+  const waiting = row.deadLettersOf.length > 0 && (visible ?? 0) > 0;
+  return <span class={waiting ? 'bad' : undefined}>{count(visible)}</span>;
+}
+
+export function queueHref(base: string, key: string): string {
+  return `${base}/ops/queues/${encodeURIComponent(key)}`;
+}
+
+/** Why a mapping takes nothing, and the button that ends it, where a person has to. */
+export function Pause({ frame, row }: { frame: PageFrame; row: MappingRow }) {
+  if (row.paused === undefined) return null;
+  const why = <span class="warn small">paused: {row.paused}</span>;
+  if (!row.resumable) return <div>{why}</div>;
+  return (
+    <Form frame={frame} action={`/ops/mappings/${encodeURIComponent(row.uuid)}/resume`} class="row">
+      {why}
+      <button type="submit">Resume</button>
+    </Form>
+  );
+}
+
+/** Events, newest first. `ofOneQueue`: the page has said which. */
+export function ActivityTable(props: {
+  base: string;
+  activities: readonly Activity[];
+  empty: string;
+  ofOneQueue?: boolean;
+}) {
+  const { base, activities, ofOneQueue = false } = props;
+  return (
+    <div class="scroll">
+      <table class="activity">
+        <thead>
+          <tr>
+            <th scope="col">Time, UTC</th>
+            {ofOneQueue ? null : <th scope="col">Queue</th>}
+            <th scope="col">What happened</th>
+          </tr>
+        </thead>
+        <tbody>
+          {activities.length === 0 ? (
+            <tr>
+              <td class="empty" colspan={ofOneQueue ? 2 : 3}>
+                {props.empty}
+              </td>
+            </tr>
+          ) : (
+            activities.map((activity) => (
+              <tr>
+                <td class="quiet small">
+                  <Time at={activity.at} />
+                </td>
+                {ofOneQueue ? null : (
+                  <td>
+                    <a href={queueHref(base, activity.queue)}>{activity.queue.split(':').at(-1)}</a>
+                  </td>
+                )}
+                <td class={activity.level === 'info' ? 'what' : `what ${activity.level}`}>{activity.text}</td>
+              </tr>
+            ))
+          )}
+        </tbody>
+      </table>
+    </div>
+  );
 }

@@ -1,5 +1,5 @@
 import type { MessageAttribute } from '../../queue/message.ts';
-import type { BrowsedMessage } from '../../queue/receiving.ts';
+import type { BrowsedMessage } from '../../queue/queue.ts';
 import { bytes, count, type PageFrame, printable, Time } from './layout.tsx';
 /** Messages that a page shows. */
 export const SHOWN_MESSAGES = 20;

@@ -1,7 +1,17 @@
-import type { Activity } from '../activity.ts';
 import { type MappingRow, type Overview, QUEUES_PER_PAGE, type QueueRow } from '../overview.ts';
-import { bytes, count, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
-import { Mode, Pause, queueHref, Visible } from './queue-page.tsx';
+import {
+  ActivityTable,
+  bytes,
+  count,
+  Form,
+  Mode,
+  type Notice,
+  Page,
+  type PageFrame,
+  Pause,
+  queueHref,
+  Visible,
+} from './layout.tsx';
 import { SourcesSection } from './sources.tsx';
 
 /** Events shown; the rest is on the pages of the queues. */
@@ -292,50 +302,4 @@ function describeBatches(row: MappingRow): string {
     ...(row.maximumConcurrency === undefined ? [] : [`${row.maximumConcurrency} at a time`]),
     ...(row.filters > 0 ? [row.filters === 1 ? '1 filter' : `${row.filters} filters`] : []),
   ].join(', ');
-}
-
-/** Events, newest first. `ofOneQueue`: the page has said which. */
-export function ActivityTable(props: {
-  base: string;
-  activities: readonly Activity[];
-  empty: string;
-  ofOneQueue?: boolean;
-}) {
-  const { base, activities, ofOneQueue = false } = props;
-  return (
-    <div class="scroll">
-      <table class="activity">
-        <thead>
-          <tr>
-            <th scope="col">Time, UTC</th>
-            {ofOneQueue ? null : <th scope="col">Queue</th>}
-            <th scope="col">What happened</th>
-          </tr>
-        </thead>
-        <tbody>
-          {activities.length === 0 ? (
-            <tr>
-              <td class="empty" colspan={ofOneQueue ? 2 : 3}>
-                {props.empty}
-              </td>
-            </tr>
-          ) : (
-            activities.map((activity) => (
-              <tr>
-                <td class="quiet small">
-                  <Time at={activity.at} />
-                </td>
-                {ofOneQueue ? null : (
-                  <td>
-                    <a href={queueHref(base, activity.queue)}>{activity.queue.split(':').at(-1)}</a>
-                  </td>
-                )}
-                <td class={activity.level === 'info' ? 'what' : `what ${activity.level}`}>{activity.text}</td>
-              </tr>
-            ))
-          )}
-        </tbody>
-      </table>
-    </div>
-  );
 }

@@ -1,14 +1,26 @@
 import type { Child } from 'hono/jsx';
 import type { MoveTask } from '../../queue/move-task.ts';
 import { formatQueueArn } from '../../queue/names.ts';
-import type { BrowsedMessage } from '../../queue/receiving.ts';
+import type { BrowsedMessage } from '../../queue/queue.ts';
 import type { TransferKind } from '../../transfer/transfers.ts';
 import { type ActionName, QUEUE_ACTIONS } from '../actions.ts';
 import type { Activity } from '../activity.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
-import { count, duration, Form, type Notice, Page, type PageFrame, Time } from './layout.tsx';
+import {
+  ActivityTable,
+  count,
+  duration,
+  Form,
+  Mode,
+  type Notice,
+  Page,
+  type PageFrame,
+  Pause,
+  queueHref,
+  Time,
+  Visible,
+} from './layout.tsx';
 import { Messages } from './messages.tsx';
-import { ActivityTable } from './overview-page.tsx';
 
 /** What the page of one queue shows. */
 export interface QueueView {
@@ -269,56 +281,6 @@ function Intervention(props: {
         </button>
         <span class="quiet small">{props.children}</span>
       </p>
-    </Form>
-  );
-}
-
-const MODES = {
-  consume: { text: 'consume', kind: 'good', title: 'Functions are invoked' },
-  hold: { text: 'hold', kind: 'warn', title: 'Messages are kept, no function is invoked' },
-  forward: { text: 'forward', kind: 'warn', title: 'Sends go to the real SQS queue' },
-} as const;
-
-export function Mode({ row }: { row: QueueRow }) {
-  const { mode: name } = row.queue.definition;
-  const mode = MODES[name];
-  return (
-    <div>
-      {name === 'consume' && !row.consumed ? (
-        <span class="quiet">no function</span>
-      ) : (
-        <span class={`badge ${mode.kind}`} title={mode.title}>
-          {mode.text}
-        </span>
-      )}
-      {row.held ? <div class="warn small">AWS consumes it: its mapping is not disabled</div> : null}
-      {row.waitingInSqs > 0 ? (
-        <div class="warn small">{row.waitingInSqs} wait in SQS; karin pull brings them here</div>
-      ) : null}
-    </div>
-  );
-}
-
-/** Messages that may be received now. In a dead-letter queue each of them waits for a person. */
-export function Visible({ row }: { row: QueueRow }) {
-  const visible = row.depth?.visible;
-  const waiting = row.deadLettersOf.length > 0 && (visible ?? 0) > 0;
-  return <span class={waiting ? 'bad' : undefined}>{count(visible)}</span>;
-}
-
-export function queueHref(base: string, key: string): string {
-  return `${base}/ops/queues/${encodeURIComponent(key)}`;
-}
-
-/** Why a mapping takes nothing, and the button that ends it, where a person has to. */
-export function Pause({ frame, row }: { frame: PageFrame; row: MappingRow }) {
-  if (row.paused === undefined) return null;
-  const why = <span class="warn small">paused: {row.paused}</span>;
-  if (!row.resumable) return <div>{why}</div>;
-  return (
-    <Form frame={frame} action={`/ops/mappings/${encodeURIComponent(row.uuid)}/resume`} class="row">
-      {why}
-      <button type="submit">Resume</button>
     </Form>
   );
 }

@@ -2,8 +2,7 @@ import type { Child } from 'hono/jsx';
 import type { SubscriptionState } from '../../http/ingest/sources.ts';
 import type { SourceKind } from '../../sqs/request.ts';
 import type { Overview } from '../overview.ts';
-import { count, Time } from './layout.tsx';
-import { queueHref } from './queue-page.tsx';
+import { count, queueHref, Time } from './layout.tsx';
 
 const SENDERS: Readonly<Record<SourceKind, string>> = {
   sdk: 'the SQS API',

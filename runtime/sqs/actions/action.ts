@@ -6,15 +6,26 @@
 
 import type { QueueDirectory } from '../../queue/directory.ts';
 import type { MoveTasks } from '../../queue/move-task.ts';
-import { type QueueArn, type QueueKey, queueKey } from '../../queue/names.ts';
+import { type QueueArn, queueKey } from '../../queue/names.ts';
 import type { Queue } from '../../queue/queue.ts';
+import type { QueueKey } from '../../store/store.ts';
 import type { Randomness } from '../../time.ts';
 import { SqsError } from '../errors.ts';
 import { FORBIDDEN_CHARACTER, MAX_TRACE_HEADER_LENGTH } from '../limits.ts';
 import type { ActionName, Input, Output } from '../protocol/model.ts';
 import { parseQueueUrl } from '../queue-url.ts';
 import type { Caller, Scope, SendSource, SqsRequest } from '../request.ts';
-import type { PurgeInterval } from './queues.ts';
+
+/** One PurgeQueue a minute on each queue. */
+export interface PurgeInterval {
+  /**
+   * Runs a purge and notes it; `false` if the last one was less than 60 seconds ago. Errors: those of `purge`,
+   * `StoreUnavailableError`.
+   */
+  run(queue: QueueKey, purge: () => Promise<void>): Promise<boolean>;
+  /** The queue is gone. Errors: `StoreUnavailableError`. */
+  forget(queue: QueueKey): Promise<void>;
+}
 
 /** What the actions of one server share. */
 export interface Services {

@@ -1,6 +1,7 @@
 import { type MoveTask, MoveTaskError, readTaskHandle } from '../../queue/move-task.ts';
-import { formatQueueArn, parseQueueArn, type QueueArn, type QueueKey, queueKey } from '../../queue/names.ts';
+import { formatQueueArn, parseQueueArn, type QueueArn, queueKey } from '../../queue/names.ts';
 import type { Queue } from '../../queue/queue.ts';
+import type { QueueKey } from '../../store/store.ts';
 import { SqsError } from '../errors.ts';
 import { MAX_MOVE_RATE, MAX_MOVE_TASK_RESULTS } from '../limits.ts';
 import type { Output } from '../protocol/model.ts';

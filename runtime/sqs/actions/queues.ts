@@ -1,7 +1,7 @@
 import { DEFAULT_ATTRIBUTES } from '../../queue/definition.ts';
-import { formatQueueArn, isFifoName, type QueueKey, queueKey } from '../../queue/names.ts';
+import { formatQueueArn, isFifoName, queueKey } from '../../queue/names.ts';
 import type { Queue } from '../../queue/queue.ts';
-import type { Documents } from '../../store/store.ts';
+import type { Documents, QueueKey } from '../../store/store.ts';
 import type { Time } from '../../time.ts';
 import { SqsError } from '../errors.ts';
 import { MAX_PAGE, PURGE_INTERVAL_MS, QUEUE_NAME } from '../limits.ts';
@@ -9,6 +9,7 @@ import { applyAttributes, firstDifference, readBoolean } from '../queue-attribut
 import { formatQueueUrl, queueArn } from '../queue-url.ts';
 import { authorizeSources, checkRedriveTarget } from '../redrive.ts';
 import { EVERY_QUEUE } from '../request.ts';
+import type { PurgeInterval } from './action.ts';
 import { type Action, authorize, type Call, mayRead, queueAction, requireOwn, requireQueue } from './action.ts';
 import { mergeTags } from './tags.ts';
 /** Idempotent: a queue that is there with the same values of the given attributes is answered, whoever made it. */
@@ -176,16 +177,6 @@ export const purgeQueue = queueAction('PurgeQueue', 'manage', async (queue, _inp
  * of the queue. It is written when the purge is done: a caller who was told that it failed must be able to try again.
  * Of two purges at one time both empty the queue, and one is told that it came second.
  */
-
-export interface PurgeInterval {
-  /**
-   * Runs a purge and notes it; `false` if the last one was less than 60 seconds ago. Errors: those of `purge`,
-   * `StoreUnavailableError`.
-   */
-  run(queue: QueueKey, purge: () => Promise<void>): Promise<boolean>;
-  /** The queue is gone. Errors: `StoreUnavailableError`. */
-  forget(queue: QueueKey): Promise<void>;
-}
 
 export function createPurgeInterval(documents: Documents, time: Time): PurgeInterval {
   const nameOf = (queue: QueueKey): string => `purged-queue:${queue}`;

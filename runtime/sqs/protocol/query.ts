@@ -9,13 +9,10 @@
  * @module
  */
 import type { SqsError } from '../errors.ts';
-import type { SqsResponse } from '../request.ts';
+import type { QueryFormat, SqsResponse } from '../request.ts';
 import { type Decoded, presentMembers, type Shape, type StructureShape, wireName } from './shape.ts';
 
 const NAMESPACE = 'http://queue.amazonaws.com/doc/2012-11-05/';
-
-/** How the caller wants to read the answer. */
-export type QueryFormat = 'xml' | 'json';
 
 /** A result to render; `undefined` for actions without one. */
 export interface QueryResult {

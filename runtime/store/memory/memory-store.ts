@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { QueueKey } from '../../queue/names.ts';
+
 import type { Time } from '../../time.ts';
 import {
   bareDepth,
@@ -16,6 +16,7 @@ import {
   settleInSteps,
   wholeMs,
 } from '../steps.ts';
+import type { QueueKey } from '../store.ts';
 import {
   type BrowsedEntry,
   type BrowseOptions,

@@ -1,5 +1,5 @@
-import type { QueueKey } from '../../queue/names.ts';
 import { wholeMs } from '../steps.ts';
+import type { QueueKey } from '../store.ts';
 import {
   type BrowsedEntry,
   type BrowseOptions,

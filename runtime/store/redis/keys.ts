@@ -4,8 +4,7 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import type { QueueKey } from '../../queue/names.ts';
-import type { Signal } from '../store.ts';
+import type { QueueKey, Signal } from '../store.ts';
 
 /**
  * The keys of one queue. What is in them stands in the headers of the scripts: `send.ts` for standard queues,

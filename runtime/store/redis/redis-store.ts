@@ -7,6 +7,8 @@
  *
  * @module
  */
+
+import { parseRedisUrls } from '../../settings.ts';
 import type { Randomness, Time } from '../../time.ts';
 import {
   bareDepth,
@@ -43,7 +45,7 @@ import {
   type VisibilityChange,
 } from '../store.ts';
 import { bare, integerReply, messageOf, RedisCalls, ReplyReader, UnsuitableRedisError } from './calls.ts';
-import { parseRedisUrls, RedisConnection } from './connection.ts';
+import { RedisConnection } from './connection.ts';
 import { FifoCommands } from './fifo-commands.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { DOCUMENTS, queueKeys, signalChannel, slotsKey } from './keys.ts';

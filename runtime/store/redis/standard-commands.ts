@@ -1,4 +1,3 @@
-import type { QueueKey } from '../../queue/names.ts';
 import { FAIR_LOOK_AHEAD, wholeMs } from '../steps.ts';
 import type {
   BrowsedEntry,
@@ -11,6 +10,7 @@ import type {
   LeasedEntry,
   LeaseOutcome,
   NewEntry,
+  QueueKey,
   ReceiveOptions,
   ReceiveReply,
   SendReply,

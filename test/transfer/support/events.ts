@@ -1,4 +1,4 @@
-import type { OnTransfer, TransferEvent } from '../../../runtime/transfer/transfers.ts';
+import type { OnTransfer, TransferEvent } from '../../../runtime/transfer/transfer.ts';
 
 type Kind = TransferEvent['kind'];
 type Of<K extends Kind> = Extract<TransferEvent, { readonly kind: K }>;

@@ -1,0 +1,95 @@
+/**
+ * The ends of leases that the consumer brings about itself: deleting what was handled, giving back what nobody was
+ * shown.
+ *
+ * A delete is safe to repeat: receipt handles carry the receive count as a fence, so a message that was received again
+ * meanwhile is left alone. A release is not: it lowers that count, so the next receive has the same fence, and a repeat
+ * could end the lease of another receiver, whose message is then received twice. So it is not repeated here; only the
+ * driver of Redis does so, after a lost connection. A failing store loses nothing either way: what is not deleted is
+ * delivered again, what is not given back waits out its lease.
+ *
+ * @module
+ */
+import type { ReceivedMessage } from '../queue/message.ts';
+import type { Queue } from '../queue/queue.ts';
+import { pause } from '../retry.ts';
+import type { EventSink } from './events.ts';
+import type { SettlementParts } from './parts.ts';
+
+/** Whose messages they are, as every event names them. */
+export interface BatchName {
+  readonly mapping: string;
+  readonly queue: string;
+  readonly batch: number;
+}
+
+/** Pauses between tries to delete, ms: doubling from the first to the last. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+/**
+ * Tries are made for this long at least, ms, even if the lease ends before: after it, the fence still decides rightly.
+ */
+const LEAST_PATIENCE_MS = 10_000;
+
+/**
+ * Deletes messages; while the store cannot be reached it is tried again, because each message that stays is one that
+ * the function handles twice.
+ *
+ * @param until Monotonic ms: the end of the lease, after which others may have the messages anyway.
+ * @returns Ids of the messages that this call deleted: not those deleted before by the function itself, nor those
+ *   received again since.
+ */
+export async function deleteMessages(
+  queue: Queue,
+  messages: readonly ReceivedMessage[],
+  name: BatchName,
+  until: number,
+  parts: SettlementParts,
+): Promise<readonly string[]> {
+  const handles = messages.map((message) => message.receiptHandle);
+  const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    try {
+      const outcomes = await queue.delete(handles);
+      return messages.filter((_, index) => outcomes[index] === 'done').map((message) => message.id);
+    } catch (error) {
+      warnOfStore(name, 'messages that were handled could not be deleted yet', error, parts);
+    }
+    const waitMs = pauseMs * (1 + parts.randomness.fraction() / 4);
+    const last = parts.time.monotonic() + waitMs > giveUpAt;
+    if (last || !(await pause(parts.time, waitMs, parts.aborting))) return [];
+  }
+}
+
+/** Gives back messages that no function was shown: due at once, the receive not counted. */
+export async function releaseMessages(
+  queue: Queue,
+  messages: readonly ReceivedMessage[],
+  name: BatchName,
+  why: string,
+  parts: SettlementParts,
+): Promise<void> {
+  if (messages.length === 0) return;
+  try {
+    await queue.release(messages.map((message) => message.receiptHandle));
+    parts.events.emit({ kind: 'released', ...name, messageIds: messages.map((message) => message.id), why });
+  } catch (error) {
+    warnOfStore(name, 'messages could not be given back, and wait out their lease', error, parts);
+  }
+}
+
+/** Tells the operator that the store failed an operation of the consumer. */
+export function warnOfStore(
+  name: { readonly mapping: string; readonly queue: string },
+  what: string,
+  error: unknown,
+  parts: { readonly events: EventSink },
+): void {
+  parts.events.emit({
+    kind: 'warning',
+    what: 'store-error',
+    mapping: name.mapping,
+    queue: name.queue,
+    detail: `${what}: ${error instanceof Error ? error.message : String(error)}`,
+  });
+}
