@@ -23,6 +23,7 @@ const LIMIT = 256 * 1_048_576;
 const PASSWORD = 'correct horse battery';
 const CONSUMER = 'consumer-token-consumer-token';
 const SENDER = 'sender-token-sender-token';
+const KEY = 'AKIADRILL';
 const GROUPS = '/sys/fs/cgroup/memory';
 
 interface Answer {
@@ -80,6 +81,7 @@ it('an honest caller is served while strangers and a bad caller do all they can'
     KARIN_DISCOVERY: 'none',
     KARIN_ADMIN_PASSWORD: PASSWORD,
     KARIN_TOKENS: `${CONSUMER}:send+consume ${SENDER}:send`,
+    KARIN_KEYS: `${KEY}:a-secret-that-nobody-guesses`,
   });
   onTestFinished(async () => {
     await server.stop();
@@ -90,14 +92,22 @@ it('an honest caller is served while strangers and a bad caller do all they can'
     call(port, action, input, '/', { authorization: `Bearer ${PASSWORD}` });
   for (const QueueName of ['jobs', 'large', 'honest'])
     expect((await admin('CreateQueue', { QueueName })).status).toBe(200);
+  const fifo = { QueueName: 'ordered.fifo', Attributes: { FifoQueue: 'true', ContentBasedDeduplication: 'true' } };
+  expect((await admin('CreateQueue', fifo)).status).toBe(200);
   for (let n = 0; n < 10; n += 1) {
+    const ordered = { QueueUrl: 'ordered.fifo', MessageBody: `${n}${'x'.repeat(500_000)}`, MessageGroupId: `${n}` };
+    expect((await admin('SendMessage', ordered)).status).toBe(200);
     expect((await admin('SendMessage', { QueueUrl: 'large', MessageBody: 'x'.repeat(1_000_000) })).status).toBe(200);
   }
 
-  const attacker = spawn(process.execPath, ['--import', 'tsx', 'test/support/attacker.ts', String(port), CONSUMER], {
-    env: { ...process.env, KARIN_ATTACK_SHARE: IS_FULL ? '1' : '0.05' },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const attacker = spawn(
+    process.execPath,
+    ['--import', 'tsx', 'test/support/attacker.ts', String(port), CONSUMER, KEY],
+    {
+      env: { ...process.env, KARIN_ATTACK_SHARE: IS_FULL ? '1' : '0.05' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
   onTestFinished(() => void attacker.stdin.end());
   await once(attacker.stdout, 'data');
 

@@ -89,3 +89,22 @@ export function chunksOfOneByte(path: string, count: number, headers: readonly s
   ];
   return `${head.join('\r\n')}\r\n\r\n${'1\r\na\r\n'.repeat(count)}0\r\n\r\n`;
 }
+
+/** A head with nothing behind it. */
+export function head(line: string, headers: readonly string[] = []): string {
+  return `${[`${line} HTTP/1.1`, 'Host: 127.0.0.1', ...headers].join('\r\n')}\r\n\r\n`;
+}
+
+/**
+ * The headers of a signature of now that names a key and was made without its secret. `tellsHash`: whether it may be
+ * proven by the head alone.
+ */
+export function forgedSignature(keyId: string, tellsHash: boolean, signedHeaders = 'host'): readonly string[] {
+  const stamp = new Date().toISOString().replace(/[-:]|\.\d{3}/g, '');
+  const scope = `${keyId}/${stamp.slice(0, 8)}/eu-west-1/sqs/aws4_request`;
+  return [
+    `X-Amz-Date: ${stamp}`,
+    ...(tellsHash ? [`X-Amz-Content-Sha256: ${'0'.repeat(64)}`] : []),
+    `Authorization: AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=${signedHeaders}, Signature=${'a'.repeat(64)}`,
+  ];
+}
