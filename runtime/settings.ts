@@ -108,7 +108,7 @@ export interface Config {
    * it.
    */
   readonly maxConcurrency: number;
-  /** `KARIN_BYTES_IN_FLIGHT`: bytes of message records under lease in this process; default 25,165,824 (24 MiB). */
+  /** `KARIN_BYTES_IN_FLIGHT`: bytes of message records under lease in this process; default 10,485,760 (10 MiB). */
   readonly maxBytesInFlight: number;
   /** `KARIN_STOP_GRACE`, seconds that open Invokes get on SIGTERM; default 60. */
   readonly stopGraceSeconds: number;
@@ -195,7 +195,7 @@ export function readConfig(
     connections: env.integer('KARIN_CONNECTIONS', 64, 65_536, 4096),
     connectionsPerAddress: env.integer('KARIN_CONNECTIONS_PER_ADDRESS', 0, 65_536, 0),
     maxConcurrency: env.integer('KARIN_CONCURRENCY', 1, 1000, 200),
-    maxBytesInFlight: env.integer('KARIN_BYTES_IN_FLIGHT', MIB, 1024 * MIB, 24 * MIB, 'bytes'),
+    maxBytesInFlight: env.integer('KARIN_BYTES_IN_FLIGHT', MIB, 1024 * MIB, 10 * MIB, 'bytes'),
     stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),
     logLevel: env.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     queueNames: env.list('KARIN_CONSUME'),

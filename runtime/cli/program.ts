@@ -245,7 +245,7 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_MAX_QUEUES         queues that CreateQueue may make (1000)
   KARIN_MAX_DELAY_SECONDS  longest delay of a message, up to 1209600 (900)
   KARIN_CONCURRENCY        invokes at one time, beyond one for each mapping (200)
-  KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (25165824)
+  KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (10485760)
   KARIN_STOP_LOOPS=0       only warn of messages that go round in circles, instead of stopping them
   KARIN_STOP_GRACE         seconds that open invokes get on SIGTERM (60)
   LOG_LEVEL                trace, debug, info, warn, error or silent (info)`;

@@ -236,9 +236,18 @@ export class Batch {
     this.#recordBytes = this.#records.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** The event. */
-  payload(): Uint8Array {
-    return eventPayload(this.#records.map(({ json }) => json));
+  /**
+   * The event; to be asked for once, when nothing is added any more. The batch keeps of its messages only what settles
+   * them: their texts, twice the size of the event, would stay in memory for as long as the function runs.
+   */
+  takePayload(): Uint8Array {
+    const payload = eventPayload(this.#records.map(({ json }) => json));
+    this.#records = this.#records.map(({ message, bytes }) => ({
+      message: { ...message, body: '', attributes: {} },
+      json: '',
+      bytes,
+    }));
+    return payload;
   }
 
   /** The trace headers of its messages, those without one as `undefined`. */

@@ -71,8 +71,8 @@ export async function deliver(
   const { time, events } = parts;
   const { mapping, messageIds } = batch;
   const name: BatchName = { mapping: mapping.uuid, queue: queue.key, batch: batch.number };
+  const payload = batch.takePayload();
   const messages = batch.records.map((record) => record.message);
-  const payload = batch.payload();
   const sentIds = new Set(messageIds);
   const runMs = expectedRunSeconds(mapping) * 1_000;
   const lastAttemptAt = leaseEndsAt - lastAttemptMargin(runMs, leaseEndsAt - time.monotonic());

@@ -22,6 +22,7 @@ import { ingest } from './figures/ingest.ts';
 import { latency } from './figures/latency.ts';
 import { memory } from './figures/memory.ts';
 import { messageBytes } from './figures/message-bytes.ts';
+import { openInvokes } from './figures/open-invokes.ts';
 import { path } from './figures/path.ts';
 import { rivals } from './figures/rivals.ts';
 import { throughput } from './figures/throughput.ts';
@@ -35,6 +36,7 @@ const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[
   commands,
   idle,
   memory,
+  'open-invokes': openInvokes,
   backlog,
   'message-bytes': messageBytes,
 };

@@ -43,7 +43,7 @@ describe('a production configuration', () => {
       connections: 4096,
       connectionsPerAddress: 0,
       maxConcurrency: 200,
-      maxBytesInFlight: 25_165_824,
+      maxBytesInFlight: 10_485_760,
       stopGraceSeconds: 60,
       stopLoops: true,
       logLevel: 'info',

@@ -35,7 +35,7 @@ describe('a batch', () => {
     const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
     for (const record of exact.records) expect(batch.add(record, 0)).toBe(true);
     expect(batch.bytes).toBe(MAX_EVENT_BYTES);
-    expect(batch.payload().byteLength).toBe(MAX_EVENT_BYTES);
+    expect(batch.takePayload().byteLength).toBe(MAX_EVENT_BYTES);
   });
 
   it('refuses the record that would exceed the limit, commas counted', () => {
@@ -45,7 +45,18 @@ describe('a batch', () => {
       batch.add(record, 0),
     );
     expect(added).toEqual([true, true, false]);
-    expect(batch.payload().byteLength).toBe(batch.bytes);
+    expect(batch.takePayload().byteLength).toBe(batch.bytes);
+  });
+
+  it('keeps of its messages only what settles them once the event was taken', () => {
+    const batch = new Batch(1, mappingOf({ arn: QUEUE_ARN }));
+    const records = recordsOf('x'.repeat(1_000), 'y'.repeat(1_000));
+    for (const record of records) batch.add(record, 0);
+    const { bytes, messageIds, receiptHandles, leaseEndsAt } = batch;
+    const event = new TextDecoder().decode(batch.takePayload());
+    expect(event).toContain('x'.repeat(1_000));
+    expect(batch).toMatchObject({ bytes, messageIds, receiptHandles, leaseEndsAt });
+    expect(JSON.stringify(batch.records)).not.toMatch(/x{1000}|y{1000}/);
   });
 
   it('refuses more than BatchSize', () => {
