@@ -33,7 +33,7 @@ export class DisableMappings implements IAspect {
  * The Karin queue a mapping reads from, found by its ARN: as a reference to the anchor, or as the very text an imported
  * queue was given.
  */
-export function sourceOf(
+function sourceOf(
   mapping: lambda.CfnEventSourceMapping,
   queues: readonly KarinQueueBase[],
 ): KarinQueueBase | undefined {

@@ -4,7 +4,7 @@ import type { IConstruct } from 'constructs';
 /**
  * Context key that gives every queue of an app its endpoint: `cdk synth -c karin:endpoint=https://karin.example.com`.
  */
-export const ENDPOINT_CONTEXT_KEY = 'karin:endpoint';
+const ENDPOINT_CONTEXT_KEY = 'karin:endpoint';
 
 /** A capability at the end of an endpoint, written out. */
 const WRITTEN_CAPABILITY = /\/k\/[^/]+$/;

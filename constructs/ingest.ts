@@ -157,7 +157,7 @@ export function ingestQuery(options: KarinIngestUrlOptions): IngestQuery {
   );
 }
 
-export function withQuery(address: string, query: IngestQuery): string {
+function withQuery(address: string, query: IngestQuery): string {
   const parameters = Object.entries(query).map(([name, value]) => `${name}=${encoded(value)}`);
   return parameters.length === 0 ? address : `${address}?${parameters.join('&')}`;
 }

@@ -283,7 +283,7 @@ function parsed(payload: Uint8Array): unknown {
  */
 
 /** How far a call got. */
-export interface Progress {
+interface Progress {
   /** The request was handed to the HTTP layer; before that it cannot have left the process. */
   handedOver: boolean;
 }
@@ -314,7 +314,7 @@ const ABOUT_THE_EVENT = new Set([
   'UnsupportedMediaTypeException',
 ]);
 
-export function classifyError(thrown: unknown, progress: Progress): InvokeOutcome {
+function classifyError(thrown: unknown, progress: Progress): InvokeOutcome {
   if (thrown instanceof ResponseTooLargeError) {
     return { kind: 'function-error', errorType: 'Function.ResponseSizeTooLarge', message: thrown.message };
   }

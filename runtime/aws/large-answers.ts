@@ -7,7 +7,7 @@
 import type { Readable } from 'node:stream';
 import type { NodeHttpHandler, NodeHttpHandlerOptions } from '@smithy/node-http-handler';
 
-export class LargeBodies {
+class LargeBodies {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 

@@ -46,7 +46,7 @@ export interface RealMessage extends Message {
   readonly firstReceivedAt: number;
 }
 
-export interface RealReceive {
+interface RealReceive {
   /** 1 to 10. */
   readonly maxMessages: number;
   /** Long polling, 0 to 20 s. */

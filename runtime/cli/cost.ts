@@ -29,7 +29,7 @@ const POLLS_PER_POLLER = (30 * 86_400) / 20;
  * Pollers of an idle event source mapping, which are never zero. AWS: five, "optimised" down to two while there is
  * little traffic, but not if MaximumConcurrency is set.
  */
-export const POLLERS = [5, 2] as const;
+const POLLERS = [5, 2] as const;
 const EXAMPLES = [1, 5, 10, 20, 50, 100];
 
 /** US dollars a month that AWS charges for polling `queues` idle queues. */

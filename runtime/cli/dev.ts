@@ -68,7 +68,7 @@ export interface Dev {
 }
 
 /** The development server cannot start; the message says why and what mends it. */
-export class DevError extends Error {
+class DevError extends Error {
   override readonly name = 'DevError';
 }
 

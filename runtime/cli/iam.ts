@@ -29,7 +29,7 @@ export interface IamOptions {
   readonly functionUrls?: boolean;
 }
 
-export interface PolicyStatement {
+interface PolicyStatement {
   readonly Sid: string;
   readonly Effect: 'Allow';
   readonly Action: readonly string[];

@@ -19,7 +19,7 @@ export async function sync(
 }
 
 /** The report for people. */
-export function describeSync(report: SyncReport): string {
+function describeSync(report: SyncReport): string {
   const lines = (mark: string, mappings: SyncReport['added']) =>
     mappings.map(({ queueArn, functionArn }) => `${mark} ${queueName(queueArn)} -> ${functionName(functionArn)}`);
   const waiting = Object.entries(report.waitingInSqs).map(

@@ -62,7 +62,7 @@ export interface BatchRecord {
 }
 
 /** A message that can be part of no event, or of which the filters cannot say whether it may. */
-export interface Undeliverable {
+interface Undeliverable {
   readonly message: ReceivedMessage;
   readonly reason: 'oversize-record' | 'filter-too-costly';
   /** For the operator. */

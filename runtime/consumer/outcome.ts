@@ -70,7 +70,7 @@ export interface AttemptContext {
 }
 
 /** Pauses before the second, third, ... attempt within a lease, ms; the last one repeats. */
-export const RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000];
+const RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000];
 /** Up to this share of a pause is added at random, so that throttled batches do not return as one. */
 const JITTER = 0.25;
 /** An attempt at the very end of the room must be worth it: at least this long after the one before, ms. */

@@ -150,7 +150,7 @@ function programOnPath(name: string, path: string): string | undefined {
  */
 
 /** The sources cannot be bundled; the message is esbuild's, with file, line and column. */
-export class BundleError extends Error {
+class BundleError extends Error {
   override readonly name = 'BundleError';
 }
 
@@ -167,7 +167,7 @@ const REQUIRE_FOR_MODULES = [
  * Bundles `entry` into `folder` and returns the file. `layers`: folders of the packages that layers bring. Errors:
  * `BundleError`.
  */
-export async function bundleHandler(entry: string, folder: string, layers: readonly string[] = []): Promise<string> {
+async function bundleHandler(entry: string, folder: string, layers: readonly string[] = []): Promise<string> {
   // Loaded here, because only functions in TypeScript need it.
   const { build, formatMessages } = await import('esbuild');
   const isModule = isEcmaScriptModule(entry);

@@ -164,7 +164,7 @@ export function callable(application: TemplateApplication): readonly TemplateFun
 }
 
 /** The name of a function, with its qualifier. */
-export function shortName(functionArn: string): string {
+function shortName(functionArn: string): string {
   return functionArn.split(':').slice(6).join(':');
 }
 

@@ -6,12 +6,12 @@
 import { spawn } from 'node:child_process';
 import { type AddressInfo, createServer } from 'node:net';
 
-export interface CommandOptions {
+interface CommandOptions {
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-export interface CommandResult {
+interface CommandResult {
   readonly succeeded: boolean;
   /** Standard output and standard error, as they came. */
   readonly output: string;

@@ -155,7 +155,7 @@ export type InvocationResult =
 /** Lambda's limit of a synchronous request, bytes. */
 export const LARGEST_PAYLOAD = 6_291_456;
 /** Lambda's limit of a synchronous response, bytes. */
-export const LARGEST_RESPONSE = LARGEST_PAYLOAD + 100;
+const LARGEST_RESPONSE = LARGEST_PAYLOAD + 100;
 
 /** A failure that Lambda reports, not the function. */
 export function sandboxError(errorType: string, errorMessage: string): InvocationResult {
@@ -199,7 +199,7 @@ const SIGNALS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The response is larger than Lambda lets through. */
-export function responseTooLarge(bytes: number): InvocationResult {
+function responseTooLarge(bytes: number): InvocationResult {
   return sandboxError(
     'Function.ResponseSizeTooLarge',
     `Response payload size (${bytes} bytes) exceeded maximum allowed payload size (${LARGEST_RESPONSE} bytes).`,

@@ -10,7 +10,7 @@ import { dirname, join, sep } from 'node:path';
 import { inflateRawSync } from 'node:zlib';
 
 /** The file is no zip file, or uses what deployment packages never do; the message names it. */
-export class UnzipError extends Error {
+class UnzipError extends Error {
   override readonly name = 'UnzipError';
 }
 

@@ -10,7 +10,7 @@
 import type { Log } from '../log.ts';
 import type { Time } from '../time.ts';
 
-export interface AuditEntry {
+interface AuditEntry {
   /**
    * An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`,
    * `token-revoked`, `sync`, `drain`, `pull`, `page`, `hold`, `hold-ended`, `delivery-refused`.

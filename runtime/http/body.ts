@@ -35,7 +35,7 @@ export const LARGEST_BODY = 6 * MIB + MIB / 4;
  * The first bytes of a stranger's body, in which a capability should stand. SDKs write members in the order in which
  * the program names them, and most programs begin with the QueueUrl.
  */
-export const PREFIX_BYTES = STRANGERS_FREE_BYTES;
+const PREFIX_BYTES = STRANGERS_FREE_BYTES;
 
 /**
  * The most of a body that is kept while its sender is not proven, bytes: a message of the full size before the
@@ -47,7 +47,7 @@ export const LARGEST_UNPROVEN_BODY = MIB + 64 * KIB;
  * What a chunk counts at least, bytes; a thousand small ones are not counted, because the network may cut a body as it
  * likes.
  */
-export const CHUNK_COST = 64;
+const CHUNK_COST = 64;
 const FREE_COST = 1_000 * CHUNK_COST;
 
 const EMPTY: Buffer = Buffer.alloc(0);

@@ -40,7 +40,7 @@ const LARGEST_JSON = 65_536;
  * Proves who calls; for requests of programs, not of browsers. Reads no body unless a signature that may hold covers
  * it. Errors: `SqsError`.
  */
-export async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Credential> {
+async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Credential> {
   const { incoming, location } = c.env;
   const head: AuthenticationHead = {
     method: incoming.method ?? 'GET',
@@ -162,7 +162,7 @@ export function requireManage(edge: Edge): MiddlewareHandler<AppEnv> {
 }
 
 /** Lets in the admin password alone: whoever makes tokens could give himself every scope. */
-export function requireAdmin(edge: Edge): MiddlewareHandler<AppEnv> {
+function requireAdmin(edge: Edge): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const credential = await authenticate(c, edge);
     if (credential.kind !== 'admin' && credential.kind !== 'anyone') {

@@ -29,7 +29,7 @@ export interface Holding {
 }
 
 /** A part of the memory, for holders of one kind. */
-export interface Share {
+interface Share {
   /**
    * A new holder, of nothing yet. `end`: what ends it when it has to make room; it must call `release`. Absent: it is
    * never ended.
@@ -39,7 +39,7 @@ export interface Share {
 }
 
 /** `total`: bytes of all holders together. `freeBytes`: what each may keep besides, uncounted. */
-export function createShare(total: number, freeBytes: number): Share {
+function createShare(total: number, freeBytes: number): Share {
   let used = 0;
   /** Holders that may be ended and have something counted, oldest first. */
   const endable = new Map<object, () => void>();
@@ -104,7 +104,7 @@ export interface MemoryBudget {
  * Seven of the largest unproven bodies; three of them that claim a key; four of the largest bodies; eight answers of
  * the largest receive.
  */
-export const MEMORY_BUDGET: MemoryBudget = {
+const MEMORY_BUDGET: MemoryBudget = {
   strangers: 8 * MIB,
   claimed: 4 * MIB,
   callers: 28 * MIB,

@@ -37,7 +37,7 @@ export interface ServerLimits {
   readonly checkMs: number;
 }
 
-export const SERVER_LIMITS: ServerLimits = {
+const SERVER_LIMITS: ServerLimits = {
   headBytes: LONGEST_HEAD,
   headers: 100,
   // A head that is not complete by then was not sent by an SDK.
@@ -79,7 +79,7 @@ export function createTraffic(): Traffic {
   };
 }
 
-export interface HttpServerParts {
+interface HttpServerParts {
   readonly edge: Edge;
   /** What slows guessing down; absent: nothing does. */
   readonly access?: Pick<Access, 'attempts' | 'mayBeGuess'>;

@@ -16,7 +16,7 @@ import type { OnTransfer } from '../transfer/transfer.ts';
 import type { TransferKind, Transfers } from '../transfer/transfers.ts';
 import type { ActivityLog } from './activity.ts';
 
-export interface ActionParts {
+interface ActionParts {
   readonly activity: ActivityLog;
   readonly api: ApiClient;
   readonly directory: QueueDirectory;
@@ -28,7 +28,7 @@ export interface ActionParts {
 }
 
 /** The fields of a form. */
-export type FormFields = Readonly<Record<string, unknown>>;
+type FormFields = Readonly<Record<string, unknown>>;
 
 export interface QueueAction {
   /** To be answered with yes before it runs, because it cannot be undone. */
@@ -137,7 +137,7 @@ function field(form: FormFields, name: string): string | undefined {
  * errors, as every other caller.
  */
 
-export type ApiOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
+type ApiOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
 export interface ApiClient {
   call(action: string, input: Readonly<Record<string, unknown>>): Promise<ApiOutcome>;

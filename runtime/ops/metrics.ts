@@ -34,7 +34,7 @@ export interface MetricsParts {
 }
 
 /** Whether a reader may know of the queue of this name. */
-export type Sees = (queueName: string) => boolean;
+type Sees = (queueName: string) => boolean;
 
 export interface Metrics {
   /**
@@ -256,7 +256,7 @@ function snakeCase(name: string): string {
  * The text format of Prometheus, version 0.0.4.
  */
 
-export type Labels = Readonly<Record<string, string>>;
+type Labels = Readonly<Record<string, string>>;
 
 export interface MetricFamily {
   /** In `snake_case`; counters end in `_total`. */
@@ -312,7 +312,7 @@ export interface MappingCounts {
   readonly DeletedEventCount: number;
 }
 
-export type MetricName = keyof MappingCounts;
+type MetricName = keyof MappingCounts;
 
 /** Reads the counters. */
 export interface MetricCounts {

@@ -8,12 +8,13 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as z from 'zod/mini';
 import type { QueueKey } from '../store/store.ts';
 import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn } from './names.ts';
+
 /**
  * Where a queue comes from. `aws`: source of a disabled event source mapping, or a redrive target of one; its
  * attributes and tags belong to AWS and are changed there. `api`: created by CreateQueue here. `left-over`: AWS no
  * longer names it, but it still holds messages.
  */
-export type QueueOrigin = 'aws' | 'api' | 'left-over';
+type QueueOrigin = 'aws' | 'api' | 'left-over';
 
 /**
  * What Karin does with the messages of a queue. `consume`: mappings are served. `hold`: messages are kept and the API

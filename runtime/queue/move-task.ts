@@ -10,8 +10,9 @@ import * as z from 'zod/mini';
 import type { QueueKey } from '../store/store.ts';
 import { formatQueueArn, parseQueueArn, queueKey } from './names.ts';
 import type { Queue } from './queue.ts';
+
 /** `CANCELLING`: the one that runs it has yet to hear of the cancellation. */
-export type MoveTaskStatus = 'RUNNING' | 'COMPLETED' | 'CANCELLING' | 'CANCELLED' | 'FAILED';
+type MoveTaskStatus = 'RUNNING' | 'COMPLETED' | 'CANCELLING' | 'CANCELLED' | 'FAILED';
 
 /**
  * Why a task failed, in the words of SQS: the queue to move to does not exist (any more), or a message that was sent to

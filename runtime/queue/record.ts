@@ -225,7 +225,7 @@ export class MissingDeduplicationIdError extends Error {
  * The given id, or SHA-256 of the body as lower-case hex (attributes do not count) where the queue is content-based.
  * Errors: `MissingDeduplicationIdError`.
  */
-export function deduplicationId(message: OutgoingMessage, attributes: QueueAttributes): string {
+function deduplicationId(message: OutgoingMessage, attributes: QueueAttributes): string {
   if (message.deduplicationId !== undefined) return message.deduplicationId;
   if (attributes.contentBasedDeduplication) return createHash('sha256').update(message.body, 'utf8').digest('hex');
   throw new MissingDeduplicationIdError(
@@ -234,7 +234,7 @@ export function deduplicationId(message: OutgoingMessage, attributes: QueueAttri
 }
 
 /** What must be unique for five minutes: the id in the whole queue, or per group with the scope `messageGroup`. */
-export function deduplicationKey(id: string, group: string, attributes: QueueAttributes): string {
+function deduplicationKey(id: string, group: string, attributes: QueueAttributes): string {
   // A group id has no spaces (alphanumeric and punctuation only), so no two pairs give one key.
   return attributes.deduplicationScope === 'messageGroup' ? `${group} ${id}` : id;
 }

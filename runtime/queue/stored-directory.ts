@@ -428,7 +428,7 @@ function whileAwsConsumes(wanted: QueueMode): QueueMode {
  * Things that must be done one after another, per name.
  */
 
-export class Turns {
+class Turns {
   readonly #last = new Map<string, Promise<unknown>>();
 
   /** Whether something of this name is under way. */

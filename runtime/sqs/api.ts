@@ -59,7 +59,7 @@ export interface SqsApiOptions {
 }
 
 /** What is done to a queue as a whole, for the audit trail. */
-export interface AuditedAction {
+interface AuditedAction {
   readonly action: ActionName;
   readonly caller: Caller;
   /** Name of the queue. */

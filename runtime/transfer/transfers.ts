@@ -16,7 +16,7 @@ import { type DrainResult, runDrain } from './drain.ts';
 import { type PullResult, runPull } from './pull.ts';
 import type { OnTransfer, TransferEvent } from './transfer.ts';
 
-export interface TransferRequest {
+interface TransferRequest {
   /** Ends it early, after the calls under way. */
   readonly signal?: AbortSignal;
   readonly onEvent: OnTransfer;

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 
 /** The event of an Invoke, as far as its watchers look. */
-export interface InvokeEvent {
+interface InvokeEvent {
   readonly Records: readonly { readonly body: string; readonly messageId: string }[];
 }
 

@@ -22,7 +22,7 @@ const NOT_COUNTED: ReadonlySet<string> = new Set(['info', 'ping', 'config|resets
 const ROUND_TRIPS = 12;
 
 /** What was asked since the server was ready. */
-export interface Asked {
+interface Asked {
   /** Commands that Redis ran, those inside scripts included. */
   readonly redisCommands: number;
   readonly awsLists: number;

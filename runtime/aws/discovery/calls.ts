@@ -167,7 +167,7 @@ export function awsFailure(error: unknown): AwsFailure {
 }
 
 /** Whether AWS refused the call for its rate alone. */
-export function isThrottled(error: unknown): boolean {
+function isThrottled(error: unknown): boolean {
   return isServiceError(error) && (THROTTLED.has(error.name) || error.$metadata?.httpStatusCode === 429);
 }
 

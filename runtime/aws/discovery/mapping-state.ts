@@ -53,7 +53,7 @@ export function isServedOn(state: string): boolean {
 }
 
 /** Whether a state ends within seconds by itself. */
-export function isPassing({ state }: Pick<ForeignMapping, 'state'>): boolean {
+function isPassing({ state }: Pick<ForeignMapping, 'state'>): boolean {
   return !LASTING.has(state);
 }
 

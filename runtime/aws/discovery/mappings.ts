@@ -124,15 +124,12 @@ export interface ListedFunction extends FunctionLimits {
 }
 
 /** How long invocations of a function may last. */
-export type FunctionLimits = Pick<
-  Mapping,
-  'functionTimeoutSeconds' | 'durableExecutionTimeoutSeconds' | 'managedInstances'
->;
+type FunctionLimits = Pick<Mapping, 'functionTimeoutSeconds' | 'durableExecutionTimeoutSeconds' | 'managedInstances'>;
 
 /** `Timeout` of a function that states none. */
 const DEFAULT_TIMEOUT_SECONDS = 3;
 
-export function limitsOf(
+function limitsOf(
   stated: Pick<FunctionConfiguration, 'Timeout' | 'DurableConfig' | 'CapacityProviderConfig'>,
 ): FunctionLimits {
   const execution = stated.DurableConfig?.ExecutionTimeout ?? undefined;
@@ -192,7 +189,7 @@ export function unqualifiedArn(functionArn: string): string {
 }
 
 /** The qualifier of a function ARN; `undefined`: there is none. */
-export function qualifierOf(functionArn: string): string | undefined {
+function qualifierOf(functionArn: string): string | undefined {
   return functionArn.split(':')[7];
 }
 

@@ -289,7 +289,7 @@ function logReport(log: Log, report: SyncReport): void {
  * `after`, with queues of `before` whose mapping AWS consumes by now, or nobody for a moment. Callers still send to
  * them, and what they hold must not be lost, so they exist until their mapping is gone or disabled again.
  */
-export function keepForeign(before: Discovery | undefined, after: Discovery): Discovery {
+function keepForeign(before: Discovery | undefined, after: Discovery): Discovery {
   const known = new Set(after.queues.map((queue) => queueKey(queue.arn)));
   const listed = [...after.foreign, ...(after.settling ?? [])];
   const sources = listed.map((mapping) => queueKey(mapping.queueArn)).filter((key) => !known.has(key));
@@ -348,7 +348,7 @@ export interface SyncReport {
 }
 
 /** `diff`: what the consumer made of the discovery; `held`: the queues that were put on hold. */
-export function reportOf(source: string, discovery: Discovery, diff: ApplyDiff, held: readonly QueueArn[]): SyncReport {
+function reportOf(source: string, discovery: Discovery, diff: ApplyDiff, held: readonly QueueArn[]): SyncReport {
   return {
     source,
     added: diff.added.map(reported),

@@ -272,7 +272,7 @@ export function isScalar(value: unknown): value is Scalar {
 const LONGEST_ADDRESS = 39;
 
 /** `10.0.0.0/24`, `2001:db8::/32`. Errors: `FilterError` for anything else. */
-export function compileCidr(text: string): StringTest {
+function compileCidr(text: string): StringTest {
   const [address = '', bits = '', ...rest] = text.split('/');
   const digits = digitsOf(address);
   const width = digits === undefined || digits.length === 8 ? 32 : 128;
@@ -295,7 +295,7 @@ export function compileCidr(text: string): StringTest {
 }
 
 /** A test for the same address in any spelling; `undefined` if the text is not an IP address. */
-export function compileAddress(text: string): StringTest | undefined {
+function compileAddress(text: string): StringTest | undefined {
   const digits = digitsOf(text);
   return digits === undefined ? undefined : (value) => digitsOf(value) === digits;
 }
@@ -328,9 +328,9 @@ function hex(value: bigint, length: number): string {
  */
 
 /** Where the text must stand in the value. */
-export type Place = 'whole' | 'prefix' | 'suffix';
+type Place = 'whole' | 'prefix' | 'suffix';
 
-export function compileIgnoringCase(text: string, place: Place): StringTest {
+function compileIgnoringCase(text: string, place: Place): StringTest {
   const source = text.split('').map(anyCase).join('');
   // A suffix is matched backwards from the end: looked for from the front, it would be tried at every character of the
   // value.
@@ -363,13 +363,13 @@ function anyCase(character: string): string {
  */
 
 /** A test of one string. */
-export type StringTest = (value: string) => boolean;
+type StringTest = (value: string) => boolean;
 
 /**
  * Errors: `FilterError` for two stars in a row, or a backslash before anything but a star or a backslash, which AWS
  * refuses too.
  */
-export function compileWildcard(pattern: string): StringTest {
+function compileWildcard(pattern: string): StringTest {
   const pieces = piecesOf(pattern);
   const first = pieces[0] ?? '';
   if (pieces.length === 1) return (value) => value === first;

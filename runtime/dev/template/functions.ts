@@ -172,7 +172,7 @@ function readLayers(
  */
 
 /** Where the code in the property `Code` (a layer: `Content`) of `resource` is. */
-export function codeLocation(resource: Resource, property: 'Code' | 'Content', scope: StackScope): CodeLocation {
+function codeLocation(resource: Resource, property: 'Code' | 'Content', scope: StackScope): CodeLocation {
   const { source } = scope;
   const asset = textOr(resource.metadata['aws:asset:path'], undefined);
   if (asset !== undefined && textOr(resource.metadata['aws:asset:property'], property).startsWith(property)) {

@@ -132,7 +132,7 @@ export function templateOf(parsed: unknown): Template {
   };
 }
 
-export function resourceOf(body: JsonObject): Resource {
+function resourceOf(body: JsonObject): Resource {
   const condition = textOr(body['Condition'], undefined);
   return {
     type: textOr(body['Type'], ''),

@@ -198,7 +198,7 @@ export class StackScope implements Lookups {
  */
 
 /** The value of `Ref`. Throws `Unresolvable`. */
-export function resourceReference(resource: Resource, name: string, scope: StackScope): unknown {
+function resourceReference(resource: Resource, name: string, scope: StackScope): unknown {
   switch (resource.type) {
     case 'AWS::SQS::Queue':
       return queueUrl(name, scope);
@@ -217,7 +217,7 @@ export function resourceReference(resource: Resource, name: string, scope: Stack
 }
 
 /** The value of `Fn::GetAtt`. Throws `Unresolvable`. */
-export function resourceAttribute(resource: Resource, name: string, attribute: string, scope: StackScope): unknown {
+function resourceAttribute(resource: Resource, name: string, attribute: string, scope: StackScope): unknown {
   const value = ATTRIBUTES[`${resource.type}.${attribute}`]?.(name, scope, resource);
   if (value === undefined) {
     throw new Unresolvable(`the attribute ${attribute} of ${name} (${resource.type}) is only known in AWS`);

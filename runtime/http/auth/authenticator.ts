@@ -62,7 +62,7 @@ export type KnownSender = 'proven' | { readonly bodyHash: string } | 'expected' 
  * What the head of a request tells: the credential, if it is proven. `stranger`: nothing, unless a capability stands in
  * the body.
  */
-export interface HeadVerdict {
+interface HeadVerdict {
   readonly credential?: Credential;
   readonly sender: KnownSender | 'stranger';
 }

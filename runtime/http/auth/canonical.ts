@@ -29,7 +29,7 @@ export function encodeRfc3986(text: string): string {
 /**
  * The path without empty and dot segments, percent-encoded once more (every service but S3 does so).
  */
-export function canonicalPath(path: string): string {
+function canonicalPath(path: string): string {
   if (path === '/' || path === '') return '/';
   const segments: string[] = [];
   for (const segment of path.split('/')) {
@@ -45,7 +45,7 @@ export function queryPairs(query: string): readonly (readonly [name: string, val
 }
 
 /** The query sorted by encoded name, then value; the signature itself is left out. */
-export function canonicalQuery(query: string): string {
+function canonicalQuery(query: string): string {
   if (query === '') return '';
   return queryPairs(query)
     .filter(([name]) => name !== 'X-Amz-Signature')
@@ -60,7 +60,7 @@ export function canonicalQuery(query: string): string {
  * commas, runs of spaces become one. `host` replaces the Host that was received, for servers behind a proxy that
  * changes it.
  */
-export function canonicalHeaders(rawHeaders: readonly string[], signed: readonly string[], host?: string): string {
+function canonicalHeaders(rawHeaders: readonly string[], signed: readonly string[], host?: string): string {
   const wanted = new Set(signed);
   const values = new Map<string, string>();
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {

@@ -25,7 +25,7 @@ export interface Credential {
  * What a credential may do: scopes, and the queues they hold for.
  */
 
-export const SCOPES: readonly Scope[] = ['send', 'consume', 'manage'];
+const SCOPES: readonly Scope[] = ['send', 'consume', 'manage'];
 
 /** What a credential may take for itself, through each server; a member that is absent is not bounded. */
 export interface Shares {
@@ -127,14 +127,14 @@ export function grants(grant: Grant, scope: Scope, queueName?: string): boolean 
  */
 
 /** An entry, with the place to name in a problem: its text may hold a secret and is never shown. */
-export interface Entry {
+interface Entry {
   readonly fields: readonly string[];
   /** For example `KARIN_KEYS, entry 2`. */
   readonly where: string;
 }
 
 /** `source` is the name of the variable or file. */
-export function splitEntries(text: string, source: string): readonly Entry[] {
+function splitEntries(text: string, source: string): readonly Entry[] {
   return text
     .replace(/(^|\s)#.*$/gm, '')
     .split(/[\s,]+/)
@@ -143,7 +143,7 @@ export function splitEntries(text: string, source: string): readonly Entry[] {
 }
 
 /** Reads `[scopes[:queue globs[:share]...]]` at the end of an entry; problems are added to `problems`. */
-export function readGrant(
+function readGrant(
   scopesText: string | undefined,
   globsText: string | undefined,
   shareTexts: readonly string[],

@@ -26,7 +26,7 @@ import {
 
 const PREFIX = 'token:';
 
-export interface NewToken extends Grant {
+interface NewToken extends Grant {
   /** Milliseconds since the epoch; absent: never. */
   readonly expiresAt?: number;
   readonly name?: string;

@@ -15,7 +15,7 @@ import { decodeUtf8 } from '../../sqs/protocol/shape.ts';
 import { DeliveryRefusal } from './refusal.ts';
 
 /** Where a text comes from. */
-export type Selector =
+type Selector =
   | { readonly kind: 'literal'; readonly text: string }
   | { readonly kind: 'header'; readonly name: string }
   /** RFC 6901, of the body as it is stored. */

@@ -356,7 +356,7 @@ function unavailable(url: URL, why: string, cause?: unknown): DeliveryRefusal {
 }
 
 /** A URL without its query, in which a token may stand. */
-export function shown(address: string): string {
+function shown(address: string): string {
   const [path = ''] = address.split('?', 1);
   return path.length > 200 ? `${path.slice(0, 200)}...` : path;
 }

@@ -126,7 +126,7 @@ export async function requireQueue(call: Pick<Call, 'directory'>, arn: QueueArn)
 }
 
 /** The queue that a QueueUrl names. */
-export interface NamedQueue {
+interface NamedQueue {
   readonly arn: QueueArn;
   readonly key: QueueKey;
 }

@@ -46,7 +46,7 @@ const DEPTH_NAMES: readonly string[] = REPORTED.slice(0, 3);
  * count is wanted.
  * Errors: `InvalidAttributeName`.
  */
-export async function reportAttributes(
+async function reportAttributes(
   definition: QueueDefinition,
   names: readonly string[],
   depth: () => Promise<QueueDepth>,

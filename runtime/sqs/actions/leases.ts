@@ -86,7 +86,7 @@ export const changeMessageVisibilityBatch = queueAction(
  */
 
 /** The error of a delete; `undefined`: it succeeded. */
-export function deleteError(outcome: HandleOutcome, handle: string, fifo: boolean): SqsError | undefined {
+function deleteError(outcome: HandleOutcome, handle: string, fifo: boolean): SqsError | undefined {
   switch (outcome) {
     case 'done':
     case 'missing':
@@ -101,7 +101,7 @@ export function deleteError(outcome: HandleOutcome, handle: string, fifo: boolea
 }
 
 /** The error of a visibility change to `seconds`; `undefined`: it succeeded. */
-export function visibilityError(
+function visibilityError(
   outcome: VisibilityOutcome,
   handle: string,
   seconds: number,

@@ -108,7 +108,7 @@ function entryOf(task: MoveTask): Entry {
  */
 
 /** The queue ARN in a parameter. Errors: `InvalidParameterValue`. */
-export function readArn(parameter: 'SourceArn' | 'DestinationArn', text: string): QueueArn {
+function readArn(parameter: 'SourceArn' | 'DestinationArn', text: string): QueueArn {
   const arn = parseQueueArn(text);
   if (arn !== undefined) return arn;
   throw new SqsError(
@@ -118,7 +118,7 @@ export function readArn(parameter: 'SourceArn' | 'DestinationArn', text: string)
 }
 
 /** Errors: `ResourceNotFoundException`: these actions know no QueueDoesNotExist. */
-export async function requireResource(
+async function requireResource(
   call: Pick<Call, 'directory'>,
   parameter: 'SourceArn' | 'DestinationArn',
   key: QueueKey,
@@ -132,17 +132,17 @@ export async function requireResource(
 }
 
 /** Whether the caller may manage the queue to which a task moves messages; other tasks do not exist for him. */
-export function reachesDestination(call: Pick<Call, 'caller'>, { destinationArn }: MoveTask): boolean {
+function reachesDestination(call: Pick<Call, 'caller'>, { destinationArn }: MoveTask): boolean {
   const name = destinationArn === undefined ? undefined : parseQueueArn(destinationArn)?.name;
   return name === undefined || call.caller.allows('manage', name);
 }
 
-export function noSuchTask(): SqsError {
+function noSuchTask(): SqsError {
   return new SqsError('ResourceNotFoundException', 'Task does not exist.');
 }
 
 /** Runs `act`, with the refusals of the engine as errors of the API. */
-export async function toldAsSqs<T>(act: () => Promise<T>): Promise<T> {
+async function toldAsSqs<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {

@@ -35,7 +35,7 @@ interface PolicyDocument {
 }
 
 /** What AddPermission asks for. */
-export interface Permission {
+interface Permission {
   readonly label: string;
   /** Without a prefix, or `*`. */
   readonly actions: readonly string[];
@@ -82,7 +82,7 @@ export function checkPolicy(text: string): void {
 }
 
 /** The policy with one statement more. Errors: `InvalidParameterValue`, `OverLimit`. */
-export function withPermission(policy: string | undefined, queue: QueueArn, permission: Permission): string {
+function withPermission(policy: string | undefined, queue: QueueArn, permission: Permission): string {
   checkPermission(permission);
   const arn = formatQueueArn(queue);
   const document = (policy === undefined ? undefined : parse(policy)) ?? {
@@ -117,7 +117,7 @@ export function withPermission(policy: string | undefined, queue: QueueArn, perm
 }
 
 /** The policy without the statement of this label; `undefined` if it was the last. Errors: `InvalidParameterValue`. */
-export function withoutPermission(policy: string | undefined, label: string): string | undefined {
+function withoutPermission(policy: string | undefined, label: string): string | undefined {
   const document = policy === undefined ? undefined : parse(policy);
   const kept = document?.Statement.filter((statement) => sid(statement) !== label) ?? [];
   if (document === undefined || kept.length === document.Statement.length) {

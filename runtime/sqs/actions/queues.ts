@@ -202,7 +202,7 @@ export function createPurgeInterval(documents: Documents, time: Time): PurgeInte
  * begins, so a page stays right when queues come and go.
  */
 
-export interface PageRequest {
+interface PageRequest {
   readonly MaxResults?: number | undefined;
   readonly NextToken?: string | undefined;
 }
@@ -214,7 +214,7 @@ export interface Page {
 }
 
 /** Errors: `InvalidParameterValue`. */
-export function pageOf(queues: readonly Queue[], request: PageRequest): Page {
+function pageOf(queues: readonly Queue[], request: PageRequest): Page {
   const asked = request.MaxResults === 0 ? undefined : request.MaxResults;
   if (asked !== undefined && (asked < 1 || asked > MAX_PAGE)) {
     throw new SqsError(

@@ -92,7 +92,7 @@ export class Form {
 }
 
 /** What stands between two parameters. */
-export const AMPERSAND = 0x26;
+const AMPERSAND = 0x26;
 const [PERCENT, PLUS, EQUALS, SPACE] = [0x25, 0x2b, 0x3d, 0x20];
 
 /** Where the parameter that begins at `from` ends: at the next ampersand, or with the body. */

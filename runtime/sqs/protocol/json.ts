@@ -56,7 +56,7 @@ export function jsonCodec(input: StructureShape, output: StructureShape | undefi
 const SCALARS: ReadonlySet<Shape['kind']> = new Set<Shape['kind']>(['string', 'integer', 'boolean']);
 
 /** The JSON text of a value inside an answer. Absent and empty members are left out (`presentMembers`). */
-export function encodeJson(shape: Shape, value: Decoded): string {
+function encodeJson(shape: Shape, value: Decoded): string {
   return JSON.stringify(toJson(shape, value));
 }
 

@@ -15,7 +15,7 @@ import { type Decoded, presentMembers, type Shape, type StructureShape, wireName
 const NAMESPACE = 'http://queue.amazonaws.com/doc/2012-11-05/';
 
 /** A result to render; `undefined` for actions without one. */
-export interface QueryResult {
+interface QueryResult {
   readonly shape: StructureShape;
   readonly value: Decoded;
 }

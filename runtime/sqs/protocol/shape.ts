@@ -21,14 +21,14 @@ interface MemberTraits {
   readonly plain?: string;
 }
 
-export type StringShape = MemberTraits & { readonly kind: 'string' };
+type StringShape = MemberTraits & { readonly kind: 'string' };
 /** 32 or 64 bits on the wire alike; a JavaScript integer here. */
-export type IntegerShape = MemberTraits & { readonly kind: 'integer' };
-export type BooleanShape = MemberTraits & { readonly kind: 'boolean' };
+type IntegerShape = MemberTraits & { readonly kind: 'integer' };
+type BooleanShape = MemberTraits & { readonly kind: 'boolean' };
 /** Bytes; base64 on the wire. */
-export type BlobShape = MemberTraits & { readonly kind: 'blob' };
+type BlobShape = MemberTraits & { readonly kind: 'blob' };
 /** Always flattened in the Query protocol: SQS has no other lists. */
-export type ListShape = MemberTraits & { readonly kind: 'list'; readonly of: Shape };
+type ListShape = MemberTraits & { readonly kind: 'list'; readonly of: Shape };
 /** Flattened as well; `key` and `value` name the two halves of an item in the Query protocol. */
 export type MapShape = MemberTraits & {
   readonly kind: 'map';

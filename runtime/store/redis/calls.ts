@@ -135,7 +135,7 @@ export class UnsuitableRedisError extends Error {
 }
 
 /** The one place where what Redis and its driver say becomes an error of the store. */
-export function storeError(error: unknown): Error {
+function storeError(error: unknown): Error {
   if (error instanceof StoreFullError || error instanceof StoreUnavailableError || error instanceof RangeError) {
     return error;
   }

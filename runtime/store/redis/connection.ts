@@ -189,6 +189,6 @@ export function backoff(attempt: number, randomness: Randomness): number {
 }
 
 /** The address for people: without credentials. */
-export function displayAddress({ tls, host, port }: RedisAddress): string {
+function displayAddress({ tls, host, port }: RedisAddress): string {
   return `${tls ? 'rediss' : 'redis'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -303,7 +303,7 @@ function sum(parts: readonly (number | undefined)[]): number | undefined {
  * fail-over or an upgrade may change it.
  */
 
-export interface Capabilities {
+interface Capabilities {
   /** Whether scripts may begin with a line of flags. */
   readonly shebang: boolean;
   readonly servers: readonly ServerInfo[];
@@ -314,11 +314,7 @@ export interface Capabilities {
  *
  * Errors: `UnsuitableRedisError`, all problems at once; what the driver says if a server cannot be asked.
  */
-export async function examine(
-  connection: RedisConnection,
-  instanceId: string,
-  allowEviction: boolean,
-): Promise<Capabilities> {
+async function examine(connection: RedisConnection, instanceId: string, allowEviction: boolean): Promise<Capabilities> {
   const servers = await Promise.all(connection.servers().map(readServerInfo));
   const problems = new Set<string>();
   for (const server of servers) {
@@ -396,7 +392,7 @@ export interface ServerInfo {
 const NEARLY_FULL = 0.9;
 
 /** Asks one server; one command. A server that does not permit INFO is described as far as that goes. */
-export async function readServerInfo(server: Redis): Promise<ServerInfo> {
+async function readServerInfo(server: Redis): Promise<ServerInfo> {
   try {
     return parseServerInfo(await server.info());
   } catch (error) {
@@ -410,7 +406,7 @@ export async function readServerInfo(server: Redis): Promise<ServerInfo> {
 }
 
 /** Reads the reply of INFO. */
-export function parseServerInfo(text: string): ServerInfo {
+function parseServerInfo(text: string): ServerInfo {
   const fields = new Map(
     text.split('\r\n').flatMap((line): [string, string][] => {
       const colon = line.indexOf(':');

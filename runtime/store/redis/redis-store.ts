@@ -349,7 +349,7 @@ function reachSignal(reachable: boolean, refusal: string | undefined): Signal {
  * document was not as expected although it was this very write that changed it; whoever relies on the answer reads the
  * document again.
  */
-export class RedisDocuments implements Documents {
+class RedisDocuments implements Documents {
   readonly #calls: RedisCalls;
   readonly #channel: string;
 

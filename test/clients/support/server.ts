@@ -10,8 +10,8 @@ import { RedisServer } from '../../support/redis-server.ts';
 
 export const REGION = 'eu-west-1';
 export const ACCOUNT = '123456789012';
-export const ACCESS_KEY = 'AKIACLIENTTESTS00000';
-export const SECRET_KEY = 'client/tests+secret/of+forty-characters0';
+const ACCESS_KEY = 'AKIACLIENTTESTS00000';
+const SECRET_KEY = 'client/tests+secret/of+forty-characters0';
 export const TOKEN = 'client-tests-capability-0123456789abcdef';
 
 export interface ClientServer {

@@ -17,7 +17,7 @@ export interface Refusal {
   readonly message: string;
 }
 
-export interface ScriptedQueue {
+interface ScriptedQueue {
   readonly attributes?: Readonly<Record<string, string>>;
   readonly tags?: Readonly<Record<string, string>>;
   readonly refusal?: Refusal;
@@ -56,7 +56,7 @@ export const DENIED: Refusal = {
   code: 'AccessDeniedException',
   message: 'not authorized to perform this',
 };
-export const NOT_FOUND: Refusal = { status: 404, code: 'ResourceNotFoundException', message: 'Function not found' };
+const NOT_FOUND: Refusal = { status: 404, code: 'ResourceNotFoundException', message: 'Function not found' };
 export const THROTTLED: Refusal = { status: 429, code: 'TooManyRequestsException', message: 'Rate exceeded' };
 
 /** A mapping in the form of the wire: members that say nothing are null. */
@@ -83,7 +83,7 @@ export function wireMapping(uuid: string, changes: Readonly<Record<string, unkno
 }
 
 /** A clock whose timers fire at once: what would be waited for is skipped, the order stays. */
-export function hurriedTime(): Time {
+function hurriedTime(): Time {
   let skipped = 0;
   return {
     now: () => systemTime.now(),

@@ -21,7 +21,7 @@ export type Protocol = 'json' | 'query';
 export const PROTOCOLS: readonly Protocol[] = ['json', 'query'];
 
 export const ACCOUNT = '123456789012';
-export const REGION = 'eu-central-1';
+const REGION = 'eu-central-1';
 export const ENDPOINT = 'https://queues.example/base';
 
 /** What a refused call says, in either protocol. */

@@ -11,7 +11,7 @@ import { type ActionName, MODEL } from '../../../runtime/sqs/protocol/model.ts';
 import { type Shape, type StructureShape, wireName } from '../../../runtime/sqs/protocol/shape.ts';
 
 /** A shape as JSON has it: maps are objects, bytes are base64. Everything may be left out, so that tests can. */
-export type Plain<S> = S extends { readonly kind: 'string' | 'blob' }
+type Plain<S> = S extends { readonly kind: 'string' | 'blob' }
   ? string
   : S extends { readonly kind: 'integer' }
     ? number

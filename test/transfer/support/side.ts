@@ -7,7 +7,7 @@
 
 import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../../runtime/queue/definition.ts';
 import type { Message } from '../../../runtime/queue/message.ts';
-import { formatQueueArn, isFifoName, type QueueArn, queueKey } from '../../../runtime/queue/names.ts';
+import { formatQueueArn, type QueueArn, queueKey } from '../../../runtime/queue/names.ts';
 import { createDirectory, type StoredDirectory } from '../../../runtime/queue/stored-directory.ts';
 import type { Forward, StoredQueue } from '../../../runtime/queue/stored-queue.ts';
 import type { Store } from '../../../runtime/store/store.ts';
@@ -79,8 +79,4 @@ export function bodiesByGroup(
       .sort()
       .map((group) => [group, messages.filter(({ groupId }) => groupId === group).map(({ body }) => body)]),
   );
-}
-
-export function isFifo(queue: StoredQueue): boolean {
-  return isFifoName(queue.arn.name);
 }
