@@ -69,3 +69,21 @@ describe('what constructs and runtime both write down', () => {
     expect(Number(max.replaceAll('_', ''))).toBe(most);
   });
 });
+
+describe('the recipes', () => {
+  const guide = read('docs/guides/ingest-recipes.md');
+  /** Fenced blocks with the file whose name stands before them; several may follow one name. */
+  const quotes = [...guide.matchAll(/^`(docs\/guides\/recipes\/[\w.]+)`\n((?:\n```\w+\n[^`]+```\n)+)/gm)].flatMap(
+    ([, file = '', blocks = '']) =>
+      [...blocks.matchAll(/```\w+\n([^`]+)```/g)].map(([, quoted = '']) => ({ file, quoted })),
+  );
+
+  it('are quoted in the guide as their files have them', () => {
+    expect(new Set(quotes.map(({ file }) => file)).size).toBe(4);
+    expect(quotes.filter(({ file, quoted }) => !read(file).includes(quoted))).toEqual([]);
+  });
+
+  it('are all quoted: the guide has no other piece of a template', () => {
+    expect(quotes).toHaveLength([...guide.matchAll(/```(?:yaml|hcl)\n/g)].length);
+  });
+});
