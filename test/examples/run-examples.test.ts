@@ -1,6 +1,7 @@
 /**
  * Every example that runs under `karin dev`, as its README tells it. The clock is moved ahead where the README waits.
  */
+import { createHmac } from 'node:crypto';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Dev, startDev } from '../../runtime/cli/dev.ts';
@@ -205,5 +206,58 @@ describe('an example under karin dev', { timeout: PATIENCE_MS }, () => {
     await send('mails', 'nobody');
     await happens(({ kind, failedIds }) => kind === 'succeeded' && failedIds?.length === 1);
     expect(printed()).toContain('"nobody" is no address');
+  });
+
+  /** Runs the `curl` line that stands under the first title that begins so. */
+  async function play({ said }: Running, title: string): Promise<void> {
+    const lines = said();
+    const at = lines.findIndex((line) => line.startsWith(`  ${title}`));
+    const [, body = '', url = ''] = /^ {4}curl -d '(.*)' '?(http:[^']*)'?$/.exec(lines[at + 1] ?? '') ?? [];
+    const answer = await fetch(url, { method: 'POST', body });
+    expect({ title, status: answer.status }).toEqual({ title, status: 200 });
+  }
+
+  it('fan-out: each queue is played by the line of its subscription, with the envelope of SNS or without', async () => {
+    const running = await run('fan-out');
+    const titles = running.said().flatMap((line) => (/^ {2}topic /.test(line) ? [line.trim()] : []));
+    expect(titles.map((title) => title.replace(/^topic [^, ]+/, '')).sort()).toEqual([
+      '  ->  Archive',
+      ', raw  ->  Large',
+      ', raw  ->  Mails',
+    ]);
+    for (const title of titles) await play(running, title);
+    await running.prints(/^\S*MailsConsumer\S*: hello $/);
+    await running.prints(/^\S*LargeConsumer\S*: hello $/);
+    await running.prints(/^\S*ArchiveConsumer\S*: \{.*"Type": ?"Notification".*"Message": ?"hello"/);
+  });
+
+  it('s3-thumbnails: an upload is played by the line of the bucket, and a broken one comes again alone', async () => {
+    const running = await run('s3-thumbnails');
+    await play(running, 'bucket ');
+    await running.prints(/^thumbnail of \S+\/\S+$/);
+    await running.send('Jobs', '{"Records":[{}]}');
+    await running.happens((_, all) => failuresIn(all) === 1);
+    await running.send('Jobs', '{"Service":"Amazon S3","Event":"s3:TestEvent"}');
+    await running.happens((_, all) => all.filter(({ kind }) => kind === 'succeeded').length === 3);
+    expect(running.printed()).toHaveLength(1);
+  });
+
+  it('webhooks: the secrets stay in AWS, so nothing is proven here, and what comes in is kept as a dead letter', async () => {
+    const { said, happens, time, printed } = await run('webhooks');
+    const address = said().find((line) => /^ {2}http:\S+\/in\/\d+\/Hooks$/.test(line));
+    const signature = createHmac('sha256', '').update('{}').digest('hex');
+    const answer = await fetch(`${address?.trim()}?from=github&headers=X-Hub-Signature-256`, {
+      method: 'POST',
+      body: '{}',
+      headers: { 'x-hub-signature-256': `sha256=${signature}` },
+    });
+    expect(answer.status).toBe(200);
+    for (let delivery = 1; delivery <= 3; delivery++) {
+      await happens((_, all) => failuresIn(all) === delivery);
+      time.skip(180_000);
+    }
+    const moved = await happens(({ kind }) => kind === 'dead-lettered');
+    expect(moved).toMatchObject({ target: expect.stringContaining('Failed') });
+    expect(printed()).toEqual([]);
   });
 });

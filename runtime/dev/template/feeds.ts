@@ -13,6 +13,8 @@ import type { StackScope } from './stack-scope.ts';
 
 /** The path of a delivery in an address on whatever host. */
 const DELIVERY = /\/in\/\d{12}\/([A-Za-z0-9_-]{1,80}(?:\.fifo)?)\/?(?:\?(.*))?$/;
+/** `http`: what the constructs write where the server is one of this machine, as it is here. */
+const PROTOCOLS: ReadonlySet<unknown> = new Set(['sqs', 'https', 'http']);
 const UNRESOLVED = 'cannot be resolved';
 
 export function readFeeds(scopes: readonly StackScope[], queues: QueueNames): FoundFeeds {
@@ -36,7 +38,7 @@ export function readFeeds(scopes: readonly StackScope[], queues: QueueNames): Fo
 
   const subscribe = (scope: StackScope, what: string, topic: unknown, properties: JsonObject): void => {
     const protocol = scope.resolve(properties['Protocol']);
-    if (protocol.known && protocol.value !== 'sqs' && protocol.value !== 'https') return;
+    if (protocol.known && !PROTOCOLS.has(protocol.value)) return;
     const endpoint = textAt(scope, properties['Endpoint'], `${what}: its Endpoint`);
     const topicArn = textAt(scope, topic, `${what}: its topic`);
     const queue = queueOf(endpoint ?? '');
