@@ -12,7 +12,10 @@ const [port = '0', token = '', key = '', ...only] = process.argv.slice(2);
 const MIB = 1_048_576;
 /** The part of all places that is used, but one of each at least. */
 const share = Number(process.env['KARIN_ATTACK_SHARE'] ?? 1);
-/** Between two connections of one place, ms: what is refused at once must not become a race of connecting alone. */
+/**
+ * Between two connections of one place, ms: what is refused at once must not become a race of connecting alone. So the
+ * places of what is answered at once are few: each is two attacks a second.
+ */
 const PAUSE_MS = 500;
 
 interface Attack {
@@ -58,10 +61,10 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
   'slow-readers': { places: 16, bytes: json('ReceiveMessage', receive), deaf: true },
   'long-pollers': { places: 1_000, bytes: json('ReceiveMessage', poll) },
   options: {
-    places: 50,
+    places: 10,
     bytes: head('OPTIONS /', [`Access-Control-Request-Headers: ${'a,'.repeat(1_000)}`]).repeat(PIPELINED),
   },
-  'head-requests': { places: 50, bytes: head('HEAD /ops').repeat(PIPELINED) },
+  'head-requests': { places: 10, bytes: head('HEAD /ops').repeat(PIPELINED) },
   upgrades: { places: 20, bytes: head('GET /', ['Connection: Upgrade', 'Upgrade: websocket']) },
   tunnels: { places: 20, bytes: `CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n${'x'.repeat(MIB)}` },
   extensions: {
@@ -70,31 +73,31 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
   },
   trailers: { places: 10, bytes: `${head(`POST /k/${token}/`, chunked)}0\r\n${'A: b\r\n'.repeat(4_000)}` },
   'two-lengths': { places: 10, bytes: `${head('POST /', ['Content-Length: 5', ...chunked])}0\r\n\r\n` },
-  'long-queries': { places: 50, bytes: () => head(`GET /?${parameters}`, forgedSignature(key, true)) },
-  'presigned-again': { places: 50, bytes: head(`GET /?${presigned}`) },
+  'long-queries': { places: 10, bytes: () => head(`GET /?${parameters}`, forgedSignature(key, true)) },
+  'presigned-again': { places: 10, bytes: head(`GET /?${presigned}`) },
   'two-credentials': { places: 20, bytes: head('GET /', ['Authorization: Bearer a', 'Authorization: Bearer b']) },
   'signed-again': {
-    places: 50,
+    places: 10,
     bytes: () =>
       head('GET /', [`A: ${'x'.repeat(14_000)}`, ...forgedSignature(key, true, `host;${'a;'.repeat(7_000)}`)]),
   },
-  'wrong-signatures': { places: 200, bytes: () => head('GET /', forgedSignature(key, true)).repeat(PIPELINED) },
+  'wrong-signatures': { places: 40, bytes: () => head('GET /', forgedSignature(key, true)).repeat(PIPELINED) },
   'claimed-bodies': {
-    places: 120,
+    places: 30,
     bytes: () => post('/', 'x'.repeat(1_000_000), { withheld: 1, headers: forgedSignature(key, false) }),
   },
   'claimed-long-bodies': {
-    places: 20,
+    places: 4,
     bytes: () => post('/', 'x'.repeat(6 * MIB), { withheld: 1, headers: forgedSignature(key, false) }),
   },
   'large-heads': { places: 1_000, bytes: post('/', 'x', { withheld: 1, headers: [largeHeader] }) },
   'large-heads-of-guesses': { places: 500, bytes: head('GET /', [largeHeader, 'Authorization: Bearer guess']) },
-  pipelined: { places: 50, bytes: head('GET /healthz').repeat(1_000) },
-  'pipelined-caller': { places: 50, bytes: head(`GET /k/${token}/?Action=ListQueues`).repeat(1_000) },
-  'deep-json': { places: 20, bytes: json('SendMessageBatch', '['.repeat(MIB)) },
-  'large-batches': { places: 10, bytes: json('SendMessageBatch', `{"Entries":[${'0,'.repeat(MIB)}0]}`) },
+  pipelined: { places: 10, bytes: head('GET /healthz').repeat(1_000) },
+  'pipelined-caller': { places: 10, bytes: head(`GET /k/${token}/?Action=ListQueues`).repeat(1_000) },
+  'deep-json': { places: 4, bytes: json('SendMessageBatch', '['.repeat(MIB)) },
+  'large-batches': { places: 4, bytes: json('SendMessageBatch', `{"Entries":[${'0,'.repeat(MIB)}0]}`) },
   attempts: {
-    places: 50,
+    places: 10,
     bytes: () => Array.from({ length: PIPELINED }, () => json('ReceiveMessage', attempt())).join(''),
   },
 };
