@@ -33,7 +33,7 @@ export default {
       name: 'no-circles',
       comment: 'Two files that need each other are one idea, or share something that belongs below both.',
       severity: 'error',
-      from: { path: '^runtime/' },
+      from: { path: '^(runtime|constructs/terraform)/' },
       to: { circular: true },
     },
     {

@@ -108,3 +108,15 @@ export function parseFunctionReference(text: string): FunctionReference | undefi
     ...(qualifier === undefined ? {} : { qualifier }),
   };
 }
+
+/**
+ * JSON by which mappings and what belongs to them are compared: members in order of their names, at every depth, so
+ * that equal values have one text.
+ */
+export function stableJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) =>
+    typeof member === 'object' && member !== null && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
+}

@@ -15,11 +15,11 @@
 import { setMaxListeners } from 'node:events';
 import type { Invoker } from '../aws/invoke.ts';
 import type { BrokenMapping, Mapping } from '../aws/mapping.ts';
+import { stableJson } from '../aws/mapping.ts';
 import type { ApplyDiff } from '../aws/sync/synchroniser.ts';
 import type { DirectoryEvent, QueueDirectory } from '../queue/directory.ts';
 import { queueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
-import { stableJson } from '../store/documents.ts';
 import type { QueueKey, Signal, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { EventSink } from './events.ts';

@@ -21,30 +21,19 @@ import {
   type RealSendOutcome,
   TransferError,
 } from '../aws/real-queues.ts';
-import type { QueueDirectory } from '../queue/directory.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue, QueueDepth } from '../queue/queue.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
-import type { Randomness, Time } from '../time.ts';
 import { moveAhead } from './ahead.ts';
-import { type OnTransfer, TransferRun } from './transfer.ts';
+import { type OnTransfer, type TransferOptions, TransferRun } from './transfer.ts';
 
-export interface DrainOptions {
-  readonly queue: StoredQueue;
-  readonly directory: Pick<QueueDirectory, 'setMode'>;
-  readonly realQueues: RealQueues;
-  readonly time: Time;
-  readonly randomness: Randomness;
-  /** Ends the drain after the calls under way. The queue stays in mode `forward`. */
-  readonly signal?: AbortSignal;
-  readonly onEvent?: OnTransfer;
+/** A drain that is ended early leaves the queue in mode `forward`. */
+export interface DrainOptions extends TransferOptions {
   /**
    * Also stays until delayed messages that SQS cannot take yet are moved; default false: they follow by themselves,
    * while a server of this store runs.
    */
   readonly waitForDelayed?: boolean;
-  /** Calls to SQS at one time, 1 to 32; default 4. */
-  readonly parallel?: number;
   /** How long messages stay hidden here if this process dies while it moves them, ms; default 120,000. */
   readonly leaseMs?: number;
 }

@@ -13,32 +13,19 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import { MAX_BATCH_ENTRIES, type RealDepth, type RealMessage, type RealQueues } from '../aws/real-queues.ts';
+import { MAX_BATCH_ENTRIES, type RealDepth, type RealMessage } from '../aws/real-queues.ts';
 import type { QueueMode } from '../queue/definition.ts';
-import type { QueueDirectory } from '../queue/directory.ts';
 import type { Message } from '../queue/message.ts';
 import { encodeRecord } from '../queue/record.ts';
-import type { StoredQueue } from '../queue/stored-queue.ts';
 import { type NewEntry, StoreFullError } from '../store/store.ts';
-import type { Randomness, Time } from '../time.ts';
-import { type OnTransfer, TransferRun } from './transfer.ts';
+import { type OnTransfer, type TransferOptions, TransferRun } from './transfer.ts';
 
-export interface PullOptions {
-  /** With its store below the rules: a message that was accepted by SQS is not judged again here. */
-  readonly queue: StoredQueue;
-  readonly directory: Pick<QueueDirectory, 'setMode'>;
-  readonly realQueues: RealQueues;
-  readonly time: Time;
-  readonly randomness: Randomness;
-  /** Ends the pull after the calls under way. */
-  readonly signal?: AbortSignal;
-  readonly onEvent?: OnTransfer;
+/** A FIFO queue is pulled by one call at a time, whatever `parallel` says. */
+export interface PullOptions extends TransferOptions {
   /** Long polling of the real queue, 0 to 20 s; default 20. Only a long poll asks all servers of SQS. */
   readonly waitSeconds?: number;
   /** How long a received message stays hidden in SQS if this process dies, s; default 120. */
   readonly visibilityTimeoutSeconds?: number;
-  /** Calls to SQS at one time, 1 to 32; default 4. FIFO: always 1. */
-  readonly parallel?: number;
 }
 
 export interface PullResult {

@@ -4,8 +4,10 @@
  *
  * @module
  */
-import { TransferError } from '../aws/real-queues.ts';
+import { type RealQueues, TransferError } from '../aws/real-queues.ts';
 import type { QueueMode } from '../queue/definition.ts';
+import type { QueueDirectory } from '../queue/directory.ts';
+import type { StoredQueue } from '../queue/stored-queue.ts';
 import { Attempts, type AttemptsOptions } from '../retry.ts';
 import type { QueueKey } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
@@ -31,12 +33,22 @@ export type TransferEvent = { readonly queue: QueueKey } & (
 /** Takes the events of a transfer. It must not throw. */
 export type OnTransfer = (event: TransferEvent) => void;
 
-export interface TransferRunOptions {
-  readonly queue: { readonly key: QueueKey };
+/** What a transfer needs, in whichever direction it goes. */
+export interface TransferOptions {
+  /** With its store below the rules: a message that was accepted by one side is not judged again by the other. */
+  readonly queue: StoredQueue;
+  readonly directory: Pick<QueueDirectory, 'setMode'>;
+  readonly realQueues: RealQueues;
   readonly time: Time;
   readonly randomness: Randomness;
-  /** Ends the run after the calls under way. */
+  /** Ends the transfer after the calls under way. */
   readonly signal?: AbortSignal;
+  readonly onEvent?: OnTransfer;
+  /** Calls to SQS at one time, 1 to 32; default 4. */
+  readonly parallel?: number;
+}
+
+interface TransferRunOptions extends Pick<TransferOptions, 'queue' | 'time' | 'randomness' | 'signal'> {
   readonly onEvent: OnTransfer;
   /** Whether trying again changes nothing, beside a `TransferError`; default: never. */
   readonly isPermanent?: (error: unknown) => boolean;

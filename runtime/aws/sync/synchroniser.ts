@@ -15,7 +15,6 @@ import { createHash } from 'node:crypto';
 import type { Log } from '../../log.ts';
 import type { DiscoveredQueue, QueueDirectory } from '../../queue/directory.ts';
 import { formatQueueArn, parseQueueArn, type QueueArn, queueKey } from '../../queue/names.ts';
-import { stableJson } from '../../store/documents.ts';
 import type { Documents, QueueKey, Signal } from '../../store/store.ts';
 import type { Cancel, Time } from '../../time.ts';
 import {
@@ -27,6 +26,7 @@ import {
 } from '../discovery/discovery.ts';
 import { unsettledOf } from '../discovery/mapping-state.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
+import { stableJson } from '../mapping.ts';
 import { createHolds, type OnHold } from './holds.ts';
 
 const DOCUMENT = 'discovery';

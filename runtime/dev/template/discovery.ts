@@ -13,10 +13,10 @@ import {
   type DiscoverySource,
 } from '../../aws/discovery/discovery.ts';
 import type { BrokenMapping, Mapping } from '../../aws/mapping.ts';
+import { stableJson } from '../../aws/mapping.ts';
 import { DEFAULT_ATTRIBUTES } from '../../queue/definition.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
 import { formatQueueArn, parseQueueArn, type QueueArn, queueKey } from '../../queue/names.ts';
-import { stableJson } from '../../store/documents.ts';
 import type { QueueKey } from '../../store/store.ts';
 import type { Time } from '../../time.ts';
 import { findStacks, readApplication } from './application.ts';
