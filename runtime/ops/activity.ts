@@ -8,6 +8,7 @@ import type { ConsumerEvent, EventBus } from '../consumer/events.ts';
 import type { Log } from '../log.ts';
 import type { QueueEvent } from '../queue/queue.ts';
 import type { QueueKey, Signal } from '../store/store.ts';
+import type { Cancel } from '../time.ts';
 import type { OnTransfer, TransferEvent } from '../transfer/transfer.ts';
 
 /** How many events are kept; at about 200 bytes each they weigh nothing. */
@@ -31,6 +32,10 @@ export interface ActivityLog {
   recent(): readonly Activity[];
   /** Warnings, newest first, each cause once. */
   warnings(): readonly Activity[];
+  /** The last failure of each mapping whose last batch failed, by its UUID. */
+  failing(): ReadonlyMap<string, Activity>;
+  /** Calls `listener` after each event that is shown, until the returned function is called. */
+  onChange(listener: () => void): Cancel;
   /** Takes what a queue warns of by itself, beside the events of the consumer. */
   queueWarned(event: QueueEvent & { readonly kind: 'queue-warning' }): void;
   /**
@@ -44,6 +49,8 @@ export interface ActivityLog {
 /** Listens to `bus` from now on. `now`: wall clock, milliseconds since the epoch. */
 export function createActivityLog(bus: EventBus, now: () => number): ActivityLog {
   const ring: Activity[] = [];
+  const failing = new Map<string, Activity>();
+  const listeners = new Set<() => void>();
   const warnings = new Map<string, Activity>();
   /** The last step of the transfer of a queue, and how many messages it stands for. */
   const steps = new Map<string, { readonly activity: Activity; readonly count: number }>();
@@ -51,6 +58,7 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
   const keep = (activity: Activity): void => {
     ring.push(activity);
     if (ring.length > KEPT_EVENTS) ring.shift();
+    for (const listener of [...listeners]) listener();
   };
   const warn = (cause: string, activity: Activity): void => {
     warnings.delete(cause);
@@ -66,7 +74,10 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
   };
 
   bus.subscribe((event) => {
-    if (event.kind === 'mapping-removed') forgetWarnings(event.mapping);
+    if (event.kind === 'mapping-removed') {
+      forgetWarnings(event.mapping);
+      failing.delete(event.mapping);
+    }
     const described = describe(event);
     if (described === undefined) return;
     const activity: Activity = {
@@ -76,6 +87,10 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
       ...('mapping' in event ? { mapping: event.mapping } : {}),
       ...described,
     };
+    if (event.kind === 'failed' || event.kind === 'succeeded') {
+      if (described.level === 'bad') failing.set(event.mapping, activity);
+      else failing.delete(event.mapping);
+    }
     keep(activity);
     if (event.kind === 'warning') warn(`${event.mapping} ${event.what}`, activity);
     if (event.kind === 'lambda-trouble') warn(`${event.mapping} ${event.kind}`, activity);
@@ -85,6 +100,11 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
   return {
     recent: () => [...ring].reverse(),
     warnings: () => [...warnings.values()].reverse(),
+    failing: () => failing,
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     queueWarned: ({ queue, what, detail }) => {
       const activity: Activity = { at: now(), kind: 'queue-warning', queue, text: `${what}: ${detail}`, level: 'bad' };
       keep(activity);

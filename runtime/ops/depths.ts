@@ -12,9 +12,9 @@
  * So an open page on queues at rest costs one batched call a minute, and on a process that is alone nothing at all.
  * While nobody looks nothing is read.
  *
- * States. *At rest*: nobody watches; a caller of `refresh` reads what may have changed, at most every five seconds.
- * *Watching*: at least one watcher; one timer calls `refresh` every five seconds. Invariant: at most one read is under
- * way; whoever comes meanwhile waits for its result, and none of them begins a second one.
+ * States. *At rest*: nobody watches; a caller of `refresh` reads what may have changed. *Watching*: at least one
+ * watcher; one timer calls `refresh` every five seconds. Invariant: at most one read is under way; whoever comes
+ * meanwhile waits for its result, and none of them begins a second one.
  *
  * @module
  */
@@ -23,8 +23,10 @@ import type { Queue } from '../queue/queue.ts';
 import type { DepthNow, QueueKey, Store } from '../store/store.ts';
 import type { Cancel, Time } from '../time.ts';
 
-/** Between two looks at what may have changed. */
+/** Between two looks at what may have changed, while somebody watches. */
 const LOOK_MS = 5_000;
+/** Least time between two looks: whoever loads a page after a click sees what the click did. */
+const LEAST_MS = 500;
 /** Longest time between two full reads while other processes are there. */
 const FULL_SHARED_MS = 60_000;
 /** Time between two full reads of a process that is alone. */
@@ -117,9 +119,7 @@ export function createDepths({ store, directory, time }: DepthsParts): Depths {
 
   const refresh = (): Promise<void> => {
     if (reading !== undefined) return reading;
-    if (lookedAt !== undefined && time.monotonic() - lookedAt < LOOK_MS && fullAt !== undefined) {
-      return Promise.resolve();
-    }
+    if (lookedAt !== undefined && time.monotonic() - lookedAt < LEAST_MS) return Promise.resolve();
     reading = read().finally(() => {
       reading = undefined;
     });

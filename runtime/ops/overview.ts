@@ -1,5 +1,5 @@
 /**
- * Gathers what the ops page shows.
+ * Gathers what the overview shows: which queues, in which order, with what stands beside each.
  *
  * @module
  */
@@ -10,17 +10,50 @@ import type { RefusedDelivery, SourceCount, Sources, TopicSubscription } from '.
 import type { QueueDirectory } from '../queue/directory.ts';
 import { formatQueueArn, queueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
-import { type QueueKey, type Store, type StoreHealth, StoreUnavailableError } from '../store/store.ts';
+import { type Depth, type QueueKey, type Store, type StoreHealth, StoreUnavailableError } from '../store/store.ts';
 import { type Activity, type ActivityLog, nameOf } from './activity.ts';
 import type { Depths, KnownDepth } from './depths.ts';
-import type { Health, Readiness } from './health.ts';
+import type { Health } from './health.ts';
 import type { MappingCounts, MetricCounts } from './metrics.ts';
+import { deadLetterSources, gatherNeeds, type Need } from './needs.ts';
 
 /** Queues on one page. */
-export const QUEUES_PER_PAGE = 100;
+export const QUEUES_PER_PAGE = 50;
+
+export const FILTERS = ['all', 'busy', 'failing', 'held'] as const;
+export const ORDERS = ['name', 'messages', 'waiting'] as const;
+
+/** Which queues are to be shown, and in which order. */
+export interface QueueQuery {
+  /** Part of the name, the friendly name, a function's name or the ARN, whatever its case; empty: all. */
+  readonly search: string;
+  /**
+   * `busy`: not empty. `failing`: a function fails on it, or it holds dead letters. `held`: not consumed on purpose.
+   */
+  readonly filter: (typeof FILTERS)[number];
+  /** Value of the tag `stage`, or the name of a CloudFormation stack; empty: all. */
+  readonly stage: string;
+  /** `messages`, `waiting`: the largest first. */
+  readonly order: (typeof ORDERS)[number];
+  /** From 1. */
+  readonly page: number;
+}
+
+/** Reads a query string; what it does not know is as if it were not there. */
+export function readQueueQuery(query: (name: string) => string | undefined): QueueQuery {
+  return {
+    search: (query('q') ?? '').slice(0, 200),
+    filter: FILTERS.find((filter) => filter === query('show')) ?? 'all',
+    stage: (query('stage') ?? '').slice(0, 200),
+    order: ORDERS.find((order) => order === query('sort')) ?? 'name',
+    page: Math.max(1, Number.parseInt(query('page') ?? '1', 10) || 1),
+  };
+}
 
 export interface QueueRow {
   readonly queue: Queue;
+  /** What people call it: of its CloudFormation tags; absent: it has none. */
+  readonly friendlyName?: string;
   /** Absent: the store could not be asked yet. */
   readonly depth?: KnownDepth;
   /** How long the first message has waited, ms; absent: none may be received. */
@@ -30,6 +63,10 @@ export interface QueueRow {
   readonly held: boolean;
   /** Whether a mapping takes messages from it, now or once it may. */
   readonly consumed: boolean;
+  /** Names of the functions that it is handed to. */
+  readonly functions: readonly string[];
+  /** What the last batch of a function failed with; absent: it did not fail. */
+  readonly failure?: Activity;
   /** Names of the queues whose dead letters come here. */
   readonly deadLettersOf: readonly string[];
 }
@@ -56,20 +93,26 @@ export interface MappingRow {
 }
 
 export interface Overview {
-  readonly readiness: Readiness;
+  readonly needs: readonly Need[];
+  /** Sums over all queues, whatever is shown. */
+  readonly totals: Depth;
+  /** All queues there are. */
+  readonly allQueues: number;
   readonly store: StoreHealth;
   readonly sync?: SyncState;
+  readonly query: QueueQuery;
   readonly queues: readonly QueueRow[];
-  /** Queues that fit the search, on all pages. */
+  /** Queues that fit the query, on all pages. */
   readonly queueCount: number;
-  readonly page: number;
-  readonly search: string;
+  /** Stages and stacks to choose from. */
+  readonly stages: readonly string[];
+  /** Of the queues that fit the query. */
   readonly mappings: readonly MappingRow[];
   /** What all mappings of this server share. */
   readonly limits: Pick<ConsumerSnapshot, 'invokes' | 'bytesInMemory'>;
-  readonly broken: readonly { readonly name: string; readonly queueName: string; readonly reason: string }[];
-  readonly problems: readonly string[];
-  readonly warnings: readonly Activity[];
+  /** Commands to Redis that looking cost in the last minute. */
+  readonly commandsLately: number;
+  /** Of the queues that fit the query, newest first. */
   readonly recent: readonly Activity[];
   /** Where messages come from, and deliveries that were refused. */
   readonly counts: readonly SourceCount[];
@@ -89,50 +132,36 @@ export interface OverviewParts {
   readonly sources: Pick<Sources, 'counts' | 'subscriptions' | 'lastRefused'>;
 }
 
-/** `page` counts from 1. */
-export async function gatherOverview(parts: OverviewParts, search: string, page: number): Promise<Overview> {
-  const sync = parts.syncState();
-  const found = parts.directory.all().filter((queue) => queue.arn.name.includes(search));
-  const shown = found.slice((page - 1) * QUEUES_PER_PAGE, page * QUEUES_PER_PAGE);
-  const sources = deadLetterSources(parts.directory);
+export async function gatherOverview(parts: OverviewParts, query: QueueQuery): Promise<Overview> {
   const [store] = await Promise.all([parts.store.health(), refreshed(parts.depths)]);
-  const queues = shown.map((queue) => queueRow(queue, parts.depths, sources, sync));
+  const sync = parts.syncState();
   const consumer = parts.consumer();
+  const all = queueRows(parts);
+  const found = sortRows(
+    all.filter((row) => fits(row, query)),
+    query.order,
+  );
+  const keys = new Set(found.map(({ queue }) => queue.key));
+  const first = (query.page - 1) * QUEUES_PER_PAGE;
+  const isNarrowed = found.length < all.length;
   return {
-    readiness: parts.health.readiness(),
+    needs: gatherNeeds(parts, store),
+    totals: parts.depths.totals(),
+    allQueues: all.length,
     store,
     ...(sync === undefined ? {} : { sync }),
-    queues,
+    query,
+    queues: found.slice(first, first + QUEUES_PER_PAGE),
     queueCount: found.length,
-    page,
-    search,
-    mappings: mappingRows(parts, consumer, sync),
+    stages: [...new Set(all.flatMap(({ queue }) => stageOf(queue) ?? []))].sort(),
+    mappings: mappingRows(parts, consumer, sync).filter((mapping) => keys.has(mapping.queueKey)),
     limits: consumer,
-    broken: [...(sync?.discovery?.broken ?? []), ...consumer.broken].map((mapping) => ({
-      name: nameOf(mapping.functionArn),
-      queueName: mapping.queueArn.name,
-      reason: mapping.reason,
-    })),
-    problems: (sync?.discovery?.problems ?? []).map((problem) => problem.text),
-    warnings: parts.activity.warnings(),
-    recent: parts.activity.recent(),
-    counts: parts.sources.counts(),
+    commandsLately: parts.depths.commandsLately(),
+    recent: parts.activity.recent().filter(({ queue }) => !isNarrowed || keys.has(queue)),
+    counts: parts.sources.counts().filter(({ queue }) => !isNarrowed || keys.has(queue)),
     subscriptions: parts.sources.subscriptions(),
     refused: parts.sources.lastRefused(),
   };
-}
-
-/** Names of the queues whose dead letters go to a queue, by the ARN of that queue; made once for all rows of a page. */
-export function deadLetterSources(directory: Pick<QueueDirectory, 'all'>): ReadonlyMap<string, readonly string[]> {
-  const sources = new Map<string, string[]>();
-  for (const { arn, definition } of directory.all()) {
-    const target = definition.attributes.redrivePolicy?.deadLetterTargetArn;
-    if (target === undefined) continue;
-    const names = sources.get(target);
-    if (names === undefined) sources.set(target, [arn.name]);
-    else names.push(arn.name);
-  }
-  return sources;
 }
 
 /** Reads what changed; a page with older numbers is better than none. */
@@ -142,25 +171,85 @@ export async function refreshed(depths: Depths): Promise<void> {
   });
 }
 
-/** One queue with its depth. */
-export function queueRow(
-  queue: Queue,
-  depths: Depths,
-  sources: ReadonlyMap<string, readonly string[]>,
-  sync: SyncState | undefined,
-): QueueRow {
-  const arn = formatQueueArn(queue.arn);
-  const depth = depths.of(queue.key);
-  const waitsMs = depths.waitsMs(queue.key);
-  return {
-    queue,
-    ...(depth === undefined ? {} : { depth }),
-    ...(waitsMs === undefined ? {} : { waitsMs }),
-    waitingInSqs: sync?.discovery?.waitingInSqs[arn] ?? 0,
-    held: sync?.held.some((held) => queueKey(held) === queue.key) ?? false,
-    consumed: sync?.discovery?.mappings.some((mapping) => queueKey(mapping.queueArn) === queue.key) ?? false,
-    deadLettersOf: sources.get(arn) ?? [],
-  };
+/** All queues by name, from memory alone. */
+export function queueRows(
+  parts: Pick<OverviewParts, 'directory' | 'depths' | 'syncState' | 'activity'>,
+): readonly QueueRow[] {
+  const sync = parts.syncState();
+  const queues = parts.directory.all();
+  const sources = deadLetterSources(queues);
+  const held = new Set(sync?.held.map(queueKey));
+  const functions = new Map<QueueKey, string[]>();
+  for (const { queueArn, functionArn } of sync?.discovery?.mappings ?? []) {
+    const names = functions.get(queueKey(queueArn));
+    if (names === undefined) functions.set(queueKey(queueArn), [nameOf(functionArn)]);
+    else names.push(nameOf(functionArn));
+  }
+  const failures = new Map([...parts.activity.failing().values()].map((failure) => [failure.queue, failure]));
+  return queues.map((queue): QueueRow => {
+    const { key } = queue;
+    const arn = formatQueueArn(queue.arn);
+    const depth = parts.depths.of(key);
+    const waitsMs = parts.depths.waitsMs(key);
+    const failure = failures.get(key);
+    const friendlyName = friendlyNameOf(queue);
+    return {
+      queue,
+      ...(friendlyName === undefined ? {} : { friendlyName }),
+      ...(depth === undefined ? {} : { depth }),
+      ...(waitsMs === undefined ? {} : { waitsMs }),
+      waitingInSqs: sync?.discovery?.waitingInSqs[arn] ?? 0,
+      held: held.has(key),
+      consumed: functions.has(key),
+      functions: functions.get(key) ?? [],
+      ...(failure === undefined ? {} : { failure }),
+      deadLettersOf: sources.get(arn) ?? [],
+    };
+  });
+}
+
+/** One queue; `undefined`: it is not there any more. */
+export function queueRow(parts: Parameters<typeof queueRows>[0], key: QueueKey): QueueRow | undefined {
+  return queueRows(parts).find(({ queue }) => queue.key === key);
+}
+
+/**
+ * Stack and logical id, without the hash that the CDK puts behind it: `shop-prod / Jobs`. CloudFormation sets both tags
+ * on every queue that it makes.
+ */
+function friendlyNameOf({ definition }: Queue): string | undefined {
+  const stack = definition.tags['aws:cloudformation:stack-name'];
+  const id = definition.tags['aws:cloudformation:logical-id'];
+  return stack === undefined || id === undefined ? undefined : `${stack} / ${id.replace(/(?<=.)[0-9A-F]{8}$/, '')}`;
+}
+
+function stageOf({ definition: { tags } }: Queue): string | undefined {
+  return tags['stage'] ?? tags['STAGE'] ?? tags['aws:cloudformation:stack-name'];
+}
+
+function fits(row: QueueRow, { search, filter, stage }: QueueQuery): boolean {
+  if (stage !== '' && stageOf(row.queue) !== stage) return false;
+  if (filter === 'busy' && messagesIn(row) === 0) return false;
+  if (filter === 'held' && row.queue.definition.mode === 'consume') return false;
+  if (filter === 'failing') {
+    const deadLetters = row.deadLettersOf.length > 0 && (row.depth?.visible ?? 0) > 0;
+    if (row.failure === undefined && !deadLetters) return false;
+  }
+  const wanted = search.trim().toLowerCase();
+  if (wanted === '') return true;
+  const texts = [formatQueueArn(row.queue.arn), row.friendlyName ?? '', ...row.functions];
+  return texts.some((text) => text.toLowerCase().includes(wanted));
+}
+
+function messagesIn({ depth }: QueueRow): number {
+  return depth === undefined ? 0 : depth.visible + depth.delayed + depth.inFlight;
+}
+
+function sortRows(rows: readonly QueueRow[], order: QueueQuery['order']): readonly QueueRow[] {
+  const byName = rows.toSorted((a, b) => compare(a.queue.arn.name, b.queue.arn.name));
+  if (order === 'name') return byName;
+  const value = order === 'messages' ? messagesIn : ({ waitsMs }: QueueRow): number => waitsMs ?? -1;
+  return byName.sort((a, b) => value(b) - value(a));
 }
 
 /** Mappings in the order of their queues, with what the consumer makes of them. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Context, Hono } from 'hono';
+import { compress } from 'hono/compress';
 import { HTTPException } from 'hono/http-exception';
 import { secureHeaders } from 'hono/secure-headers';
 import { DiscoveryError } from '../aws/discovery/discovery.ts';
@@ -18,17 +19,28 @@ import type { Log } from '../log.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
 import type { Queue } from '../queue/queue.ts';
 import { StoreUnavailableError } from '../store/store.ts';
+import type { Time } from '../time.ts';
 import type { OnTransfer } from '../transfer/transfer.ts';
 import type { Transfers } from '../transfer/transfers.ts';
 import { type ApiClient, QUEUE_ACTIONS } from './actions.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
-import { deadLetterSources, gatherOverview, mappingRows, type OverviewParts, queueRow, refreshed } from './overview.ts';
+import { createLive, type LivePart } from './live.ts';
+import { gatherNeeds } from './needs.ts';
+import {
+  gatherOverview,
+  mappingRows,
+  type Overview,
+  type OverviewParts,
+  queueRow,
+  readQueueQuery,
+  refreshed,
+} from './overview.ts';
 import { SCRIPT, STYLE } from './pages/assets.ts';
 import { FunctionsPage } from './pages/functions-page.tsx';
 import { ConfirmPage, ErrorPage, LoginPage, type Notice, type PageFrame, queueHref } from './pages/layout.tsx';
 import { SHOWN_MESSAGES } from './pages/messages.tsx';
-import { OverviewPage } from './pages/overview-page.tsx';
-import { QueuePage } from './pages/queue-page.tsx';
+import { OverviewPage, overviewParts } from './pages/overview-page.tsx';
+import { QueuePage, type QueueView, queueParts } from './pages/queue-page.tsx';
 import { createPageSessions, LOGIN_FORM, PAGE_FORM, requireFormToken, requireSession } from './session.ts';
 
 export interface PagesParts extends OverviewParts {
@@ -52,6 +64,7 @@ export interface PagesParts extends OverviewParts {
   /** Absent: the queues have no counterpart in AWS. */
   readonly transfers?: Transfers;
   readonly onTransfer: OnTransfer;
+  readonly time: Time;
   readonly log: Log;
 }
 
@@ -76,6 +89,16 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   const base = edge.address.basePath;
   const pages = createPageSessions(edge, sessions);
   const app = new Hono<AppEnv>();
+  const live = createLive({
+    time: parts.time,
+    log: parts.log,
+    watch: (changed) => {
+      const cancels = [parts.depths.watch(changed), parts.activity.onChange(changed)];
+      return () => {
+        for (const cancel of cancels) cancel();
+      };
+    },
+  });
 
   const secured = secureHeaders({
     contentSecurityPolicy: {
@@ -98,9 +121,10 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     if (!(error instanceof HTTPException)) throw error;
     return c.html(<ErrorPage frame={frame(c.get('session'))} message={error.message} />, error.status);
   });
-  app.use('/ops', secured);
-  app.use('/ops/*', secured);
-  app.use('/functions', secured);
+  // That a page of a session holds a secret beside a text of the query (BREACH) helps nobody: its cookie is
+  // SameSite=Strict, so no other site can make a browser ask for one.
+  const compressed = compress();
+  for (const path of ['/ops', '/ops/*', '/functions']) app.use(path, secured, compressed);
 
   const record = (c: Context<AppEnv>, what: string, to?: Readonly<Record<string, unknown>>): void => {
     const who = edge.authenticator.open ? 'anonymous' : 'admin';
@@ -160,12 +184,29 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     return c.redirect(`${base}/ops/login`, 303);
   });
 
+  const isStream = (c: Context<AppEnv>): boolean => c.req.header('Accept') === 'text/event-stream';
+  /** Keeps a page fresh for as long as its session holds. */
+  const stream = (c: Context<AppEnv>, render: () => Promise<readonly LivePart[]>): Response =>
+    live.stream(c, {
+      render,
+      holds: () => sessions.holds(c.get('session')),
+      ended: edge.endOf(c.env.outgoing),
+    });
+
+  const overviewOf = (c: Context<AppEnv>): Promise<Overview> =>
+    gatherOverview(
+      parts,
+      readQueueQuery((name) => c.req.query(name)),
+    );
   const overviewPage = async (c: Context<AppEnv>, said: Notice | undefined, status: 200 | 502 = 200) => {
-    const page = Math.max(1, Number.parseInt(c.req.query('page') ?? '1', 10) || 1);
-    const overview = await gatherOverview(parts, c.req.query('q') ?? '', page);
+    const overview = await overviewOf(c);
     return c.html(<OverviewPage frame={frame(c.get('session'))} overview={overview} notice={said} />, status);
   };
-  app.get('/ops', (c) => overviewPage(c, notice(c)));
+  app.get('/ops', (c) =>
+    isStream(c)
+      ? stream(c, async () => overviewParts(frame(c.get('session')), await overviewOf(c)))
+      : overviewPage(c, notice(c)),
+  );
   app.post('/ops/sync', async (c) => {
     try {
       record(c, 'sync');
@@ -182,20 +223,23 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     return c.redirect(`${base}/ops?done=resume`, 303);
   });
 
-  const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {
-    const sync = parts.syncState();
-    const looks = Math.max(0, Number.parseInt(c.req.query('messages') ?? '0', 10) || 0);
-    const [moveTasks, messages] = await Promise.all([
+  const viewOf = async (c: Context<AppEnv>, queue: Queue, looks: number): Promise<QueueView> => {
+    const [moveTasks, messages, store] = await Promise.all([
       parts.moveTasks.list(queue).catch(whileUnreachable),
       looks === 0 ? undefined : queue.browse(SHOWN_MESSAGES).catch(whileUnreachable),
+      parts.store.health(),
       refreshed(parts.depths),
     ]);
-    const row = queueRow(queue, parts.depths, deadLetterSources(directory), sync);
+    const row = queueRow(parts, queue.key);
+    if (row === undefined) throw NOTHING_HERE;
     const transfer = parts.transfers?.current(queue.key);
-    const view = {
+    return {
       row,
       url: `${endpoint(c, edge)}/${queue.arn.account}/${queue.arn.name}`,
-      mappings: mappingRows(parts, parts.consumer(), sync).filter((mapping) => mapping.queueKey === queue.key),
+      mappings: mappingRows(parts, parts.consumer(), parts.syncState()).filter(
+        (mapping) => mapping.queueKey === queue.key,
+      ),
+      needs: gatherNeeds(parts, store).filter((need) => need.queue === queue.key),
       moveTasks,
       recent: parts.activity.recent().filter((activity) => activity.queue === queue.key),
       maxDelaySeconds: parts.maxDelaySeconds,
@@ -204,12 +248,21 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       ...(messages === undefined ? {} : { messages }),
       ...(transfer === undefined ? {} : { transfer }),
     };
+  };
+  const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {
+    const looks = Math.max(0, Number.parseInt(c.req.query('messages') ?? '0', 10) || 0);
+    const view = await viewOf(c, queue, looks);
     return c.html(<QueuePage frame={frame(c.get('session'))} view={view} notice={said} />, status);
   };
   app.get('/ops/queues/:key', (c) => {
-    const queue = directory.byKey(c.req.param('key'));
+    const { key } = c.req.param();
+    const queue = directory.byKey(key);
     if (queue === undefined) throw NOTHING_HERE;
-    return queuePage(c, queue, notice(c));
+    if (!isStream(c)) return queuePage(c, queue, notice(c));
+    return stream(c, async () => {
+      const present = directory.byKey(key);
+      return present === undefined ? [] : queueParts(frame(c.get('session')), await viewOf(c, present, 0));
+    });
   });
   app.post('/ops/queues/:key/:action', async (c) => {
     const queue = directory.byKey(c.req.param('key'));

@@ -126,6 +126,7 @@ export function openFront(parts: FrontParts): Front {
     onTransfer,
     maxDelaySeconds: config.maxDelaySeconds,
     uuid,
+    time,
     log,
   });
   const metrics = createMetrics({

@@ -91,7 +91,7 @@ async function send(karin: RunningKarin, name: string, ...bodies: readonly strin
 /** Waits until a number of the page is this one. */
 function figure(page: Page, label: string, value: string): Promise<void> {
   return page
-    .locator('#live .card', { hasText: label })
+    .locator('.card', { hasText: label })
     .locator('b', { hasText: new RegExp(`^${value}$`) })
     .waitFor();
 }
@@ -120,9 +120,9 @@ describe('the ops page', () => {
     const { karin } = await scene();
     const page = await openLoggedIn(karin);
     expect(await rows(page, 'queues')).toEqual([
-      ['dead\n111122223333\ndead letters of orders', 'no function', '0', '0', '0', '-'],
-      ['mails\n111122223333', 'consume\n3 wait in SQS; karin pull brings them here', '0', '0', '0', '-'],
-      ['orders\n111122223333', 'consume', '0', '0', '0', 'dead'],
+      ['dead\n111122223333\ndead letters of orders', 'no function', '0', '0', '0', '-', '-'],
+      ['mails\n111122223333', 'on-mails\nconsume\n3 wait in SQS; karin pull brings them here', '0', '0', '0', '-', '-'],
+      ['orders\n111122223333', 'on-orders\nconsume', '0', '0', '0', '-', 'dead'],
     ]);
     expect(await cells(page, 'mappings', 'orders')).toEqual([
       'orders',
@@ -134,7 +134,8 @@ describe('the ops page', () => {
       '0',
       '0',
     ]);
-    await page.getByText('bills -> on-bills: its function is gone; delete the mapping').waitFor();
+    await page.getByText('bills is not handed to on-bills: its function is gone; delete the mapping').waitFor();
+    await page.getByText('3 messages of mails wait in SQS itself; a pull brings them here').waitFor();
     expect(complaints).toEqual([]);
   });
 

@@ -90,7 +90,7 @@ export async function startServerProcess(
       return ended;
     },
     kill: () => {
-      process.kill(pid, 'SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) process.kill(pid, 'SIGKILL');
       // What it leaves behind, such as its Redis, may hold its output open.
       return exited;
     },

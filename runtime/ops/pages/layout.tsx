@@ -1,6 +1,8 @@
 import { raw } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import type { Activity } from '../activity.ts';
+import { type LivePart, wholePart } from '../live.ts';
+import { age } from '../needs.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
 
 /** What every page knows about the server it comes from. */
@@ -20,8 +22,15 @@ export interface Notice {
   readonly kind: 'good' | 'bad';
 }
 
-export function Page(props: { frame: PageFrame; title: string; notice?: Notice | undefined; children?: Child }) {
-  const { frame, title, notice } = props;
+/** `live`: the address, below the base, of the stream that keeps the page fresh; absent: the page stays as it is. */
+export function Page(props: {
+  frame: PageFrame;
+  title: string;
+  notice?: Notice | undefined;
+  live?: string;
+  children?: Child;
+}) {
+  const { frame, title, notice, live } = props;
   return (
     <>
       {raw('<!DOCTYPE html>')}
@@ -34,7 +43,7 @@ export function Page(props: { frame: PageFrame; title: string; notice?: Notice |
           <link rel="stylesheet" href={`${frame.base}/ops/style.css`} />
           <script src={`${frame.base}/ops/ops.js`} defer />
         </head>
-        <body>
+        <body data-base={frame.base} data-live={live === undefined ? undefined : frame.base + live}>
           {frame.formToken === undefined ? null : <Header frame={frame} />}
           <main>
             <p id="status" class="bad small" role="status" />
@@ -45,9 +54,38 @@ export function Page(props: { frame: PageFrame; title: string; notice?: Notice |
             )}
             {props.children}
           </main>
+          {frame.formToken === undefined ? null : <Keys />}
         </body>
       </html>
     </>
+  );
+}
+
+function Keys() {
+  return (
+    <dialog id="keys" aria-label="Keys">
+      <dl>
+        <dt>
+          <kbd>/</kbd>
+        </dt>
+        <dd>search</dd>
+        <dt>
+          <kbd>g</kbd> <kbd>q</kbd>
+        </dt>
+        <dd>queues</dd>
+        <dt>
+          <kbd>g</kbd> <kbd>f</kbd>
+        </dt>
+        <dd>functions</dd>
+        <dt>
+          <kbd>?</kbd>
+        </dt>
+        <dd>this list</dd>
+      </dl>
+      <form method="dialog">
+        <button type="submit">Close</button>
+      </form>
+    </dialog>
   );
 }
 
@@ -303,4 +341,21 @@ export function ActivityTable(props: {
       </table>
     </div>
   );
+}
+
+/** A part whose element has its id. */
+export function part(id: string, content: Child): LivePart {
+  return { id, html: `${<section id={id}>{content}</section>}` };
+}
+
+/** Parts in a page. */
+export function Parts({ parts }: { parts: readonly (LivePart | undefined)[] }) {
+  return <>{parts.map((one) => (one === undefined ? null : raw(wholePart(one))))}</>;
+}
+
+/** Since when the first message waits; where none does, when the next delay or lease ends. */
+export function Waits({ row }: { row: QueueRow }) {
+  if (row.waitsMs !== undefined) return <>{age(row.waitsMs)}</>;
+  if (row.depth?.nextDueInMs === undefined) return <span class="quiet">-</span>;
+  return <span class="quiet">next in {age(row.depth.nextDueInMs)}</span>;
 }

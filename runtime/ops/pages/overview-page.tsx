@@ -1,4 +1,15 @@
-import { type MappingRow, type Overview, QUEUES_PER_PAGE, type QueueRow } from '../overview.ts';
+import { raw } from 'hono/html';
+import { type LivePart, ROWS } from '../live.ts';
+import type { Need } from '../needs.ts';
+import {
+  FILTERS,
+  type MappingRow,
+  ORDERS,
+  type Overview,
+  QUEUES_PER_PAGE,
+  type QueueQuery,
+  type QueueRow,
+} from '../overview.ts';
 import {
   ActivityTable,
   bytes,
@@ -8,19 +19,25 @@ import {
   type Notice,
   Page,
   type PageFrame,
+  Parts,
   Pause,
+  part,
   queueHref,
   Visible,
+  Waits,
 } from './layout.tsx';
 import { SourcesSection } from './sources.tsx';
 
 /** Events shown; the rest is on the pages of the queues. */
 const SHOWN_EVENTS = 25;
+/** Needs shown; whoever has more looks at these first. */
+const SHOWN_NEEDS = 20;
 
 export function OverviewPage(props: { frame: PageFrame; overview: Overview; notice?: Notice | undefined }) {
   const { frame, overview, notice } = props;
+  const [needs, totals, ...rest] = overviewParts(frame, overview);
   return (
-    <Page frame={frame} title="Queues" notice={notice}>
+    <Page frame={frame} title="Queues" notice={notice} live={overviewHref('', overview.query)}>
       <div class="row">
         <h1>Queues</h1>
         {overview.sync === undefined ? null : (
@@ -29,91 +46,86 @@ export function OverviewPage(props: { frame: PageFrame; overview: Overview; noti
           </Form>
         )}
       </div>
-      <div id="live" data-live>
-        <Troubles overview={overview} />
-        <Cards overview={overview} />
-        <QueueTable frame={frame} overview={overview} />
-        <MappingTable frame={frame} overview={overview} />
-        <SourcesSection base={frame.base} overview={overview} />
-        <h2>Recent activity</h2>
-        <ActivityTable
-          base={frame.base}
-          activities={overview.recent.slice(0, SHOWN_EVENTS)}
-          empty="Nothing happened since the server began."
-        />
-      </div>
+      <Parts parts={[needs, totals]} />
+      <QueueSearch frame={frame} overview={overview} />
+      <Parts parts={rest} />
     </Page>
   );
 }
 
-function Troubles({ overview }: { overview: Overview }) {
-  const failure = overview.sync?.failure;
-  const reasons = failure === undefined ? overview.readiness.reasons : [...overview.readiness.reasons, failure.message];
-  const notes = [...overview.store.warnings, ...overview.problems];
+/** What of the overview is kept fresh, in the order of the page. */
+export function overviewParts(frame: PageFrame, overview: Overview): readonly LivePart[] {
+  const recent = overview.recent.slice(0, SHOWN_EVENTS);
+  return [
+    part('needs', <Needs frame={frame} needs={overview.needs} />),
+    part('totals', <Totals overview={overview} />),
+    queueTable(frame, overview),
+    part('mappings-part', <MappingTable frame={frame} overview={overview} />),
+    part('sources-part', <SourcesSection base={frame.base} overview={overview} />),
+    part(
+      'activity',
+      <>
+        <h2>Recent activity</h2>
+        <ActivityTable base={frame.base} activities={recent} empty={NOTHING_YET} />
+      </>,
+    ),
+  ];
+}
+
+const NOTHING_YET = 'Nothing happened since this server began.';
+
+function Needs({ frame, needs }: { frame: PageFrame; needs: readonly Need[] }) {
+  if (needs.length === 0) return <p class="calm">Nothing needs you.</p>;
   return (
     <>
-      <List kind="bad" title="Not as it should be" texts={reasons} />
-      <List
-        kind="bad"
-        title="Mappings that cannot be served"
-        texts={overview.broken.map(({ name, queueName, reason }) => `${queueName} -> ${name}: ${reason}`)}
-      />
-      <List
-        kind="warn"
-        title="Warnings"
-        texts={overview.warnings.map((warning) => `${warning.queue.split(':').at(-1)}: ${warning.text}`)}
-      />
-      <List kind="warn" title="Good to know" texts={notes} />
+      <h2>Needs you</h2>
+      <ul class="needs">
+        {needs.slice(0, SHOWN_NEEDS).map((need) => (
+          <li class={need.urgency === 'now' ? 'now' : 'soon'}>
+            <span class="what">{need.text}</span>
+            {need.resume === undefined ? null : (
+              <Form frame={frame} action={`/ops/mappings/${encodeURIComponent(need.resume)}/resume`}>
+                <button type="submit">Resume</button>
+              </Form>
+            )}
+            {need.queue === undefined ? null : (
+              <a href={queueHref(frame.base, need.queue)} aria-label={`Look at ${need.queue.split(':').at(-1)}`}>
+                Look
+              </a>
+            )}
+          </li>
+        ))}
+      </ul>
+      {needs.length > SHOWN_NEEDS ? <p class="quiet small">and {count(needs.length - SHOWN_NEEDS)} more</p> : null}
     </>
   );
 }
 
-function List(props: { kind: 'bad' | 'warn'; title: string; texts: readonly string[] }) {
-  if (props.texts.length === 0) return null;
+function Totals({ overview }: { overview: Overview }) {
+  const { store, sync, totals, limits, commandsLately } = overview;
+  const used = store.usedBytes === undefined ? undefined : bytes(store.usedBytes);
+  const of = store.maxBytes === undefined ? '' : ` of ${bytes(store.maxBytes)}`;
   return (
-    <div class={`notice ${props.kind}`}>
-      <b>{props.title}</b>
-      <ul>
-        {props.texts.map((text) => (
-          <li>{text}</li>
-        ))}
-      </ul>
-    </div>
+    <>
+      <div class="cards">
+        <Card label="visible" value={count(totals.visible)} />
+        <Card label="delayed" value={count(totals.delayed)} />
+        <Card label="in flight" value={count(totals.inFlight)} />
+        <Card label={`invokes, of ${count(limits.invokes.limit)}`} value={count(limits.invokes.running)} />
+        {used === undefined ? null : <Card label={`${store.description}${of}`} value={used} />}
+      </div>
+      <p class="quiet small">
+        {store.description === 'memory' ? `${store.warnings.map((text) => `Note: ${text}.`).join(' ')} ` : ''}
+        {sync?.succeededAt === undefined ? '' : `Synced ${utc(sync.succeededAt)}. `}
+        In memory: {bytes(limits.bytesInMemory.used)} of {bytes(limits.bytesInMemory.limit)}. Looking at pages cost{' '}
+        {count(commandsLately)} {commandsLately === 1 ? 'command' : 'commands'} to the store in the last minute.
+      </p>
+    </>
   );
 }
 
-function Cards({ overview }: { overview: Overview }) {
-  const total = (pick: (row: QueueRow) => number | undefined): number =>
-    overview.queues.reduce((sum, row) => sum + (pick(row) ?? 0), 0);
-  const { store, sync } = overview;
-  return (
-    <div class="cards">
-      <Card label="visible" value={count(total((row) => row.depth?.visible))} />
-      <Card label="delayed" value={count(total((row) => row.depth?.delayed))} />
-      <Card label="in flight" value={count(total((row) => row.depth?.inFlight))} />
-      <Card label="mappings served" value={count(overview.mappings.length)} />
-      <Card
-        label={`invokes, of ${count(overview.limits.invokes.limit)}`}
-        value={count(overview.limits.invokes.running)}
-      />
-      <Card
-        label={`in memory, of ${bytes(overview.limits.bytesInMemory.limit)}`}
-        value={bytes(overview.limits.bytesInMemory.used)}
-      />
-      {store.usedBytes === undefined ? null : (
-        <Card
-          label={`${store.description}${store.maxBytes === undefined ? '' : `, of ${bytes(store.maxBytes)}`}`}
-          value={bytes(store.usedBytes)}
-        />
-      )}
-      {sync?.succeededAt === undefined ? null : (
-        <div class="card quiet">
-          <b>{new Date(sync.succeededAt).toISOString().slice(11, 19)}</b>
-          synced {new Date(sync.succeededAt).toISOString().slice(0, 10)} UTC
-        </div>
-      )}
-    </div>
-  );
+function utc(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
 function Card({ label, value }: { label: string; value: string }) {
@@ -125,21 +137,92 @@ function Card({ label, value }: { label: string; value: string }) {
   );
 }
 
-function QueueTable({ frame, overview }: { frame: PageFrame; overview: Overview }) {
-  const { queues, queueCount, page, search } = overview;
-  const searchable = queueCount > QUEUES_PER_PAGE || search !== '' || page > 1;
+const FILTER_NAMES: Readonly<Record<(typeof FILTERS)[number], string>> = {
+  all: 'all',
+  busy: 'not empty',
+  failing: 'failing',
+  held: 'held',
+};
+const ORDER_NAMES: Readonly<Record<(typeof ORDERS)[number], string>> = {
+  name: 'name',
+  messages: 'messages',
+  waiting: 'longest wait',
+};
+
+/** The address of the overview with these queues; what is as by default is left out. */
+function overviewHref(base: string, query: Partial<QueueQuery>): string {
+  const { search = '', filter = 'all', stage = '', order = 'name', page = 1 } = query;
+  const params = new URLSearchParams();
+  if (search !== '') params.set('q', search);
+  if (filter !== 'all') params.set('show', filter);
+  if (stage !== '') params.set('stage', stage);
+  if (order !== 'name') params.set('sort', order);
+  if (page !== 1) params.set('page', `${page}`);
+  const text = params.toString();
+  return `${base}/ops${text === '' ? '' : `?${text}`}`;
+}
+
+function QueueSearch({ frame, overview }: { frame: PageFrame; overview: Overview }) {
+  const { query, stages } = overview;
   return (
-    <>
+    <search>
+      <form method="get" action={`${frame.base}/ops`} class="search">
+        <input
+          type="search"
+          name="q"
+          value={query.search}
+          placeholder="queue, function or ARN"
+          aria-label="Search queues"
+          data-key="/"
+        />
+        <select name="show" aria-label="Which queues" data-submit>
+          {FILTERS.map((filter) => (
+            <option value={filter} selected={filter === query.filter}>
+              {FILTER_NAMES[filter]}
+            </option>
+          ))}
+        </select>
+        {stages.length < 2 ? null : (
+          <select name="stage" aria-label="Stage" data-submit>
+            <option value="">every stage</option>
+            {stages.map((stage) => (
+              <option value={stage} selected={stage === query.stage}>
+                {stage}
+              </option>
+            ))}
+          </select>
+        )}
+        <select name="sort" aria-label="Order" data-submit>
+          {ORDERS.map((order) => (
+            <option value={order} selected={order === query.order}>
+              by {ORDER_NAMES[order]}
+            </option>
+          ))}
+        </select>
+        <button type="submit">Search</button>
+      </form>
+    </search>
+  );
+}
+
+function queueTable(frame: PageFrame, overview: Overview): LivePart {
+  const { queues, queueCount, allQueues } = overview;
+  const heading = queueCount === allQueues ? count(allQueues) : `${count(queueCount)} of ${count(allQueues)}`;
+  const empty =
+    allQueues === 0
+      ? 'No queue yet. Deploy an event source mapping that is disabled and sync, or create a queue with CreateQueue.'
+      : 'No queue fits.';
+  const html = (
+    <section id="queues-part">
       <h2>
-        {count(queueCount)} {queueCount === 1 ? 'queue' : 'queues'}
+        {heading} {allQueues === 1 ? 'queue' : 'queues'}
       </h2>
-      {searchable ? <Pager frame={frame} overview={overview} /> : null}
       <div class="scroll">
         <table id="queues">
           <thead>
             <tr>
               <th scope="col">Queue</th>
-              <th scope="col">Mode</th>
+              <th scope="col">Function</th>
               <th scope="col" class="number">
                 Visible
               </th>
@@ -149,45 +232,54 @@ function QueueTable({ frame, overview }: { frame: PageFrame; overview: Overview 
               <th scope="col" class="number">
                 In flight
               </th>
+              <th scope="col" class="number" title="How long the first message has waited, or when the next one is due">
+                Waits
+              </th>
               <th scope="col">Dead letters go to</th>
             </tr>
           </thead>
           <tbody>
             {queues.length === 0 ? (
               <tr>
-                <td class="empty" colspan={6}>
-                  {search === ''
-                    ? 'No queue yet. Deploy an event source mapping that is disabled and sync, or create a queue with CreateQueue.'
-                    : 'No queue has this in its name.'}
+                <td class="empty" colspan={7}>
+                  {empty}
                 </td>
               </tr>
             ) : (
-              queues.map((row) => <QueueLine frame={frame} row={row} />)
+              raw(ROWS)
             )}
           </tbody>
         </table>
       </div>
-    </>
+      <Pager frame={frame} overview={overview} />
+    </section>
   );
+  const rows = queues.map((row) => ({
+    id: `queue-${row.queue.key}`,
+    html: `${<QueueLine frame={frame} row={row} />}`,
+  }));
+  return { id: 'queues-part', html: `${html}`, ...(rows.length === 0 ? {} : { rows }) };
 }
 
 function QueueLine({ frame, row }: { frame: PageFrame; row: QueueRow }) {
   const { key, arn, definition } = row.queue;
   const target = definition.attributes.redrivePolicy?.deadLetterTargetArn.split(':').at(-1);
+  const origin = definition.origin === 'aws' ? '' : definition.origin === 'api' ? 'created here' : 'no longer in AWS';
   return (
-    <tr>
+    <tr id={`queue-${key}`}>
       <td>
         <a href={queueHref(frame.base, key)}>{arn.name}</a>
         <div class="quiet small">
-          {arn.account}
-          {definition.origin === 'aws' ? '' : `, ${definition.origin === 'api' ? 'created here' : 'no longer in AWS'}`}
+          {[row.friendlyName ?? arn.account, origin].filter((text) => text !== '').join(', ')}
         </div>
         {row.deadLettersOf.length === 0 ? null : (
           <div class="quiet small">dead letters of {row.deadLettersOf.join(', ')}</div>
         )}
       </td>
-      <td>
+      <td data-label="function ">
+        {row.functions.length === 0 ? null : <div>{row.functions.join(', ')}</div>}
         <Mode row={row} />
+        {row.failure === undefined ? null : <div class="bad small">the last batch failed</div>}
       </td>
       <td class="number" data-label="visible">
         <Visible row={row} />
@@ -198,21 +290,27 @@ function QueueLine({ frame, row }: { frame: PageFrame; row: QueueRow }) {
       <td class="number" data-label="in flight">
         {count(row.depth?.inFlight)}
       </td>
+      <td class="number" data-label="waits">
+        <Waits row={row} />
+      </td>
       {target === undefined ? <td class="quiet wide">-</td> : <td data-label="dead letters go to ">{target}</td>}
     </tr>
   );
 }
 
 function Pager({ frame, overview }: { frame: PageFrame; overview: Overview }) {
-  const { page, search, queueCount } = overview;
-  const href = (to: number): string => `${frame.base}/ops?${new URLSearchParams({ q: search, page: `${to}` })}`;
+  const { query, queueCount } = overview;
+  const pages = Math.max(1, Math.ceil(queueCount / QUEUES_PER_PAGE));
+  if (pages === 1) return null;
+  const href = (page: number): string => overviewHref(frame.base, { ...query, page });
   return (
-    <form method="get" action={`${frame.base}/ops`} class="row">
-      <input type="search" name="q" value={search} placeholder="part of a name" aria-label="Search queues" />
-      <button type="submit">Search</button>
-      {page > 1 ? <a href={href(page - 1)}>previous</a> : null}
-      {page * QUEUES_PER_PAGE < queueCount ? <a href={href(page + 1)}>next</a> : null}
-    </form>
+    <nav class="row pager" aria-label="Pages of queues">
+      {query.page > 1 ? <a href={href(query.page - 1)}>previous</a> : null}
+      <span class="quiet">
+        page {count(query.page)} of {count(pages)}
+      </span>
+      {query.page < pages ? <a href={href(query.page + 1)}>next</a> : null}
+    </nav>
   );
 }
 
@@ -254,7 +352,7 @@ function MappingTable({ frame, overview }: { frame: PageFrame; overview: Overvie
                 </td>
               </tr>
             ) : (
-              overview.mappings.map((row) => <MappingLine frame={frame} row={row} />)
+              overview.mappings.slice(0, QUEUES_PER_PAGE).map((row) => <MappingLine frame={frame} row={row} />)
             )}
           </tbody>
         </table>

@@ -5,6 +5,8 @@ import type { BrowsedMessage } from '../../queue/queue.ts';
 import type { TransferKind } from '../../transfer/transfers.ts';
 import { type ActionName, QUEUE_ACTIONS } from '../actions.ts';
 import type { Activity } from '../activity.ts';
+import type { LivePart } from '../live.ts';
+import type { Need } from '../needs.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
 import {
   ActivityTable,
@@ -15,10 +17,13 @@ import {
   type Notice,
   Page,
   type PageFrame,
+  Parts,
   Pause,
+  part,
   queueHref,
   Time,
   Visible,
+  Waits,
 } from './layout.tsx';
 import { Messages } from './messages.tsx';
 
@@ -28,6 +33,8 @@ export interface QueueView {
   /** What callers use, without a capability. */
   readonly url: string;
   readonly mappings: readonly MappingRow[];
+  /** Of this queue. */
+  readonly needs: readonly Need[];
   readonly moveTasks: readonly MoveTask[];
   readonly recent: readonly Activity[];
   /** The longest delay of a message, seconds. */
@@ -45,16 +52,12 @@ export interface QueueView {
 export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: Notice | undefined }) {
   const { frame, view, notice } = props;
   const { row } = view;
+  const [now, ...rest] = queueParts(frame, view);
   return (
-    <Page frame={frame} title={row.queue.arn.name} notice={notice}>
+    <Page frame={frame} title={row.queue.arn.name} notice={notice} live={queueHref('', row.queue.key)}>
       <h1>{row.queue.arn.name}</h1>
-      <div id="live" data-live>
-        <Depth row={row} />
-        <MoveTasks tasks={view.moveTasks} />
-        {view.transfer === undefined ? null : (
-          <p class="small">{TRANSFERS[view.transfer]}. How far it is stands under recent activity.</p>
-        )}
-      </div>
+      {row.friendlyName === undefined ? null : <p class="quiet small">{row.friendlyName}</p>}
+      <Parts parts={[now]} />
       <h2>About</h2>
       <About frame={frame} view={view} />
       <h2>Actions</h2>
@@ -63,16 +66,50 @@ export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: N
         <Interventions frame={frame} view={view} />
       </div>
       <Messages frame={frame} href={queueHref('', row.queue.key)} looks={view.looks} messages={view.messages} />
-      <h2>Recent activity</h2>
-      <div id="activity" data-live>
+      <Parts parts={rest} />
+    </Page>
+  );
+}
+
+/** What of the page of a queue is kept fresh, in the order of the page. */
+export function queueParts(frame: PageFrame, view: QueueView): readonly LivePart[] {
+  const { row } = view;
+  return [
+    part(
+      'now',
+      <>
+        {view.needs.length === 0 ? null : <QueueNeeds needs={view.needs} />}
+        <Depth row={row} />
+        <MoveTasks tasks={view.moveTasks} />
+        {view.transfer === undefined ? null : (
+          <p class="small">{TRANSFERS[view.transfer]}. How far it is stands under recent activity.</p>
+        )}
+      </>,
+    ),
+    part(
+      'activity',
+      <>
+        <h2>Recent activity</h2>
         <ActivityTable
           base={frame.base}
           activities={view.recent}
-          empty="Nothing happened here since the server began."
+          empty="Nothing happened here since this server began."
           ofOneQueue
         />
-      </div>
-    </Page>
+      </>,
+    ),
+  ];
+}
+
+function QueueNeeds({ needs }: { needs: readonly Need[] }) {
+  return (
+    <ul class="needs">
+      {needs.map(({ text, urgency }) => (
+        <li class={urgency}>
+          <span class="what">{text}</span>
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -90,6 +127,12 @@ function Depth({ row }: { row: QueueRow }) {
       </div>
       <div class="card quiet">
         <b>{count(row.depth?.inFlight)}</b>in flight
+      </div>
+      <div class="card quiet">
+        <b>
+          <Waits row={row} />
+        </b>
+        the first waits
       </div>
       <div class="card quiet">
         <div class="state">
