@@ -4,6 +4,8 @@
  * @module
  */
 
+import { randomUUID } from 'node:crypto';
+
 /** Stops a pending timer. Calling it twice, or after the timer ran, does nothing. */
 export type Cancel = () => void;
 
@@ -82,6 +84,6 @@ export const systemTime: Time = {
 
 /** The process's own randomness. */
 export const systemRandomness: Randomness = {
-  uuid: () => crypto.randomUUID(),
+  uuid: () => randomUUID(),
   fraction: () => Math.random(),
 };

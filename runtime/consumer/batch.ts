@@ -22,7 +22,6 @@
 
 import { expectedRunSeconds, type Mapping } from '../aws/mapping.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
-import type { QueueArn } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import { pause } from '../retry.ts';
 import { eventBytes, eventPayload, eventRecord, MAX_EVENT_BYTES, recordBytes } from './event.ts';
@@ -108,7 +107,8 @@ export function sortReceived(
     } else if (judged instanceof FilterWorkError) {
       refuse(message, 'filter-too-costly', judged.message);
     } else {
-      const record = recordOf(message, mapping.queueArn, mapping.batchWindowSeconds);
+      const json = eventRecord(message, mapping.queueArn, mapping.batchWindowSeconds);
+      const record = { message, json, bytes: recordBytes(json) };
       if (eventBytes(record.bytes, 1) <= MAX_EVENT_BYTES) records.push(record);
       else {
         const detail = `its record has ${record.bytes} bytes as JSON and cannot be part of any event`;
@@ -128,16 +128,12 @@ function judge(message: ReceivedMessage, mapping: Mapping, filter: Filter): 'pas
   }
 }
 
-function recordOf(message: ReceivedMessage, queueArn: QueueArn, batchWindowSeconds: number): BatchRecord {
-  const json = eventRecord(message, queueArn, batchWindowSeconds);
-  return { message, json, bytes: recordBytes(json) };
-}
-
 export class Batch {
   /** Unique in this process. */
   readonly number: number;
   /** The settings under which it was opened; a change applies to the next batch. */
   readonly mapping: Mapping;
+  readonly windowMs: number;
   #records: BatchRecord[] = [];
   #recordBytes = 0;
   #windowEndsAt: number | undefined;
@@ -149,16 +145,13 @@ export class Batch {
   constructor(number: number, mapping: Mapping, windowEndsAt?: number) {
     this.number = number;
     this.mapping = mapping;
+    this.windowMs = mapping.batchWindowSeconds * 1_000;
     this.#windowEndsAt = windowEndsAt;
   }
 
   /** Monotonic ms; `undefined` before the first record. */
   get windowEndsAt(): number | undefined {
     return this.#windowEndsAt;
-  }
-
-  get windowMs(): number {
-    return this.mapping.batchWindowSeconds * 1_000;
   }
 
   get records(): readonly BatchRecord[] {
@@ -190,7 +183,9 @@ export class Batch {
 
   /** The earliest end among the leases of its messages, on the monotonic clock. */
   get leaseEndsAt(): number {
-    return this.#records.reduce((earliest, { message }) => Math.min(earliest, message.leaseEndsAt), Infinity);
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { message } of this.#records) earliest = Math.min(earliest, message.leaseEndsAt);
+    return earliest;
   }
 
   /** The latest end among the leases of its messages, on the monotonic clock. */
@@ -270,7 +265,7 @@ export class Batch {
  */
 
 /**
- * Makes sure of the Invoke and the leases of a batch; answers when these end (monotonic ms), or `undefined` if nothing
+ * Makes sure of the Invoke and the leases of a batch that collected; answers when these end (monotonic ms), or `undefined` if nothing
  * is left to invoke: the batch was given back, or all of its messages are others' now. Its leases are kept meanwhile.
  */
 export async function readyToInvoke(
@@ -280,7 +275,6 @@ export async function readyToInvoke(
   name: BatchName,
   parts: ConsumerParts,
 ): Promise<number | undefined> {
-  if (batch.windowMs === 0) return batch.leaseEndsAt;
   const { time, stopping } = parts;
   const visibilityTimeoutMs = leaseMsOf(queue);
   const marginMs = lastAttemptMargin(expectedRunSeconds(batch.mapping) * 1_000, visibilityTimeoutMs);

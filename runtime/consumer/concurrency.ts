@@ -106,7 +106,7 @@ export class MappingConcurrency {
 
   /** Nothing waits: the growth so far is given up once nothing runs either. */
   idle(): void {
-    this.#stopGrowth();
+    if (this.#cancelGrowth !== undefined) this.#stopGrowth();
     if (this.#running === 0) this.#limit = Math.min(this.#limit, this.#start);
   }
 

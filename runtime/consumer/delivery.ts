@@ -27,8 +27,8 @@ export interface Retrying {
    * begin before `until` (monotonic ms). Errors: `StoreUnavailableError`.
    */
   nextAttempt(inMs: number, until: number): Promise<AfterPause>;
-  /** The Invoke lasts longer than was expected of its function. Never rejects. */
-  outlasting(): Promise<void>;
+  /** The Invoke lasts longer than was expected of its function. Never rejects. Absent: nobody need know. */
+  outlasting?(): Promise<void>;
 }
 
 /** Why messages are given back between two attempts. */
@@ -87,8 +87,10 @@ export async function deliver(
       functionArn: mapping.functionArn,
       payloadBytes: payload.byteLength,
     });
-    const endOutlasting = repeat(time, runMs + TIMEOUT_MARGIN_MS, () => void retrying.outlasting());
-    const outcome = await invokeOnce(batch, payload, parts).finally(endOutlasting);
+    const endOutlasting =
+      retrying.outlasting && repeat(time, runMs + TIMEOUT_MARGIN_MS, () => void retrying.outlasting?.());
+    const outcome = await invokeOnce(batch, payload, parts);
+    endOutlasting?.();
     const endedAt = time.monotonic();
     const decision = decide(outcome, {
       attempt,
@@ -126,7 +128,7 @@ export async function deliver(
 
     const { failed: reported, effect } = decision;
     events.emit({ kind: 'succeeded', ...name, messageIds, failedIds: [...reported], durationMs });
-    const handled = messages.filter((message) => !reported.has(message.id));
+    const handled = reported.size === 0 ? messages : messages.filter((message) => !reported.has(message.id));
     if (handled.length > 0) {
       const deletedIds = await deleteMessages(queue, handled, name, leaseEndsAt, parts);
       if (deletedIds.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: deletedIds });

@@ -8,7 +8,13 @@
  * @module
  */
 
-import { type MessageAttribute, md5OfAttributes, md5OfBody, type ReceivedMessage } from '../queue/message.ts';
+import {
+  type MessageAttribute,
+  md5OfAttributes,
+  md5OfBody,
+  NO_ATTRIBUTES,
+  type ReceivedMessage,
+} from '../queue/message.ts';
 import { formatQueueArn, type QueueArn } from '../queue/names.ts';
 /**
  * The largest payload of a synchronous Invoke, bytes of the serialised event. Source: Lambda quotas, "Invocation
@@ -30,7 +36,7 @@ const TAIL = ']}';
  * without attributes, without one it leaves the member out.
  */
 export function eventRecord(message: ReceivedMessage, queueArn: QueueArn, batchWindowSeconds: number): string {
-  const attributesDigest = md5OfAttributes(message.attributes);
+  const attributesDigest = message.attributes === NO_ATTRIBUTES ? undefined : md5OfAttributes(message.attributes);
   return JSON.stringify({
     messageId: message.id,
     receiptHandle: message.receiptHandle,

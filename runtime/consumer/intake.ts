@@ -49,11 +49,13 @@ export class Intake {
   /** Takes what a receive brought; answers what is to be delivered, in order. */
   take(messages: readonly ReceivedMessage[], served: ServedMapping, name: BatchName): readonly BatchRecord[] {
     const { queue, parts } = this.#options;
-    const wanted = this.#withoutLoops(messages, served, name);
+    // Whatever has no trace header was sent by nobody whose turns are counted.
+    const isTraced = messages.some(({ traceHeader }) => traceHeader !== undefined);
+    const wanted = isTraced ? this.#withoutLoops(messages, served, name) : messages;
     const sorted = this.#sort(wanted, served, name);
     if (sorted === undefined) return [];
 
-    this.#deleteFilteredOut(sorted.filteredOut, name);
+    if (sorted.filteredOut.length > 0) this.#deleteFilteredOut(sorted.filteredOut, name);
     for (const { message, reason, detail } of sorted.undeliverable) {
       parts.events.emit({
         kind: 'failed',
@@ -69,7 +71,8 @@ export class Intake {
         releaseMessages(queue, sorted.withheld, name, 'an earlier message of the group cannot be delivered', parts),
       );
     }
-    this.#judgeFilters(wanted.length - sorted.filteredOut.length, sorted.filteredOut.length, name);
+    if (!this.#filtersJudged)
+      this.#judgeFilters(wanted.length - sorted.filteredOut.length, sorted.filteredOut.length, name);
     return sorted.records;
   }
 
@@ -87,7 +90,6 @@ export class Intake {
   }
 
   #deleteFilteredOut(messages: readonly ReceivedMessage[], name: BatchName): void {
-    if (messages.length === 0) return;
     const { queue, parts } = this.#options;
     const until = Math.min(...messages.map((message) => message.leaseEndsAt));
     const work = async (): Promise<void> => {
@@ -98,7 +100,6 @@ export class Intake {
   }
 
   #judgeFilters(matched: number, dropped: number, name: BatchName): void {
-    if (this.#filtersJudged) return;
     if (matched > 0) {
       this.#filtersJudged = true;
       return;
@@ -228,6 +229,9 @@ export function traceOfBatch(
   functionArn: string,
   { time, randomness }: { readonly time: Time; readonly randomness: Randomness },
 ): string {
+  if (headers.every((header) => header === undefined)) {
+    return `Root=${newRoot(time, randomness)};${TURNS_MEMBER}=${digestOf(functionArn)}:1`;
+  }
   const all = headers.map(membersOf);
   const traced = all.filter((members) => members.has('Root'));
   const roots = new Set(traced.map((members) => members.get('Root')));

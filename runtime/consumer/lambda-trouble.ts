@@ -93,6 +93,7 @@ export class LambdaTrouble {
 
   /** An Invoke got through, or the mapping changed: the next pause is short again, one that runs is over. */
   clear(): void {
+    if (this.#state === 'none' && this.#trouble === undefined) return;
     this.close();
     if (this.#trouble === undefined) return;
     this.#trouble = undefined;

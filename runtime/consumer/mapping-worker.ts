@@ -211,7 +211,9 @@ export class MappingWorker {
 
   async #drawFirst(open: OpenBatch, maxBytes: number): Promise<DrawEnd> {
     try {
-      const taken = await this.#slots.takeShared(open.holdings, this.#visibilityTimeoutMs());
+      const taken =
+        this.#served.tuning.maximumConcurrency === undefined ||
+        (await this.#slots.takeShared(open.holdings, leaseMsOf(this.#queue)));
       if (!taken || this.#withheld !== undefined) {
         await this.#giveBack(open);
         return 'refused';
@@ -241,7 +243,7 @@ export class MappingWorker {
     return this.#queue.receive({
       maxMessages: batch.missing,
       maxBytes,
-      visibilityTimeoutMs: batch.leaseMs(this.#parts.time.monotonic(), this.#visibilityTimeoutMs()),
+      visibilityTimeoutMs: batch.leaseMs(this.#parts.time.monotonic(), leaseMsOf(this.#queue)),
       // However many dead letters stand before the first message for us: an empty answer must mean that there is none.
       rounds: Number.POSITIVE_INFINITY,
       signal: this.#parts.stopping,
@@ -259,11 +261,10 @@ export class MappingWorker {
       });
     }
     if (this.#withheld === undefined) {
-      const [first = [], ...apart] = this.#apart(
-        messages.length === 0 ? [] : this.#intake.take(messages, this.#served, name),
-      );
+      const records = messages.length === 0 ? [] : this.#intake.take(messages, this.#served, name);
+      const [first = [], ...apart] = this.#suspects.size === 0 ? [records] : this.#apart(records);
       this.#place(open, first);
-      for (const records of apart) this.#placeApart(records, open.batch.windowEndsAt);
+      for (const others of apart) this.#placeApart(others, open.batch.windowEndsAt);
     } else {
       this.#track(releaseMessages(this.#queue, messages, name, this.#withheld, this.#parts));
       this.#abandon(open, this.#withheld);
@@ -294,7 +295,6 @@ export class MappingWorker {
    * all other groups are together.
    */
   #apart(records: readonly BatchRecord[]): readonly (readonly BatchRecord[])[] {
-    if (this.#suspects.size === 0) return [records];
     const batches = new Map<string | undefined, BatchRecord[]>();
     for (const record of records) {
       const group = record.message.groupId;
@@ -309,7 +309,6 @@ export class MappingWorker {
    * those that succeeded.
    */
   #judgeGroups(batch: Batch, failed: boolean): void {
-    if (!this.#queue.definition.fifo) return;
     for (const group of batch.groups) {
       if (group === undefined) continue;
       this.#suspects.delete(group);
@@ -358,13 +357,12 @@ export class MappingWorker {
     this.#open = open;
     open.cancelWindow ??= this.#parts.time.after(windowLeftMs, () => this.#flush(open));
     open.endCollecting ??= this.#parts.limits.idling(() => this.#flush(open));
-    this.#renewLeases(open);
+    if (open.batch.windowMs > 0) this.#renewLeases(open);
   }
 
   /** Keeps the leases of a batch with a window alive, until it is invoked or given up. */
   #renewLeases(open: OpenBatch): void {
     const { batch, holdings } = open;
-    if (batch.windowMs === 0) return;
     const renew = async (): Promise<void> => {
       await changeLeases(batch, this.#queue, COLLECTING_LEASE_MS, this.#name(batch), this.#parts);
       if (!open.closed) holdings.resizeBytes(batch.bytes);
@@ -403,9 +401,8 @@ export class MappingWorker {
   async #deliver(open: OpenBatch): Promise<void> {
     const { batch, holdings } = open;
     try {
-      this.#renewLeases(open);
-      const ready = readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts);
-      const leaseEndsAt = await ready.finally(() => open.endRenewal?.());
+      // A batch without a window has all that it needs since before its lease.
+      const leaseEndsAt = batch.windowMs === 0 ? batch.leaseEndsAt : await this.#ready(open);
       if (leaseEndsAt === undefined) return;
       let throttled = false;
       const waiting = { holdings, slots: this.#slots, name: this.#name(batch), parts: this.#parts };
@@ -415,9 +412,10 @@ export class MappingWorker {
           throttled = true;
           return awaitNextAttempt(waiting, inMs, until);
         },
-        outlasting: () => this.#outlasting(holdings, batch),
+        ...(holdings.hasShared && { outlasting: () => this.#outlasting(holdings, batch) }),
       });
-      if (end.effect !== undefined && end.giveBack === undefined) this.#judgeGroups(batch, end.failed === true);
+      const isJudged = this.#queue.definition.fifo && end.effect !== undefined && end.giveBack === undefined;
+      if (isJudged) this.#judgeGroups(batch, end.failed === true);
       if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
       if (end.giveBack !== undefined) {
         const messages = batch.records.map((record) => record.message);
@@ -427,6 +425,17 @@ export class MappingWorker {
       if (end.mayRunUntil !== undefined && holdings.hasShared) await this.#outlast(end.mayRunUntil, holdings);
     } finally {
       await this.#giveBack(open);
+    }
+  }
+
+  /** With a window: when the leases end, once there is an Invoke for the batch; its leases are kept until then. */
+  async #ready(open: OpenBatch): Promise<number | undefined> {
+    this.#renewLeases(open);
+    const { batch, holdings } = open;
+    try {
+      return await readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts);
+    } finally {
+      open.endRenewal?.();
     }
   }
 
@@ -483,10 +492,6 @@ export class MappingWorker {
       endCollecting: undefined,
       endRenewal: undefined,
     };
-  }
-
-  #visibilityTimeoutMs(): number {
-    return leaseMsOf(this.#queue);
   }
 
   #name(batch: Batch): BatchName {

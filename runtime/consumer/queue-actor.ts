@@ -217,7 +217,7 @@ export class QueueActor {
     if (!watch.isDue()) {
       this.#helping = 'no';
       this.#emptyInARow = 0;
-      this.#endDeference();
+      if (this.#deference !== undefined) this.#endDeference();
       for (const worker of this.#workers.values()) worker.idle();
       return this.#rest('idle');
     }
@@ -245,6 +245,7 @@ export class QueueActor {
   /** Workers, beginning after the one that drew last. */
   #inTurn(): readonly (readonly [string, MappingWorker])[] {
     const all = [...this.#workers];
+    if (all.length === 1) return all;
     const after = all.findIndex(([uuid]) => uuid === this.#drewLast) + 1;
     return [...all.slice(after), ...all.slice(0, after)];
   }

@@ -101,8 +101,10 @@ export class MappingSlots {
       return undefined;
     }
     const share = this.#share;
-    const { batchSize } = this.#served.mapping;
-    const invokes = this.#invokesAtOnce();
+    const { batchSize, batchWindowSeconds } = this.#served.mapping;
+    // With a window the Invoke is taken at the flush: batches that collect for minutes must not keep others from
+    // invoking.
+    const invokes = batchWindowSeconds === 0;
     if (invokes && !share.tryTakeInvoke()) return this.#waitForRoom('invoke-and-bytes');
     const bytes = share.tryReserve(LARGEST_MESSAGE_BYTES, drawBytes(batchSize));
     if (bytes === undefined) {
@@ -119,7 +121,7 @@ export class MappingSlots {
    */
   beginLeased(): Holdings | undefined {
     if (this.#shared !== undefined || this.free === 0) return undefined;
-    const invokes = this.#invokesAtOnce();
+    const invokes = this.#served.mapping.batchWindowSeconds === 0;
     if (invokes && !this.#share.tryTakeInvoke()) return undefined;
     this.#concurrency.tryTake();
     // They are in memory already, so they are counted whether there is room or not.
@@ -229,14 +231,6 @@ export class MappingSlots {
     if (this.#served.tuning.maximumConcurrency === undefined) return undefined;
     const { slots, time } = this.#parts;
     return new SharedSlots({ slots, time, mapping: this.#served.mapping.uuid, onRoom: this.#onReady });
-  }
-
-  /**
-   * With a window the Invoke is taken at the flush: batches that collect for minutes must not keep others from
-   * invoking.
-   */
-  #invokesAtOnce(): boolean {
-    return this.#served.mapping.batchWindowSeconds === 0;
   }
 
   /** The longest that one Invoke and what follows it are expected to take. */

@@ -74,7 +74,8 @@ export function createReceiptHandles(secret: Uint8Array): ReceiptHandles {
       // Node ignores characters outside the alphabet; only the text that was issued counts.
       if (bytes.toString('base64url') !== handle) return undefined;
       const given = bytes.subarray(MAC_AT, SEQUENCE_AT);
-      return secrets.some((key) => timingSafeEqual(mac(queue, bytes, key), given)) ? unpack(bytes) : undefined;
+      for (const key of secrets) if (timingSafeEqual(mac(queue, bytes, key), given)) return unpack(bytes);
+      return undefined;
     },
     renew(next) {
       if (Buffer.from(next).equals(secrets[0] ?? secret)) return;
@@ -88,7 +89,10 @@ function pack(receipt: Receipt): Buffer {
   const fifo = receipt.sequenceNumber !== undefined;
   const bytes = Buffer.alloc(fifo ? GROUP_AT + (group?.length ?? 0) : SEQUENCE_AT);
   bytes[0] = VERSION;
-  packUuid(receipt.id).copy(bytes, ID_AT);
+  const id = receipt.id.replaceAll('-', '');
+  if (bytes.write(id, ID_AT, 'hex') !== COUNT_AT - ID_AT || id.length !== 32) {
+    throw new TypeError(`message id ${receipt.id} is not a UUID`);
+  }
   bytes.writeUInt32BE(receipt.receiveCount, COUNT_AT);
   bytes.writeUIntBE(Math.floor(receipt.receivedAt), RECEIVED_AT, 6);
   if (receipt.sequenceNumber !== undefined) {
@@ -99,8 +103,9 @@ function pack(receipt: Receipt): Buffer {
 }
 
 function unpack(bytes: Buffer): Receipt {
+  const id = bytes.toString('hex', ID_AT, COUNT_AT);
   const receipt = {
-    id: unpackUuid(bytes.subarray(ID_AT, COUNT_AT)),
+    id: `${id.slice(0, 8)}-${id.slice(8, 12)}-${id.slice(12, 16)}-${id.slice(16, 20)}-${id.slice(20)}`,
     receiveCount: bytes.readUInt32BE(COUNT_AT),
     receivedAt: bytes.readUIntBE(RECEIVED_AT, 6),
   };
@@ -110,17 +115,6 @@ function unpack(bytes: Buffer): Receipt {
     sequenceNumber: bytes.readBigUInt64BE(SEQUENCE_AT).toString().padStart(SEQUENCE_DIGITS, '0'),
     group: bytes.subarray(GROUP_AT).toString('utf8'),
   };
-}
-
-function packUuid(id: string): Buffer {
-  const bytes = Buffer.from(id.replaceAll('-', ''), 'hex');
-  if (bytes.length !== 16) throw new TypeError(`message id ${id} is not a UUID`);
-  return bytes;
-}
-
-function unpackUuid(bytes: Buffer): string {
-  const hex = bytes.toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 /*

@@ -102,10 +102,9 @@ export class Receiving {
     });
     this.#limit.received(leased.length, total);
     const deliverable = await this.#setAside(leased, leaseMs);
-    return {
-      messages: deliverable.map((opened) => this.#message(opened, leaseEndsAt)),
-      setAside: deliverable.length < leased.length,
-    };
+    const messages: ReceivedMessage[] = [];
+    for (const opened of deliverable) messages.push(this.#message(opened, leaseEndsAt));
+    return { messages, setAside: deliverable.length < leased.length };
   }
 
   /** What may be handed out. The rest has been dealt with. */
@@ -114,17 +113,20 @@ export class Receiving {
     const { attributes } = queue.definition;
     const old: LeasedEntry[] = [];
     const fresh: LeasedEntry[] = [];
-    for (const entry of leased) (isPastRetention(entry.sentAt, attributes, clock) ? old : fresh).push(entry);
+    const oldest = (clock.now() ?? Number.NEGATIVE_INFINITY) - retentionMs(attributes);
+    for (const entry of leased) (entry.sentAt < oldest ? old : fresh).push(entry);
     const stuck: LeasedEntry[] = [];
     const readable = await this.#open(fresh, stuck);
     const policy = attributes.redrivePolicy;
     const dead = policy === undefined ? [] : readable.filter((opened) => exceedsReceives(opened, policy));
     const target = dead.length === 0 ? undefined : deadLetters.target();
-    await Promise.all([
-      this.#removeOld(old, stuck),
-      target === undefined ? undefined : this.#moveDead(dead, target, stuck),
-    ]);
-    await this.#postpone(stuck, leaseMs);
+    if (old.length > 0 || target !== undefined) {
+      await Promise.all([
+        this.#removeOld(old, stuck),
+        target === undefined ? undefined : this.#moveDead(dead, target, stuck),
+      ]);
+    }
+    if (stuck.length > 0) await this.#postpone(stuck, leaseMs);
     if (target === undefined) return readable;
     const moved = new Set(dead);
     return readable.filter((opened) => !moved.has(opened));
@@ -180,7 +182,6 @@ export class Receiving {
 
   /** Leaves messages alone for longer than their leases, if those would end sooner. */
   async #postpone(stuck: readonly LeasedEntry[], leaseMs: number): Promise<void> {
-    if (stuck.length === 0) return;
     this.#troubledUntil = this.#options.time.monotonic() + 2 * LONGEST_PAUSE_MS;
     const changes = stuck
       .map((entry) => ({ ...entry, leaseMs: pauseAfter(entry.receiveCount) }))

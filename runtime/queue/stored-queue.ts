@@ -122,15 +122,20 @@ export class StoredQueue implements Queue {
     return this.#attempts.receive(request.attemptId, timeoutMs, () => this.#receive(request));
   }
 
-  delete(
+  async delete(
     receiptHandles: readonly string[],
     { orEarlier = false }: HandleOptions = {},
   ): Promise<readonly HandleOutcome[]> {
-    this.#attempts.settled(receiptHandles);
-    const verdicts = receiptHandles.map((handle): Lease | 'invalid' => {
-      const receipt = this.#read(handle);
-      return receipt === undefined ? 'invalid' : { ...receipt, orEarlier };
-    });
+    if (this.definition.fifo) this.#attempts.settled(receiptHandles);
+    const leases: Lease[] = [];
+    const verdicts: (Lease | 'invalid')[] = [];
+    for (const handle of receiptHandles) {
+      const receipt = this.#context.handles.read(this.key, handle);
+      const lease = receipt === undefined ? undefined : { ...receipt, orEarlier };
+      if (lease !== undefined) leases.push(lease);
+      verdicts.push(lease ?? 'invalid');
+    }
+    if (leases.length === receiptHandles.length) return this.store.delete(leases);
     return complete<Lease, 'invalid'>(verdicts, (receipts) => this.store.delete(receipts));
   }
 
@@ -245,12 +250,16 @@ export class StoredQueue implements Queue {
     // A newcomer who would wait stands behind those who wait already; with nobody in line and something due he need not
     // queue at all. When many come at once, before the answer to the first is there, the others stand in line for that
     // answer.
-    const standsInLine = this.#longPoll.busy || !this.watch.isDue() || this.#asking >= WIDEST;
-    if (waitMs > 0 && standsInLine) return this.#longPoll.wait(request, waitMs);
+    if (waitMs > 0 && (this.#longPoll.busy || !this.watch.isDue() || this.#asking >= WIDEST)) {
+      return this.#longPoll.wait(request, waitMs);
+    }
+    let messages: readonly ReceivedMessage[] | 'at-limit';
     this.#asking += 1;
-    const messages = await this.#ask(request).finally(() => {
+    try {
+      messages = await this.#ask(request);
+    } finally {
       this.#asking -= 1;
-    });
+    }
     if (messages === 'at-limit') return this.#refuse(request, waitMs);
     if (messages.length > 0) return this.#handOut(messages, request);
     return waitMs > 0 ? this.#longPoll.wait(request, waitMs) : [];

@@ -98,7 +98,7 @@ export class WatchedStore {
     sweep.active();
     if (address.fifo || options.maxMessages > MOST_PER_SMALL_RECEIVE) return this.#receive(options);
     this.#receives ??= new GroupCommit({
-      call: (items) => this.#receiveTogether(items),
+      call: this.#receiveTogether.bind(this),
       sizeOf: () => 0,
       mostItems: MOST_PER_CALL / MOST_PER_SMALL_RECEIVE,
       mostBytes: MOST_BYTES_PER_CALL,
@@ -140,29 +140,52 @@ export class WatchedStore {
 
   async #receive(options: ReceiveOptions): Promise<ReceiveReply> {
     const { store, address, watch, clock } = this.#options;
-    return this.#asking(watch.asking(), async (answered) => {
+    const ask = watch.asking();
+    try {
       const reply = await store.receive(address, options);
-      for (const entry of reply.leased) {
-        watch.leased(entry.id, options.leaseMs);
-        this.#largest = Math.max(this.#largest ?? 0, entry.record.length);
+      for (const { id, record, receiveCount, firstReceivedAt } of reply.leased) {
+        watch.leased(id, options.leaseMs);
+        this.#largest = Math.max(this.#largest ?? 0, record.length);
         // A first receive was just now; of a later one only the first is known.
-        if (entry.receiveCount === 1) clock.readExactly(entry.firstReceivedAt);
-        else clock.readAtLeast(entry.firstReceivedAt);
+        if (receiveCount === 1) clock.readExactly(firstReceivedAt);
+        else clock.readAtLeast(firstReceivedAt);
       }
-      answered(reply.nextDueInMs);
+      ask.answered(reply.nextDueInMs);
       return reply;
-    });
+    } catch (error) {
+      ask.failed();
+      throw error;
+    }
   }
 
   /** Deletes that wait together leave as one call (`group-commit.ts`). Errors: `StoreUnavailableError`. */
   delete(leases: readonly Lease[]): Promise<readonly LeaseOutcome[]> {
     this.#deletes ??= new GroupCommit({
-      call: (items) => this.#settling(items, (store, address) => store.delete(address, items)),
+      call: this.#delete.bind(this),
       sizeOf: () => LEASE_BYTES,
       mostItems: MOST_PER_CALL,
       mostBytes: MOST_BYTES_PER_CALL,
     });
-    return inParts(leases, this.#deletes);
+    return leases.length <= MOST_PER_CALL && leases.length > 0
+      ? this.#deletes.commit(leases)
+      : inParts(leases, this.#deletes);
+  }
+
+  async #delete(leases: readonly Lease[]): Promise<readonly LeaseOutcome[]> {
+    const { store, address, watch, sweep } = this.#options;
+    sweep.active();
+    const ask = watch.asking();
+    try {
+      const { outcomes, nextDueInMs } = await store.delete(address, leases);
+      for (const [at, { id }] of leases.entries()) {
+        if (outcomes[at] === 'done' || outcomes[at] === 'missing') watch.settled(id);
+      }
+      ask.answered(nextDueInMs);
+      return outcomes;
+    } catch (error) {
+      ask.failed();
+      throw error;
+    }
   }
 
   /** Undoes receives. Errors: `StoreUnavailableError`. */

@@ -175,14 +175,24 @@ export class RedisStore implements Store {
   }
 
   async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {
-    checkMaxMessages(options.maxMessages);
+    if (!(options.maxMessages >= 1)) checkMaxMessages(options.maxMessages);
     this.documents.active();
-    const whole = { ...options, leaseMs: wholeMs(options.leaseMs) };
+    const whole =
+      options.leaseMs >= 0 && Number.isInteger(options.leaseMs)
+        ? options
+        : { ...options, leaseMs: wholeMs(options.leaseMs) };
+    // Most receives are one step.
+    if (options.maxMessages <= STEP) {
+      return (queue.fifo ? this.#fifo : this.#standard).receive(queue.key, whole, true);
+    }
     return receiveInSteps(whole, (step, takeFirst) => this.#commands(queue).receive(queue.key, step, takeFirst));
   }
 
   async delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
     this.documents.active();
+    if (leases.length <= STEP && leases.length > 0) {
+      return (queue.fifo ? this.#fifo : this.#standard).delete(queue.key, leases);
+    }
     return settleInSteps(leases, (step) => this.#commands(queue).delete(queue.key, step));
   }
 

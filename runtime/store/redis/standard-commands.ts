@@ -40,7 +40,7 @@ export class StandardCommands implements QueueCommands {
   readonly #calls: RedisCalls;
   readonly #channel: string;
   readonly #instanceId: string;
-  #lastSentTo: SendsTo | undefined;
+  #lastNamed: Named | undefined;
 
   /** `instanceId`: whom wakes are from; that instance knows already, by the reply. */
   constructor(calls: RedisCalls, channel: string, instanceId: string) {
@@ -50,40 +50,43 @@ export class StandardCommands implements QueueCommands {
   }
 
   async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
-    // Most sends go to the queue of the send before, so that its keys need not be put together again.
-    const to = this.#lastSentTo?.queue === queue ? this.#lastSentTo : this.#sendsTo(queue);
+    const { keys, wake } = this.#lastNamed?.queue === queue ? this.#lastNamed : this.#name(queue);
     const args: Argument[] = [entries.length];
     for (const { id, record, delayMs, group = '', history } of entries) {
       const moved = history === undefined ? '' : historyText(history);
       const bytes = Buffer.isBuffer(record) ? record : buffer(record);
       args.push(shortIdBytes(id), bytes, delayMs === 0 ? 0 : wholeMs(delayMs), group, moved);
     }
-    args.push(this.#channel, to.wake);
-    const [headLoweredToMs = -1, ...sentAt] = integersIn(await this.#calls.script(SEND, to.keys, args));
+    args.push(this.#channel, wake);
+    const [headLoweredToMs = -1, ...sentAt] = integersIn(await this.#calls.script(SEND, keys, args));
     const sent: SentEntry[] = [];
     for (const { id } of entries) sent.push({ id, sentAt: sentAt[sent.length] ?? Number.NaN, duplicate: false });
     return headLoweredToMs === -1 ? { sent } : { sent, headLoweredToMs };
   }
 
-  #sendsTo(queue: QueueKey): SendsTo {
-    this.#lastSentTo = { queue, keys: allKeys(queue), wake: wakeSubject(queue, this.#instanceId) };
-    return this.#lastSentTo;
+  #name(queue: QueueKey): Named {
+    const keys = allKeys(queue);
+    this.#lastNamed = { queue, keys, leaseKeys: keys.slice(0, 3), wake: wakeSubject(queue, this.#instanceId) };
+    return this.#lastNamed;
   }
 
   async receive(queue: QueueKey, options: ReceiveOptions, takeFirst: boolean): Promise<ReceiveReply> {
-    const { due, messages, receives } = queueKeys(queue);
+    const { leaseKeys } = this.#lastNamed?.queue === queue ? this.#lastNamed : this.#name(queue);
     const { maxMessages, maxBytes, leaseMs } = options;
     const args = [maxMessages, maxBytes, leaseMs, takeFirst ? 1 : 0, Math.max(maxMessages, FAIR_LOOK_AHEAD)];
-    const reply = await this.#script(RECEIVE, [due, messages, receives], args);
+    const reply = new ReplyReader(await this.#calls.script(RECEIVE, leaseKeys, args));
     const total = reply.integer();
-    const next = readNextDue(reply);
+    const nextDueInMs = reply.integer();
     const leased: LeasedEntry[] = [];
     while (!reply.done) leased.push(readLeased(reply));
-    return { leased, total, ...next };
+    return nextDueInMs === -1 ? { leased, total } : { leased, total, nextDueInMs };
   }
 
   async delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
-    const args = leases.flatMap((lease) => [shortIdBytes(lease.id), fenceOf(lease)]);
+    const args: Argument[] = [];
+    for (const { id, receiveCount, orEarlier } of leases) {
+      args.push(shortIdBytes(id), orEarlier === true ? -receiveCount : receiveCount);
+    }
     return this.#settle(DELETE, queue, args);
   }
 
@@ -131,15 +134,19 @@ export class StandardCommands implements QueueCommands {
     return readOutcomes(await this.#script(DELETE_DELAYED, allKeys(queue), ids.map(shortIdBytes)));
   }
 
-  async #settle(script: Script, queue: QueueKey, args: readonly Argument[]): Promise<DeleteReply> {
-    const reply = await this.#script(script, leaseKeys(queue), [
-      ...args,
-      this.#channel,
-      wakeSubject(queue, this.#instanceId),
-    ]);
-    const lowered = readHeadLowered(reply);
-    const next = readNextDue(reply);
-    return { outcomes: readOutcomes(reply), ...lowered, ...next };
+  async #settle(script: Script, queue: QueueKey, args: Argument[]): Promise<DeleteReply> {
+    const { leaseKeys, wake } = this.#lastNamed?.queue === queue ? this.#lastNamed : this.#name(queue);
+    args.push(this.#channel, wake);
+    const [headLoweredToMs = -1, nextDueInMs = -1, ...states] = integersIn(
+      await this.#calls.script(script, leaseKeys, args),
+    );
+    const outcomes: LeaseOutcome[] = [];
+    for (const state of states) outcomes.push(OUTCOMES[state] ?? 'missing');
+    return {
+      outcomes,
+      ...(headLoweredToMs === -1 ? {} : { headLoweredToMs }),
+      ...(nextDueInMs === -1 ? {} : { nextDueInMs }),
+    };
   }
 
   async #script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<ReplyReader> {
@@ -147,10 +154,12 @@ export class StandardCommands implements QueueCommands {
   }
 }
 
-/** What every send to a queue names alike. */
-interface SendsTo {
+/** What every call for a queue names alike. Most calls are for the queue of the call before: it is kept. */
+interface Named {
   readonly queue: QueueKey;
   readonly keys: readonly string[];
+  /** Without the key of running delays, which only sends begin. */
+  readonly leaseKeys: readonly string[];
   readonly wake: string;
 }
 
@@ -161,11 +170,6 @@ function historyText(history: NonNullable<NewEntry['history']>): string {
 function allKeys(queue: QueueKey): string[] {
   const { due, messages, receives, delayed } = queueKeys(queue);
   return [due, messages, receives, delayed];
-}
-
-function leaseKeys(queue: QueueKey): string[] {
-  const { due, messages, receives } = queueKeys(queue);
-  return [due, messages, receives];
 }
 
 function readLeased(reply: ReplyReader): LeasedEntry {
