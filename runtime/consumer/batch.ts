@@ -265,8 +265,9 @@ export class Batch {
  */
 
 /**
- * Makes sure of the Invoke and the leases of a batch that collected; answers when these end (monotonic ms), or `undefined` if nothing
- * is left to invoke: the batch was given back, or all of its messages are others' now. Its leases are kept meanwhile.
+ * Makes sure of the Invoke and the leases of a batch that collected; answers when these end (monotonic ms), or
+ * `undefined` if nothing is left to invoke: the batch was given back, or all of its messages are others' now. Its leases
+ * are renewed meanwhile, until `endRenewal` is called: as soon as they are set to the full visibility timeout.
  */
 export async function readyToInvoke(
   batch: Batch,
@@ -274,6 +275,7 @@ export async function readyToInvoke(
   queue: Queue,
   name: BatchName,
   parts: ConsumerParts,
+  endRenewal: () => void,
 ): Promise<number | undefined> {
   const { time, stopping } = parts;
   const visibilityTimeoutMs = leaseMsOf(queue);
@@ -286,6 +288,8 @@ export async function readyToInvoke(
   if (!(await takeInvoke(holdings, time.monotonic() + visibilityTimeoutMs - marginMs, parts))) {
     return giveBack(stopping.aborted ? 'the server stops' : 'no Invoke was free before its leases ended');
   }
+  // A renewal after the change below would make the leases short again.
+  endRenewal();
   const due = time.monotonic() + visibilityTimeoutMs;
   const aligned =
     Math.abs(due - batch.leaseEndsAt) <= LEASE_TOLERANCE_MS &&

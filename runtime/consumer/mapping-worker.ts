@@ -432,10 +432,11 @@ export class MappingWorker {
   async #ready(open: OpenBatch): Promise<number | undefined> {
     this.#renewLeases(open);
     const { batch, holdings } = open;
+    const endRenewal = (): void => open.endRenewal?.();
     try {
-      return await readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts);
+      return await readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts, endRenewal);
     } finally {
-      open.endRenewal?.();
+      endRenewal();
     }
   }
 
