@@ -8,6 +8,8 @@ const COUNTING = ['--import', 'tsx', 'test/bench/path-server.ts'];
 export interface Bench {
   /** `full` normally, `quick` under `--quick`. */
   size(full: number, quick: number): number;
+  /** Whether what runs is to be named, on stderr. */
+  readonly list: boolean;
   redis(): Promise<RedisServer>;
   /** The built server. */
   server(env: Readonly<Record<string, string>>): Promise<ServerProcess>;
@@ -27,6 +29,8 @@ export interface Bench {
 export interface BenchOptions {
   /** Small sizes. */
   readonly quick: boolean;
+  /** Name what runs. */
+  readonly list: boolean;
   /** The built command, `cli.js`. */
   readonly command: string;
   /** The Node that runs the servers. */
@@ -46,6 +50,7 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
   };
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const bench: Bench = {
+    list: options.list,
     size: (full, small) => (options.quick ? small : full),
     redis: async () => {
       const redis = await RedisServer.start();

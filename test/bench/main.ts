@@ -6,6 +6,7 @@
  *   npm run bench -- --quick            small sizes, to see that it works
  *   npm run bench -- --json             the figures as JSON on stdout
  *   npm run bench -- --chart <path>     draws the comparison with other servers (group rivals) as an SVG
+ *   npm run bench -- --only path --list    names the files and functions that run
  *   npm run bench -- --command <path>   another build of the command, to compare two
  *   npm run bench -- --node <path>      another Node for the servers; the image has 24, the packages run on 20.19 and
  *                                       later
@@ -49,6 +50,7 @@ const { values: options } = parseArgs({
     command: { type: 'string', default: 'runtime/dist/cli.js' },
     node: { type: 'string', default: process.execPath },
     chart: { type: 'string' },
+    list: { type: 'boolean' },
     only: { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
   },
@@ -58,7 +60,7 @@ const unknown = names.filter((name) => GROUPS[name] === undefined);
 if (options.help || unknown.length > 0) {
   if (unknown.length > 0) console.error(`unknown group ${unknown.join(', ')}`);
   console.log(
-    `npm run bench -- [--check] [--quick] [--json] [--chart <path>] [--command <path>] [--node <path>] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
+    `npm run bench -- [--check] [--quick] [--json] [--list] [--chart <path>] [--command <path>] [--node <path>] [--only <group>]...\ngroups: ${Object.keys(GROUPS).join(', ')}`,
   );
   process.exit(unknown.length > 0 ? 2 : 0);
 }
@@ -69,7 +71,10 @@ for (const name of names) {
   const measure = GROUPS[name];
   if (measure !== undefined)
     figures.push(
-      ...(await withBench({ quick: options.quick ?? false, command: options.command, node: options.node }, measure)),
+      ...(await withBench(
+        { quick: options.quick ?? false, list: options.list ?? false, command: options.command, node: options.node },
+        measure,
+      )),
     );
 }
 console.log(options.json ? JSON.stringify(figures, undefined, 2) : table(figures));

@@ -37,7 +37,7 @@ async function ofSend(bench: Bench): Promise<readonly Figure[]> {
   for (let n = 0; n < WARM_UP; n += 1) await send();
   await taken(server);
   await send();
-  return figures('one send', await taken(server), 24, 70);
+  return figures(bench, 'one send', await taken(server), 24, 70);
 }
 
 async function ofDelivery(bench: Bench): Promise<readonly Figure[]> {
@@ -66,12 +66,18 @@ async function ofDelivery(bench: Bench): Promise<readonly Figure[]> {
   for (let n = 0; n < 3; n += 1) await delivery(async () => undefined);
   await delivery(() => taken(server));
   client.disconnect();
-  return figures('one delivery', await taken(server), 28, 110);
+  return figures(bench, 'one delivery', await taken(server), 28, 110);
 }
 
-function figures(name: string, functions: readonly string[], mostFiles: number, mostFunctions: number): Figure[] {
+function figures(
+  { list }: Bench,
+  name: string,
+  functions: readonly string[],
+  mostFiles: number,
+  mostFunctions: number,
+): Figure[] {
   const files = new Set(functions.map((one) => one.slice(0, one.indexOf(':'))));
-  if (process.env['KARIN_BENCH_PATH'] !== undefined) console.error([name, ...[...functions].sort()].join('\n  '));
+  if (list) console.error([name, ...[...functions].sort()].join('\n  '));
   return [
     {
       name: `files of which a function runs for ${name}`,
