@@ -266,8 +266,8 @@ export class Batch {
 
 /**
  * Makes sure of the Invoke and the leases of a batch that collected; answers when these end (monotonic ms), or
- * `undefined` if nothing is left to invoke: the batch was given back, or all of its messages are others' now. Its leases
- * are renewed meanwhile, until `endRenewal` is called: as soon as they are set to the full visibility timeout.
+ * `undefined` if nothing is left to invoke: the batch was given back, or all of its messages are others' now. Its
+ * leases are renewed meanwhile, until `endRenewal` is called: as soon as they are set to the full visibility timeout.
  */
 export async function readyToInvoke(
   batch: Batch,
