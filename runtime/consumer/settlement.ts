@@ -3,16 +3,21 @@
  * shown.
  *
  * A delete is safe to repeat: receipt handles carry the receive count as a fence, so a message that was received again
- * meanwhile is left alone. A release is not: it lowers that count, so the next receive has the same fence, and a repeat
- * could end the lease of another receiver, whose message is then received twice. So it is not repeated here; only the
- * driver of Redis does so, after a lost connection. A failing store loses nothing either way: what is not deleted is
- * delivered again, what is not given back waits out its lease.
+ * meanwhile is left alone. A release is not: it lowers that count, so the next receive has the same fence, and a second
+ * release could end the lease of another receiver, whose message is then received twice.
+ *
+ * Invariant: the consumer has each release carried out at most once by its own repeats. It repeats one only if the
+ * store was not asked (`StoreNotAskedError`). That is safe however late it comes: a receive counts up, so another lease
+ * gets the same count only after the release of this lease lowered it. If the store was asked and its answer is lost,
+ * only the driver of Redis repeats, after a lost connection. A failing store loses nothing either way: what is not
+ * deleted is delivered again, what is not given back waits out its lease.
  *
  * @module
  */
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { pause } from '../retry.ts';
+import { StoreNotAskedError } from '../store/store.ts';
 import type { EventSink } from './events.ts';
 import type { SettlementParts } from './parts.ts';
 
@@ -65,7 +70,10 @@ export async function deleteMessages(
   }
 }
 
-/** Gives back messages that no function was shown: due at once, the receive not counted. */
+/**
+ * Gives back messages that no function was shown: due at once, the receive not counted. While the store is not asked
+ * because it is away, it is tried again until the leases end.
+ */
 export async function releaseMessages(
   queue: Queue,
   messages: readonly ReceivedMessage[],
@@ -74,11 +82,21 @@ export async function releaseMessages(
   parts: SettlementParts,
 ): Promise<void> {
   if (messages.length === 0) return;
-  try {
-    await queue.release(messages.map((message) => message.receiptHandle));
-    parts.events.emit({ kind: 'released', ...name, messageIds: messages.map((message) => message.id), why });
-  } catch (error) {
-    warnOfStore(name, 'messages could not be given back, and wait out their lease', error, parts);
+  const handles = messages.map((message) => message.receiptHandle);
+  const until = Math.max(...messages.map((message) => message.leaseEndsAt));
+  const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    try {
+      await queue.release(handles);
+      parts.events.emit({ kind: 'released', ...name, messageIds: messages.map((message) => message.id), why });
+      return;
+    } catch (error) {
+      const waitMs = pauseMs * (1 + parts.randomness.fraction() / 4);
+      const again = error instanceof StoreNotAskedError && parts.time.monotonic() + waitMs <= giveUpAt;
+      const what = again ? 'could not be given back yet' : 'could not be given back, and wait out their lease';
+      warnOfStore(name, `messages ${what}`, error, parts);
+      if (!again || !(await pause(parts.time, waitMs, parts.aborting))) return;
+    }
   }
 }
 

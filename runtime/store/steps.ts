@@ -3,15 +3,17 @@
  *
  * @module
  */
-import type {
-  DelaySpan,
-  DeleteReply,
-  Depth,
-  LeasedEntry,
-  NewEntry,
-  ReceiveOptions,
-  ReceiveReply,
-  StoredQueue,
+import {
+  type DelaySpan,
+  type DeleteReply,
+  type Depth,
+  type LeasedEntry,
+  type NewEntry,
+  type ReceiveOptions,
+  type ReceiveReply,
+  type StoredQueue,
+  StoreNotAskedError,
+  StoreUnavailableError,
 } from './store.ts';
 /**
  * One step of a receive. `takeFirst`: whether the first record is taken whatever its size; `maxMessages` is at most
@@ -55,7 +57,10 @@ function sizeOf(entries: readonly LeasedEntry[]): number {
   return entries.reduce((sum, entry) => sum + entry.record.length, 0);
 }
 
-/** Settles leases `STEP` at a time; the outcomes are in the order of `items`. */
+/**
+ * Settles leases `STEP` at a time; the outcomes are in the order of `items`. After the first step a store that was not
+ * asked is one that is unavailable: part of the act is done, and the whole must not pass for one that was not begun.
+ */
 export async function settleInSteps<T>(
   items: readonly T[],
   step: (items: readonly T[]) => Promise<DeleteReply>,
@@ -64,7 +69,10 @@ export async function settleInSteps<T>(
   let headLoweredToMs: number | undefined;
   let nextDueInMs: number | undefined;
   for (let from = 0; from < items.length; from += STEP) {
-    const reply = await step(items.slice(from, from + STEP));
+    const reply = await step(items.slice(from, from + STEP)).catch((error: unknown) => {
+      if (from === 0 || !(error instanceof StoreNotAskedError)) throw error;
+      throw new StoreUnavailableError(error.message);
+    });
     outcomes.push(...reply.outcomes);
     nextDueInMs = reply.nextDueInMs;
     if (reply.headLoweredToMs !== undefined) {

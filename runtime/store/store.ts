@@ -307,6 +307,12 @@ export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
 
+/**
+ * The store was known to be away, so the call was not made at all. Whoever repeats it does the act once, not twice; of
+ * every other failure it is unknown whether the act was carried out.
+ */
+export class StoreNotAskedError extends StoreUnavailableError {}
+
 /** The store has no room for another message. Receive and delete go on. */
 export class StoreFullError extends Error {
   override readonly name = 'StoreFullError';

@@ -11,6 +11,7 @@ import {
   MESSAGE_ID_HEAD_CHARACTERS,
   messageIdOf,
   StoreFullError,
+  StoreNotAskedError,
   StoreUnavailableError,
 } from '../store.ts';
 import type { RedisConnection } from './connection.ts';
@@ -72,7 +73,7 @@ export class RedisCalls {
    * then nothing is gained by waiting for others. Strings in the reply are Buffers.
    */
   async script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
-    if (this.#refusal !== undefined) throw new StoreUnavailableError(this.#refusal);
+    if (this.#refusal !== undefined) throw new StoreNotAskedError(this.#refusal);
     if (this.#underWay > 0) this.#connection.gather();
     this.#count += 1;
     this.#underWay += 1;
@@ -94,7 +95,7 @@ export class RedisCalls {
 
   /** Runs one plain command. Strings in the reply are Buffers. */
   async command(name: string, ...args: readonly Argument[]): Promise<unknown> {
-    if (this.#refusal !== undefined) throw new StoreUnavailableError(this.#refusal);
+    if (this.#refusal !== undefined) throw new StoreNotAskedError(this.#refusal);
     this.#count += 1;
     this.#underWay += 1;
     try {
