@@ -58,7 +58,7 @@ it('serves on after Redis was killed and started empty under load: every refusal
   await seen.all(afterwards);
   const readiness = await (await fetch(`${karin.server.url}/readyz`)).text();
   expect(readiness).toContain('came back empty');
-}, 60_000);
+}, 180_000);
 
 it('starts over documents that cannot be read, sets each aside, and reads AWS anew', async () => {
   const karin = await start();
@@ -73,4 +73,4 @@ it('starts over documents that cannot be read, sets each aside, and reads AWS an
 
   await karin.sqs.send(new SendMessageCommand({ QueueUrl: karin.queueUrl('jobs'), MessageBody: 'hello' }));
   expect(await client.hkeys('karin:documents')).toContain('unreadable:discovery');
-}, 60_000);
+}, 180_000);

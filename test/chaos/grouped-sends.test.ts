@@ -99,7 +99,7 @@ it('A FIFO group keeps the order of its caller while many callers send over HTTP
     const own = bodies.filter((body) => body.startsWith(`${caller}-`));
     expect(own).toEqual(Array.from({ length: perCaller }, (_, n) => `${caller}-${n}`));
   }
-}, 60_000);
+}, 180_000);
 
 it('A server that is killed in the middle of grouped sends loses nothing that it answered, and stores nothing twice', async () => {
   const redis = await startRedis();
@@ -136,4 +136,4 @@ it('A server that is killed in the middle of grouped sends loses nothing that it
   expect(bodies.length).toBe(stored.size);
   expect([...answered].filter((body) => !stored.has(body))).toEqual([]);
   expect(bodies.filter((body) => !tried.has(body))).toEqual([]);
-}, 60_000);
+}, 180_000);
