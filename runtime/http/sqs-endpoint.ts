@@ -71,7 +71,8 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
         }
       }
       connections.proven(incoming);
-      arrival.is(credential, parts);
+      arrival.credential = credential;
+      arrival.caller = new Authenticated(arrival, credential, parts);
       answer(outgoing, await api.handle(arrival), false);
     } catch (error) {
       if (error instanceof ClientGoneError) return;
@@ -116,11 +117,12 @@ export class Arrival implements SqsRequest, AuthenticationRequest {
   body: Uint8Array;
   bodyHash: string | undefined;
   caller: Caller;
+  /** What its sender has proven; absent: nothing yet. */
+  credential: Credential | undefined;
   readonly #edge: Edge;
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
   readonly #location: Location;
-  #credential: Credential | undefined;
   #signal: AbortSignal | undefined;
 
   constructor(edge: Edge, incoming: IncomingMessage, outgoing: ServerResponse, location: Location, requestId: string) {
@@ -135,26 +137,6 @@ export class Arrival implements SqsRequest, AuthenticationRequest {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
     this.#location = location;
-  }
-
-  /** Its sender has proven a credential. */
-  is(credential: Credential, { region, account }: Pick<SqsEndpointParts, 'region' | 'account'>): void {
-    const { senderId, allows, share } = credential;
-    const arrival = this;
-    this.#credential = credential;
-    this.caller = {
-      senderId,
-      allows,
-      share,
-      region,
-      // Few ask for these: the audit trail, and a queue without an account.
-      get address() {
-        return arrival.address;
-      },
-      get account() {
-        return account();
-      },
-    };
   }
 
   /** `name`: in lower case. */
@@ -185,7 +167,7 @@ export class Arrival implements SqsRequest, AuthenticationRequest {
 
   /** A caller gets back URLs that work for it: with its own capability, wherever that was found. */
   get endpoint(): string {
-    const token = this.#credential?.token;
+    const token = this.credential?.token;
     return token === undefined ? this.#origin : `${this.#origin}/k/${token}`;
   }
 
@@ -199,6 +181,40 @@ export class Arrival implements SqsRequest, AuthenticationRequest {
     const { address } = this.#edge;
     const { host } = this.#incoming.headers;
     return endpointOf(address, host, this.#edge.forwardedProto(this.#incoming), this.#edge.fallbackHost());
+  }
+}
+
+/**
+ * Who sent a request. Few ask for address and account: the audit trail, and a queue without an account. They are
+ * getters of a class, because an object with getters of its own has a shape of its own, which the collector must keep.
+ */
+class Authenticated implements Caller {
+  readonly senderId: string;
+  readonly allows: Caller['allows'];
+  readonly share: Caller['share'];
+  readonly region: string;
+  readonly #arrival: Arrival;
+  readonly #parts: Pick<SqsEndpointParts, 'account'>;
+
+  constructor(
+    arrival: Arrival,
+    { senderId, allows, share }: Credential,
+    parts: Pick<SqsEndpointParts, 'account' | 'region'>,
+  ) {
+    this.senderId = senderId;
+    this.allows = allows;
+    this.share = share;
+    this.region = parts.region;
+    this.#arrival = arrival;
+    this.#parts = parts;
+  }
+
+  get address(): string {
+    return this.#arrival.address;
+  }
+
+  get account(): string {
+    return this.#parts.account();
   }
 }
 
