@@ -5,7 +5,7 @@
  */
 
 import { createHash, type Hash, hash } from 'node:crypto';
-import { MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../store/store.ts';
+import { MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../store/steps.ts';
 import type { Randomness } from '../time.ts';
 
 /** A message attribute as SQS models it: a data type with an optional custom suffix, and either a string or bytes. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { newMessageId } from '../../runtime/queue/message.ts';
-import { isOwnMessageId, messageIdOf } from '../../runtime/store/store.ts';
+import { isOwnMessageId, messageIdOf } from '../../runtime/store/steps.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 
 describe('the id of a new message', () => {

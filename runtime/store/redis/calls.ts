@@ -6,14 +6,8 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import {
-  MESSAGE_ID_HEAD_BYTES,
-  MESSAGE_ID_HEAD_CHARACTERS,
-  messageIdOf,
-  StoreFullError,
-  StoreNotAskedError,
-  StoreUnavailableError,
-} from '../store.ts';
+import { MESSAGE_ID_HEAD_BYTES, MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../steps.ts';
+import { StoreFullError, StoreNotAskedError, StoreUnavailableError } from '../store.ts';
 import type { RedisConnection } from './connection.ts';
 import { type Script, scriptText } from './scripts/script.ts';
 export type Argument = string | number | Buffer;
