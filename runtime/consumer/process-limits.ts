@@ -165,29 +165,26 @@ export class ProcessLimits {
   }
 
   #share(held: Held, reserved: number, present: number): ByteShare {
-    let bytes = reserved;
     let inMemory = present;
-    this.#bytes += bytes;
-    held.bytes += bytes;
+    this.#bytes += reserved;
+    held.bytes += reserved;
     this.#bytesInMemory += inMemory;
-    const resize = (to: number): void => {
-      const shrunk = to < bytes;
-      if (to < inMemory) this.#relieving = false;
-      this.#bytes += to - bytes;
-      held.bytes += to - bytes;
-      this.#bytesInMemory += to - inMemory;
-      bytes = to;
-      inMemory = to;
-      if (shrunk) this.#callWaiters();
-      this.#relieve();
-    };
-    return {
-      get bytes() {
-        return bytes;
+    const share = {
+      bytes: reserved,
+      resize: (to: number): void => {
+        const more = to - share.bytes;
+        if (to < inMemory) this.#relieving = false;
+        this.#bytes += more;
+        held.bytes += more;
+        this.#bytesInMemory += to - inMemory;
+        share.bytes = to;
+        inMemory = to;
+        if (more < 0) this.#callWaiters();
+        if (this.#waiters.length > 0) this.#relieve();
       },
-      resize,
-      free: () => resize(0),
+      free: (): void => share.resize(0),
     };
+    return share;
   }
 
   #relieve(): void {

@@ -1,6 +1,6 @@
 /**
- * What both stores share: long calls in steps of a size that they can handle at once, what they demand of their callers,
- * and the ids of messages.
+ * What both stores share: long calls in steps of a size that they can handle at once, what they demand of their
+ * callers, and the ids of messages.
  *
  * @module
  */
