@@ -25,6 +25,16 @@ export interface KarinRuntimeIdentityProps {
   readonly functionUrls?: boolean;
 
   /**
+   * Whether the server may list the account's subscriptions to SNS topics and read the topics.
+   *
+   * Only `karin doctor` does so: it names the subscriptions that still deliver to a queue in Amazon SQS that nobody
+   * reads.
+   *
+   * @default false
+   */
+  readonly snsSubscriptions?: boolean;
+
+  /**
    * Whether the server may move messages between Karin and Amazon SQS, for `karin drain` and `karin pull`.
    * `drainQueueNames` says of which queues.
    *

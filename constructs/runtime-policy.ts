@@ -30,6 +30,12 @@ export function basePolicyStatements(stack: Stack, props: KarinRuntimeIdentityPr
   if (props.functionUrls === true) {
     statements.push(allow('ListFunctionUrls', ['lambda:ListFunctionUrlConfigs'], [functions]));
   }
+  if (props.snsSubscriptions === true) {
+    statements.push(
+      allow('ListSubscriptions', ['sns:ListSubscriptions'], ['*']),
+      allow('ReadTopics', ['sns:GetTopicAttributes'], [arn(stack, 'sns', '*')]),
+    );
+  }
   if (props.drain !== undefined) {
     const names = props.drainQueueNames ?? [];
     if (names.length === 0) {

@@ -14,7 +14,7 @@ import {
   openServerProblem,
   readCredentialBook,
 } from '../http/auth/credentials.ts';
-import { formatQueueArn } from '../queue/names.ts';
+import { formatQueueArn, type QueueArn } from '../queue/names.ts';
 import { NO_ACCOUNT } from '../server/parts.ts';
 import { type Config, ConfigError, readConfig } from '../settings.ts';
 import { openStore } from '../store/open-store.ts';
@@ -33,6 +33,8 @@ type Finding = readonly [verdict: Verdict, text: string];
 const MARKS: Readonly<Record<Verdict, string>> = { ok: 'ok   ', warn: 'note ', bad: 'WRONG' };
 /** Functions whose permission is tried, one call each, and resources of one kind about which IAM is asked. */
 const MOST_TRIED = 25;
+/** Pages of a hundred subscriptions. */
+const MOST_PAGES = 50;
 /** Addresses of private networks (RFC 1918, 3927, 6598 and 4193), and names that only a local resolver knows. */
 const PRIVATE_HOST =
   /^(?:10|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+$|^\[f[cd]|^\[fe80:|^[^.[]+$|\.(?:internal|local|localhost|lan)$/i;
@@ -53,7 +55,10 @@ export async function doctor(options: DoctorOptions, context: CliContext): Promi
   for (const finding of await checkStore(config)) say(finding);
   if (config.discovery.kind !== 'aws') return healthy;
   const discovery = await checkDiscovery(config, say);
-  if (discovery !== undefined) for (const finding of await checkInvokes(config, discovery)) say(finding);
+  if (discovery !== undefined) {
+    for (const finding of await checkInvokes(config, discovery)) say(finding);
+    for (const finding of await checkSubscriptions(config, discovery)) say(finding);
+  }
   for (const finding of await checkPermissions(options, context, config, discovery)) say(finding);
   return healthy;
 }
@@ -168,6 +173,74 @@ async function checkInvokes(config: Config, discovery: Discovery): Promise<reado
   return [
     ['ok', `${arns.length} functions may be invoked${others === 0 ? '' : `; the other ${others} were not tried`}`],
   ];
+}
+
+/**
+ * Subscriptions to the SNS topics of this region, as far as the caller may list them: those that deliver to a queue in
+ * SQS that nobody reads, and topics that feed Karin and sign with SHA-1.
+ *
+ * An endpoint is never printed: the capability of a sender stands in it.
+ */
+async function checkSubscriptions(config: Config, discovery: Discovery): Promise<readonly Finding[]> {
+  const { GetTopicAttributesCommand, paginateListSubscriptions, SNSClient } = await import('@aws-sdk/client-sns');
+  const sns = new SNSClient({ region: config.region });
+  const anchors = anchorsOf(discovery);
+  const served = new Set(discovery.queues.map(({ arn }) => pathOf(arn)));
+  const findings: Finding[] = [];
+  const feeding = new Set<string>();
+  let pages = 0;
+  try {
+    for await (const page of paginateListSubscriptions({ client: sns }, {})) {
+      for (const { Protocol, Endpoint = '', TopicArn = '' } of page.Subscriptions ?? []) {
+        const anchor = Protocol === 'sqs' ? anchors.get(Endpoint) : undefined;
+        if (anchor !== undefined) {
+          findings.push([
+            'warn',
+            `${TopicArn} delivers to ${Endpoint} in SQS, where nobody takes the messages; subscribe ${pathOf(anchor)} of this server instead (KarinSubscription in the CDK), then karin pull brings here what waits`,
+          ]);
+        }
+        if (Protocol?.startsWith('http') === true && served.has(ingestPath(Endpoint) ?? '')) feeding.add(TopicArn);
+      }
+      pages += 1;
+      if (pages === MOST_PAGES && page.NextToken !== undefined) {
+        findings.push(['warn', `of the subscriptions to SNS topics the first ${MOST_PAGES * 100} were looked at`]);
+        break;
+      }
+    }
+    for (const topic of [...feeding].slice(0, MOST_TRIED)) {
+      const { Attributes } = await sns.send(new GetTopicAttributesCommand({ TopicArn: topic }));
+      // SNS leaves out what was never set, and signs with version 1 then.
+      if ((Attributes?.['SignatureVersion'] ?? '1') === '1') {
+        findings.push([
+          'warn',
+          `${topic} signs what it delivers here with SHA-1; set its attribute SignatureVersion to 2 for SHA-256`,
+        ]);
+      }
+    }
+  } catch (error) {
+    // The server itself does without the permission.
+    findings.push(['warn', `subscriptions to SNS topics were not looked at: ${firstLine(error)}`]);
+  } finally {
+    sns.destroy();
+  }
+  return findings;
+}
+
+/** Queues of which Karin alone takes messages, by their ARNs. */
+function anchorsOf({ mappings, broken, foreign }: Discovery): ReadonlyMap<string, QueueArn> {
+  const anchors = new Map([...mappings, ...broken].map(({ queueArn }) => [formatQueueArn(queueArn), queueArn]));
+  for (const { queueArn } of foreign) anchors.delete(formatQueueArn(queueArn));
+  return anchors;
+}
+
+/** Where deliveries to a queue go, below the address of a server. */
+function pathOf({ account, name }: QueueArn): string {
+  return `/in/${account}/${name}`;
+}
+
+/** The same of an endpoint, whatever stands before it: a proxy's own path, or a capability. */
+function ingestPath(endpoint: string): string | undefined {
+  return URL.canParse(endpoint) ? /\/in\/\d{12}\/[^/]+$/.exec(new URL(endpoint).pathname)?.[0] : undefined;
 }
 
 /** Asks IAM about every action of the policy that `karin iam` prints. */

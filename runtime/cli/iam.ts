@@ -27,6 +27,8 @@ export interface IamOptions {
   readonly pull?: boolean;
   /** May also list the function URLs of the account, for the page of functions. */
   readonly functionUrls?: boolean;
+  /** May also list the subscriptions of the account to SNS topics and read the topics, for `karin doctor`. */
+  readonly snsSubscriptions?: boolean;
 }
 
 interface PolicyStatement {
@@ -96,6 +98,22 @@ export function policy(options: IamOptions): PolicyDocument {
             },
           ]
         : []),
+      ...(options.snsSubscriptions === true
+        ? [
+            {
+              Sid: 'ListSubscriptions',
+              Effect: 'Allow' as const,
+              Action: ['sns:ListSubscriptions'],
+              Resource: ['*'],
+            },
+            {
+              Sid: 'ReadTopics',
+              Effect: 'Allow' as const,
+              Action: ['sns:GetTopicAttributes'],
+              Resource: [arn('sns', '*')],
+            },
+          ]
+        : []),
     ],
   };
 }
@@ -112,6 +130,11 @@ export async function iam(options: IamOptions, context: CliContext): Promise<voi
   }
   const named = options.deployed === true ? await withDeployed(options, context) : options;
   context.out(`${JSON.stringify(policy(named), undefined, 2)}\n`);
+  if (named.snsSubscriptions === true) {
+    context.err(
+      'Only karin doctor asks SNS: which subscriptions still deliver to a queue that nobody reads, and how topics sign.\n',
+    );
+  }
   const byTag = named.all !== true && (named.function.length === 0 || named.queue.length === 0);
   if (byTag) {
     context.err(

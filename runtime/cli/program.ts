@@ -167,6 +167,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .option('--drain', 'also move messages out to SQS')
     .option('--pull', 'also move messages in from SQS')
     .option('--function-urls', 'also list function URLs')
+    .option('--sns-subscriptions', 'also list subscriptions to SNS topics, for karin doctor')
     .action(async (options) => {
       const { iam } = await import('./iam.ts');
       await iam(options, context);

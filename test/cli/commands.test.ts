@@ -122,6 +122,21 @@ describe('karin iam', () => {
     expect(statement(document, 'ListFunctionUrls')).toBeDefined();
   });
 
+  it('lets karin doctor look at subscriptions only when asked, and says why', async () => {
+    const { out, err } = await runCli(['iam', '--region', 'eu-west-1', '--sns-subscriptions']);
+    const document = JSON.parse(out);
+    expect(statement(document, 'ListSubscriptions')).toMatchObject({
+      Action: ['sns:ListSubscriptions'],
+      Resource: ['*'],
+    });
+    expect(statement(document, 'ReadTopics')).toMatchObject({
+      Action: ['sns:GetTopicAttributes'],
+      Resource: ['arn:aws:sns:eu-west-1:*:*'],
+    });
+    expect(err).toContain('Only karin doctor asks SNS');
+    expect(JSON.stringify(await policy())).not.toContain('sns:');
+  });
+
   it('refuses what is no account', async () => {
     await expect(runCli(['iam', '--account', '12'])).rejects.toThrow('--account 12: must be the twelve digits');
   });

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { DENIED, FUNCTION, QUEUE, ScriptedAws, wireMapping } from '../lambda/discovery/scripted-aws.ts';
+import { DENIED, FUNCTION, QUEUE, type Refusal, ScriptedAws, wireMapping } from '../lambda/discovery/scripted-aws.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { runCli } from './run-cli.ts';
 
@@ -72,6 +72,7 @@ describe('karin doctor', () => {
       aws.script.functions = { [FUNCTION]: { Timeout: 30, State: 'Active' } };
       aws.script.queues = { '123456789012/jobs': { tags: { 'karin:managed': 'true' } } };
       aws.script.iam = simulation(() => true);
+      aws.script.sns = subscriptions([[]], {});
       vi.stubEnv('AWS_ENDPOINT_URL', aws.url);
       vi.stubEnv('AWS_ACCESS_KEY_ID', 'x');
       vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'x');
@@ -111,6 +112,86 @@ describe('karin doctor', () => {
       expect(out).toContain('ok     25 functions may be invoked; the other 2 were not tried\n');
       expect(out).toContain('every permission that the server needs, on the first 25 resources of each kind\n');
       expect(status).toBe(0);
+    });
+
+    describe('for subscriptions to SNS topics', () => {
+      const topic = (name: string) => `arn:aws:sns:us-east-1:123456789012:${name}`;
+      const sqs = (Endpoint: string, name: string) => ({ Protocol: 'sqs', Endpoint, TopicArn: topic(name) });
+      const https = (Endpoint: string, name: string) => ({ Protocol: 'https', Endpoint, TopicArn: topic(name) });
+
+      it('and names those that still deliver to a queue that nobody reads, on every page', async () => {
+        aws.script.pages = [
+          [wireMapping('one'), wireMapping('two', { EventSourceArn: `${QUEUE}-2`, State: 'Enabled' })],
+        ];
+        aws.script.sns = subscriptions(
+          [
+            [sqs(`${QUEUE}-other`, 'a'), sqs(`${QUEUE}-2`, 'b')],
+            [sqs(QUEUE, 'orders'), { ...sqs(QUEUE, 'c'), Protocol: 'email' }],
+          ],
+          {},
+        );
+        const { out, status } = await ask();
+        expect(out.match(/^note .*\/in\/.*/gm)).toEqual([
+          `note   ${topic('orders')} delivers to ${QUEUE} in SQS, where nobody takes the messages; subscribe /in/123456789012/jobs of this server instead (KarinSubscription in the CDK), then karin pull brings here what waits`,
+        ]);
+        expect(status).toBe(0);
+      });
+
+      it('and names topics that feed a queue here and sign with SHA-1, without the capability in their endpoint', async () => {
+        aws.script.sns = subscriptions(
+          [
+            [
+              https('https://karin.example.com/k/secret/in/123456789012/jobs?raw=true', 'unset'),
+              https('https://karin.example.com/base/in/123456789012/jobs', 'one'),
+              https('https://user:****@karin.example.com/in/123456789012/jobs', 'two'),
+              https('https://karin.example.com/in/123456789012/jobs-of-others', 'foreign'),
+              https('not an address', 'broken'),
+            ],
+          ],
+          { [topic('one')]: '1', [topic('two')]: '2', [topic('unset')]: undefined },
+        );
+        const { out, status } = await ask();
+        expect(out.match(/\S+ signs what it delivers here with SHA-1/g)).toEqual(
+          ['unset', 'one'].map((name) => `${topic(name)} signs what it delivers here with SHA-1`),
+        );
+        expect(out).not.toContain('secret');
+        expect(status).toBe(0);
+      });
+
+      it('and goes on in one quiet line where it may not list them', async () => {
+        aws.script.sns = () => ({ ...DENIED, code: 'AuthorizationError' });
+        const { out, status } = await ask();
+        expect(out.match(/^.*SNS topics.*$/gm)).toEqual([
+          'note   subscriptions to SNS topics were not looked at: not authorized to perform this',
+        ]);
+        expect(out).toContain('every permission that the server needs');
+        expect(status).toBe(0);
+      });
+
+      it('and keeps what it found where it may not read a topic', async () => {
+        const listed = subscriptions(
+          [[sqs(QUEUE, 'orders'), https('https://x.example.com/in/123456789012/jobs', 'one')]],
+          {},
+        );
+        aws.script.sns = (parameters) =>
+          parameters.get('Action') === 'ListSubscriptions'
+            ? listed(parameters)
+            : { ...DENIED, code: 'AuthorizationError' };
+        const { out, status } = await ask();
+        expect(out).toContain(`note   ${topic('orders')} delivers to ${QUEUE} in SQS`);
+        expect(out).toContain('note   subscriptions to SNS topics were not looked at: not authorized');
+        expect(status).toBe(0);
+      });
+
+      it('and says when there are too many to look at', async () => {
+        aws.script.sns = subscriptions(
+          Array.from({ length: 51 }, (_, page) => (page === 50 ? [sqs(QUEUE, 'late')] : [])),
+          {},
+        );
+        const { out } = await ask();
+        expect(out).toContain('note   of the subscriptions to SNS topics the first 5000 were looked at');
+        expect(out).not.toContain('late');
+      });
     });
 
     it('and names the function that may not be invoked, and the mapping whose function is gone', async () => {
@@ -161,5 +242,30 @@ function simulation(allows: (action: string, tagged: boolean) => boolean): (para
       }),
     );
     return `<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><SimulatePrincipalPolicyResult><EvaluationResults>${results.join('')}</EvaluationResults><IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>`;
+  };
+}
+
+/** SNS with these pages of subscriptions, and topics with these signature versions; it knows no other topic. */
+function subscriptions(
+  pages: readonly (readonly Readonly<Record<string, string>>[])[],
+  topics: Readonly<Record<string, string | undefined>>,
+): (parameters: URLSearchParams) => string | Refusal {
+  const answer = (action: string, result: string): string =>
+    `<${action}Response xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><${action}Result>${result}</${action}Result></${action}Response>`;
+  return (parameters) => {
+    const topic = parameters.get('TopicArn');
+    if (topic !== null) {
+      if (!(topic in topics)) return { status: 404, code: 'NotFound', message: 'Topic does not exist' };
+      const version = topics[topic];
+      const entry = version === undefined ? '' : `<entry><key>SignatureVersion</key><value>${version}</value></entry>`;
+      return answer('GetTopicAttributes', `<Attributes>${entry}</Attributes>`);
+    }
+    const number = Number(parameters.get('NextToken') ?? '0');
+    const members = (pages[number] ?? []).map((subscription) => {
+      const parts = Object.entries(subscription).map(([name, value]) => `<${name}>${value}</${name}>`);
+      return `<member>${parts.join('')}</member>`;
+    });
+    const next = number + 1 < pages.length ? `<NextToken>${number + 1}</NextToken>` : '';
+    return answer('ListSubscriptions', `<Subscriptions>${members.join('')}</Subscriptions>${next}`);
   };
 }

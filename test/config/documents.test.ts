@@ -46,7 +46,7 @@ describe('what constructs and runtime both write down', () => {
         paths
           .map(read)
           .join('\n')
-          .match(/'(?:lambda|sqs):[A-Z][A-Za-z]+'/g),
+          .match(/'(?:lambda|sns|sqs):[A-Z][A-Za-z]+'/g),
       ),
     ].sort();
 

@@ -20,6 +20,7 @@ const TAGGED = { 'aws:ResourceTag/karin:managed': 'true' };
 
 const fn = (name: string, account = ACCOUNT, region = REGION) => `arn:aws:lambda:${region}:${account}:function:${name}`;
 const mapping = `arn:aws:lambda:${REGION}:${ACCOUNT}:event-source-mapping:0f1e2d3c`;
+const topic = (name: string) => `arn:aws:sns:${REGION}:${ACCOUNT}:${name}`;
 const queue = (name: string) => `arn:aws:sqs:${REGION}:${ACCOUNT}:${name}`;
 
 /** Judges calls by what an identity with these properties may do. */
@@ -54,6 +55,8 @@ describe('what the server calls by itself', () => {
 describe('what the server calls where the user wants it', () => {
   const wanted: Array<[props: KarinRuntimeIdentityProps, call: Call]> = [
     [{ functionUrls: true }, { action: 'lambda:ListFunctionUrlConfigs', resource: fn('page') }],
+    [{ snsSubscriptions: true }, { action: 'sns:ListSubscriptions', resource: '*' }],
+    [{ snsSubscriptions: true }, { action: 'sns:GetTopicAttributes', resource: topic('orders') }],
     [
       { drain: KarinDrain.OUT, drainQueueNames: ['jobs'] },
       { action: 'sqs:SendMessage', resource: queue('jobs') },
@@ -92,6 +95,7 @@ describe('what the server calls where the user wants it', () => {
 describe('what nobody may do with a stolen key', () => {
   const everything: KarinRuntimeIdentityProps = {
     functionUrls: true,
+    snsSubscriptions: true,
     drain: KarinDrain.BOTH,
     drainQueueNames: ['app-*'],
   };
@@ -129,6 +133,10 @@ describe('what nobody may do with a stolen key', () => {
       'sqs:CreateQueue',
     ].map((action) => ({ action, resource: queue('app-jobs'), context: TAGGED })),
     { action: 'sqs:GetQueueAttributes', resource: queue('app-jobs') },
+    ...['sns:Subscribe', 'sns:Publish', 'sns:SetTopicAttributes'].map((action) => ({
+      action,
+      resource: topic('orders'),
+    })),
     { action: 'sqs:SendMessage', resource: queue('billing'), context: TAGGED },
     { action: 'sqs:ReceiveMessage', resource: queue('billing'), context: TAGGED },
     { action: 'iam:PassRole', resource: `arn:aws:iam::${ACCOUNT}:role/admin` },

@@ -1,4 +1,10 @@
-import { DeleteFunctionCommand, LambdaClient, ListFunctionsCommand } from '@aws-sdk/client-lambda';
+import {
+  DeleteFunctionCommand,
+  LambdaClient,
+  ListEventSourceMappingsCommand,
+  ListFunctionsCommand,
+} from '@aws-sdk/client-lambda';
+import { CreateTopicCommand, SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCli } from '../cli/run-cli.ts';
 import { MotoServer } from '../support/moto-server.ts';
@@ -18,7 +24,7 @@ afterAll(async () => {
 });
 
 describe('karin doctor', () => {
-  it('looks at what is deployed, and finds the mapping whose function was deleted', async () => {
+  it('looks at what is deployed, and finds the topic that feeds a queue nobody reads, and the mapping whose function was deleted', async () => {
     const doctor = () => runCli(['doctor'], { ...moto.environment, REDIS_URL: redis.url });
     expect((await doctor()).out).toContain('ok     AWS (us-east-1): 0 disabled SQS mappings can be served');
 
@@ -33,6 +39,14 @@ describe('karin doctor', () => {
     expect(healthy.status).toBe(0);
 
     const lambda = new LambdaClient({});
+    const { EventSourceMappings } = await lambda.send(new ListEventSourceMappingsCommand({}));
+    const anchor = EventSourceMappings?.[0]?.EventSourceArn;
+    const sns = new SNSClient({});
+    const { TopicArn } = await sns.send(new CreateTopicCommand({ Name: 'orders' }));
+    await sns.send(new SubscribeCommand({ TopicArn, Protocol: 'sqs', Endpoint: anchor }));
+    expect((await doctor()).out).toContain(`note   ${TopicArn} delivers to ${anchor} in SQS, where nobody takes`);
+    sns.destroy();
+
     const { Functions } = await lambda.send(new ListFunctionsCommand({}));
     for (const { FunctionName } of Functions ?? []) await lambda.send(new DeleteFunctionCommand({ FunctionName }));
     lambda.destroy();

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAwsDiscovery } from '../../../runtime/aws/discovery/aws.ts';
 import type { DiscoverySource } from '../../../runtime/aws/discovery/discovery.ts';
@@ -40,6 +40,8 @@ export interface Script {
   queues: Record<string, ScriptedQueue>;
   /** IAM: the answer, XML, to the parameters of a call. */
   iam: (parameters: URLSearchParams) => string;
+  /** The same of SNS, which may refuse. */
+  sns: (parameters: URLSearchParams) => string | Refusal;
   /** Answers the next calls, whatever they are, before anything else does. */
   refuseFirst: Refusal[];
   /**
@@ -108,6 +110,7 @@ export class ScriptedAws {
     tags: {},
     queues: { '123456789012/jobs': {} },
     iam: () => '',
+    sns: () => DENIED,
     refuseFirst: [],
     lambdaPerSecond: undefined,
   };
@@ -122,7 +125,7 @@ export class ScriptedAws {
     this.#server = createServer((request, response) => {
       void readBody(request).then((body) => {
         if (request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
-          response.writeHead(200, { 'content-type': 'text/xml' }).end(this.script.iam(new URLSearchParams(body)));
+          this.#answerForm(response, new URLSearchParams(body));
           return;
         }
         const answer = this.#answer(request, body);
@@ -166,6 +169,20 @@ export class ScriptedAws {
     const calls = this.#calls.sort();
     this.#calls = [];
     return calls;
+  }
+
+  /** IAM and SNS speak the Query protocol, whose calls are forms. */
+  #answerForm(response: ServerResponse, parameters: URLSearchParams): void {
+    const action = parameters.get('Action') ?? '';
+    const isIam = ['GetUser', 'SimulatePrincipalPolicy'].includes(action);
+    const answer = isIam ? this.script.iam(parameters) : this.script.sns(parameters);
+    const refused = typeof answer !== 'string';
+    response.writeHead(refused ? answer.status : 200, { 'content-type': 'text/xml' });
+    response.end(
+      refused
+        ? `<ErrorResponse><Error><Type>Sender</Type><Code>${answer.code}</Code><Message>${answer.message}</Message></Error></ErrorResponse>`
+        : answer,
+    );
   }
 
   #answer(request: IncomingMessage, body: string): object {
