@@ -10,7 +10,7 @@
  */
 
 import { type InvokeOutcome, TIMEOUT_MARGIN_MS } from '../aws/invoke.ts';
-import { expectedRunSeconds, longestInvokeSeconds } from '../aws/mapping.ts';
+import { expectedRunSeconds, longestInvokeSeconds, type Mapping } from '../aws/mapping.ts';
 import type { Queue } from '../queue/queue.ts';
 import { repeat } from '../retry.ts';
 import { type Batch, takeInvoke } from './batch.ts';
@@ -77,8 +77,12 @@ export async function deliver(
   const runMs = expectedRunSeconds(mapping) * 1_000;
   const lastAttemptAt = leaseEndsAt - lastAttemptMargin(runMs, leaseEndsAt - time.monotonic());
 
+  const { traceHeaders } = batch;
+
   for (let attempt = 1; ; attempt += 1) {
     const startedAt = time.monotonic();
+    const traceHeader = traceOfBatch(traceHeaders, mapping.functionArn, parts);
+    const firstTime = attempt === 1 ? messages.filter(({ receiveCount }) => receiveCount === 1) : [];
     events.emit({
       kind: 'invoked',
       ...name,
@@ -86,12 +90,18 @@ export async function deliver(
       attempt,
       functionArn: mapping.functionArn,
       payloadBytes: payload.byteLength,
+      traceHeader,
+      traceHeaders,
+      lateMs: attempt === 1 ? messages.map(({ dueAt }) => startedAt - dueAt) : [],
+      agesMs: firstTime.map(({ bornAt }) => startedAt - bornAt),
     });
     const endOutlasting =
       retrying.outlasting && repeat(time, runMs + TIMEOUT_MARGIN_MS, () => void retrying.outlasting?.());
-    const outcome = await invokeOnce(batch, payload, parts);
+    const outcome = await invokeOnce(mapping, payload, traceHeader, parts);
     endOutlasting?.();
     const endedAt = time.monotonic();
+    const durationMs = endedAt - startedAt;
+    events.emit({ kind: 'answered', ...name, messageIds, attempt, outcome: outcome.kind, durationMs });
     const decision = decide(outcome, {
       attempt,
       sentIds,
@@ -123,7 +133,6 @@ export async function deliver(
         ...(then === 'starving' && { restsUntil: endedAt + inMs }),
       };
     }
-    const durationMs = endedAt - startedAt;
     if (decision.kind === 'failed') return failed(decision, durationMs);
 
     const { failed: reported, effect } = decision;
@@ -131,20 +140,25 @@ export async function deliver(
     const handled = reported.size === 0 ? messages : messages.filter((message) => !reported.has(message.id));
     if (handled.length > 0) {
       const deletedIds = await deleteMessages(queue, handled, name, leaseEndsAt, parts);
-      if (deletedIds.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: deletedIds });
+      const tookMs = time.monotonic() - endedAt;
+      if (deletedIds.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: deletedIds, tookMs });
     }
     return { effect };
   }
 }
 
-async function invokeOnce(batch: Batch, payload: Uint8Array, parts: DeliveryParts): Promise<InvokeOutcome> {
-  const { mapping, traceHeaders } = batch;
+async function invokeOnce(
+  mapping: Mapping,
+  payload: Uint8Array,
+  traceHeader: string,
+  parts: DeliveryParts,
+): Promise<InvokeOutcome> {
   try {
     return await parts.invoker.invoke({
       functionArn: mapping.functionArn,
       payload,
       longestSeconds: longestInvokeSeconds(mapping),
-      traceHeader: traceOfBatch(traceHeaders, mapping.functionArn, parts),
+      traceHeader,
       signal: parts.aborting,
     });
   } catch (error) {

@@ -4,7 +4,11 @@
  *
  * @module
  */
+import type { InvokeOutcome } from '../aws/invoke.ts';
 import type { QueueKey } from '../store/store.ts';
+
+/** `undefined`: the message has none. */
+export type TraceHeaders = readonly (string | undefined)[];
 
 interface OfMapping {
   /** UUID of the event source mapping. */
@@ -36,8 +40,14 @@ export function neverInvoked(reason: FailureReason): boolean {
 }
 
 export type ConsumerEvent =
-  /** An actor took messages from the queue, under a lease. PolledEventCount. */
-  | ({ readonly kind: 'leased'; readonly receiveCounts: readonly number[] } & OfBatch)
+  /** An actor took messages from the queue, under a lease; `tookMs`: how long the store took. PolledEventCount. */
+  | ({
+      readonly kind: 'leased';
+      readonly receiveCounts: readonly number[];
+      /** Of each message, as in `invoked`. */
+      readonly traceHeaders: TraceHeaders;
+      readonly tookMs: number;
+    } & OfBatch)
   /** Messages that no filter of the mapping matched were deleted. FilteredOutEventCount. */
   | ({ readonly kind: 'filtered-out' } & OfBatch)
   /** One attempt to invoke begins; `attempt` counts from 1 within the lease. InvokedEventCount. */
@@ -46,6 +56,21 @@ export type ConsumerEvent =
       readonly attempt: number;
       readonly functionArn: string;
       readonly payloadBytes: number;
+      /** `X-Amzn-Trace-Id` that the function gets. */
+      readonly traceHeader: string;
+      /** `AWSTraceHeader` of each message. */
+      readonly traceHeaders: TraceHeaders;
+      /** How long each message has been due, ms; empty from the second attempt on. */
+      readonly lateMs: readonly number[];
+      /** How old each message is that is shown for the first time, ms. */
+      readonly agesMs: readonly number[];
+    } & OfBatch)
+  /** The attempt came to its end, however it ended; what follows from it is the next event of the batch. */
+  | ({
+      readonly kind: 'answered';
+      readonly attempt: number;
+      readonly outcome: InvokeOutcome['kind'];
+      readonly durationMs: number;
     } & OfBatch)
   /** The function was throttled or unavailable; the next attempt follows inside the same lease. */
   | ({ readonly kind: 'retrying'; readonly attempt: number; readonly inMs: number; readonly reason: string } & OfBatch)
@@ -61,10 +86,10 @@ export type ConsumerEvent =
       readonly detail: string;
       readonly durationMs: number;
     } & OfBatch)
-  /** Deleted after success. DeletedEventCount (with filtered-out). */
-  | ({ readonly kind: 'deleted' } & OfBatch)
+  /** Deleted after success; `tookMs`: how long the store took. DeletedEventCount (with filtered-out). */
+  | ({ readonly kind: 'deleted'; readonly tookMs: number } & OfBatch)
   /** Given back without having been shown to the function; the receive is not counted. */
-  | ({ readonly kind: 'released'; readonly why: string } & OfBatch)
+  | ({ readonly kind: 'released'; readonly why: string; readonly tookMs: number } & OfBatch)
   /** Moved to the dead-letter queue by a receive. */
   | {
       readonly kind: 'dead-lettered';

@@ -218,7 +218,8 @@ export class MappingWorker {
         await this.#giveBack(open);
         return 'refused';
       }
-      return this.#takeIn(open, await this.#receive(open.batch, maxBytes));
+      const begunAt = this.#parts.time.monotonic();
+      return this.#takeIn(open, await this.#receive(open.batch, maxBytes), begunAt);
     } catch (error) {
       await this.#giveBack(open);
       throw error;
@@ -227,6 +228,7 @@ export class MappingWorker {
 
   async #drawMore(open: OpenBatch, headroom: ByteShare): Promise<DrawEnd> {
     open.drawing = true;
+    const begunAt = this.#parts.time.monotonic();
     let messages: readonly ReceivedMessage[] = [];
     try {
       messages = await this.#receive(open.batch, headroom.bytes);
@@ -234,7 +236,7 @@ export class MappingWorker {
       open.drawing = false;
       headroom.free();
       // A flush that was asked for meanwhile takes place now, whether new messages came or not.
-      this.#takeIn(open, messages);
+      this.#takeIn(open, messages, begunAt);
     }
     return messages.length === 0 ? 'empty' : 'received';
   }
@@ -250,7 +252,8 @@ export class MappingWorker {
     });
   }
 
-  #takeIn(open: OpenBatch, messages: readonly ReceivedMessage[]): DrawEnd {
+  /** `begunAt`: monotonic ms when the receive that brought the messages began. */
+  #takeIn(open: OpenBatch, messages: readonly ReceivedMessage[], begunAt: number): DrawEnd {
     const name = this.#name(open.batch);
     if (messages.length > 0) {
       this.#parts.events.emit({
@@ -258,6 +261,8 @@ export class MappingWorker {
         ...name,
         messageIds: messages.map((message) => message.id),
         receiveCounts: messages.map((message) => message.receiveCount),
+        traceHeaders: messages.map((message) => message.traceHeader),
+        tookMs: this.#parts.time.monotonic() - begunAt,
       });
     }
     if (this.#withheld === undefined) {

@@ -87,8 +87,10 @@ export async function releaseMessages(
   const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     try {
+      const begunAt = parts.time.monotonic();
       await queue.release(handles);
-      parts.events.emit({ kind: 'released', ...name, messageIds: messages.map((message) => message.id), why });
+      const tookMs = parts.time.monotonic() - begunAt;
+      parts.events.emit({ kind: 'released', ...name, messageIds: messages.map((message) => message.id), why, tookMs });
       return;
     } catch (error) {
       const waitMs = pauseMs * (1 + parts.randomness.fraction() / 4);

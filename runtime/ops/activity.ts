@@ -188,6 +188,7 @@ function describe(event: ConsumerEvent): Pick<Activity, 'text' | 'level'> | unde
       return { text: `${event.what}: ${event.detail}`, level: 'bad' };
     // Part of every successful batch; showing them would hide the rest.
     case 'leased':
+    case 'answered':
     case 'deleted':
     // `mapping-stopped` was shown before it.
     case 'mapping-removed':
@@ -219,6 +220,7 @@ const LEVELS: Readonly<Record<ConsumerEvent['kind'], Level>> = {
   leased: 'debug',
   'filtered-out': 'debug',
   invoked: 'debug',
+  answered: 'debug',
   retrying: 'info',
   succeeded: 'debug',
   failed: 'warn',
@@ -237,12 +239,16 @@ const LEVELS: Readonly<Record<ConsumerEvent['kind'], Level>> = {
 /** Reasons whose detail was written by the function, not by Karin or AWS. */
 const FUNCTION_SAID: ReadonlySet<string> = new Set(['function-error', 'malformed-report']);
 
+/** A value for each message of a batch, of which there may be ten thousand; sums of them stand in the metrics. */
+const NOT_LOGGED = { traceHeaders: undefined, lateMs: undefined, agesMs: undefined };
+
 /** A listener for the event bus. */
 export function logEvents(log: Log): (event: ConsumerEvent) => void {
   return (event) => {
     const level = LEVELS[event.kind];
     if (!log.isLevelEnabled(level)) return;
-    const { kind, ...members } = event;
+    const { kind, ...all } = event;
+    const members = { ...all, ...('traceHeaders' in all && NOT_LOGGED) };
     if (kind === 'failed' && FUNCTION_SAID.has(event.reason)) log[level]({ ...members, detail: undefined }, kind);
     else log[level](members, kind);
   };

@@ -2,6 +2,12 @@
  * What `/metrics` says. Counters of the consumer bear the names of AWS's own event source mapping metrics
  * (`PolledEventCount` is `karin_polled_event_count_total`), so that a dashboard can show both.
  *
+ * Labels. A series of a queue has `queue`, `account` and `region`; a series of a mapping has also `function` and
+ * `mapping`, its UUID, because one queue may have several mappings to one function. Nothing else tells of them.
+ *
+ * Counters of every mapping and every queue are there from the start, at 0, so that the first increase is one that
+ * Prometheus sees. Histograms come with their first observation: each has a dozen series, and most mappings are idle.
+ *
  * The depths of queues cost commands to Redis (`depths.ts`), and Prometheus asks every few seconds: they come only with
  * `/metrics?depth=1`.
  *
@@ -11,13 +17,16 @@
 import type { Mapping } from '../aws/mapping.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
 import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
-import { type Sources, SUBSCRIPTION_STATES } from '../http/ingest/sources.ts';
+import { type SourceCount, type Sources, SUBSCRIPTION_STATES } from '../http/ingest/sources.ts';
 import type { Traffic } from '../http/server.ts';
+import type { QueueArn } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { QueueKey } from '../store/store.ts';
 import { nameOf } from './activity.ts';
 import type { Depths } from './depths.ts';
+import { exposition, type Histogram, type Labels, type MetricFamily } from './exposition.ts';
 import type { Health } from './health.ts';
+import { countInvokes, type InvokeCounts, removedMappings } from './invoke-counts.ts';
 
 export interface MetricsParts {
   readonly bus: EventBus;
@@ -25,7 +34,7 @@ export interface MetricsParts {
   readonly traffic: Traffic;
   readonly health: Health;
   readonly syncState: () => SyncState | undefined;
-  readonly queues: () => readonly Queue[];
+  readonly queues: () => readonly Pick<Queue, 'key' | 'arn'>[];
   readonly depths: Pick<Depths, 'refresh' | 'of'>;
   readonly sources: Pick<Sources, 'counts' | 'refusals' | 'subscriptions'>;
   /** Failed attempts to get in, since the process began. */
@@ -56,80 +65,107 @@ const HELP: Readonly<Record<MetricName, string>> = {
 const METRIC_NAMES = Object.keys(HELP) as MetricName[];
 
 export function createMetrics(parts: MetricsParts): Metrics {
-  const invokes = new Map<string, { count: number; seconds: number }>();
+  const invokes = countInvokes(parts.bus);
   const moved = { deadLettered: new Map<string, number>(), expired: new Map<string, number>() };
-  const isLate = removedMappings();
   parts.bus.subscribe((event) => {
     if (event.kind === 'dead-lettered') add(moved.deadLettered, event.queue, event.messageIds.length);
     if (event.kind === 'expired') add(moved.expired, event.queue, event.count);
-    if (isLate(event)) return;
-    // A record too large for an event was never part of an Invoke.
-    if (event.kind === 'succeeded' || (event.kind === 'failed' && !neverInvoked(event.reason))) {
-      const sum = invokes.get(event.mapping) ?? { count: 0, seconds: 0 };
-      invokes.set(event.mapping, { count: sum.count + 1, seconds: sum.seconds + event.durationMs / 1000 });
-    }
-    if (event.kind === 'mapping-removed') invokes.delete(event.mapping);
   });
 
   const mappingFamilies = (sees: Sees | undefined): readonly MetricFamily[] => {
     const mappings = new Map((parts.syncState()?.discovery?.mappings ?? []).map((mapping) => [mapping.uuid, mapping]));
-    const isSeen = ([uuid]: readonly [string, unknown]): boolean => {
-      const name = mappings.get(uuid)?.queueArn.name;
-      return sees === undefined || (name !== undefined && sees(name));
-    };
-    const labels = (uuid: string): Labels => mappingLabels(uuid, mappings.get(uuid));
-    const counts = [...parts.counts.byMapping()].filter(isSeen);
-    const sums = [...invokes].filter(isSeen);
+    const counts = parts.counts.byMapping();
+    const shown = [...new Set([...mappings.keys(), ...counts.keys(), ...invokes.keys()])]
+      .filter((uuid) => {
+        const name = mappings.get(uuid)?.queueArn.name;
+        return sees === undefined || (name !== undefined && sees(name));
+      })
+      .map((uuid) => ({ uuid, labels: mappingLabels(uuid, mappings.get(uuid)) }));
+    const counter = (name: string, help: string, value: (uuid: string) => number): MetricFamily => ({
+      name,
+      type: 'counter',
+      help,
+      samples: shown.map(({ uuid, labels }) => ({ labels, value: value(uuid) })),
+    });
+    const histogram = (name: string, help: string, of: (counts: InvokeCounts) => Histogram): MetricFamily => ({
+      name,
+      type: 'histogram',
+      help,
+      samples: shown.flatMap(({ uuid, labels }) => {
+        const found = invokes.get(uuid);
+        return found === undefined ? [] : of(found).samples(labels);
+      }),
+    });
+    const troubled = parts.counts.troubled();
     return [
-      ...METRIC_NAMES.map((name) => ({
-        name: `karin_${snakeCase(name)}_total`,
-        type: 'counter' as const,
-        help: `${HELP[name]}.`,
-        samples: counts.map(([uuid, count]) => ({ labels: labels(uuid), value: count[name] })),
-      })),
+      ...METRIC_NAMES.map((name) =>
+        counter(`karin_${snakeCase(name)}_total`, `${HELP[name]}.`, (uuid) => counts.get(uuid)?.[name] ?? 0),
+      ),
       counter(
         'karin_invocations_total',
-        'Invokes that came to an end, whatever the outcome.',
-        sums,
-        labels,
-        (sum) => sum.count,
+        'Batches whose Invokes came to an end, whatever the outcome.',
+        (uuid) => invokes.get(uuid)?.batches ?? 0,
+      ),
+      counter(
+        'karin_invocation_seconds_total',
+        'Seconds spent in the last Invoke of each.',
+        (uuid) => (invokes.get(uuid)?.milliseconds ?? 0) / 1000,
+      ),
+      counter(
+        'karin_function_errors_total',
+        'Invokes that the function failed, its time-outs included.',
+        (uuid) => invokes.get(uuid)?.functionErrors ?? 0,
+      ),
+      counter(
+        'karin_throttles_total',
+        'Invokes that Lambda throttled (429), every attempt counted.',
+        (uuid) => invokes.get(uuid)?.throttles ?? 0,
+      ),
+      counter(
+        'karin_invoke_failures_total',
+        'Invokes that were refused, lost or did not get through to Lambda, throttles not counted.',
+        (uuid) => invokes.get(uuid)?.notReached ?? 0,
       ),
       gauge(
         'karin_mapping_trouble',
         '1 for each mapping whose invocations do not get through to Lambda now.',
-        [...parts.counts.troubled()].map((uuid) => ({ labels: labels(uuid), value: 1 })),
+        shown.map(({ uuid, labels }) => ({ labels, value: Number(troubled.has(uuid)) })),
       ),
-      counter('karin_invocation_seconds_total', 'Seconds spent in them.', sums, labels, (sum) => sum.seconds),
+      histogram(
+        'karin_invoke_duration_seconds',
+        'How long functions took to answer, errors of theirs included.',
+        ({ duration }) => duration,
+      ),
+      histogram(
+        'karin_wake_latency_seconds',
+        'How late messages were shown to the function after they were due, batch windows included.',
+        ({ lateness }) => lateness,
+      ),
+      histogram(
+        'karin_message_age_seconds',
+        'Age of messages when they were shown to the function for the first time, delays included.',
+        ({ age }) => age,
+      ),
     ];
   };
 
   const queueFamilies = (sees: Sees | undefined): readonly MetricFamily[] => {
-    const isSeen = ([key]: readonly [QueueKey, unknown]): boolean => sees === undefined || sees(queueNameOf(key));
-    const labels = (queue: string): Labels => ({ queue });
+    const queues = parts.queues().filter(({ arn }) => sees === undefined || sees(arn.name));
+    const labels = new Map(queues.map(({ key, arn }) => [key, queueLabels(arn)]));
+    const counter = (name: string, help: string, counts: ReadonlyMap<QueueKey, number>): MetricFamily => ({
+      name,
+      type: 'counter',
+      help,
+      samples: [...labels].map(([key, of]) => ({ labels: of, value: counts.get(key) ?? 0 })),
+    });
     return [
-      counter(
-        'karin_dead_lettered_messages_total',
-        'Messages moved to a dead-letter queue.',
-        [...moved.deadLettered].filter(isSeen),
-        labels,
-      ),
-      counter(
-        'karin_expired_messages_total',
-        'Messages removed past the retention period.',
-        [...moved.expired].filter(isSeen),
-        labels,
-      ),
+      counter('karin_dead_lettered_messages_total', 'Messages moved to a dead-letter queue.', moved.deadLettered),
+      counter('karin_expired_messages_total', 'Messages removed past the retention period.', moved.expired),
       {
         name: 'karin_sent_messages_total',
         type: 'counter',
         help: 'Messages stored, by where they came from.',
-        samples: parts.sources
-          .counts()
-          .filter(({ queue }) => isSeen([queue, undefined]))
-          .map(({ queue, kind, name, messages }) => ({
-            labels: { queue, source: kind, ...(name === undefined ? {} : { name }) },
-            value: messages,
-          })),
+        samples: sentSamples(labels, parts.sources.counts()),
       },
     ];
   };
@@ -140,12 +176,12 @@ export function createMetrics(parts: MetricsParts): Metrics {
     return gauge(
       'karin_queue_messages',
       'Messages in the queue, by state.',
-      queues.flatMap(({ key }) => {
+      queues.flatMap(({ key, arn }) => {
         const depth = parts.depths.of(key);
         if (depth === undefined) return [];
         const { visible, delayed, inFlight } = depth;
         return Object.entries({ visible, delayed, in_flight: inFlight }).map(([state, value]) => ({
-          labels: { queue: key, state },
+          labels: { ...queueLabels(arn), state },
           value,
         }));
       }),
@@ -223,72 +259,32 @@ function gauge(name: string, help: string, samples: MetricFamily['samples']): Me
   return { name, type: 'gauge', help, samples };
 }
 
-function counter<T>(
-  name: string,
-  help: string,
-  entries: readonly (readonly [string, T])[],
-  labels: (key: string) => Labels,
-  value: (entry: T) => number = Number,
-): MetricFamily {
-  return {
-    name,
-    type: 'counter',
-    help,
-    samples: entries.map(([key, entry]) => ({ labels: labels(key), value: value(entry) })),
-  };
+function sentSamples(labels: ReadonlyMap<QueueKey, Labels>, counts: readonly SourceCount[]): MetricFamily['samples'] {
+  const fromApi = new Set(
+    counts.flatMap(({ queue, kind, name }) => (kind === 'sdk' && name === undefined ? [queue] : [])),
+  );
+  const zeros = [...labels].flatMap(([key, of]) =>
+    fromApi.has(key) ? [] : [{ labels: { ...of, source: 'sdk' }, value: 0 }],
+  );
+  const counted = counts.flatMap(({ queue, kind, name, messages }) => {
+    const of = labels.get(queue);
+    if (of === undefined) return [];
+    return [{ labels: { ...of, source: kind, ...(name === undefined ? {} : { name }) }, value: messages }];
+  });
+  return [...zeros, ...counted];
+}
+
+function queueLabels({ name, account, region }: QueueArn): Labels {
+  return { queue: name, account, region };
 }
 
 function mappingLabels(uuid: string, mapping: Mapping | undefined): Labels {
   if (mapping === undefined) return { mapping: uuid };
-  return { mapping: uuid, queue: mapping.queueArn.name, function: nameOf(mapping.functionArn) };
-}
-
-/** The name in `region:account:name`. */
-function queueNameOf(key: QueueKey): string {
-  return key.slice(key.lastIndexOf(':') + 1);
+  return { ...queueLabels(mapping.queueArn), function: nameOf(mapping.functionArn), mapping: uuid };
 }
 
 function snakeCase(name: string): string {
   return name.replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
-}
-
-/*
- * The text format of Prometheus, version 0.0.4.
- */
-
-type Labels = Readonly<Record<string, string>>;
-
-export interface MetricFamily {
-  /** In `snake_case`; counters end in `_total`. */
-  readonly name: string;
-  readonly type: 'counter' | 'gauge';
-  /** One sentence with the unit. */
-  readonly help: string;
-  readonly samples: readonly { readonly labels?: Labels; readonly value: number }[];
-}
-
-export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
-/** Families without samples are left out. */
-export function exposition(families: readonly MetricFamily[]): string {
-  return families
-    .filter((family) => family.samples.length > 0)
-    .map(
-      ({ name, type, help, samples }) =>
-        `# HELP ${name} ${help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}\n# TYPE ${name} ${type}\n${samples
-          .map(({ labels, value }) => `${name}${labelText(labels)} ${value}\n`)
-          .join('')}`,
-    )
-    .join('');
-}
-
-function labelText(labels: Labels | undefined): string {
-  const pairs = Object.entries(labels ?? {});
-  return pairs.length === 0 ? '' : `{${pairs.map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(',')}}`;
-}
-
-function escapeLabel(value: string): string {
-  return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
 }
 
 /*
@@ -329,31 +325,6 @@ const ZERO: MappingCounts = {
   FailedInvokeEventCount: 0,
   DeletedEventCount: 0,
 };
-
-/** Removed mappings that are remembered; the oldest is forgotten. */
-const REMEMBERED_REMOVED = 1_000;
-
-/**
- * Tells whether an event is one of a mapping that was removed before: a batch may end after its mapping is removed, and
- * its events would bring the counters back. A mapping that is started again counts from then on. Wants every event
- * once.
- */
-function removedMappings(): (event: ConsumerEvent) => boolean {
-  const removed = new Set<string>();
-  return (event) => {
-    if (event.kind === 'mapping-started') removed.delete(event.mapping);
-    if (event.kind === 'mapping-removed') {
-      removed.delete(event.mapping);
-      removed.add(event.mapping);
-      for (const oldest of removed) {
-        if (removed.size <= REMEMBERED_REMOVED) break;
-        removed.delete(oldest);
-      }
-      return false;
-    }
-    return 'mapping' in event && event.mapping !== undefined && removed.has(event.mapping);
-  };
-}
 
 /** Counts the events of `bus` from now on. */
 export function countMetrics(bus: EventBus): MetricCounts {

@@ -73,6 +73,10 @@ export interface ReceivedMessage extends Message {
    * too late.
    */
   readonly leaseEndsAt: number;
+  /** When it was sent, on the same clock; how long ago that is comes from the store's clock. */
+  readonly bornAt: number;
+  /** When it was due: sent, its delay over, or its last lease ended; on the same clock. */
+  readonly dueAt: number;
 }
 
 /** A new id for a message. */

@@ -191,11 +191,13 @@ export class Receiving {
   }
 
   #message({ entry, content }: OpenedEntry, leaseEndsAt: number): ReceivedMessage {
-    const { queue, handles, clock } = this.#options;
+    const { queue, handles, clock, time } = this.#options;
+    const now = time.monotonic();
+    const storeNow = clock.now() ?? entry.firstReceivedAt;
     const receipt = {
       id: entry.id,
       receiveCount: entry.receiveCount,
-      receivedAt: clock.now() ?? entry.firstReceivedAt,
+      receivedAt: storeNow,
       ...(queue.definition.fifo && entry.group !== undefined ? { group: entry.group } : {}),
       ...(entry.sequenceNumber === undefined ? {} : { sequenceNumber: entry.sequenceNumber }),
     };
@@ -207,6 +209,8 @@ export class Receiving {
       firstReceivedAt: entry.firstReceivedAt,
       ...(entry.sequenceNumber === undefined ? {} : { sequenceNumber: entry.sequenceNumber }),
       leaseEndsAt,
+      bornAt: now - Math.max(0, storeNow - entry.sentAt),
+      dueAt: now - entry.lateMs,
     };
   }
 

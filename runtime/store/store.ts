@@ -105,6 +105,12 @@ export interface LeasedEntry extends StoredEntry {
   /** This receive included. */
   readonly receiveCount: number;
   readonly firstReceivedAt: number;
+  /**
+   * Milliseconds by which this receive came after the message was due, 0 or more, by the store's clock: after it was
+   * sent, its delay ended, or its last lease ended. FIFO queues: after its group might be served again; the delay of a
+   * message behind the first one does not count.
+   */
+  readonly lateMs: number;
 }
 
 export interface ReceiveReply {

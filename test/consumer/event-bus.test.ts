@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ConsumerEvent, createEventBus } from '../../runtime/consumer/events.ts';
 import { countMetrics } from '../../runtime/ops/metrics.ts';
+import { DELETED, INVOKED, LEASED } from '../support/consumer-events.ts';
 
 const BATCH = { mapping: 'm', queue: 'q', batch: 1, messageIds: ['a', 'b'] } as const;
 const EXPIRED: ConsumerEvent = { kind: 'expired', queue: 'q', count: 1 };
@@ -51,13 +52,13 @@ describe('metric counts', () => {
     const bus = createEventBus(() => expect.unreachable());
     const counts = countMetrics(bus);
     const events: readonly ConsumerEvent[] = [
-      { kind: 'leased', ...BATCH, messageIds: ['a', 'b', 'c'], receiveCounts: [1, 1, 1] },
+      { ...LEASED, ...BATCH, messageIds: ['a', 'b', 'c'] },
       { kind: 'filtered-out', ...BATCH, messageIds: ['c'] },
-      { kind: 'invoked', ...BATCH, attempt: 1, functionArn: 'f', payloadBytes: 1 },
+      { ...INVOKED, ...BATCH },
       { kind: 'retrying', ...BATCH, attempt: 2, inMs: 1_000, reason: 'throttled' },
-      { kind: 'invoked', ...BATCH, attempt: 2, functionArn: 'f', payloadBytes: 1 },
+      { ...INVOKED, ...BATCH, attempt: 2 },
       { kind: 'succeeded', ...BATCH, failedIds: ['b'], durationMs: 1 },
-      { kind: 'deleted', ...BATCH, messageIds: ['a'] },
+      { ...DELETED, ...BATCH, messageIds: ['a'] },
       { kind: 'failed', ...BATCH, reason: 'function-error', detail: '', durationMs: 1 },
       { kind: 'failed', ...BATCH, reason: 'oversize-record', detail: '', durationMs: 0 },
       EXPIRED,

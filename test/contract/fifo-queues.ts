@@ -41,6 +41,19 @@ export function fifoQueueContract(context: Context): void {
       expect(texts((await context.receive(queue)).leased)).toEqual(['a2', 'b1']);
     });
 
+    it('tells how late a message is received: after its send, and after its group could be served', async () => {
+      const queue = newQueue(true);
+      const late = async (): Promise<readonly number[]> =>
+        (await context.receive(queue, { leaseMs: 100 })).leased.map(({ lateMs }) => lateMs);
+      await sendTexts(queue, 'a', ['a1']);
+      context.time.advance(10);
+      await sendTexts(queue, 'a', ['a2']);
+      context.time.advance(5);
+      expect(await late()).toEqual([15, 5]);
+      context.time.advance(102);
+      expect(await late()).toEqual([2, 2]);
+    });
+
     it('locks a group until all its leased messages are settled, and hands the rest out in order', async () => {
       const queue = newQueue(true);
       await sendTexts(queue, 'a', ['a1', 'a2', 'a3']);

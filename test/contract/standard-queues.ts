@@ -51,6 +51,21 @@ export function standardQueueContract(context: Context): void {
       expect(await context.store.depth(queue)).toEqual({ visible: 1, delayed: 0, inFlight: 0 });
     });
 
+    it('tells how late each message is received: after its send, its delay, its lease or its release', async () => {
+      const queue = newQueue(false);
+      const late = async (): Promise<readonly number[]> =>
+        (await context.receive(queue, { leaseMs: 100 })).leased.map(({ lateMs }) => lateMs);
+      await context.store.send(queue, [entry({ text: 'now' }), entry({ text: 'delayed', delayMs: 20 })]);
+      context.time.advance(25);
+      expect(await late()).toEqual([25, 5]);
+      context.time.advance(107);
+      const { leased } = await context.receive(queue);
+      expect(leased.map(({ lateMs }) => lateMs)).toEqual([7, 7]);
+      await context.store.release(queue, leases(leased[0]));
+      context.time.advance(3);
+      expect(await late()).toEqual([3]);
+    });
+
     it('hands out the oldest due first', async () => {
       const queue = newQueue(false);
       await context.store.send(queue, [entry({ text: 'late', delayMs: 20 }), entry({ text: 'early', delayMs: 10 })]);

@@ -5,6 +5,7 @@
  */
 import { newMessageId } from '../../runtime/queue/message.ts';
 import type {
+  BrowsedEntry,
   Lease,
   LeasedEntry,
   NewEntry,
@@ -93,7 +94,7 @@ export function entry(overrides: Partial<NewEntry> & { readonly text?: string } 
   return { id: newMessageId(systemRandomness), record: Buffer.from(text ?? 'record'), delayMs: 0, ...rest };
 }
 
-export function texts(entries: readonly LeasedEntry[]): string[] {
+export function texts(entries: readonly (LeasedEntry | BrowsedEntry)[]): string[] {
   return entries.map(({ record }) => Buffer.from(record).toString());
 }
 

@@ -16,6 +16,8 @@ export function receivedMessage(overrides: Partial<ReceivedMessage> = {}): Recei
     receiveCount: 1,
     firstReceivedAt: 1_545_082_649_185,
     leaseEndsAt: 30_000,
+    bornAt: 0,
+    dueAt: 0,
     ...overrides,
   };
 }

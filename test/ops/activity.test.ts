@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type ConsumerEvent, createEventBus } from '../../runtime/consumer/events.ts';
 import { createLog } from '../../runtime/log.ts';
 import { createActivityLog, logEvents } from '../../runtime/ops/activity.ts';
+import { INVOKED, LEASED } from '../support/consumer-events.ts';
 
 const OF = { mapping: 'uuid-a', queue: 'eu-west-1:111122223333:a' };
 const BATCH = { ...OF, batch: 1, messageIds: ['1', '2'] };
@@ -24,10 +25,9 @@ describe('recent activity', () => {
   it('is told in sentences, newest first', () => {
     const { bus, activity } = open();
     bus.emit({ kind: 'mapping-started', ...OF });
-    bus.emit({ kind: 'leased', receiveCounts: [1, 1], ...BATCH });
+    bus.emit({ ...LEASED, ...BATCH });
     bus.emit({
-      kind: 'invoked',
-      attempt: 1,
+      ...INVOKED,
       functionArn: 'arn:aws:lambda:r:1:function:f:live',
       payloadBytes: 9,
       ...BATCH,

@@ -2,43 +2,50 @@ import { describe, expect, it } from 'vitest';
 import { createEventBus } from '../../runtime/consumer/events.ts';
 import { createSources } from '../../runtime/http/ingest/sources.ts';
 import { createTraffic } from '../../runtime/http/server.ts';
+import { exposition } from '../../runtime/ops/exposition.ts';
 import { createHealth } from '../../runtime/ops/health.ts';
-import { countMetrics, createMetrics, exposition } from '../../runtime/ops/metrics.ts';
+import { countMetrics, createMetrics } from '../../runtime/ops/metrics.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
-import { discoveryOf, keyOf } from '../sync/discoveries.ts';
+import { ANSWERED, DELETED, INVOKED, LEASED } from '../support/consumer-events.ts';
+import { arnOf, discoveryOf, keyOf } from '../sync/discoveries.ts';
 
 const OF = { mapping: 'uuid-a', queue: keyOf('a'), batch: 1, messageIds: ['1', '2', '3'] };
+const OF_QUEUE = 'queue="a",account="111122223333",region="eu-west-1"';
+const OF_MAPPING = `${OF_QUEUE},function="on-a",mapping="uuid-a"`;
 
-function page() {
+function page(names: readonly string[] = ['a']) {
   const bus = createEventBus(() => {});
   const counts = countMetrics(bus);
   const traffic = createTraffic();
-  const discovery = discoveryOf(['a']);
+  let discovery = discoveryOf(names);
   const metrics = createMetrics({
     bus,
     counts,
     traffic,
     health: createHealth(undefined),
     syncState: () => ({ source: 'x', held: [], discovery, succeededAt: 1_700_000_000_000 }),
-    queues: () => [],
+    queues: () => names.map((name) => ({ key: keyOf(name), arn: arnOf(name) })),
     depths: { refresh: async () => {}, of: () => undefined },
     sources: createSources(() => 0),
     failedAttempts: () => 7,
     version: '1.2.3',
   });
-  return { bus, traffic, metrics };
+  const found = (mappings: readonly string[]): void => {
+    discovery = discoveryOf(mappings);
+  };
+  return { bus, traffic, metrics, found };
 }
 
 describe('the metrics page', () => {
   it('counts under the names of AWS, by mapping, queue and function', async () => {
     const { bus, metrics } = page();
-    bus.emit({ kind: 'leased', receiveCounts: [1, 1, 1], ...OF });
-    bus.emit({ kind: 'invoked', attempt: 1, functionArn: 'f', payloadBytes: 1, ...OF });
+    bus.emit({ ...LEASED, ...OF });
+    bus.emit({ ...INVOKED, ...OF });
     bus.emit({ kind: 'succeeded', failedIds: ['3'], durationMs: 1500, ...OF });
-    bus.emit({ kind: 'deleted', ...OF, messageIds: ['1', '2'] });
+    bus.emit({ ...DELETED, ...OF, messageIds: ['1', '2'] });
     bus.emit({ kind: 'filtered-out', ...OF, messageIds: ['4'] });
     const text = await metrics.page({ depth: false });
-    const labels = '{mapping="uuid-a",queue="a",function="on-a"}';
+    const labels = `{${OF_MAPPING}}`;
     for (const line of [
       `karin_polled_event_count_total${labels} 3`,
       `karin_invoked_event_count_total${labels} 3`,
@@ -53,35 +60,38 @@ describe('the metrics page', () => {
   });
 
   it('names the mappings whose invocations do not get through, and forgets a mapping that is gone', async () => {
-    const { bus, metrics } = page();
+    const { bus, metrics, found } = page();
     const of = { mapping: 'uuid-a', queue: keyOf('a') };
-    bus.emit({ kind: 'leased', receiveCounts: [1, 1, 1], ...OF });
+    bus.emit({ ...LEASED, ...OF });
     bus.emit({ kind: 'failed', reason: 'unreached', detail: '403', durationMs: 1, ...OF });
     bus.emit({ kind: 'lambda-trouble', detail: '403', ...of });
-    const trouble = 'karin_mapping_trouble{mapping="uuid-a",queue="a",function="on-a"} 1\n';
+    const trouble = `karin_mapping_trouble{${OF_MAPPING}} 1\n`;
     expect(await metrics.page({ depth: false })).toContain(trouble);
     bus.emit({ kind: 'lambda-reached', ...of });
     expect(await metrics.page({ depth: false })).not.toContain(trouble);
 
     bus.emit({ kind: 'lambda-trouble', detail: '403', ...of });
     bus.emit({ kind: 'mapping-removed', ...of });
+    found([]);
     expect(await metrics.page({ depth: false })).not.toContain('uuid-a');
   });
 
   it('leaves out what ends after its mapping was removed, and counts again once the mapping is started', async () => {
-    const { bus, metrics } = page();
+    const { bus, metrics, found } = page();
     const of = { mapping: 'uuid-a', queue: keyOf('a') };
-    bus.emit({ kind: 'leased', receiveCounts: [1, 1, 1], ...OF });
+    bus.emit({ ...LEASED, ...OF });
+    found([]);
     bus.emit({ kind: 'mapping-removed', ...of });
     bus.emit({ kind: 'succeeded', failedIds: ['3'], durationMs: 1500, ...OF });
-    bus.emit({ kind: 'deleted', ...OF, messageIds: ['1', '2'] });
+    bus.emit({ ...DELETED, ...OF, messageIds: ['1', '2'] });
     bus.emit({ kind: 'lambda-trouble', detail: '403', ...of });
     expect(await metrics.page({ depth: false })).not.toContain('uuid-a');
 
+    found(['a']);
     bus.emit({ kind: 'mapping-started', ...of });
     bus.emit({ kind: 'succeeded', failedIds: ['3'], durationMs: 500, ...OF });
     const text = await metrics.page({ depth: false });
-    const labels = '{mapping="uuid-a",queue="a",function="on-a"}';
+    const labels = `{${OF_MAPPING}}`;
     expect(text).toContain(`karin_failed_invoke_event_count_total${labels} 1\n`);
     expect(text).toContain(`karin_invocation_seconds_total${labels} 0.5\n`);
   });
@@ -90,8 +100,66 @@ describe('the metrics page', () => {
     const { bus, metrics } = page();
     bus.emit({ kind: 'failed', reason: 'oversize-record', detail: 'too large', durationMs: 0, ...OF });
     const text = await metrics.page({ depth: false });
-    expect(text).not.toContain('karin_invocations_total{');
-    expect(text).not.toContain('karin_failed_invoke_event_count_total{');
+    expect(text).toContain(`karin_invocations_total{${OF_MAPPING}} 0\n`);
+    expect(text).toContain(`karin_failed_invoke_event_count_total{${OF_MAPPING}} 0\n`);
+  });
+
+  it('has every counter of a mapping and of a queue from the start, at 0', async () => {
+    const text = await page().metrics.page({ depth: false });
+    for (const line of [
+      `karin_polled_event_count_total{${OF_MAPPING}} 0`,
+      `karin_function_errors_total{${OF_MAPPING}} 0`,
+      `karin_throttles_total{${OF_MAPPING}} 0`,
+      `karin_invoke_failures_total{${OF_MAPPING}} 0`,
+      `karin_invocation_seconds_total{${OF_MAPPING}} 0`,
+      `karin_mapping_trouble{${OF_MAPPING}} 0`,
+      `karin_dead_lettered_messages_total{${OF_QUEUE}} 0`,
+      `karin_expired_messages_total{${OF_QUEUE}} 0`,
+      `karin_sent_messages_total{${OF_QUEUE},source="sdk"} 0`,
+    ]) {
+      expect(text).toContain(`${line}\n`);
+    }
+    // They would be a dozen series for each idle mapping.
+    expect(text).not.toContain('_bucket');
+  });
+
+  it('counts what functions failed, what Lambda throttled and what did not get through apart', async () => {
+    const { bus, metrics } = page();
+    for (const outcome of ['success', 'function-error', 'throttled', 'throttled', 'unavailable', 'unreached'] as const)
+      bus.emit({ ...ANSWERED, ...OF, outcome });
+    for (const outcome of ['rejected', 'connection-lost'] as const) bus.emit({ ...ANSWERED, ...OF, outcome });
+    const text = await metrics.page({ depth: false });
+    for (const line of [
+      `karin_function_errors_total{${OF_MAPPING}} 1`,
+      `karin_throttles_total{${OF_MAPPING}} 2`,
+      `karin_invoke_failures_total{${OF_MAPPING}} 4`,
+      // Only the function's own time counts.
+      `karin_invoke_duration_seconds_count{${OF_MAPPING}} 2`,
+    ]) {
+      expect(text).toContain(`${line}\n`);
+    }
+  });
+
+  it('shows how long functions took, how late they were invoked, and how old messages were', async () => {
+    const { bus, metrics } = page();
+    bus.emit({ ...INVOKED, ...OF, lateMs: [4, 40, 4_000_000], agesMs: [900_500] });
+    bus.emit({ ...ANSWERED, ...OF, durationMs: 250 });
+    const text = await metrics.page({ depth: false });
+    for (const line of [
+      `karin_wake_latency_seconds_bucket{${OF_MAPPING},le="0.005"} 1`,
+      `karin_wake_latency_seconds_bucket{${OF_MAPPING},le="0.05"} 2`,
+      `karin_wake_latency_seconds_bucket{${OF_MAPPING},le="3600"} 2`,
+      `karin_wake_latency_seconds_bucket{${OF_MAPPING},le="+Inf"} 3`,
+      `karin_wake_latency_seconds_sum{${OF_MAPPING}} 4000.044`,
+      `karin_wake_latency_seconds_count{${OF_MAPPING}} 3`,
+      `karin_message_age_seconds_bucket{${OF_MAPPING},le="900"} 0`,
+      `karin_message_age_seconds_bucket{${OF_MAPPING},le="3600"} 1`,
+      `karin_invoke_duration_seconds_bucket{${OF_MAPPING},le="0.1"} 0`,
+      `karin_invoke_duration_seconds_bucket{${OF_MAPPING},le="0.25"} 1`,
+      '# TYPE karin_invoke_duration_seconds histogram',
+    ]) {
+      expect(text).toContain(`${line}\n`);
+    }
   });
 
   it('counts dead letters, expiry, responses and failed attempts', async () => {
@@ -103,8 +171,8 @@ describe('the metrics page', () => {
     traffic.answered(403);
     const text = await metrics.page({ depth: false });
     for (const line of [
-      `karin_dead_lettered_messages_total{queue="${keyOf('a')}"} 2`,
-      `karin_expired_messages_total{queue="${keyOf('a')}"} 4`,
+      `karin_dead_lettered_messages_total{${OF_QUEUE}} 2`,
+      `karin_expired_messages_total{${OF_QUEUE}} 4`,
       'karin_http_responses_total{status="200"} 2',
       'karin_http_responses_total{status="403"} 1',
       'karin_failed_attempts_total 7',
@@ -124,17 +192,20 @@ describe('the metrics page', () => {
     expect(without.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
     expect(await without.text()).not.toContain('karin_queue_messages');
     const text = await (await fetch(`${karin.url}/metrics?depth=1`)).text();
-    expect(text).toContain('karin_queue_messages{queue="us-east-1:000000000000:jobs",state="visible"} 1\n');
+    expect(text).toContain(
+      'karin_queue_messages{queue="jobs",account="000000000000",region="us-east-1",state="visible"} 1\n',
+    );
   });
 
   it('shows a credential its own queues, and nothing of others or of the server', async () => {
-    const { bus, metrics } = page();
-    bus.emit({ kind: 'leased', receiveCounts: [1, 1, 1], ...OF });
-    bus.emit({ kind: 'leased', receiveCounts: [1], ...OF, mapping: 'uuid-gone' });
+    const { bus, metrics } = page(['a', 'b']);
+    bus.emit({ ...LEASED, ...OF });
+    bus.emit({ ...LEASED, ...OF, mapping: 'uuid-gone' });
     for (const name of ['a', 'b']) bus.emit({ kind: 'expired', queue: keyOf(name), count: 4 });
     const text = await metrics.page({ depth: false, sees: (name) => name === 'b' });
-    expect(text).toContain(`karin_expired_messages_total{queue="${keyOf('b')}"} 4\n`);
-    expect(text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))).toHaveLength(1);
+    expect(text).toContain('karin_expired_messages_total{queue="b",account="111122223333",region="eu-west-1"} 4\n');
+    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    expect(lines.filter((line) => !line.includes('{queue="b",'))).toEqual([]);
   });
 
   it('shows the holder of a token what the token reaches', async () => {

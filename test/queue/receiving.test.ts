@@ -27,6 +27,17 @@ forEachStore('receiving', (open) => {
     expect(await receiveOne(queue)).toMatchObject({ sentAt, firstReceivedAt: sentAt + 1_000, receiveCount: 2 });
   });
 
+  it('tells when a message was sent and when it was due, on the clock of this process', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 10 });
+    const sentAt = world.time.monotonic();
+    await queue.send([{ ...message('a'), delayMs: 2_000 }]);
+    world.time.advance(2_500);
+    expect(await receiveOne(queue)).toMatchObject({ bornAt: sentAt, dueAt: sentAt + 2_000 });
+    world.time.advance(10_100);
+    expect(await receiveOne(queue)).toMatchObject({ bornAt: sentAt, dueAt: sentAt + 12_500 });
+  });
+
   it('hides a message for the visibility timeout of the queue, or of the request', async () => {
     const world = await open();
     const queue = await world.queue('jobs', { visibilityTimeoutSeconds: 10 });

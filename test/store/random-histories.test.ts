@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newMessageId } from '../../runtime/queue/message.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
-import type { Lease, LeasedEntry, NewEntry, Store, StoredQueue } from '../../runtime/store/store.ts';
+import type { BrowsedEntry, Lease, LeasedEntry, NewEntry, Store, StoredQueue } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
@@ -318,6 +318,6 @@ function choose(leases: readonly Lease[], chosen: readonly number[]): Lease[] {
   return chosen.flatMap((number) => leases.at(-1 - (number % Math.max(1, leases.length))) ?? []);
 }
 
-function comparable(entry: LeasedEntry): unknown {
+function comparable(entry: LeasedEntry | BrowsedEntry): unknown {
   return { ...entry, record: Buffer.from(entry.record).toString('hex') };
 }

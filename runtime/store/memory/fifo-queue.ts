@@ -99,7 +99,8 @@ export class FifoMemoryQueue implements MemoryQueue {
         taken.add(group);
         group.leases.set(message.id, now + leaseMs);
         countReceive(now, message);
-        leased.push(leasedEntry(message));
+        const due = Math.max(Math.floor(group.due), message.sentAt);
+        leased.push(leasedEntry(message, now - due));
       }
     }
     const next = this.#firstOther(taken);
@@ -293,7 +294,7 @@ function sequenceNumber(sequence: number): string {
   return String(sequence).padStart(20, '0');
 }
 
-function leasedEntry(message: OrderedMessage): LeasedEntry {
+function leasedEntry(message: OrderedMessage, lateMs: number): LeasedEntry {
   const { id, record, sentAt, receiveCount, firstReceivedAt, group, sequence } = message;
-  return { id, record, sentAt, receiveCount, firstReceivedAt, group, sequenceNumber: sequenceNumber(sequence) };
+  return { id, record, sentAt, receiveCount, firstReceivedAt, lateMs, group, sequenceNumber: sequenceNumber(sequence) };
 }

@@ -77,10 +77,11 @@ export class StandardMemoryQueue implements MemoryQueue {
     }
     const next = this.#firstOther(taken);
     const leased = [...taken].map((message, index) => {
+      const lateMs = now - Math.floor(message.due);
       this.#move(message, inOrder(now + leaseMs, index));
       countReceive(now, message);
       const { id, record, sentAt, receiveCount, firstReceivedAt, group } = message;
-      return { id, record, sentAt, receiveCount, firstReceivedAt, ...(group === undefined ? {} : { group }) };
+      return { id, record, sentAt, receiveCount, firstReceivedAt, lateMs, ...(group === undefined ? {} : { group }) };
     });
     return { leased, total, ...nextDue(now, next?.due) };
   }

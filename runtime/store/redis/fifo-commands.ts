@@ -167,6 +167,7 @@ function readLeased(reply: ReplyReader): LeasedEntry {
     ...storedValue(reply.bytes()),
     receiveCount: reply.integer(),
     firstReceivedAt: reply.integer(),
+    lateMs: reply.integer(),
     group: reply.text(),
     sequenceNumber: sequenceText(reply.integer()),
   };

@@ -178,6 +178,7 @@ function readLeased(reply: ReplyReader): LeasedEntry {
     ...storedValue(reply.bytes()),
     receiveCount: reply.integer(),
     firstReceivedAt: reply.integer(),
+    lateMs: reply.integer(),
   };
   const group = reply.text();
   return group === '' ? entry : { ...entry, group };

@@ -271,7 +271,7 @@ describe('The operator', () => {
     await deliver('jobs?delay=901', 'refused');
     await sqsCall(`${karin.url}/k/${TOKEN}`, 'SendMessage', { QueueUrl: `/${ACCOUNT}/jobs`, MessageBody: 'sdk' });
     const page = await (await fetch(`${karin.url}/metrics`, { headers: { authorization: `Bearer ${READER}` } })).text();
-    const queue = 'queue="us-east-1:000000000000:jobs"';
+    const queue = 'queue="jobs",account="000000000000",region="us-east-1"';
     for (const line of [
       `karin_sent_messages_total{${queue},source="sdk"} 1`,
       `karin_sent_messages_total{${queue},source="ingest"} 1`,

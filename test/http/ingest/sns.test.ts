@@ -511,7 +511,7 @@ describe('The operator', () => {
     await deliver('jobs', { ...sns.notification(), Message: 'forged' });
     const text = await (await fetch(`${karin.url}/metrics`)).text();
     expect(text).toContain(
-      `karin_sent_messages_total{queue="us-east-1:${ACCOUNT}:jobs",source="sns",name="${TOPIC}"} 1\n`,
+      `karin_sent_messages_total{queue="jobs",account="${ACCOUNT}",region="us-east-1",source="sns",name="${TOPIC}"} 1\n`,
     );
     expect(text).toContain('karin_refused_deliveries_total{reason="WrongSignature"} 1\n');
     const page = await (await fetch(`${karin.url}/ops`)).text();
@@ -523,6 +523,8 @@ describe('The operator', () => {
     for (let n = 0; n < 210; n += 1) await deliver(`jobs?from=sender-${n}`, 'x');
     const text = await (await fetch(`${karin.url}/metrics`)).text();
     expect(text.match(/name="sender-/g)).toHaveLength(200);
-    expect(text).toContain(`karin_sent_messages_total{queue="us-east-1:${ACCOUNT}:jobs",source="ingest"} 10\n`);
+    expect(text).toContain(
+      `karin_sent_messages_total{queue="jobs",account="${ACCOUNT}",region="us-east-1",source="ingest"} 10\n`,
+    );
   });
 });

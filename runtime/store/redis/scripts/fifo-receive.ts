@@ -12,8 +12,8 @@ import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, time
  *
  * Returns: all messages of the queue; ms until the next group other than those leased from may be served, or -1;
- * then for each leased message: id, value (sent time and record), receive count, first received ms, group, sequence
- * number.
+ * then for each leased message: id, value (sent time and record), receive count, first received ms, ms that it was due
+ * before, group, sequence number.
  *
  * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 4 if no group may be served (ZCARD); 11 with messages of one
  *     group (EXISTS, ZRANGE, HMGET, HMGET, ZADD, HSET, HSET);
@@ -56,7 +56,7 @@ if math.floor(found[2]) <= now then
         -- An eviction took what stood before it.
         if inFlight and k == 1 then redis.call('ZADD', KEYS[1], 'XX', lease.ends + 0.5, group) end
         if inFlight or (delays[k] and tonumber(delays[k]) > now) then break end
-        table.insert(candidates, {group = group, member = member, id = ids[k]})
+        table.insert(candidates, {group = group, member = member, id = ids[k], due = math.floor(found[i + 1])})
       end
     end
   end
@@ -128,6 +128,7 @@ for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do
   table.insert(reply, message.value)
   table.insert(reply, count + 1)
   table.insert(reply, first)
+  table.insert(reply, now - math.max(message.due, fromSixBytes(string.sub(message.value, 1, 6))))
   table.insert(reply, message.group)
   table.insert(reply, fromSixBytes(sequenceOf(message.member)))
 end

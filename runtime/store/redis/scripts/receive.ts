@@ -12,7 +12,8 @@ import { CLOCK, HISTORY, MEMBERS, script } from './script.ts';
  * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, look-ahead, time
  *
  * Returns: all messages of the queue; ms until the next one other than those leased is due, or -1;
- * then for each leased message: id, value (sent time and record), receive count, first received ms, group or ''.
+ * then for each leased message: id, value (sent time and record), receive count, first received ms, ms that it was due
+ * before, group or ''.
  *
  * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 7 with messages (HMGET, HMGET, ZADD, HSET).
  * +1 ZCARD if the queue holds more messages than asked for; +1 ZRANGE if more than asked for are due and one of the
@@ -26,12 +27,14 @@ export const RECEIVE = script(
   `
 local most, mostBytes, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local takeFirst, lookAhead = ARGV[4] == '1', tonumber(ARGV[5])
+local dueAt = {}
 
 local function read(last)
   local found, candidates, grouped = redis.call('ZRANGE', KEYS[1], 0, last, 'WITHSCORES'), {}, false
   for i = 1, #found, 2 do
     if math.floor(found[i + 1]) > now or #candidates == last then break end
     table.insert(candidates, found[i])
+    dueAt[found[i]] = math.floor(found[i + 1])
     grouped = grouped or groupOf(found[i]) ~= ''
   end
   return found, candidates, grouped
@@ -111,6 +114,7 @@ for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do
   table.insert(reply, values[i])
   table.insert(reply, count + 1)
   table.insert(reply, first)
+  table.insert(reply, now - dueAt[members[i]])
   table.insert(reply, groupOf(members[i]))
 end
 redis.call('ZADD', KEYS[1], 'XX', unpack(due))
