@@ -8,7 +8,7 @@ import type { InvokeOutcome } from '../aws/invoke.ts';
 import type { QueueKey } from '../store/store.ts';
 
 /** `undefined`: the message has none. */
-export type TraceHeaders = readonly (string | undefined)[];
+type TraceHeaders = readonly (string | undefined)[];
 
 interface OfMapping {
   /** UUID of the event source mapping. */
