@@ -4,12 +4,16 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DiscoveryError } from '../../runtime/aws/discovery/discovery.ts';
 import type { InvokeOutcome, Invoker } from '../../runtime/aws/invoke.ts';
-import { type RunningKarin, runKarin } from '../http/running-karin.ts';
+import { type RunningKarin, runKarin, sqsCall } from '../http/running-karin.ts';
+import { type Envelope, FakeSns, SNS_HOST, snsHeaders } from '../support/fake-sns.ts';
 import { discoveryOf, foreignOf, keyOf, mappingOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
 import { startChromium } from './chromium.ts';
 
 const PASSWORD = 'correct horse battery';
 const CLOSED = { KARIN_ADMIN_PASSWORD: PASSWORD, AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333' };
+
+/** How many elements of a page are wider than a telephone of 360 pixels. */
+const WIDER = `[document.documentElement, ...document.querySelectorAll('main *')].filter((e) => e.scrollWidth > 360).length`;
 
 let browser: Browser;
 let context: BrowserContext;
@@ -301,9 +305,93 @@ describe('the ops page', () => {
     await page.setViewportSize({ width: 360, height: 700 });
     for (const path of ['/ops', `/ops/queues/${keyOf('orders')}`, '/functions']) {
       await page.goto(karin.url + path);
-      const wider = `[document.documentElement, ...document.querySelectorAll('main *')].filter((e) => e.scrollWidth > 360).length`;
-      expect(await page.evaluate(wider), path).toBe(0);
+      expect(await page.evaluate(WIDER), path).toBe(0);
     }
+  });
+});
+
+describe('the ops page of a server that services of AWS deliver to', () => {
+  const ORDERS = 'orders-of-the-whole-company-and-its-many-subsidiaries-in-europe';
+  const LATE = 'invoices-of-every-country-with-a-name-that-does-not-end';
+  const topic = (name: string) => `arn:aws:sns:eu-west-1:111122223333:${name}`;
+
+  /** Messages from every kind of sender, subscriptions in every state, and two refusals. */
+  async function fed(): Promise<RunningKarin> {
+    const sns = new FakeSns();
+    const source = new ScriptedSource();
+    source.found = discoveryOf([], { queues: [queueOf(ORDERS), queueOf('mails')] });
+    const account = { AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333' };
+    const karin = await runKarin(account, { source, sns: sns.trust });
+    const post = (to: string, body: unknown, headers: Record<string, string> = {}) =>
+      fetch(`${karin.url}/in/111122223333/${to}`, { method: 'POST', body: JSON.stringify(body), headers });
+    const deliver = (to: string, envelope: Envelope) => post(to, envelope, snsHeaders(envelope));
+
+    for (const QueueUrl of ['mails', 'mails', ORDERS].map((name) => `/111122223333/${name}`)) {
+      await sqsCall(karin.url, 'SendMessage', { QueueUrl, MessageBody: 'x' });
+    }
+    await post('mails?from=github', { action: 'opened' });
+    await post('mails', { id: '1' }, { 'user-agent': 'Amazon/EventBridge/ApiDestinations' });
+
+    const confirmation = (TopicArn: string): Envelope =>
+      sns.confirmation({
+        TopicArn,
+        SubscribeURL: `${SNS_HOST}/?Action=ConfirmSubscription&TopicArn=${TopicArn}&Token=a-token`,
+      });
+    await deliver(ORDERS, confirmation(topic('all-orders')));
+    for (let i = 0; i < 3; i += 1) await deliver(ORDERS, sns.notification({ TopicArn: topic('all-orders') }));
+    await deliver('mails', sns.confirmation({ TopicArn: topic('old'), Type: 'UnsubscribeConfirmation' }));
+    const late = confirmation(topic(LATE));
+    sns.answers.set(String(late['SubscribeURL']), new Error('SNS cannot be reached'));
+    await deliver('mails', late);
+
+    await deliver('mails', { ...sns.notification(), Message: 'not what was signed' });
+    await post('not-deployed-yet', {});
+    return karin;
+  }
+
+  it('shows where messages come from, which subscriptions wait, and what was refused', async () => {
+    const karin = await fed();
+    const page = await open(`${karin.url}/ops`);
+    for (const name of ['Where messages come from', 'Subscriptions to SNS topics', 'Refused deliveries']) {
+      await page.getByRole('heading', { name, level: 2 }).waitFor();
+    }
+    const sources = await rows(page, 'sources');
+    expect(sources.map(([, , messages]) => messages)).toEqual(['3', '2', '1', '1', '1']);
+    expect(sources).toEqual(
+      expect.arrayContaining([
+        [ORDERS, `SNS ${topic('all-orders')}`, '3'],
+        [ORDERS, 'the SQS API', '1'],
+        ['mails', 'the SQS API', '2'],
+        ['mails', 'EventBridge', '1'],
+        ['mails', 'the ingest endpoint github', '1'],
+      ]),
+    );
+    const withoutTime = (cell = ''): string => cell.replace(/ [-\d]+ [:\d]+$/, '');
+    const subscriptions = await rows(page, 'subscriptions');
+    expect(subscriptions.map((cells) => cells.map(withoutTime))).toEqual([
+      ['mails', topic(LATE), 'waits for confirmation'],
+      ['mails', topic('old'), 'has ended: messages of this topic no longer come'],
+      [ORDERS, topic('all-orders'), 'confirmed'],
+    ]);
+    const refused = await rows(page, 'refused');
+    expect(refused.map(([, ...cells]) => cells)).toEqual([
+      ['not-deployed-yet', expect.stringMatching(/^503: There is no queue not-deployed-yet here, or not yet/)],
+      ['mails', '403: The signature is not one of SNS for this message.'],
+      ['mails', `503: The subscription to ${topic(LATE)} cannot be confirmed now: SNS cannot be reached.`],
+    ]);
+    expect(complaints).toEqual([]);
+  });
+
+  it('keeps its columns readable on a desktop and on a telephone', async () => {
+    const karin = await fed();
+    const page = await open(`${karin.url}/ops`);
+    const crushed = `[...document.querySelectorAll('main td:not(.number)')]
+      .filter((cell) => cell.checkVisibility() && cell.clientWidth < 80)
+      .map((cell) => cell.textContent)`;
+    expect(await page.evaluate(crushed)).toEqual([]);
+    await page.setViewportSize({ width: 360, height: 700 });
+    expect(await page.evaluate(crushed)).toEqual([]);
+    expect(await page.evaluate(WIDER)).toBe(0);
   });
 });
 

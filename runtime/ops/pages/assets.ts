@@ -106,6 +106,7 @@ kbd { font: 13px ui-monospace, monospace; border: 1px solid var(--line); border-
   tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(56px, 1fr)); padding: 8px 12px; border-bottom: 1px solid var(--line); }
   tr:last-child { border-bottom: 0; }
   td { border-bottom: 0; padding: 1px 0; grid-column: 1 / -1; }
+  table.activity td:first-child { width: auto; }
   td.number { grid-column: auto; text-align: left; padding-top: 4px; }
   td[data-label]::before { content: attr(data-label); color: var(--quiet); font-size: 12px; }
   td.number[data-label]::before { display: block; }

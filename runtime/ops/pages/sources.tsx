@@ -33,7 +33,7 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
       {busiest.length === 0 ? null : (
         <>
           <h2>Where messages come from</h2>
-          <Table id="sources" heads={['Queue', 'From', 'Messages, since the server began']}>
+          <Table id="sources" heads={['Queue', 'From']} number="Messages, since the server began">
             {busiest.map(({ queue, kind, name, messages }) => (
               <tr>
                 <td>
@@ -43,7 +43,9 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
                   {SENDERS[kind]}
                   {name === undefined ? null : <span class="quiet small"> {name}</span>}
                 </td>
-                <td>{count(messages)}</td>
+                <td class="number" data-label="messages">
+                  {count(messages)}
+                </td>
               </tr>
             ))}
           </Table>
@@ -57,7 +59,7 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
               <tr>
                 <td>{queueName(queue)}</td>
                 <td>{topic}</td>
-                <td class={state === 'confirmed' ? '' : 'bad'}>
+                <td class={state === 'confirmed' ? '' : 'warn'}>
                   {STATES[state]}
                   <span class="quiet small">
                     {' '}
@@ -72,7 +74,7 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
       {refused.length === 0 ? null : (
         <>
           <h2>Refused deliveries</h2>
-          <Table id="refused" heads={['Time, UTC', 'Queue', 'Answer']}>
+          <Table id="refused" class="activity" heads={['Time, UTC', 'Queue', 'Answer']}>
             {refused.map(({ at, queue, status, text }) => (
               <tr>
                 <td>
@@ -91,15 +93,21 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
   );
 }
 
-function Table(props: { id: string; heads: readonly string[]; children: Child }) {
+/** `number`: the head of a last column of numbers. `class` is `activity` where the first column is a time. */
+function Table(props: { id: string; heads: readonly string[]; number?: string; class?: 'activity'; children: Child }) {
   return (
     <div class="scroll">
-      <table id={props.id} class="activity">
+      <table id={props.id} class={props.class}>
         <thead>
           <tr>
             {props.heads.map((head) => (
               <th scope="col">{head}</th>
             ))}
+            {props.number === undefined ? null : (
+              <th scope="col" class="number">
+                {props.number}
+              </th>
+            )}
           </tr>
         </thead>
         <tbody>{props.children}</tbody>
