@@ -30,6 +30,7 @@ import { createLog, type Log } from './log.ts';
 import { createActivityLog, logEvents, logQueueWarning, logStoreLoss, logTransfers } from './ops/activity.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import { createHealth } from './ops/health.ts';
+import { createHistory } from './ops/history.ts';
 import { countMetrics } from './ops/metrics.ts';
 import type { QueueDirectory } from './queue/directory.ts';
 import type { Notify } from './queue/queue.ts';
@@ -140,6 +141,12 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   bus.subscribe(logEvents(log));
   const counts = countMetrics(bus);
   const activity = createActivityLog(bus, () => time.now());
+  const history = createHistory({ documents: store.documents, bus, time, log });
+  activity.onChange((event) => {
+    // A start of the server serves every mapping; noting that would write a document for each.
+    if (!event.kind.startsWith('mapping-')) history.noted(event.queue, event);
+  });
+  releasers.add('the history of queues', () => history.close());
   const notify: Notify = (event) => {
     if (event.kind !== 'queue-warning') return bus.emit(event);
     activity.queueWarned(event);
@@ -161,6 +168,9 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     ...(realQueues === undefined ? {} : { forward: createForwarder(realQueues) }),
   });
   releasers.add('the directory of queues', () => directory.close());
+  directory.subscribe((event) => {
+    if (event.kind === 'removed') void history.forget(event.queue.key);
+  });
   releasers.add(
     'comparing clocks',
     watchClocks(time, (byMs) => {
@@ -227,6 +237,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     'listening to the store',
     store.subscribe((signal) => {
       health.heard(signal);
+      history.heard(signal);
       if (signal.kind === 'reachable') {
         if (signal.reachable) log.info('the store of messages is reached again');
         else {
@@ -257,7 +268,10 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     maxDelaySeconds: config.maxDelaySeconds,
     maxQueues: config.maxQueues,
     hasRoom: createReserve(() => store.health(), time),
-    sent: sources.sent,
+    sent: (queue, source, messages) => {
+      sources.sent(queue, source, messages);
+      history.sent(queue, messages);
+    },
     unknownQueues: () => health.unknownQueues(),
     report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
     audited: ({ action, caller: { senderId, address }, queue, destination }) => {
@@ -286,6 +300,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     bus,
     counts,
     activity,
+    history,
     onTransfer,
     time,
     randomness,

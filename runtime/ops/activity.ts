@@ -35,7 +35,7 @@ export interface ActivityLog {
   /** The last failure of each mapping whose last batch failed, by its UUID. */
   failing(): ReadonlyMap<string, Activity>;
   /** Calls `listener` after each event that is shown, until the returned function is called. */
-  onChange(listener: () => void): Cancel;
+  onChange(listener: (activity: Activity) => void): Cancel;
   /** Takes what a queue warns of by itself, beside the events of the consumer. */
   queueWarned(event: QueueEvent & { readonly kind: 'queue-warning' }): void;
   /**
@@ -50,7 +50,7 @@ export interface ActivityLog {
 export function createActivityLog(bus: EventBus, now: () => number): ActivityLog {
   const ring: Activity[] = [];
   const failing = new Map<string, Activity>();
-  const listeners = new Set<() => void>();
+  const listeners = new Set<(activity: Activity) => void>();
   const warnings = new Map<string, Activity>();
   /** The last step of the transfer of a queue, and how many messages it stands for. */
   const steps = new Map<string, { readonly activity: Activity; readonly count: number }>();
@@ -58,7 +58,7 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
   const keep = (activity: Activity): void => {
     ring.push(activity);
     if (ring.length > KEPT_EVENTS) ring.shift();
-    for (const listener of [...listeners]) listener();
+    for (const listener of [...listeners]) listener(activity);
   };
   const warn = (cause: string, activity: Activity): void => {
     warnings.delete(cause);

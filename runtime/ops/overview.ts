@@ -14,6 +14,7 @@ import { type Depth, type QueueKey, type Store, type StoreHealth, StoreUnavailab
 import { type Activity, type ActivityLog, nameOf } from './activity.ts';
 import type { Depths, KnownDepth } from './depths.ts';
 import type { Health } from './health.ts';
+import { bars, type History, type QueueHistory } from './history.ts';
 import type { MappingCounts, MetricCounts } from './metrics.ts';
 import { deadLetterSources, gatherNeeds, type Need } from './needs.ts';
 
@@ -69,6 +70,8 @@ export interface QueueRow {
   readonly failure?: Activity;
   /** Names of the queues whose dead letters come here. */
   readonly deadLettersOf: readonly string[];
+  /** The last hour in bars of three minutes, the oldest first; absent: not read. */
+  readonly lastHour?: ReturnType<typeof bars>;
 }
 
 export interface MappingRow {
@@ -128,6 +131,9 @@ export interface OverviewParts {
   readonly syncState: () => SyncState | undefined;
   readonly counts: MetricCounts;
   readonly activity: ActivityLog;
+  readonly history: Pick<History, 'read'>;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly now: () => number;
   readonly health: Health;
   readonly sources: Pick<Sources, 'counts' | 'subscriptions' | 'lastRefused'>;
 }
@@ -144,6 +150,11 @@ export async function gatherOverview(parts: OverviewParts, query: QueueQuery): P
   const keys = new Set(found.map(({ queue }) => queue.key));
   const first = (query.page - 1) * QUEUES_PER_PAGE;
   const isNarrowed = found.length < all.length;
+  const shown = found.slice(first, first + QUEUES_PER_PAGE);
+  const histories = await historiesOf(
+    parts.history,
+    shown.map(({ queue }) => queue.key),
+  );
   return {
     needs: gatherNeeds(parts, store),
     totals: parts.depths.totals(),
@@ -151,7 +162,10 @@ export async function gatherOverview(parts: OverviewParts, query: QueueQuery): P
     store,
     ...(sync === undefined ? {} : { sync }),
     query,
-    queues: found.slice(first, first + QUEUES_PER_PAGE),
+    queues: shown.map((row) => {
+      const history = histories.get(row.queue.key);
+      return history === undefined ? row : { ...row, lastHour: bars(history, parts.now(), 60, 20) };
+    }),
     queueCount: found.length,
     stages: [...new Set(all.flatMap(({ queue }) => stageOf(queue) ?? []))].sort(),
     mappings: mappingRows(parts, consumer, sync).filter((mapping) => keys.has(mapping.queueKey)),
@@ -168,6 +182,17 @@ export async function gatherOverview(parts: OverviewParts, query: QueueQuery): P
 export async function refreshed(depths: Depths): Promise<void> {
   await depths.refresh().catch((error: unknown) => {
     if (!(error instanceof StoreUnavailableError)) throw error;
+  });
+}
+
+/** What happened on queues; a page without it is better than none. */
+export async function historiesOf(
+  history: Pick<History, 'read'>,
+  queues: readonly QueueKey[],
+): Promise<ReadonlyMap<QueueKey, QueueHistory>> {
+  return history.read(queues).catch((error: unknown) => {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    return new Map();
   });
 }
 

@@ -28,6 +28,7 @@ import { createLive, type LivePart } from './live.ts';
 import { gatherNeeds } from './needs.ts';
 import {
   gatherOverview,
+  historiesOf,
   mappingRows,
   type Overview,
   type OverviewParts,
@@ -224,12 +225,14 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   });
 
   const viewOf = async (c: Context<AppEnv>, queue: Queue, looks: number): Promise<QueueView> => {
-    const [moveTasks, messages, store] = await Promise.all([
+    const [moveTasks, messages, store, histories] = await Promise.all([
       parts.moveTasks.list(queue).catch(whileUnreachable),
       looks === 0 ? undefined : queue.browse(SHOWN_MESSAGES).catch(whileUnreachable),
       parts.store.health(),
+      historiesOf(parts.history, [queue.key]),
       refreshed(parts.depths),
     ]);
+    const history = histories.get(queue.key);
     const row = queueRow(parts, queue.key);
     if (row === undefined) throw NOTHING_HERE;
     const transfer = parts.transfers?.current(queue.key);
@@ -241,12 +244,14 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       ),
       needs: gatherNeeds(parts, store).filter((need) => need.queue === queue.key),
       moveTasks,
-      recent: parts.activity.recent().filter((activity) => activity.queue === queue.key),
+      recent: history?.events.toReversed() ?? [],
       maxDelaySeconds: parts.maxDelaySeconds,
       canMove: parts.transfers !== undefined && queue.definition.origin !== 'api',
       looks,
       ...(messages === undefined ? {} : { messages }),
       ...(transfer === undefined ? {} : { transfer }),
+      ...(history === undefined ? {} : { history }),
+      now: parts.now(),
     };
   };
   const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {

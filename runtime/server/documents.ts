@@ -7,6 +7,7 @@
 import * as z from 'zod/mini';
 import { readDiscovery } from '../aws/discovery/discovery.ts';
 import { readCapability } from '../http/auth/tokens.ts';
+import { HISTORY_PREFIX, readHistory } from '../ops/history.ts';
 import { readDefinition } from '../queue/definition.ts';
 import { readMoveTasks } from '../queue/move-task.ts';
 
@@ -27,6 +28,7 @@ const KINDS: readonly (readonly [prefix: string, read: (text: string) => unknown
   ['deleted-queue:', epochMs],
   ['discovery', readDiscovery],
   ['ended-sessions', json(z.record(z.string(), z.number()))],
+  [HISTORY_PREFIX, readHistory],
   ['move-tasks:', readMoveTasks],
   ['purged-queue:', epochMs],
   ['queue:', readDefinition],

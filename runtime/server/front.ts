@@ -25,6 +25,7 @@ import { createDepths } from '../ops/depths.ts';
 import { EXPOSITION_TYPE } from '../ops/exposition.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
 import type { Health } from '../ops/health.ts';
+import type { History } from '../ops/history.ts';
 import { createMetrics, type MetricCounts } from '../ops/metrics.ts';
 import { pagesRoute } from '../ops/routes.tsx';
 import type { QueueDirectory } from '../queue/directory.ts';
@@ -60,6 +61,7 @@ export interface FrontParts {
   readonly bus: EventBus;
   readonly counts: MetricCounts;
   readonly activity: ActivityLog;
+  readonly history: History;
   /** Told of every step of a transfer that is begun over HTTP. */
   readonly onTransfer: OnTransfer;
   readonly time: Time;
@@ -118,6 +120,8 @@ export function openFront(parts: FrontParts): Front {
     syncState,
     counts,
     activity,
+    history: parts.history,
+    now: () => time.now(),
     depths,
     health,
     sources,

@@ -124,9 +124,18 @@ describe('the ops page', () => {
     const { karin } = await scene();
     const page = await openLoggedIn(karin);
     expect(await rows(page, 'queues')).toEqual([
-      ['dead\n111122223333\ndead letters of orders', 'no function', '0', '0', '0', '-', '-'],
-      ['mails\n111122223333', 'on-mails\nconsume\n3 wait in SQS; karin pull brings them here', '0', '0', '0', '-', '-'],
-      ['orders\n111122223333', 'on-orders\nconsume', '0', '0', '0', '-', 'dead'],
+      ['dead\n111122223333\ndead letters of orders', 'no function', '0', '0', '0', '-', '', '-'],
+      [
+        'mails\n111122223333',
+        'on-mails\nconsume\n3 wait in SQS; karin pull brings them here',
+        '0',
+        '0',
+        '0',
+        '-',
+        '',
+        '-',
+      ],
+      ['orders\n111122223333', 'on-orders\nconsume', '0', '0', '0', '-', '', 'dead'],
     ]);
     expect(await cells(page, 'mappings', 'orders')).toEqual([
       'orders',

@@ -77,6 +77,15 @@ dd { margin: 0; overflow-wrap: anywhere; }
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 16px; align-items: start; }
 .panels .card h2 { margin-top: 0; }
+.spark { width: 80px; height: 20px; vertical-align: middle; }
+.chart { padding: 12px; }
+.chart svg { width: 100%; min-width: 480px; display: block; }
+.chart text { font: 11px system-ui, sans-serif; fill: var(--quiet); }
+rect.handled, .legend .handled { fill: var(--good); background: var(--good); }
+rect.failed, .legend .failed { fill: var(--bad); background: var(--bad); }
+rect.sent, .legend .sent { fill: var(--accent); background: var(--accent); }
+.legend { display: flex; gap: 16px; flex-wrap: wrap; margin: 8px 0 0; }
+.legend i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; }
 .calm { color: var(--good); margin: 0 0 16px; }
 .needs { list-style: none; margin: 0 0 20px; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 .needs li { display: flex; gap: 12px; align-items: center; padding: 8px 14px; border-left: 4px solid var(--warn); border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }

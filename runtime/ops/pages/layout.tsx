@@ -300,7 +300,7 @@ export function Pause({ frame, row }: { frame: PageFrame; row: MappingRow }) {
 /** Events, newest first. `ofOneQueue`: the page has said which. */
 export function ActivityTable(props: {
   base: string;
-  activities: readonly Activity[];
+  activities: readonly Pick<Activity, 'at' | 'queue' | 'level' | 'text'>[];
   empty: string;
   ofOneQueue?: boolean;
 }) {

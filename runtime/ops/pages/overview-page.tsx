@@ -10,6 +10,7 @@ import {
   type QueueQuery,
   type QueueRow,
 } from '../overview.ts';
+import { Sparkline } from './charts.tsx';
 import {
   ActivityTable,
   bytes,
@@ -235,13 +236,16 @@ function queueTable(frame: PageFrame, overview: Overview): LivePart {
               <th scope="col" class="number" title="How long the first message has waited, or when the next one is due">
                 Waits
               </th>
+              <th scope="col" title="Messages sent, handled and failed, in bars of three minutes">
+                Last hour
+              </th>
               <th scope="col">Dead letters go to</th>
             </tr>
           </thead>
           <tbody>
             {queues.length === 0 ? (
               <tr>
-                <td class="empty" colspan={7}>
+                <td class="empty" colspan={8}>
                   {empty}
                 </td>
               </tr>
@@ -293,6 +297,7 @@ function QueueLine({ frame, row }: { frame: PageFrame; row: QueueRow }) {
       <td class="number" data-label="waits">
         <Waits row={row} />
       </td>
+      <td class="wide">{row.lastHour === undefined ? null : <Sparkline bars={row.lastHour} />}</td>
       {target === undefined ? <td class="quiet wide">-</td> : <td data-label="dead letters go to ">{target}</td>}
     </tr>
   );

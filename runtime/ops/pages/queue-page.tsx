@@ -4,10 +4,11 @@ import { formatQueueArn } from '../../queue/names.ts';
 import type { BrowsedMessage } from '../../queue/queue.ts';
 import type { TransferKind } from '../../transfer/transfers.ts';
 import { type ActionName, QUEUE_ACTIONS } from '../actions.ts';
-import type { Activity } from '../activity.ts';
+import type { HistoryEvent, QueueHistory } from '../history.ts';
 import type { LivePart } from '../live.ts';
 import type { Need } from '../needs.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
+import { DayChart } from './charts.tsx';
 import {
   ActivityTable,
   count,
@@ -36,7 +37,8 @@ export interface QueueView {
   /** Of this queue. */
   readonly needs: readonly Need[];
   readonly moveTasks: readonly MoveTask[];
-  readonly recent: readonly Activity[];
+  /** Newest first. */
+  readonly recent: readonly HistoryEvent[];
   /** The longest delay of a message, seconds. */
   readonly maxDelaySeconds: number;
   /** Whether messages can move to and from a queue in AWS. */
@@ -45,6 +47,10 @@ export interface QueueView {
   readonly messages?: readonly BrowsedMessage[];
   /** How often they were asked for by whoever looks at the page. */
   readonly looks: number;
+  /** What happened in the last 24 hours; absent: the store could not be asked. */
+  readonly history?: QueueHistory;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly now: number;
   /** What moves messages to or from SQS now. */
   readonly transfer?: TransferKind;
 }
@@ -86,14 +92,15 @@ export function queueParts(frame: PageFrame, view: QueueView): readonly LivePart
         )}
       </>,
     ),
+    part('history', view.history === undefined ? null : <DayChart history={view.history} now={view.now} />),
     part(
       'activity',
       <>
         <h2>Recent activity</h2>
         <ActivityTable
           base={frame.base}
-          activities={view.recent}
-          empty="Nothing happened here since this server began."
+          activities={view.recent.map((event) => ({ ...event, queue: view.row.queue.key }))}
+          empty="Nothing has happened here."
           ofOneQueue
         />
       </>,
