@@ -11,6 +11,37 @@ const WRITTEN_CAPABILITY = /\/k\/[^/]+$/;
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
+/**
+ * Where the Karin server is.
+ */
+export interface KarinServerProps {
+  /**
+   * Where the Karin server is: an http or https URL, with a base path if it has one, without a slash at its end.
+   *
+   * For example `https://karin.example.com`. May be a token. A capability does not belong in it, where it would stand
+   * in the template.
+   *
+   * @default - the context value `karin:endpoint`; synthesis fails if there is neither
+   */
+  readonly endpoint?: string;
+}
+
+/**
+ * How producers reach a Karin queue.
+ */
+export interface KarinAccessProps extends KarinServerProps {
+  /**
+   * The secret with which producers may send to the queue: a capability from `karin token create --scope send`.
+   *
+   * It becomes part of the endpoint, `/k/<capability>`, so that producers need neither a key nor other code. Give it as
+   * `SecretValue.secretsManager()`: CloudFormation then reads it at deployment, and it stands in no template. Whoever
+   * may read the environment of a producer can read it there; it lets them send to this queue, and nothing else.
+   *
+   * @default - producers authenticate with a key that the server knows
+   */
+  readonly capability?: SecretValue;
+}
+
 /** How the clients of a queue reach the server. */
 export interface Access {
   /** What an SQS client is given; ends in `/k/<capability>` if there is one. */

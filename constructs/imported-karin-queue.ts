@@ -1,32 +1,18 @@
-import { ArnFormat, type SecretValue, Stack, Token } from 'aws-cdk-lib';
+import { ArnFormat, Stack, Token } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { type Access, resolveAccess } from './endpoint';
+import { type Access, type KarinAccessProps, resolveAccess } from './endpoint';
 import { KarinQueueBase } from './karin-queue-base';
 
 /**
  * What is known of a Karin queue that is defined elsewhere.
  */
-export interface KarinQueueAttributes {
+export interface KarinQueueAttributes extends KarinAccessProps {
   /**
    * The ARN of the anchor.
    */
   readonly queueArn: string;
-
-  /**
-   * Where the Karin server is: an http or https URL, with a base path if it has one, without a slash at its end.
-   *
-   * @default - the context value `karin:endpoint`; synthesis fails if there is neither
-   */
-  readonly endpoint?: string;
-
-  /**
-   * The secret with which producers may send to the queue: a capability from `karin token create --scope send`.
-   *
-   * @default - producers authenticate with a key that the server knows
-   */
-  readonly capability?: SecretValue;
 
   /**
    * Whether the queue is a FIFO queue; needed only where the ARN is a token.

@@ -1,10 +1,12 @@
 export { KarinDrain } from './drain';
+export type { KarinAccessProps, KarinServerProps } from './endpoint';
 export type { KarinQueueAttributes } from './imported-karin-queue';
-export type { KarinIngestOptions, KarinIngestUrlOptions } from './ingest';
+export type { KarinDeliveryOptions, KarinIngestOptions, KarinIngestUrlOptions, KarinTopicOptions } from './ingest';
 export { KarinEventSource, type KarinEventSourceProps } from './karin-event-source';
 export {
   KarinHttpIntegration,
   type KarinHttpIntegrationProps,
+  type KarinIntegrationProps,
   type KarinMappedIntegrationProps,
   KarinRestIntegration,
   KarinWebSocketIntegration,

@@ -1,5 +1,6 @@
 import { type Duration, Fn, type IResolvable, type IResolveContext, Token, Tokenization } from 'aws-cdk-lib';
 import type * as sns from 'aws-cdk-lib/aws-sns';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { IConstruct } from 'constructs';
 import { isLoopback } from './endpoint';
 import type { IKarinQueue, KarinQueueBase } from './karin-queue-base';
@@ -60,9 +61,39 @@ export interface KarinIngestOptions {
 }
 
 /**
+ * What becomes of a delivery that another service of AWS makes.
+ */
+export interface KarinDeliveryOptions extends KarinIngestOptions {
+  /**
+   * An Amazon SQS queue for what the service could not deliver.
+   *
+   * It cannot be a Karin queue. It costs nothing while it is idle, as no mapping polls it.
+   *
+   * @default - what could not be delivered is lost: by Amazon SNS after an hour, by EventBridge after `maxEventAge`
+   */
+  readonly deadLetterQueue?: sqs.IQueue;
+}
+
+/**
+ * What becomes of a message that Amazon SNS delivers.
+ */
+export interface KarinTopicOptions extends KarinIngestOptions {
+  /**
+   * Whether the message has the body and the attributes that it was published with, and not the envelope of Amazon SNS
+   * as its body.
+   *
+   * The server takes the envelope off, after it has verified its signature. Raw delivery of SNS itself must stay off:
+   * over HTTPS it drops the attributes and the signature.
+   *
+   * @default false
+   */
+  readonly rawMessageDelivery?: boolean;
+}
+
+/**
  * What becomes of a delivery, and who makes it.
  */
-export interface KarinIngestUrlOptions extends KarinIngestOptions {
+export interface KarinIngestUrlOptions extends KarinTopicOptions {
   /**
    * A name for the sender, on the page of the server and in its metrics: up to 64 letters, digits and `_.:/-`.
    *
@@ -76,16 +107,6 @@ export interface KarinIngestUrlOptions extends KarinIngestOptions {
    * @default - every message that Amazon SNS signed, and every other delivery
    */
   readonly topic?: sns.ITopic;
-
-  /**
-   * Whether the envelope of Amazon SNS is taken off: the message then has the body and the attributes that it was
-   * published with.
-   *
-   * Raw delivery of SNS itself must stay off: over HTTPS it drops the attributes and the signature.
-   *
-   * @default false
-   */
-  readonly rawMessageDelivery?: boolean;
 
   /**
    * Whether the capability of the queue stands in the address.

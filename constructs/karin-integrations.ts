@@ -13,9 +13,23 @@ import {
 import { type IKarinQueue, type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
 
 /**
+ * How API Gateway sends to a Karin queue.
+ */
+export interface KarinIntegrationProps extends KarinIngestOptions {
+  /**
+   * How long API Gateway waits for the server.
+   *
+   * From 50 milliseconds to 29 seconds.
+   *
+   * @default Duration.seconds(29)
+   */
+  readonly timeout?: Duration;
+}
+
+/**
  * How a route of an HTTP API sends to a Karin queue.
  */
-export interface KarinHttpIntegrationProps extends KarinIngestOptions {
+export interface KarinHttpIntegrationProps extends KarinIntegrationProps {
   /**
    * What API Gateway takes from the request besides its body, as headers or as parameters of the address.
    *
@@ -27,15 +41,6 @@ export interface KarinHttpIntegrationProps extends KarinIngestOptions {
    * @default - what the other properties say; the parameters of the address are not the client's to choose
    */
   readonly parameterMapping?: apigatewayv2.ParameterMapping;
-
-  /**
-   * How long API Gateway waits for the server.
-   *
-   * From 50 milliseconds to 29 seconds.
-   *
-   * @default Duration.seconds(29)
-   */
-  readonly timeout?: Duration;
 }
 
 /**
@@ -102,7 +107,7 @@ export class KarinHttpIntegration extends apigatewayv2.HttpRouteIntegration {
 /**
  * How a route of a WebSocket API, or a method of a REST API, sends to a Karin queue.
  */
-export interface KarinMappedIntegrationProps extends KarinIngestOptions {
+export interface KarinMappedIntegrationProps extends KarinIntegrationProps {
   /**
    * What API Gateway takes from the request besides its body, as in the property `requestParameters` of other
    * integrations.
@@ -120,15 +125,6 @@ export interface KarinMappedIntegrationProps extends KarinIngestOptions {
    * @default - the body of the request
    */
   readonly requestTemplates?: { [contentType: string]: string };
-
-  /**
-   * How long API Gateway waits for the server.
-   *
-   * From 50 milliseconds to 29 seconds.
-   *
-   * @default Duration.seconds(29)
-   */
-  readonly timeout?: Duration;
 }
 
 /**

@@ -1,14 +1,15 @@
-import type { Duration, RemovalPolicy, SecretValue } from 'aws-cdk-lib';
+import type { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { KarinAccessProps } from './endpoint';
 import type { KarinEventSourceProps } from './karin-event-source';
 import type { IKarinRuntimeIdentity } from './runtime-identity';
 
 /**
  * Properties of a Karin queue: those of `sqs.Queue`, and where the Karin server is.
  */
-export interface KarinQueueProps {
+export interface KarinQueueProps extends KarinAccessProps {
   /**
    * The function that consumes the queue.
    *
@@ -25,27 +26,6 @@ export interface KarinQueueProps {
    * @default - batches of up to 10 messages, without a window
    */
   readonly consumerOptions?: KarinEventSourceProps;
-
-  /**
-   * Where the Karin server is: an http or https URL, with a base path if it has one, without a slash at its end.
-   *
-   * For example `https://karin.example.com`. May be a token. A capability does not belong in it, where it would stand
-   * in the template: pass it as `capability`.
-   *
-   * @default - the context value `karin:endpoint`; synthesis fails if there is neither
-   */
-  readonly endpoint?: string;
-
-  /**
-   * The secret with which producers may send to the queue: a capability from `karin token create --scope send`.
-   *
-   * It becomes part of the endpoint, `/k/<capability>`, so that producers need neither a key nor other code. Give it as
-   * `SecretValue.secretsManager()`: CloudFormation then reads it at deployment, and it stands in no template. Whoever
-   * may read the environment of a producer can read it there; it lets them send to this queue, and nothing else.
-   *
-   * @default - producers authenticate with a key that the server knows
-   */
-  readonly capability?: SecretValue;
 
   /**
    * The identity of the Karin server: it may then invoke exactly the consumers of this queue and read exactly its

@@ -13,24 +13,15 @@ import {
   checkReachable,
   ingestQuery,
   ingestUrlOf,
-  type KarinIngestOptions,
+  type KarinDeliveryOptions,
+  type KarinTopicOptions,
 } from './ingest';
 import { type IKarinQueue, type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
 
 /**
  * How a Karin queue subscribes to a topic: the properties of `SqsSubscriptionProps`, and what becomes of a message.
  */
-export interface KarinSubscriptionProps extends SubscriptionProps, KarinIngestOptions {
-  /**
-   * Whether the message has the body and the attributes that it was published with, and not the envelope of Amazon SNS
-   * as its body.
-   *
-   * The server takes the envelope off, after it has verified its signature. Raw delivery of SNS itself stays off.
-   *
-   * @default false
-   */
-  readonly rawMessageDelivery?: boolean;
-}
+export interface KarinSubscriptionProps extends SubscriptionProps, KarinTopicOptions {}
 
 /**
  * Use a Karin queue as a subscription target of a topic.
@@ -100,14 +91,7 @@ function isPlain(queue: KarinQueueBase): boolean {
 /**
  * What becomes of the notifications of a bucket.
  */
-export interface KarinBucketDestinationProps extends KarinIngestOptions {
-  /**
-   * An Amazon SQS queue for notifications that Amazon SNS could not deliver.
-   *
-   * @default - what could not be delivered for an hour is lost
-   */
-  readonly deadLetterQueue?: sqs.IQueue;
-}
+export interface KarinBucketDestinationProps extends KarinDeliveryOptions {}
 
 /**
  * Use a Karin queue as the destination of the notifications of a bucket.

@@ -1,7 +1,6 @@
 import { type Duration, Lazy, Names, SecretValue, Stack, Token } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
-import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { defined } from './defined';
 import {
@@ -10,6 +9,7 @@ import {
   checkReachable,
   ingestAddress,
   ingestQuery,
+  type KarinDeliveryOptions,
   type KarinIngestOptions,
 } from './ingest';
 import { type IKarinQueue, type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
@@ -20,20 +20,13 @@ const RATE = { smallest: 1, default: 300 } as const;
 /**
  * How a rule sends to a Karin queue: the properties of `SqsQueueProps`, the rate, and what becomes of a message.
  */
-export interface KarinTargetProps extends KarinIngestOptions {
+export interface KarinTargetProps extends KarinDeliveryOptions {
   /**
    * What is sent.
    *
    * @default - the event as JSON
    */
   readonly message?: events.RuleTargetInput;
-
-  /**
-   * An Amazon SQS queue for events that could not be delivered.
-   *
-   * @default - what could not be delivered is lost
-   */
-  readonly deadLetterQueue?: sqs.IQueue;
 
   /**
    * For how long EventBridge tries to deliver an event.

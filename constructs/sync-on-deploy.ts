@@ -8,7 +8,7 @@ import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct, Dependable, type IConstruct, type IDependable } from 'constructs';
 import { functionTimeout } from './consumer-mapping';
 import { defined } from './defined';
-import { resolveServer } from './endpoint';
+import { type KarinServerProps, resolveServer } from './endpoint';
 import { type IKarinQueue, isKarinQueueBase, type KarinQueueBase } from './karin-queue-base';
 import { renderResource } from './rendered-resource';
 import { isConsumerAccess } from './runtime-policy';
@@ -49,14 +49,7 @@ export class SyncFailure {
 /**
  * Where the server is, and how to authenticate there.
  */
-export interface SyncOnDeployProps {
-  /**
-   * Where the Karin server is: an http or https URL, with a base path if it has one, without a slash at its end.
-   *
-   * @default - the context value `karin:endpoint`; synthesis fails if there is neither
-   */
-  readonly endpoint?: string;
-
+export interface SyncOnDeployProps extends KarinServerProps {
   /**
    * The secret that holds the admin password of the server, or a token with the scope `manage`.
    */

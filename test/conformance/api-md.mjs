@@ -77,13 +77,25 @@ function methodText(owner, method) {
     .join('\n\n');
 }
 
+/** The names of the properties that a type inherits by another, so that whoever looks for one finds it. */
+function namesIn(fqn) {
+  if (types[fqn]?.datatype !== true) return '';
+  return ` (${propertyNames(types[fqn])
+    .map((name) => `\`${name}\``)
+    .join(', ')})`;
+}
+
+function propertyNames({ properties = [], interfaces = [] }) {
+  return [...properties.map(({ name }) => name), ...interfaces.flatMap((fqn) => propertyNames(types[fqn] ?? {}))];
+}
+
 function typeText(type) {
   const parents = [type.base, ...(type.interfaces ?? [])].filter((fqn) => fqn !== undefined);
   const text = [`### ${type.name}`, prose(type.docs)];
-  if (parents.length > 0) text.push(`Extends ${parents.map(linked).join(', ')}.`);
+  if (parents.length > 0) text.push(`Extends ${parents.map((fqn) => linked(fqn) + namesIn(fqn)).join(', ')}.`);
   const properties = type.properties ?? [];
   if (type.datatype === true) {
-    text.push(propertyTable(properties));
+    if (properties.length > 0) text.push(propertyTable(properties));
     return text.filter((part) => part !== '').join('\n\n');
   }
   if (type.initializer?.parameters !== undefined) text.push(methodText(type, type.initializer));
