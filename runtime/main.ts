@@ -39,7 +39,7 @@ import { createMoveTasks } from './queue/stored-move-tasks.ts';
 import { openFront } from './server/front.ts';
 import { configuredRealQueues, configuredSource, openConfiguredStore } from './server/parts.ts';
 import { createReleasers, type Releasers, unlessGivenUp } from './server/releasers.ts';
-import { type Config, ConfigError } from './settings.ts';
+import { type Config, ConfigError, readVersion } from './settings.ts';
 import { createSqsApi } from './sqs/api.ts';
 import type { Store } from './store/store.ts';
 import { type Randomness, systemRandomness, systemTime, type Time, watchClocks } from './time.ts';
@@ -140,6 +140,18 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   );
   bus.subscribe(logEvents(log));
   const counts = countMetrics(bus);
+  if (config.traces !== undefined) {
+    const { openTraces } = await import('./ops/traces.ts');
+    const traces = await openTraces({
+      bus,
+      to: config.traces,
+      version: readVersion(),
+      instance: instanceId,
+      time,
+      log,
+    });
+    releasers.add('traces', () => traces.close());
+  }
   const activity = createActivityLog(bus, () => time.now());
   const history = createHistory({ documents: store.documents, bus, time, log });
   activity.onChange((event) => {

@@ -121,8 +121,21 @@ export interface Config {
    * warning only; default 1. A tag of a mapping holds before it.
    */
   readonly stopLoops: boolean;
+  /**
+   * Where traces go: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or `OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces`; default:
+   * nowhere. `OTEL_EXPORTER_OTLP_PROTOCOL` is `http/protobuf` (default) or `http/json`; `OTEL_SDK_DISABLED=true` and
+   * `OTEL_TRACES_EXPORTER=none` turn them off. What else OpenTelemetry reads (headers, sampler, service name) reaches
+   * it untouched.
+   */
+  readonly traces?: TraceExport;
   /** What looked odd in the environment but does not keep the server from starting; logged at start. */
   readonly warnings: readonly string[];
+}
+
+/** Where traces go by OTLP over HTTP, and in which form. */
+export interface TraceExport {
+  readonly url: string;
+  readonly protocol: 'http/protobuf' | 'http/json';
 }
 
 /**
@@ -200,6 +213,7 @@ export function readConfig(
     logLevel: env.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     queueNames: env.list('KARIN_CONSUME'),
     stopLoops: env.oneOf('KARIN_STOP_LOOPS', ['0', '1'], '1') === '1',
+    ...optional('traces', readTraces(env)),
     warnings: env.unread('KARIN_').map((name) => `${name} is not a setting of Karin; is it misspelt?`),
   };
   const problems = [...env.problems, ...check(config)];
@@ -314,6 +328,28 @@ function readCorsOrigins(env: EnvironmentReader): readonly string[] {
     );
     return text;
   });
+}
+
+const TRACE_PROTOCOLS = ['http/protobuf', 'http/json'] as const;
+
+/** Source: OpenTelemetry, "OTLP Exporter Configuration": the variable of the one signal holds before that of all. */
+function readTraces(env: EnvironmentReader): TraceExport | undefined {
+  const own = env.text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT');
+  const shared = env.text('OTEL_EXPORTER_OTLP_ENDPOINT');
+  const endpoint = own ?? shared;
+  const exporter = env.text('OTEL_TRACES_EXPORTER') ?? 'otlp';
+  const isOff = env.text('OTEL_SDK_DISABLED')?.toLowerCase() === 'true' || exporter !== 'otlp';
+  if (endpoint === undefined || isOff) return undefined;
+  const named = own === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT';
+  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
+    // The value is not shown: a password may stand in it.
+    env.problems.push(`${named}: must be a URL, for example http://127.0.0.1:4318`);
+    return undefined;
+  }
+  const perSignal = env.text('OTEL_EXPORTER_OTLP_TRACES_PROTOCOL') !== undefined;
+  const variable = perSignal ? 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL' : 'OTEL_EXPORTER_OTLP_PROTOCOL';
+  const protocol = env.oneOf(variable, TRACE_PROTOCOLS, 'http/protobuf');
+  return { url: own ?? `${endpoint.replace(/\/+$/, '')}/v1/traces`, protocol };
 }
 
 /** Short enough to type, long enough that the limit on failed attempts makes guessing hopeless. */

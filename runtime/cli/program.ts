@@ -248,5 +248,6 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_CONCURRENCY        invokes at one time, beyond one for each mapping (200)
   KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (10485760)
   KARIN_STOP_LOOPS=0       only warn of messages that go round in circles, instead of stopping them
+  OTEL_EXPORTER_OTLP_ENDPOINT  where traces go by OTLP over HTTP (nowhere)
   KARIN_STOP_GRACE         seconds that open invokes get on SIGTERM (60)
   LOG_LEVEL                trace, debug, info, warn, error or silent (info)`;

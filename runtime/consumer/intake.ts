@@ -270,7 +270,7 @@ function sampledOf(traced: readonly ReadonlyMap<string, string>[]): string | und
 }
 
 /** The members of a trace header; what is no name and value of a sensible length is left out. */
-function membersOf(header: string | undefined): ReadonlyMap<string, string> {
+export function membersOf(header: string | undefined): ReadonlyMap<string, string> {
   const members = new Map<string, string>();
   for (const part of header?.split(';', 32) ?? []) {
     const [, name, value] = /^\s*([A-Za-z]{1,16})=([\x21-\x3a\x3c-\x7e]{1,256})\s*$/.exec(part) ?? [];

@@ -272,3 +272,34 @@ describe('The endpoint of SNS', () => {
     );
   });
 });
+
+describe('the address for traces', () => {
+  const tracesOf = (env: Environment) => readConfig({ ...MINIMUM, ...env }).traces;
+
+  it('is none unless OpenTelemetry is told of one, and the path of the signal is added to the address of all', () => {
+    expect(tracesOf({ OTEL_SERVICE_NAME: 'x' })).toBeUndefined();
+    const all = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318/' };
+    expect(tracesOf(all)).toEqual({ url: 'http://collector:4318/v1/traces', protocol: 'http/protobuf' });
+    const own = { ...all, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://traces/in', OTEL_EXPORTER_OTLP_PROTOCOL: 'x' };
+    expect(tracesOf({ ...own, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json' })).toEqual({
+      url: 'https://traces/in',
+      protocol: 'http/json',
+    });
+  });
+
+  it('is none where traces are turned off, whatever else is wrong', () => {
+    const wrong = { OTEL_EXPORTER_OTLP_ENDPOINT: 'nowhere' };
+    expect(tracesOf({ ...wrong, OTEL_SDK_DISABLED: 'TRUE' })).toBeUndefined();
+    expect(tracesOf({ ...wrong, OTEL_TRACES_EXPORTER: 'none' })).toBeUndefined();
+  });
+
+  it('must be a URL, which is not shown, and be spoken to over HTTP', () => {
+    expect(problemsOf({ ...MINIMUM, OTEL_EXPORTER_OTLP_ENDPOINT: 'user:pass@host' })).toEqual([
+      'OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL, for example http://127.0.0.1:4318',
+    ]);
+    const grpc = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://host:4317', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' };
+    expect(problemsOf({ ...MINIMUM, ...grpc })).toEqual([
+      'OTEL_EXPORTER_OTLP_PROTOCOL=grpc: must be one of http/protobuf, http/json; leave it out for http/protobuf',
+    ]);
+  });
+});
