@@ -7,9 +7,9 @@
  * - a delay or a lease of it has ended (the last reply told when);
  * - another process may have used it without a word to this one. Receives and deletes are not announced. So while other
  *   processes are there, everything is read again at an interval that doubles from 5 s to a minute as long as nothing
- *   changes. A process that is alone reads everything again every ten minutes, in case somebody changed Redis by hand.
+ *   changes. A process that is alone reads everything again every hour, in case somebody changed Redis by hand.
  *
- * So an open page on queues at rest costs one batched call a minute, and on a process that is alone nothing at all.
+ * So an open page on queues at rest costs one batched call a minute, and on a process that is alone next to nothing.
  * While nobody looks nothing is read.
  *
  * States. *At rest*: nobody watches; a caller of `refresh` reads what may have changed. *Watching*: at least one
@@ -30,7 +30,7 @@ const LEAST_MS = 500;
 /** Longest time between two full reads while other processes are there. */
 const FULL_SHARED_MS = 60_000;
 /** Time between two full reads of a process that is alone. */
-const FULL_ALONE_MS = 600_000;
+const FULL_ALONE_MS = 3_600_000;
 /** Over which `commandsLately` counts. */
 const COST_WINDOW_MS = 60_000;
 
@@ -99,15 +99,21 @@ export function createDepths({ store, directory, time }: DepthsParts): Depths {
     const uses = asked.map((queue) => queue.uses);
     let changed = forgetOthers(known, all);
     if (asked.length > 0) {
-      const reply = await store.depths(asked.map(({ key, definition }) => ({ key, fifo: definition.fifo })));
+      const reply = await store.depths(
+        asked.map((queue) => {
+          const before = known.get(queue.key);
+          const likelyEmpty = isEmpty(before) && queue.uses === (before?.uses ?? 0);
+          return { key: queue.key, fifo: queue.definition.fifo, likelyEmpty };
+        }),
+      );
       spent.push({ at: now, commands: reply.commands });
       for (const [at, queue] of asked.entries()) {
         const depth = reply.depths[at];
         if (depth === undefined) continue;
         const before = known.get(queue.key);
-        const used = uses[at] ?? queue.uses;
+        const usesNow = uses[at] ?? queue.uses;
         if (!isSame(before, depth)) changed = true;
-        known.set(queue.key, { ...depth, readAt: now, uses: used, unsure: used !== (before?.uses ?? 0) });
+        known.set(queue.key, { ...depth, readAt: now, uses: usesNow, unsure: usesNow !== (before?.uses ?? 0) });
       }
     }
     if (isFull) {
@@ -183,6 +189,11 @@ function forgetOthers(known: Map<QueueKey, unknown>, all: readonly Queue[]): boo
   let forgot = false;
   for (const key of known.keys()) if (!there.has(key)) forgot = known.delete(key) || forgot;
   return forgot;
+}
+
+/** Also where nothing is known. */
+function isEmpty(depth: DepthNow | undefined): boolean {
+  return depth === undefined || depth.visible + depth.delayed + depth.inFlight === 0;
 }
 
 function isSame(before: DepthNow | undefined, after: DepthNow): boolean {

@@ -213,6 +213,11 @@ export interface DepthNow extends Depth {
   readonly nextDueInMs?: number;
 }
 
+export interface AskedQueue extends StoredQueue {
+  /** Default: true. */
+  readonly likelyEmpty?: boolean;
+}
+
 export interface DepthsReply {
   /** In the order in which they were asked for. */
   readonly depths: readonly DepthNow[];
@@ -350,8 +355,11 @@ export interface Store {
   /** Milliseconds until the head is due (0: now); `undefined`: the queue is empty. One command on an empty queue. */
   peek(queue: StoredQueue): Promise<number | undefined>;
   depth(queue: StoredQueue): Promise<Depth>;
-  /** Depths of any number of queues: in Redis one call for 100 queues (in a cluster one call for each). */
-  depths(queues: readonly StoredQueue[]): Promise<DepthsReply>;
+  /**
+   * Depths of any number of queues: in Redis one call for 100 queues (in a cluster one call for each). It is cheapest
+   * if `likelyEmpty` is right; whatever it says, the answer is.
+   */
+  depths(queues: readonly AskedQueue[]): Promise<DepthsReply>;
   /**
    * Looks at messages without receiving them, for people. Standard: by when they may be received, those already visible
    * first. FIFO: by group, that which may be served first coming first, in order within it. A few commands for each

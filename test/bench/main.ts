@@ -24,6 +24,7 @@ import { latency } from './figures/latency.ts';
 import { memory } from './figures/memory.ts';
 import { messageBytes } from './figures/message-bytes.ts';
 import { openInvokes } from './figures/open-invokes.ts';
+import { page } from './figures/page.ts';
 import { path } from './figures/path.ts';
 import { rivals } from './figures/rivals.ts';
 import { throughput } from './figures/throughput.ts';
@@ -36,6 +37,7 @@ const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[
   latency,
   commands,
   idle,
+  page,
   memory,
   'open-invokes': openInvokes,
   backlog,

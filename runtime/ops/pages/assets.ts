@@ -41,7 +41,7 @@ th { font-size: 12px; font-weight: 600; color: var(--quiet); white-space: nowrap
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.empty { color: var(--quiet); padding: 20px 12px; }
 .badge { display: inline-block; font-size: 12px; padding: 0 8px; border-radius: 10px; border: 1px solid currentColor; white-space: nowrap; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(220px, 45%), 1fr)); gap: 12px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(200px, 45%), 1fr)); gap: 12px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
 .card b { color: var(--ink); display: block; font-size: 22px; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .state { min-height: 29px; display: flex; align-items: center; }

@@ -18,6 +18,7 @@ import {
 } from '../steps.ts';
 import type { QueueKey } from '../store.ts';
 import {
+  type AskedQueue,
   type BrowsedEntry,
   type BrowseOptions,
   type DelayedEntry,
@@ -105,7 +106,7 @@ export class MemoryStore implements Store {
     return bareDepth(this.#queue(queue).depth(this.#time.now()));
   }
 
-  async depths(queues: readonly StoredQueue[]): Promise<DepthsReply> {
+  async depths(queues: readonly AskedQueue[]): Promise<DepthsReply> {
     const now = this.#time.now();
     return { depths: queues.map((queue) => this.#queue(queue).depth(now)), commands: 0 };
   }

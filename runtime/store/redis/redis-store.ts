@@ -22,6 +22,7 @@ import {
   wholeMs,
 } from '../steps.ts';
 import {
+  type AskedQueue,
   type BrowsedEntry,
   type BrowseOptions,
   type DelayedEntry,
@@ -221,7 +222,7 @@ export class RedisStore implements Store {
     return bareDepth(depth);
   }
 
-  async depths(queues: readonly StoredQueue[]): Promise<DepthsReply> {
+  async depths(queues: readonly AskedQueue[]): Promise<DepthsReply> {
     const most = this.#together ? MOST_QUEUES_PER_CALL : 1;
     const calls: Promise<DepthsReply>[] = [];
     for (let at = 0; at < queues.length; at += most) calls.push(this.#depths(queues.slice(at, at + most)));
@@ -239,12 +240,14 @@ export class RedisStore implements Store {
     }
   }
 
-  async #depths(queues: readonly StoredQueue[]): Promise<DepthsReply> {
+  async #depths(queues: readonly AskedQueue[]): Promise<DepthsReply> {
     const keys = queues.flatMap(({ key, fifo }) => {
       const { due, delayed, order, flight } = queueKeys(key);
       return fifo ? [order, delayed, flight, due] : [due, delayed];
     });
-    const kinds = queues.map(({ fifo }) => (fifo ? 'f' : 's')).join('');
+    const kinds = queues
+      .map(({ fifo, likelyEmpty = true }) => (fifo ? 'fF' : 'sS').charAt(Number(likelyEmpty)))
+      .join('');
     const reply = new ReplyReader(await this.#calls.script(DEPTHS, keys, [kinds]));
     const commands = reply.integer();
     const depths = queues.map(() => {

@@ -24,39 +24,48 @@ return math.max(0, math.floor(first[2]) - now)`,
  * How many messages are in which state, for many queues of both kinds at once. A waiting message of a locked FIFO group
  * counts as visible, as AWS counts it.
  *
- * Most queues are empty most of the time, so one EXISTS over all of them comes first.
+ * Most queues are empty most of the time: one EXISTS asks for all those that are likely to be.
  *
  * KEYS: for each standard queue due, delayed; for each FIFO queue order, delayed, flight, due
- * ARGV: a letter for each queue (`s` standard, `f` FIFO) in one text; time
+ * ARGV: a letter for each queue (`s` standard, `f` FIFO; capital: it is likely empty) in one text; time
  * Returns: commands run; then for each queue visible, delayed, in flight, ms that its head has been due (-1: it is
  *     not), ms until the next message becomes due (-1: none will).
- * Commands: 2 if every queue is empty (EVALSHA, EXISTS); else 3 (+TIME) and one ZCARD for each queue, +4 for each that
- *     is not empty (ZCOUNT twice, ZRANGE twice; FIFO: HVALS instead of a ZCOUNT, 35 bytes for each lease).
+ * Commands: 2 if every queue is empty and was likely to be (EVALSHA, EXISTS); else 3 (+TIME), and 5 for each queue that
+ *     is not empty (ZCARD, ZCOUNT twice, ZRANGE twice; FIFO: HVALS instead of a ZCOUNT, 35 bytes for each lease). If
+ *     one is not empty that was likely to be, a ZCARD for each of those.
  */
 export const DEPTHS = script(
   'no-writes',
   `
-local queues, first = {}, 1
-local firsts = {}
+local queues, likely, at = {}, {}, 1
 for i = 1, #ARGV[1] do
-  local fifo = string.sub(ARGV[1], i, i) == 'f'
-  queues[i] = {fifo = fifo, at = first}
-  firsts[i] = KEYS[first]
-  first = first + (fifo and 4 or 2)
+  local letter = string.sub(ARGV[1], i, i)
+  local fifo = string.lower(letter) == 'f'
+  queues[i] = {fifo = fifo, at = at, likely = letter ~= string.lower(letter)}
+  if queues[i].likely then table.insert(likely, KEYS[at]) end
+  at = at + (fifo and 4 or 2)
 end
-local reply = {2}
-if redis.call('EXISTS', unpack(firsts)) == 0 then
+local commands = 1
+local asExpected = false
+if #likely > 0 then
+  asExpected = redis.call('EXISTS', unpack(likely)) == 0
+  commands = 2
+end
+local reply = {commands}
+if asExpected and #likely == #queues then
   for i = 1, #queues * 5 do reply[i + 1] = (i % 5 == 4 or i % 5 == 0) and -1 or 0 end
   return reply
 end`,
   CLOCK,
   `
-local commands = 3
+commands = commands + 1
 for i, queue in ipairs(queues) do
-  local at = queue.at
-  local total = redis.call('ZCARD', KEYS[at])
+  local at, total = queue.at, 0
   local visible, delayed, inFlight, waits, next = 0, 0, 0, -1, -1
-  commands = commands + 1
+  if not (queue.likely and asExpected) then
+    total = redis.call('ZCARD', KEYS[at])
+    commands = commands + 1
+  end
   if total > 0 then
     local due = queue.fifo and KEYS[at + 3] or KEYS[at]
     delayed = redis.call('ZCOUNT', KEYS[at + 1], now + 1, '+inf')
