@@ -4,6 +4,7 @@ import * as apigateway from 'aws-cdk-lib/aws-apigateway';
 import * as apigatewayv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as s3n from 'aws-cdk-lib/aws-s3-notifications';
 import * as sns from 'aws-cdk-lib/aws-sns';
@@ -183,6 +184,53 @@ describe('KarinSubscription', () => {
     const stack = testStack('Stack', testApp({ context: { 'karin:endpoint': 'http://127.0.0.1:4000' } }));
     new sns.Topic(stack, 'T').addSubscription(new KarinSubscription(new KarinQueue(stack, 'Jobs')));
     Template.fromStack(stack).hasResourceProperties('AWS::SNS::Subscription', { Protocol: 'http' });
+  });
+});
+
+describe('an app that is fed by SNS, EventBridge and S3', () => {
+  const define = (karin: boolean): Template => {
+    const stack = testStack();
+    const consumer = testFunction(stack, 'Consumer');
+    const topic = new sns.Topic(stack, 'Topic');
+    const schedule = new events.Rule(stack, 'Rule', { schedule: events.Schedule.rate(Duration.hours(1)) });
+    const bucket = new s3.Bucket(stack, 'Bucket');
+    const created = s3.EventType.OBJECT_CREATED;
+    if (karin) {
+      const queue = new KarinQueue(stack, 'Jobs', { capability });
+      consumer.addEventSource(new SqsEventSource(queue));
+      topic.addSubscription(new KarinSubscription(queue));
+      schedule.addTarget(new KarinTarget(queue));
+      bucket.addEventNotification(created, new KarinBucketDestination(queue));
+    } else {
+      const queue = new sqs.Queue(stack, 'Jobs');
+      consumer.addEventSource(new SqsEventSource(queue));
+      topic.addSubscription(new SqsSubscription(queue));
+      schedule.addTarget(new targets.SqsQueue(queue));
+      bucket.addEventNotification(created, new s3n.SqsDestination(queue));
+    }
+    return Template.fromStack(stack);
+  };
+  const typesById = (template: Template): Map<string, string> =>
+    new Map(
+      Object.entries<{ readonly Type: string }>(template.toJSON()['Resources']).map(([id, { Type }]) => [id, Type]),
+    );
+
+  it('keeps every resource by its logical id when it moves to Karin and back, but for the policy that opens the real queue', () => {
+    const [before, after] = [typesById(define(false)), typesById(define(true))];
+    const gone = [...before].filter(([id, type]) => after.get(id) !== type).map(([, type]) => type);
+    expect(gone).toEqual(['AWS::SQS::QueuePolicy']);
+    const added = [...after].filter(([id]) => !before.has(id)).map(([, type]) => type);
+    expect(new Set(added)).toEqual(
+      new Set([
+        'AWS::Events::ApiDestination',
+        'AWS::Events::Connection',
+        'AWS::IAM::Policy',
+        'AWS::IAM::Role',
+        'AWS::SNS::Subscription',
+        'AWS::SNS::Topic',
+        'AWS::SNS::TopicPolicy',
+      ]),
+    );
   });
 });
 
