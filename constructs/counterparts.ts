@@ -26,7 +26,7 @@ const OF_TYPE: Readonly<Record<string, string>> = {
   'AWS::SNS::Subscription': SUBSCRIPTION,
   'AWS::Scheduler::Schedule': 'new events.Rule(this, id, { schedule, targets: [new KarinTarget(queue)] })',
   'AWS::StepFunctions::StateMachine':
-    "a tasks.HttpInvoke with apiRoot queue.ingestUrl({ withCapability: false }) and apiEndpoint sfn.TaskInput.fromText('')",
+    "a tasks.HttpInvoke with apiRoot queue.ingestUrl({ withCapability: false }), apiEndpoint sfn.TaskInput.fromText(''), method sfn.TaskInput.fromText('POST'), and a connection with the header 'Authorization' and the value 'Bearer <capability>'",
 };
 
 /** The line for a principal of a resource policy, `sns.amazonaws.com`, if that service has a counterpart. */

@@ -240,7 +240,7 @@ function pathOf({ account, name }: QueueArn): string {
 
 /** The same of an endpoint, whatever stands before it: a proxy's own path, or a capability. */
 function ingestPath(endpoint: string): string | undefined {
-  return URL.canParse(endpoint) ? /\/in\/\d{12}\/[^/]+$/.exec(new URL(endpoint).pathname)?.[0] : undefined;
+  return URL.canParse(endpoint) ? /(\/in\/\d{12}\/[^/]+)\/?$/.exec(new URL(endpoint).pathname)?.[1] : undefined;
 }
 
 /** Asks IAM about every action of the policy that `karin iam` prints. */

@@ -142,7 +142,7 @@ describe('karin doctor', () => {
           [
             [
               https('https://karin.example.com/k/secret/in/123456789012/jobs?raw=true', 'unset'),
-              https('https://karin.example.com/base/in/123456789012/jobs', 'one'),
+              https('https://karin.example.com/base/in/123456789012/jobs/', 'one'),
               https('https://user:****@karin.example.com/in/123456789012/jobs', 'two'),
               https('https://karin.example.com/in/123456789012/jobs-of-others', 'foreign'),
               https('not an address', 'broken'),

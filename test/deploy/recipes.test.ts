@@ -55,7 +55,10 @@ async function translated(file: string): Promise<Template> {
   return Template.parse(JSON.parse(await command('python3', translate, { env: OFFLINE })));
 }
 
-/** Of the documentation of the provider hashicorp/aws, version 5: what these resources may be given. */
+/**
+ * What these resources may be given, as far as a recipe may want it. Compared with the pages of the provider's
+ * repository (hashicorp/terraform-provider-aws, website/docs/r); `depends_on` is Terraform's own.
+ */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   aws_cloudwatch_event_api_destination: [
     'connection_arn',
@@ -66,7 +69,7 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
     'name',
   ],
   aws_cloudwatch_event_connection: ['auth_parameters', 'authorization_type', 'description', 'name'],
-  aws_cloudwatch_event_rule: ['event_bus_name', 'event_pattern', 'name', 'schedule_expression', 'state'],
+  aws_cloudwatch_event_rule: ['event_bus_name', 'event_pattern', 'name', 'schedule_expression'],
   aws_cloudwatch_event_target: [
     'arn',
     'dead_letter_config',
