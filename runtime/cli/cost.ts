@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { breakEven, DEFAULT_MACHINE, DEFAULT_PRICE, idleCost, POLLERS } from '../ops/savings.ts';
 import { type CliContext, CliError, table } from './context.ts';
 
 /** Prices of 2026 in us-east-1; change them with the options. */
@@ -19,28 +20,7 @@ export interface CostOptions {
   readonly price?: number;
 }
 
-const DEFAULT_MACHINE = 2.02;
-const DEFAULT_PRICE = 0.4;
-/** SQS: "the first 1 million monthly requests are free", per payer account. */
-const FREE_REQUESTS = 1_000_000;
-/** Each poller long-polls for 20 seconds, all month. */
-const POLLS_PER_POLLER = (30 * 86_400) / 20;
-/**
- * Pollers of an idle event source mapping, which are never zero. AWS: five, "optimised" down to two while there is
- * little traffic, but not if MaximumConcurrency is set.
- */
-const POLLERS = [5, 2] as const;
 const EXAMPLES = [1, 5, 10, 20, 50, 100];
-
-/** US dollars a month that AWS charges for polling `queues` idle queues. */
-export function idleCost(queues: number, pollers: number, price = DEFAULT_PRICE): number {
-  return (Math.max(0, queues * pollers * POLLS_PER_POLLER - FREE_REQUESTS) / 1_000_000) * price;
-}
-
-/** The smallest number of idle queues for which polling costs more than the machine. */
-export function breakEven(pollers: number, machine = DEFAULT_MACHINE, price = DEFAULT_PRICE): number {
-  return Math.ceil(((machine / price) * 1_000_000 + FREE_REQUESTS) / (pollers * POLLS_PER_POLLER) + 1e-9);
-}
 
 /** Errors: `CliError`. */
 export function cost(options: CostOptions, context: CliContext): void {

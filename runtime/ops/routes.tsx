@@ -42,7 +42,9 @@ import { ConfirmPage, ErrorPage, LoginPage, type Notice, type PageFrame, queueHr
 import { SHOWN_MESSAGES } from './pages/messages.tsx';
 import { OverviewPage, overviewParts } from './pages/overview-page.tsx';
 import { QueuePage, type QueueView, queueParts } from './pages/queue-page.tsx';
+import { SystemPage } from './pages/system-page.tsx';
 import { createPageSessions, LOGIN_FORM, PAGE_FORM, requireFormToken, requireSession } from './session.ts';
+import { gatherSystem, type SystemParts } from './system.ts';
 
 export interface PagesParts extends OverviewParts {
   readonly edge: Edge;
@@ -58,6 +60,7 @@ export interface PagesParts extends OverviewParts {
   /** Absent: the server has no source of mappings. */
   readonly synchroniser?: Synchroniser;
   readonly functionUrls?: FunctionUrls;
+  readonly system: SystemParts;
   readonly region: string;
   readonly version: string;
   readonly maxDelaySeconds: number;
@@ -171,7 +174,15 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
 
   const guard = requireSession(edge, pages);
   const formGuard = requireFormToken(edge, sessions);
-  for (const path of ['/ops', '/ops/sync', '/ops/logout', '/ops/queues/*', '/ops/mappings/*', '/functions']) {
+  for (const path of [
+    '/ops',
+    '/ops/sync',
+    '/ops/system',
+    '/ops/logout',
+    '/ops/queues/*',
+    '/ops/mappings/*',
+    '/functions',
+  ]) {
     app.use(path, guard, formGuard);
   }
 
@@ -285,6 +296,10 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     record(c, c.req.param('action'), { queue: queue.key });
     return c.redirect(`${base}${queueHref('', queue.key)}?done=${c.req.param('action')}`, 303);
   });
+
+  app.get('/ops/system', async (c) =>
+    c.html(<SystemPage frame={frame(c.get('session'))} view={await gatherSystem(parts.system)} />),
+  );
 
   app.get('/functions', async (c) => {
     const { urls, hint } = (await parts.functionUrls?.list()) ?? { urls: [] };

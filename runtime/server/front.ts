@@ -100,6 +100,10 @@ export function openFront(parts: FrontParts): Front {
     time,
   });
   const depths = createDepths({ store, directory, time });
+  let instances: readonly string[] = [];
+  const unsubscribe = store.subscribe((signal) => {
+    if (signal.kind === 'instances') instances = signal.ids;
+  });
   const { onTransfer } = parts;
   const transfers = parts.transfers === undefined ? {} : { transfers: parts.transfers };
   const pages = pagesRoute({
@@ -121,6 +125,16 @@ export function openFront(parts: FrontParts): Front {
     counts,
     activity,
     history: parts.history,
+    system: {
+      config,
+      version,
+      store,
+      directory,
+      instances: () => instances,
+      syncState,
+      tokens: () => access.tokens.list(),
+      commandsLately: () => depths.commandsLately(),
+    },
     now: () => time.now(),
     depths,
     health,
@@ -170,6 +184,7 @@ export function openFront(parts: FrontParts): Front {
   const server = parts.door.serve({ edge, access, sqs, ingest, app, answered, corsOrigins, time, log });
   const stop = async (): Promise<void> => {
     try {
+      unsubscribe();
       depths.close();
     } finally {
       await server.stop();

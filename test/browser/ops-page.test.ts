@@ -312,7 +312,7 @@ describe('the ops page', () => {
     const { karin } = await scene();
     const page = await openLoggedIn(karin);
     await page.setViewportSize({ width: 360, height: 700 });
-    for (const path of ['/ops', `/ops/queues/${keyOf('orders')}`, '/functions']) {
+    for (const path of ['/ops', `/ops/queues/${keyOf('orders')}`, '/functions', '/ops/system']) {
       await page.goto(karin.url + path);
       expect(await page.evaluate(WIDER), path).toBe(0);
     }

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { breakEven, idleCost } from '../../runtime/cli/cost.ts';
 import type { PolicyDocument } from '../../runtime/cli/iam.ts';
 import { parseDuration } from '../../runtime/cli/token.ts';
+import { breakEven, idleCost } from '../../runtime/ops/savings.ts';
 import { runCli } from './run-cli.ts';
 
 describe('karin', () => {

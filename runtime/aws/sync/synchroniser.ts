@@ -72,6 +72,8 @@ export interface SyncState {
   readonly discovery?: Discovery;
   /** Wall clock, milliseconds since the epoch; absent: not since this process began. */
   readonly succeededAt?: number;
+  /** What that sync changed; absent like `succeededAt`. */
+  readonly report?: SyncReport;
   /** Why the last sync failed; absent: it did not. */
   readonly failure?: { readonly message: string; readonly at: number };
   readonly held: readonly QueueArn[];
@@ -106,6 +108,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   let storedDigest: string | undefined;
   let held: readonly QueueArn[] = [];
   let succeededAt: number | undefined;
+  let lastReport: SyncReport | undefined;
   let failure: SyncState['failure'];
   let progress: DiscoveryProgress | undefined;
   let closed = false;
@@ -135,6 +138,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       if (closed) throw new DiscoveryError('the server is stopping');
       const report = await apply(discovery);
       succeededAt = time.now();
+      lastReport = report;
       failure = undefined;
       logReport(log, report);
       for (const listener of listeners) listener();
@@ -226,6 +230,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       held,
       ...(found === undefined ? {} : { discovery: found }),
       ...(succeededAt === undefined ? {} : { succeededAt }),
+      ...(lastReport === undefined ? {} : { report: lastReport }),
       ...(failure === undefined ? {} : { failure }),
       ...(progress === undefined ? {} : { progress }),
     }),

@@ -244,7 +244,7 @@ document.addEventListener('keydown', (event) => {
   const base = document.body.dataset.base ?? '';
   const keys = before + event.key;
   before = event.key === 'g' ? 'g' : '';
-  const go = { gq: '/ops', gf: '/functions' }[keys];
+  const go = { gq: '/ops', gf: '/functions', gs: '/ops/system' }[keys];
   if (go) location.href = base + go;
   else if (event.key === '/') {
     const search = document.querySelector('[data-key="/"]');

@@ -78,6 +78,10 @@ function Keys() {
         </dt>
         <dd>functions</dd>
         <dt>
+          <kbd>g</kbd> <kbd>s</kbd>
+        </dt>
+        <dd>system</dd>
+        <dt>
           <kbd>?</kbd>
         </dt>
         <dd>this list</dd>
@@ -99,6 +103,7 @@ function Header({ frame }: { frame: PageFrame }) {
         <nav>
           <a href={`${frame.base}/ops`}>Queues</a>
           <a href={`${frame.base}/functions`}>Functions</a>
+          <a href={`${frame.base}/ops/system`}>System</a>
         </nav>
         <span class="quiet small">
           {frame.region}, version {frame.version}

@@ -1,0 +1,182 @@
+import { nameOf } from '../activity.ts';
+import { age } from '../needs.ts';
+import { DEFAULT_MACHINE, DEFAULT_PRICE, idleCost, POLLERS } from '../savings.ts';
+import type { SystemView } from '../system.ts';
+import { bytes, count, Page, type PageFrame, Time } from './layout.tsx';
+
+/** The server itself: for whoever asks what runs here, with which settings, and whether it pays. */
+export function SystemPage({ frame, view }: { frame: PageFrame; view: SystemView }) {
+  return (
+    <Page frame={frame} title="System">
+      <h1>System</h1>
+      <div class="panels">
+        <section class="card">
+          <h2>Server</h2>
+          <dl>
+            <dt>Version</dt>
+            <dd>
+              {view.version}, Node {view.node}
+            </dd>
+            <dt>Region</dt>
+            <dd>{view.region}</dd>
+            <dt>Runs for</dt>
+            <dd>{age(view.uptimeSeconds * 1000)}</dd>
+            <dt>Memory</dt>
+            <dd>{bytes(view.residentBytes)} resident</dd>
+            <dt>Servers on this store</dt>
+            <dd>{view.instances.length === 0 ? 'this one' : count(view.instances.length)}</dd>
+          </dl>
+        </section>
+        <Store view={view} />
+        <Savings view={view} />
+        <LastSync view={view} />
+      </div>
+      <Tokens view={view} />
+      <h2>Settings</h2>
+      <p class="quiet small">As this process reads them. Secrets are only said to be set.</p>
+      <div class="card">
+        <dl>
+          {view.settings.map(({ name, value }) => (
+            <>
+              <dt>{name}</dt>
+              <dd class={value.startsWith('not set') || value.startsWith('set;') ? 'quiet' : ''}>{value}</dd>
+            </>
+          ))}
+        </dl>
+      </div>
+    </Page>
+  );
+}
+
+function Store({ view }: { view: SystemView }) {
+  const { store } = view;
+  return (
+    <section class="card">
+      <h2>Store</h2>
+      <dl>
+        <dt>Kind</dt>
+        <dd>{store.description}</dd>
+        <dt>Reachable</dt>
+        <dd class={store.reachable ? '' : 'bad'}>{store.reachable ? 'yes' : 'no'}</dd>
+        {store.usedBytes === undefined ? null : (
+          <>
+            <dt>Memory</dt>
+            <dd>
+              {bytes(store.usedBytes)}
+              {store.maxBytes === undefined ? ', no limit set' : ` of ${bytes(store.maxBytes)}`}
+            </dd>
+          </>
+        )}
+        <dt>Looking costs</dt>
+        <dd>{count(view.commandsLately)} commands in the last minute</dd>
+      </dl>
+      {store.warnings.map((warning) => (
+        <p class="warn small">{warning}</p>
+      ))}
+    </section>
+  );
+}
+
+function Savings({ view }: { view: SystemView }) {
+  const [most, least] = POLLERS.map((pollers) => idleCost(view.idleQueues, pollers));
+  return (
+    <section class="card">
+      <h2>Savings</h2>
+      <p>
+        Polling {count(view.idleQueues)} {view.idleQueues === 1 ? 'queue' : 'queues'} would cost ${least?.toFixed(2)} to
+        ${most?.toFixed(2)} a month; this machine costs about ${DEFAULT_MACHINE.toFixed(2)}.
+      </p>
+      <p class="quiet small">
+        Assumed: all of them idle, {POLLERS[1]} to {POLLERS[0]} pollers each that long-poll for 20 s, $
+        {DEFAULT_PRICE.toFixed(2)} per million requests, the first million free, and no other queues of the account; the
+        smallest machine of Fly.io and a Redis that costs nothing. <code>karin cost</code> computes with your prices.
+      </p>
+    </section>
+  );
+}
+
+function LastSync({ view }: { view: SystemView }) {
+  const { sync } = view;
+  if (sync === undefined) return null;
+  const lastReport = sync.report;
+  const changes = lastReport === undefined ? [] : (['added', 'changed', 'removed', 'broken', 'leftAlone'] as const);
+  return (
+    <section class="card">
+      <h2>Last sync</h2>
+      <dl>
+        <dt>Source</dt>
+        <dd>{sync.source}</dd>
+        <dt>Succeeded</dt>
+        <dd>{sync.succeededAt === undefined ? 'not since this process began' : <Time at={sync.succeededAt} />}</dd>
+        {sync.failure === undefined ? null : (
+          <>
+            <dt>Failed</dt>
+            <dd class="bad">{sync.failure.message}</dd>
+          </>
+        )}
+        {changes.map((change) => (
+          <>
+            <dt>{change === 'leftAlone' ? 'left alone' : change}</dt>
+            <dd>
+              {lastReport?.[change].length === 0
+                ? 'none'
+                : lastReport?.[change]
+                    .map(({ queueArn, functionArn }) => `${queueArn.split(':').at(-1)} to ${nameOf(functionArn)}`)
+                    .join(', ')}
+            </dd>
+          </>
+        ))}
+        {lastReport === undefined ? null : (
+          <>
+            <dt>unchanged</dt>
+            <dd>{count(lastReport.unchanged)}</dd>
+          </>
+        )}
+      </dl>
+    </section>
+  );
+}
+
+function Tokens({ view }: { view: SystemView }) {
+  return (
+    <>
+      <h2>Capabilities</h2>
+      <div class="scroll">
+        <table id="tokens">
+          <thead>
+            <tr>
+              <th scope="col">Id</th>
+              <th scope="col">Name</th>
+              <th scope="col">May</th>
+              <th scope="col">Queues</th>
+              <th scope="col">Made</th>
+              <th scope="col">Ends</th>
+            </tr>
+          </thead>
+          <tbody>
+            {view.tokens.length === 0 ? (
+              <tr>
+                <td class="empty" colspan={6}>
+                  No token was made by command. <code>karin token create</code> makes one.
+                </td>
+              </tr>
+            ) : (
+              view.tokens.map(({ id, name, grant, createdAt, expiresAt }) => (
+                <tr>
+                  <td>
+                    <code>{id}</code>
+                  </td>
+                  <td>{name ?? '-'}</td>
+                  <td>{grant.scopes.join(', ')}</td>
+                  <td>{grant.queues.join(', ')}</td>
+                  <td>{createdAt === 0 ? '-' : <Time at={createdAt} />}</td>
+                  <td>{expiresAt === undefined ? 'never' : <Time at={expiresAt} />}</td>
+                </tr>
+              ))
+            )}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
