@@ -7,6 +7,9 @@
 
 import { readFileSync } from 'node:fs';
 
+/** What must hold before a send is answered, beyond that Redis has it. */
+export type Durability = { readonly kind: 'fsync' } | { readonly kind: 'replica'; readonly replicas: number };
+
 /** Settings of `karin start`, all from the environment. */
 export interface Config {
   /** `HOST`; default 127.0.0.1 (the container image sets 0.0.0.0). */
@@ -19,6 +22,11 @@ export interface Config {
    * starts.
    */
   readonly redis: 'memory' | 'embedded' | readonly string[];
+  /**
+   * `KARIN_DURABILITY`: what must hold before a send is answered. `fsync`: it is in the append-only file on disk;
+   * `replica` or `replica:<n>`, 1 to 9: so many replicas have it. Default: the memory of Redis has it.
+   */
+  readonly durability?: Durability;
   /** `KARIN_DATA_DIR`: where the embedded Redis keeps its append-only file; default `./karin-data`. */
   readonly dataDirectory: string;
   /**
@@ -181,11 +189,13 @@ export function readConfig(
     // An absent member, not a member that is undefined: exactOptionalPropertyTypes tells them apart.
     (value === undefined ? {} : { [name]: value }) as { [P in K]?: V };
 
+  const redis = readRedis(env, purpose);
   const config: Config = {
     // In brackets, as in a URL, is how many write an IPv6 address.
     host: (env.text('HOST') ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1'),
     port: env.integer('PORT', 0, 65_535, 4000),
-    redis: readRedis(env, purpose),
+    redis,
+    ...optional('durability', readDurability(env, redis)),
     dataDirectory: env.text('KARIN_DATA_DIR') ?? './karin-data',
     embeddedRedisBytes: env.integer('KARIN_EMBEDDED_REDIS_MEMORY', 16, 65_536, 64, 'MiB') * MIB,
     ...optional('publicUrl', readPublicUrl(env)),
@@ -235,6 +245,26 @@ function readRedis(env: EnvironmentReader, purpose: ConfigPurpose): Config['redi
     );
   }
   return urls;
+}
+
+function readDurability(env: EnvironmentReader, redis: Config['redis']): Durability | undefined {
+  const text = env.text('KARIN_DURABILITY');
+  if (text === undefined) return undefined;
+  const refused = (why: string): undefined => {
+    env.problems.push(`KARIN_DURABILITY=${text}: ${why}`);
+    return undefined;
+  };
+  if (redis === 'memory')
+    return refused('messages are kept in this process; name a Redis by REDIS_URL, or leave it out');
+  if (text === 'fsync') return { kind: 'fsync' };
+  const replica = /^replica(?::([1-9]))?$/.exec(text);
+  if (replica === null) {
+    return refused(
+      'must be fsync, or replica, or replica:2 with a number from 1 to 9; leave it out to wait for neither',
+    );
+  }
+  if (redis === 'embedded') return refused('the embedded Redis has no replicas; use fsync, or a Redis of your own');
+  return { kind: 'replica', replicas: Number(replica[1] ?? 1) };
 }
 
 /**

@@ -115,6 +115,7 @@ async function checkStore(config: Config): Promise<readonly Finding[]> {
       instanceId: systemRandomness.uuid(),
       time: systemTime,
       randomness: systemRandomness,
+      ...(config.durability === undefined ? {} : { durability: config.durability }),
     });
     try {
       const health = await store.health();

@@ -227,6 +227,7 @@ const START_HELP = `
 Environment (AWS_* variables reach the AWS SDK untouched):
   REDIS_URL                redis:// or rediss://, several separated by commas for a cluster (or REDIS_URL_FILE)
   KARIN_EMBEDDED_REDIS=1   instead: start a private Redis; KARIN_DATA_DIR, KARIN_EMBEDDED_REDIS_MEMORY (MiB, 64)
+  KARIN_DURABILITY         answer a send once it is on disk (fsync) or on a replica (replica, replica:2)
   AWS_REGION               region of the queues and functions
   AWS_ENDPOINT_URL_SNS     where certificates of SNS are fetched and subscriptions confirmed, for an emulator (AWS)
   HOST, PORT               127.0.0.1 and 4000

@@ -71,11 +71,13 @@ export class WatchedStore {
 
   /**
    * Stores messages in order; all or none up to 500, and in parts of 500 beyond. Sends that wait together leave as one
-   * call (`group-commit.ts`).
+   * call (`group-commit.ts`). A store that confirms sends is waited for outside of that call, so that the next one
+   * leaves meanwhile.
    * Errors: `StoreFullError`, `StoreUnavailableError`.
    */
   send(entries: readonly NewEntry[]): Promise<readonly SentEntry[]> {
-    this.#options.sweep.active();
+    const { store, address, sweep } = this.#options;
+    sweep.active();
     for (const { record } of entries) this.#largest = Math.max(this.#largest ?? 0, record.length);
     this.#sends ??= new GroupCommit({
       call: this.#send.bind(this),
@@ -83,6 +85,7 @@ export class WatchedStore {
       mostItems: MOST_PER_CALL,
       mostBytes: MOST_BYTES_PER_CALL,
     });
+    if (store.confirmation !== undefined) return confirmed(store.confirmation(address), inParts(entries, this.#sends));
     return entries.length <= MOST_PER_CALL && entries.length > 0
       ? this.#sends.commit(entries)
       : inParts(entries, this.#sends);
@@ -325,6 +328,15 @@ async function partByPart<Item, Answer>(
   for (let from = 0; from < items.length; from += MOST_PER_CALL) {
     answers.push(...(await group.commit(items.slice(from, from + MOST_PER_CALL))));
   }
+  return answers;
+}
+
+async function confirmed<Answer>(
+  confirm: () => Promise<void>,
+  sent: Promise<readonly Answer[]>,
+): Promise<readonly Answer[]> {
+  const answers = await sent;
+  if (answers.length > 0) await confirm();
   return answers;
 }
 

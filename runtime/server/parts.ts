@@ -32,6 +32,8 @@ interface StoreParts {
 /** Errors: those of `openStore` and `startEmbeddedRedis`. */
 export async function openConfiguredStore(config: Config, parts: StoreParts, releasers: Releasers): Promise<Store> {
   const { log, signal, ...storeParts } = parts;
+  const { durability } = config;
+  const durable = durability === undefined ? {} : { durability };
   let urls = config.redis;
   if (urls === 'embedded') {
     const redis = await startEmbeddedRedis({
@@ -44,7 +46,9 @@ export async function openConfiguredStore(config: Config, parts: StoreParts, rel
     releasers.add('the embedded Redis', () => redis.stop());
     urls = [redis.url];
   }
-  const store = await unlessGivenUp(openStore({ urls, ...storeParts, documentFault }), signal, (late) => late.close());
+  const store = await unlessGivenUp(openStore({ urls, ...storeParts, ...durable, documentFault }), signal, (late) =>
+    late.close(),
+  );
   releasers.add('the store', () => store.close());
   return store;
 }

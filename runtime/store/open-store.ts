@@ -1,3 +1,4 @@
+import type { Durability } from '../settings.ts';
 import type { Randomness, Time } from '../time.ts';
 import { MemoryStore } from './memory/memory-store.ts';
 import { RedisStore } from './redis/redis-store.ts';
@@ -11,6 +12,8 @@ export interface OpenStoreOptions {
   readonly randomness: Randomness;
   /** Redis: accept an eviction policy that loses messages. Default false. */
   readonly allowEviction?: boolean;
+  /** Redis: what must hold before a send is answered. Default: that Redis has it. */
+  readonly durability?: Durability;
   /** Redis: ms between the proofs that signals arrive. Default 600,000. */
   readonly canaryIntervalMs?: number;
   /** Redis: why a document cannot be read, so that it is set aside. Default: all can. */

@@ -335,6 +335,12 @@ export interface Store {
    * Stores 1 to 500 messages of one queue, in order, all or none. Errors: `StoreFullError`, `StoreUnavailableError`.
    */
   send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply>;
+  /**
+   * Only of a store that is to keep sends safer than an answer of `send` tells. Called before a send; what it gives is
+   * called after it, and resolves when the messages are as safe as was asked for. Errors: `StoreUnavailableError`,
+   * nobody knows whether they are: they may be there.
+   */
+  readonly confirmation?: (queue: StoredQueue) => () => Promise<void>;
   /** Leases what is due, oldest due first. */
   receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply>;
   /**

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import type { Cluster, Redis } from 'ioredis';
 import { MESSAGE_ID_HEAD_BYTES, MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../steps.ts';
 import { StoreFullError, StoreNotAskedError, StoreUnavailableError } from '../store.ts';
 import type { RedisConnection } from './connection.ts';
@@ -64,9 +65,15 @@ export class RedisCalls {
 
   /**
    * Runs a script, together with others of the same turn of the event loop; at once if no call is under way, because
-   * then nothing is gained by waiting for others. Strings in the reply are Buffers.
+   * then nothing is gained by waiting for others. Strings in the reply are Buffers. `node`: the one server that may run
+   * it; in a cluster that has moved the keys the call fails, and the next one finds them.
    */
-  async script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  async script(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    node: Redis | Cluster = this.#connection.client,
+  ): Promise<unknown> {
     if (this.#refusal !== undefined) throw new StoreNotAskedError(this.#refusal);
     if (this.#underWay > 0) this.#connection.gather();
     this.#count += 1;
@@ -74,11 +81,11 @@ export class RedisCalls {
     const { digest, text } = this.#texts.get(script) ?? this.#textOf(script);
     const rest = [keys.length, ...keys, ...args, this.#clock?.() ?? ''];
     try {
-      return await this.#connection.client.callBuffer('evalsha', [digest, ...rest]);
+      return await node.callBuffer('evalsha', [digest, ...rest]);
     } catch (error) {
       // The server was restarted or has dropped the script: it is sent again, and kept.
       if (!messageOf(error).startsWith('NOSCRIPT')) throw this.#failed(error);
-      return await this.#connection.client.callBuffer('eval', [text, ...rest]).catch((again: unknown) => {
+      return await node.callBuffer('eval', [text, ...rest]).catch((again: unknown) => {
         throw this.#failed(again);
       });
     } finally {
@@ -111,7 +118,8 @@ export class RedisCalls {
   }
 
   #failed(error: unknown): Error {
-    if (isReadOnly(messageOf(error))) this.#onReadOnly();
+    if (messageOf(error).startsWith('MOVED ')) this.#connection.learnSlots();
+    else if (isReadOnly(messageOf(error))) this.#onReadOnly();
     else if (isReply(error) && !isOutOfMemory(messageOf(error))) this.#onRefused();
     return storeError(error);
   }

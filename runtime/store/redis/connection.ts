@@ -5,9 +5,12 @@
  */
 
 import { connect } from 'node:net';
+import slotOf from 'cluster-key-slot';
 import { Cluster, Redis } from 'ioredis';
 import type { RedisAddress } from '../../settings.ts';
 import type { Randomness } from '../../time.ts';
+import type { QueueKey } from '../store.ts';
+import { queueKeys } from './keys.ts';
 
 /** Answers come within milliseconds; after this long the caller is told that Redis cannot be reached. */
 const COMMAND_TIMEOUT_MS = 5_000;
@@ -57,6 +60,19 @@ export class RedisConnection {
   /** The servers that hold data: one, or every master of the cluster. */
   servers(): readonly Redis[] {
     return this.client instanceof Cluster ? this.client.nodes('master') : [this.client];
+  }
+
+  /** The server that has the keys of a queue; in a cluster the master of its slot, as far as is known. */
+  nodeOf(queue: QueueKey): Redis | undefined {
+    if (!(this.client instanceof Cluster)) return this.client;
+    const [master] = this.client.slots[slotOf(queueKeys(queue).due)] ?? [];
+    return this.client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === master);
+  }
+
+  /** Asks a cluster again which node has what. */
+  learnSlots(): void {
+    // Without an answer the present map stays; the driver asks again by itself.
+    if (this.client instanceof Cluster) this.client.refreshSlotsCache(() => {});
   }
 
   /**
@@ -111,12 +127,20 @@ export class RedisConnection {
     const node = nodes[this.#listeners % nodes.length];
     this.#listeners += 1;
     // Without a node known, let the driver fail on the first address.
-    const { host, port } = node ?? this.#addresses[0];
+    return this.#beside(node ?? this.#addresses[0], 'signals');
+  }
+
+  /** A new, unconnected client of the server of `node`, for commands that hold a connection until they are answered. */
+  waiter({ options: { host = '', port = 0 } }: Redis): Redis {
+    return this.#beside({ host, port }, 'waits');
+  }
+
+  #beside({ host, port }: { readonly host: string; readonly port: number }, purpose: string): Redis {
     return new Redis({
       ...this.#options,
       host,
       port,
-      connectionName: `${this.#options.connectionName}-signals`,
+      connectionName: `${this.#options.connectionName}-${purpose}`,
       enableOfflineQueue: false,
       autoResubscribe: false,
       autoResendUnfulfilledCommands: false,

@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import { wholeMs } from '../steps.ts';
 import type { QueueKey } from '../store.ts';
 import {
@@ -56,7 +57,7 @@ export class FifoCommands implements QueueCommands {
     this.#instanceId = instanceId;
   }
 
-  async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
+  async send(queue: QueueKey, entries: readonly NewEntry[], node?: Redis): Promise<SendReply> {
     const named = queueKeys(queue);
     const keys = [...groupKeys(queue), named.sequence, named.purged];
     const args: Argument[] = [entries.length, DEDUPLICATION_WINDOW_MS, DEDUPLICATION_EXPIRY_MS];
@@ -66,7 +67,8 @@ export class FifoCommands implements QueueCommands {
       args.push(history?.receiveCount ?? 0, history?.firstReceivedAt ?? 0, history?.sentAt ?? '');
       args.push(deduplicationKey === undefined ? 0 : keys.length);
     }
-    const reply = await this.#script(FIFO_SEND, keys, [...args, this.#channel, wakeSubject(queue, this.#instanceId)]);
+    args.push(this.#channel, wakeSubject(queue, this.#instanceId));
+    const reply = new ReplyReader(await this.#calls.script(FIFO_SEND, keys, args, node));
     const lowered = readHeadLowered(reply);
     return { sent: entries.map(() => readSent(reply)), ...lowered };
   }

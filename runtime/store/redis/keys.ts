@@ -62,6 +62,11 @@ export function probeKey(instanceId: string): string {
   return `karin:probe:${instanceId}`;
 }
 
+/** Written for a moment behind the sends of a queue, to learn whether all that was written before it is safe. */
+export function markerKey(queue: QueueKey): string {
+  return inQueue(queue, 'marker');
+}
+
 /**
  * The one channel of all signals. Redis does not keep channels of different databases apart, so the number of the
  * database is in the name.

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { Durability } from '../../settings.ts';
 import type { Cancel, Time } from '../../time.ts';
 import { type StoreHealth, StoreUnavailableError } from '../store.ts';
 import {
@@ -14,6 +15,7 @@ import {
   replyError,
   UnsuitableRedisError,
 } from './calls.ts';
+import { confirmationProblem, runIdIn } from './confirmations.ts';
 import type { RedisConnection } from './connection.ts';
 import { probeKey } from './keys.ts';
 import { scriptText } from './scripts/script.ts';
@@ -41,6 +43,8 @@ export interface ReachabilityOptions {
   readonly instanceId: string;
   readonly time: Time;
   readonly allowEviction: boolean;
+  /** What the server must be able to confirm; default: nothing. */
+  readonly durability?: Durability;
   /** Called on each change, not before the first. `refusal`: what the server said, if it is there and refuses calls. */
   readonly changed: (reachable: boolean, refusal: string | undefined) => void;
 }
@@ -174,20 +178,32 @@ export class Reachability {
     const maxBytes = sum(this.#servers.map((server) => server.maxBytes));
     return {
       reachable: this.#reachable,
-      warnings: [...new Set([...faults, ...this.#servers.flatMap(({ warnings }) => warnings)])],
+      warnings: [
+        ...new Set([...faults, ...this.#servers.flatMap(({ warnings }) => warnings), ...this.#missingReplicas()]),
+      ],
       ...(usedBytes === undefined ? {} : { usedBytes }),
       ...(maxBytes === undefined ? {} : { maxBytes }),
       description: this.#description(),
     };
   }
 
+  #missingReplicas(): readonly string[] {
+    const { durability } = this.#options;
+    if (durability?.kind !== 'replica') return [];
+    const least = Math.min(...this.#servers.map(({ replicas = durability.replicas }) => replicas));
+    if (least >= durability.replicas) return [];
+    return [
+      `Redis has ${least} replicas connected and KARIN_DURABILITY waits for ${durability.replicas}: sends fail until there are as many`,
+    ];
+  }
+
   #examine(): void {
-    const { connection, calls, instanceId, allowEviction, time } = this.#options;
+    const { connection, calls, time } = this.#options;
     this.#cancelExamination();
     this.#connections += 1;
     const number = this.#connections;
     const current = (): boolean => number === this.#connections && !this.#closed;
-    examine(connection, instanceId, allowEviction).then(
+    examine(this.#options).then(
       ({ shebang, servers }) => {
         if (!current()) return;
         this.#learned(servers);
@@ -310,11 +326,16 @@ interface Capabilities {
 }
 
 /**
- * Examines all servers. `allowEviction`: accept an eviction policy that loses messages.
+ * Examines all servers.
  *
  * Errors: `UnsuitableRedisError`, all problems at once; what the driver says if a server cannot be asked.
  */
-async function examine(connection: RedisConnection, instanceId: string, allowEviction: boolean): Promise<Capabilities> {
+async function examine({
+  connection,
+  instanceId,
+  allowEviction,
+  durability,
+}: ReachabilityOptions): Promise<Capabilities> {
   const servers = await Promise.all(connection.servers().map(readServerInfo));
   const problems = new Set<string>();
   for (const server of servers) {
@@ -339,6 +360,12 @@ async function examine(connection: RedisConnection, instanceId: string, allowEvi
       problems.add(
         `Karin needs Redis 7.0 or newer, Valkey, or a compatible server, and ${servers[0]?.description ?? 'this one'} refused a script that it needs: ${messageOf(error)}`,
       );
+    }
+  }
+  if (problems.size === 0 && durability !== undefined) {
+    for (const [at, server] of connection.servers().entries()) {
+      const problem = await confirmationProblem(server, durability, servers[at] ?? (await readServerInfo(server)));
+      if (problem !== undefined) problems.add(problem);
     }
   }
   if (problems.size > 0) throw new UnsuitableRedisError([...problems].join('; '));
@@ -380,6 +407,10 @@ export interface ServerInfo {
   /** For example `redis 7.0.15`. */
   readonly description: string;
   readonly clusterNode: boolean;
+  /** Names the process. */
+  readonly runId?: string;
+  /** How many are connected. */
+  readonly replicas?: number;
   readonly evictionPolicy?: string;
   readonly usedBytes?: number;
   /** Absent: no limit is set, or it is hidden. */
@@ -416,11 +447,15 @@ function parseServerInfo(text: string): ServerInfo {
   const valkey = fields.get('valkey_version');
   const usedBytes = positive(fields.get('used_memory'));
   const maxBytes = positive(fields.get('maxmemory'));
+  const runId = runIdIn(text);
+  const replicas = fields.get('connected_slaves');
   const evictionPolicy = fields.get('maxmemory_policy');
   return {
     description:
       valkey === undefined ? `redis ${fields.get('redis_version') ?? '(version hidden)'}` : `valkey ${valkey}`,
     clusterNode: fields.get('cluster_enabled') === '1',
+    ...(runId === undefined ? {} : { runId }),
+    ...(replicas === undefined ? {} : { replicas: Number(replicas) }),
     ...(evictionPolicy === undefined ? {} : { evictionPolicy }),
     ...(usedBytes === undefined ? {} : { usedBytes }),
     ...(maxBytes === undefined ? {} : { maxBytes }),

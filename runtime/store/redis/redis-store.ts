@@ -8,7 +8,7 @@
  * @module
  */
 
-import { parseRedisUrls } from '../../settings.ts';
+import { type Durability, parseRedisUrls } from '../../settings.ts';
 import type { Randomness, Time } from '../../time.ts';
 import {
   bareDepth,
@@ -46,6 +46,7 @@ import {
   type VisibilityChange,
 } from '../store.ts';
 import { bare, integerReply, messageOf, RedisCalls, ReplyReader, UnsuitableRedisError } from './calls.ts';
+import { Confirmations } from './confirmations.ts';
 import { RedisConnection } from './connection.ts';
 import { FifoCommands } from './fifo-commands.ts';
 import { KeptDocuments } from './kept-documents.ts';
@@ -71,6 +72,8 @@ export interface RedisStoreOptions {
   readonly randomness: Randomness;
   /** Accept an eviction policy that loses messages. Default false. */
   readonly allowEviction?: boolean;
+  /** What must hold before a send is answered. Default: that Redis has it in memory. */
+  readonly durability?: Durability;
   /**
    * How often this instance proves that signals arrive and tells the others that it lives, ms. Default 600,000: ten
    * minutes.
@@ -96,7 +99,10 @@ const MOST_QUEUES_PER_CALL = 100;
 export class RedisStore implements Store {
   readonly documents: KeptDocuments;
   readonly slots: RedisSlots;
+  /** Present if `durability` is set. */
+  readonly confirmation?: NonNullable<Store['confirmation']>;
   readonly #connection: RedisConnection;
+  readonly #confirmations: Confirmations | undefined;
   readonly #calls: RedisCalls;
   readonly #reachability: Reachability;
   readonly #wakeChannel: WakeChannel;
@@ -118,6 +124,12 @@ export class RedisStore implements Store {
       () => this.#reachability.demoted(),
       () => this.#reachability.refused(),
     );
+    const { durability } = options;
+    if (durability !== undefined) {
+      const confirmations = new Confirmations({ connection: this.#connection, durability, time });
+      this.#confirmations = confirmations;
+      this.confirmation = ({ key }) => confirmations.expect(key);
+    }
     const channel = signalChannel(this.#connection.database);
     this.#standard = new StandardCommands(this.#calls, channel, instanceId);
     this.#fifo = new FifoCommands(this.#calls, channel, instanceId);
@@ -145,6 +157,7 @@ export class RedisStore implements Store {
       instanceId,
       time,
       allowEviction: options.allowEviction ?? false,
+      ...(durability === undefined ? {} : { durability }),
       changed: (reachable, refusal) => {
         emit(reachSignal(reachable, refusal));
         if (reachable) this.#wakeChannel.check();
@@ -172,7 +185,9 @@ export class RedisStore implements Store {
   async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
     checkEntries(queue, entries);
     this.documents.active();
-    return (queue.fifo ? this.#fifo : this.#standard).send(queue.key, entries);
+    // Where it is to be confirmed, it must be known which server carries it out.
+    const node = this.#confirmations === undefined ? undefined : this.#connection.nodeOf(queue.key);
+    return (queue.fifo ? this.#fifo : this.#standard).send(queue.key, entries, node);
   }
 
   async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {
@@ -339,6 +354,7 @@ export class RedisStore implements Store {
     try {
       await Promise.all([goodbye, this.#calls.drain()]);
     } finally {
+      this.#confirmations?.close();
       // An open connection would keep the process alive.
       this.#connection.client.disconnect();
     }

@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import { FAIR_LOOK_AHEAD, wholeMs } from '../steps.ts';
 import type {
   BrowsedEntry,
@@ -49,7 +50,7 @@ export class StandardCommands implements QueueCommands {
     this.#instanceId = instanceId;
   }
 
-  async send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply> {
+  async send(queue: QueueKey, entries: readonly NewEntry[], node?: Redis): Promise<SendReply> {
     const { keys, wake } = this.#lastNamed?.queue === queue ? this.#lastNamed : this.#name(queue);
     const args: Argument[] = [entries.length];
     for (const { id, record, delayMs, group = '', history } of entries) {
@@ -58,7 +59,7 @@ export class StandardCommands implements QueueCommands {
       args.push(shortIdBytes(id), bytes, delayMs === 0 ? 0 : wholeMs(delayMs), group, moved);
     }
     args.push(this.#channel, wake);
-    const [headLoweredToMs = -1, ...sentAt] = integersIn(await this.#calls.script(SEND, keys, args));
+    const [headLoweredToMs = -1, ...sentAt] = integersIn(await this.#calls.script(SEND, keys, args, node));
     const sent: SentEntry[] = [];
     for (const { id } of entries) sent.push({ id, sentAt: sentAt[sent.length] ?? Number.NaN, duplicate: false });
     return headLoweredToMs === -1 ? { sent } : { sent, headLoweredToMs };
@@ -194,7 +195,8 @@ function fenceOf({ receiveCount, orEarlier }: Lease): number {
  * at most `STEP` messages.
  */
 export interface QueueCommands {
-  send(queue: QueueKey, entries: readonly NewEntry[]): Promise<SendReply>;
+  /** `node`: the server that is to do it, or to refuse; default: the one that has the queue. */
+  send(queue: QueueKey, entries: readonly NewEntry[], node?: Redis): Promise<SendReply>;
   receive(queue: QueueKey, options: ReceiveOptions, takeFirst: boolean): Promise<ReceiveReply>;
   delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply>;
   changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply>;
