@@ -9,10 +9,18 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Redis } from 'ioredis';
 
 export interface RedisServerOptions {
   /** Keep an append-only file, so that `kill` and `restart` lose nothing. Default false: nothing is written to disk. */
   readonly appendOnly?: boolean;
+  /**
+   * With `appendOnly`: when the file is synced. Default `always`. With `everysec` a write to the file may wait while the
+   * disk is busy, and is lost with the process.
+   */
+  readonly appendFsync?: 'always' | 'everysec';
+  /** Starts as a replica of this server; `start` resolves when it has a copy. */
+  readonly replicaOf?: RedisServer;
   /** As `maxmemory` takes it, for example `8mb`. Default: no limit. */
   readonly maxMemory?: string;
   /** As `maxmemory-policy` takes it. Default `noeviction`. */
@@ -51,6 +59,7 @@ export class RedisServer {
       const server = new RedisServer(options, directory, port, busPort);
       try {
         await server.#spawn();
+        if (options.replicaOf !== undefined) await server.follow(options.replicaOf);
         return server;
       } catch (error) {
         if (attempt === PORT_ATTEMPTS || !String(error).includes('Address already in use')) throw error;
@@ -61,6 +70,30 @@ export class RedisServer {
   get url(): string {
     const credentials = this.#options.password === undefined ? '' : `:${encodeURIComponent(this.#options.password)}@`;
     return `redis://${credentials}127.0.0.1:${this.port}`;
+  }
+
+  /** Makes it a replica of `master`; resolves when it has a copy. */
+  async follow(master: RedisServer): Promise<void> {
+    const copied = this.logged('MASTER <-> REPLICA sync: Finished with success');
+    await this.ask((client) => client.replicaof('127.0.0.1', master.port));
+    await copied;
+    // The master counts it as connected with its first acknowledgement.
+    await master.ask((client) => client.call('WAIT', 1, 0));
+  }
+
+  /** Makes a replica the master of itself, as a fail-over does. */
+  promote(): Promise<unknown> {
+    return this.ask((client) => client.call('REPLICAOF', 'NO', 'ONE'));
+  }
+
+  /** Asks the server by a connection of its own. */
+  async ask<T>(question: (client: Redis) => Promise<T>): Promise<T> {
+    const client = new Redis(this.url);
+    try {
+      return await question(client);
+    } finally {
+      client.disconnect();
+    }
   }
 
   /** Ends the server for good and removes its directory. */
@@ -137,12 +170,11 @@ export class RedisServer {
   }
 
   #arguments(): string[] {
-    const { appendOnly, maxMemory, evictionPolicy, cluster, password } = this.#options;
+    const { appendOnly, appendFsync, maxMemory, evictionPolicy, cluster, password } = this.#options;
     return [
       ...['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory],
       ...['--save', '', '--appendonly', appendOnly === true ? 'yes' : 'no', '--loglevel', 'notice'],
-      // With the default (`everysec`) a write to the file waits while the disk is busy, and is lost with the process.
-      ...['--appendfsync', 'always'],
+      ...['--appendfsync', appendFsync ?? 'always', '--repl-diskless-sync-delay', '0'],
       ...['--maxmemory', maxMemory ?? '0', '--maxmemory-policy', evictionPolicy ?? 'noeviction'],
       ...(password === undefined ? [] : ['--requirepass', password]),
       ...(cluster === true ? ['--cluster-enabled', 'yes', '--cluster-port', String(this.busPort)] : []),
