@@ -1,5 +1,5 @@
 /** What every figure shares: processes that end with the bench, sizes, and a plain SQS call. */
-import { RedisServer } from '../support/redis-server.ts';
+import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 import { imageFlags, type ServerProcess, startServer } from './server-process.ts';
 
 const BARE = ['--import', 'tsx', 'test/bench/bare-server.ts'];
@@ -10,7 +10,7 @@ export interface Bench {
   size(full: number, quick: number): number;
   /** Whether what runs is to be named, on stderr. */
   readonly list: boolean;
-  redis(): Promise<RedisServer>;
+  redis(options?: RedisServerOptions): Promise<RedisServer>;
   /** The built server. */
   server(env: Readonly<Record<string, string>>): Promise<ServerProcess>;
   bareServer(env: Readonly<Record<string, string>>): Promise<ServerProcess>;
@@ -52,8 +52,8 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
   const bench: Bench = {
     list: options.list,
     size: (full, small) => (options.quick ? small : full),
-    redis: async () => {
-      const redis = await RedisServer.start();
+    redis: async (options) => {
+      const redis = await RedisServer.start(options);
       return ending(redis, () => redis.stop());
     },
     server: (env) => start([...imageFlags(), options.command, 'start'], env),

@@ -18,6 +18,7 @@ import { chart } from './chart.ts';
 import { type Figure, holds, table } from './figure.ts';
 import { backlog } from './figures/backlog.ts';
 import { commands } from './figures/commands.ts';
+import { durability } from './figures/durability.ts';
 import { idle } from './figures/idle.ts';
 import { ingest } from './figures/ingest.ts';
 import { latency } from './figures/latency.ts';
@@ -31,6 +32,7 @@ import { throughput } from './figures/throughput.ts';
 
 const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[]>>> = {
   throughput,
+  durability,
   ingest,
   rivals,
   path,

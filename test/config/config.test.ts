@@ -242,6 +242,32 @@ describe('secrets in files', () => {
   });
 });
 
+describe('durability', () => {
+  it.each([
+    [undefined, undefined],
+    ['fsync', { kind: 'fsync' }],
+    ['replica', { kind: 'replica', replicas: 1 }],
+    ['replica:2', { kind: 'replica', replicas: 2 }],
+  ])('%s', (text, expected) => {
+    expect(readConfig({ ...MINIMUM, KARIN_DURABILITY: text }).durability).toEqual(expected);
+  });
+
+  it.each(['replica:0', 'replica:10', 'replica:', 'replicas', 'disk'])('refuses %s', (text) => {
+    expect(problemsOf({ ...MINIMUM, KARIN_DURABILITY: text })).toEqual([
+      `KARIN_DURABILITY=${text}: must be fsync, or replica, or replica:2 with a number from 1 to 9; leave it out to wait for neither`,
+    ]);
+  });
+
+  it('is not promised where nothing can keep it', () => {
+    const embedded = { ...MINIMUM, REDIS_URL: '', KARIN_EMBEDDED_REDIS: '1' };
+    expect(readConfig({ ...embedded, KARIN_DURABILITY: 'fsync' }).durability).toEqual({ kind: 'fsync' });
+    expect(problemsOf({ ...embedded, KARIN_DURABILITY: 'replica' })).toEqual([
+      'KARIN_DURABILITY=replica: the embedded Redis has no replicas; use fsync, or a Redis of your own',
+    ]);
+    expect(() => readConfig({ KARIN_DURABILITY: 'fsync' }, 'dev')).toThrow('messages are kept in this process');
+  });
+});
+
 describe('development', () => {
   it('needs nothing', () => {
     const config = readConfig({}, 'dev');

@@ -1,15 +1,18 @@
 /**
  * Sends that are answered only when a replica or the disk has them (`runtime/store/redis/confirmations.ts`). WAIT is
- * real, with a replica. WAITAOF is answered by a proxy, because Redis 7.0, the oldest that Karin takes, does not know it;
- * `test/chaos/durable-sends.test.ts` asks for it where the server does.
+ * real, with a replica. WAITAOF is answered by a proxy, because Redis 7.0, the oldest that Karin takes, does not know
+ * it; `test/chaos/durable-sends.test.ts` asks for it where the server does.
  */
+import slotOf from 'cluster-key-slot';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Durability } from '../../runtime/settings.ts';
+import { queueKeys } from '../../runtime/store/redis/keys.ts';
 import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis/redis-store.ts';
 import { type NewEntry, type StoredQueue, StoreUnavailableError } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { entry, newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
+import { startRedisCluster } from '../support/redis-cluster.ts';
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 import { RedisProxy } from './redis-proxy.ts';
 
@@ -208,6 +211,61 @@ describe('a send that a replica must have', () => {
     );
   });
 });
+
+describe('a send in a cluster', () => {
+  it('waits for a replica of the node that has its queue, and for no other', async () => {
+    const cluster = await startRedisCluster({ withReplicas: true });
+    releasers.push(() => cluster.stop());
+    const store = await open('', REPLICA, { urls: cluster.urls });
+    const [frozen = newQueue(false), other = newQueue(false)] = await queuesOf(cluster.nodes);
+    const [master] = cluster.nodes;
+    if (master === undefined) throw new Error('the cluster has no node');
+    cluster.replicas[0]?.freeze();
+    const waits = sendConfirmed(store, frozen, [entry()]);
+    await blocked(master, 1);
+    await sendConfirmed(store, other, [entry()]);
+    cluster.replicas[0]?.unfreeze();
+    await waits;
+  });
+
+  it('whose queue has moved to another node fails, because nobody else may carry it out, and then goes there', async () => {
+    const cluster = await startRedisCluster({ withReplicas: true });
+    releasers.push(() => cluster.stop());
+    const store = await open('', REPLICA, { urls: cluster.urls });
+    const [queue = newQueue(false)] = await queuesOf(cluster.nodes);
+    const [, heir] = cluster.nodes;
+    const slot = slotOf(queueKeys(queue.key).due);
+    const id = await heir?.ask((client) => client.call('CLUSTER', 'MYID'));
+    // The slot is empty, so nothing has to be carried over.
+    for (const node of [heir, ...cluster.nodes]) {
+      await node?.ask((client) => client.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(id)));
+    }
+    await expect(sendConfirmed(store, queue, [entry()])).rejects.toThrow('MOVED');
+    // As an SDK does.
+    const again = async (): Promise<void> => sendConfirmed(store, queue, [entry()]).catch(again);
+    await again();
+    expect((await store.depth(queue)).visible).toBeGreaterThan(0);
+  });
+});
+
+/** A queue for each node, in order. */
+async function queuesOf(nodes: readonly RedisServer[]): Promise<readonly StoredQueue[]> {
+  return Promise.all(
+    nodes.map((node) =>
+      node.ask(async (client) => {
+        for (;;) {
+          const queue = newQueue(false);
+          // Only the node that has the slot answers.
+          const isHere = await client.exists(queueKeys(queue.key).due).then(
+            () => true,
+            () => false,
+          );
+          if (isHere) return queue;
+        }
+      }),
+    ),
+  );
+}
 
 describe('a send that the disk must have', () => {
   it('is answered when the file is synced, and fails if it is not in time', async () => {

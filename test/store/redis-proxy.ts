@@ -28,8 +28,12 @@ export class RedisProxy {
   }
 
   get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
     // A TCP server's address is an AddressInfo; the wider type is for pipes.
-    return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return (this.#server.address() as AddressInfo).port;
   }
 
   /** New connections lead to another server, as an address does after a fail-over. */
@@ -45,6 +49,11 @@ export class RedisProxy {
   /** From now on the present subscribers receive nothing, though their connections stay open: half-open connections. */
   deafenSubscribers(): void {
     for (const client of this.#subscribers) this.#deaf.add(client);
+  }
+
+  /** From now on what the server says to the present clients is lost: a network that swallows packets one way. */
+  deafen(): void {
+    for (const client of this.#clients) this.#deaf.add(client);
   }
 
   /** The reply to the next request that contains `text` is lost with its connection. Resolves when that happened. */

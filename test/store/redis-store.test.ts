@@ -1,3 +1,4 @@
+import type { Durability } from '../../runtime/settings.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { storeContract } from '../contract/store-contract.ts';
@@ -5,7 +6,13 @@ import { ManualTime } from '../support/manual-time.ts';
 import { startRedisCluster } from '../support/redis-cluster.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
-const KINDS = [
+interface Kind {
+  readonly name: string;
+  readonly start: () => Promise<{ readonly urls: readonly string[]; stop(): Promise<void> }>;
+  readonly durability?: Durability;
+}
+
+const KINDS: readonly Kind[] = [
   {
     name: 'Redis',
     start: async () => {
@@ -13,15 +20,29 @@ const KINDS = [
       return { urls: [server.url], stop: () => server.stop() };
     },
   },
-  { name: 'a Redis cluster of three nodes', start: startRedisCluster },
+  { name: 'a Redis cluster of three nodes', start: () => startRedisCluster() },
+  {
+    name: 'a Redis cluster whose replicas confirm each send',
+    start: () => startRedisCluster({ withReplicas: true }),
+    durability: { kind: 'replica', replicas: 1 },
+  },
 ];
 
-for (const { name, start } of KINDS) {
+for (const { name, start, durability } of KINDS) {
   storeContract(name, async () => {
     const { urls, stop } = await start();
     const time = new ManualTime();
-    const open = (instanceId: string): Promise<RedisStore> =>
-      RedisStore.open({ urls, instanceId, time: systemTime, randomness: systemRandomness, clock: () => time.now() });
+    const open = async (instanceId: string): Promise<RedisStore> => {
+      const store = await RedisStore.open({
+        urls,
+        instanceId,
+        time: systemTime,
+        randomness: systemRandomness,
+        clock: () => time.now(),
+        ...(durability === undefined ? {} : { durability }),
+      });
+      return durability === undefined ? store : confirming(store);
+    };
     const [store, other] = await Promise.all([open('one'), open('two')]);
     return {
       store,
@@ -33,4 +54,16 @@ for (const { name, start } of KINDS) {
       },
     };
   });
+}
+
+/** The same store, whose sends resolve when they are confirmed, as those of a queue do. */
+function confirming(store: RedisStore): RedisStore {
+  const send = store.send.bind(store);
+  store.send = async (queue, entries) => {
+    const confirm = store.confirmation?.(queue);
+    const reply = await send(queue, entries);
+    await confirm?.();
+    return reply;
+  };
+  return store;
 }

@@ -1,34 +1,41 @@
 /**
- * A real Redis Cluster of three masters for tests.
+ * A real Redis Cluster of three masters for tests, each with a replica if that is wanted.
  *
  * @module
  */
-import { Redis } from 'ioredis';
 import { RedisServer } from './redis-server.ts';
 
 const SLOTS = 16_384;
 const NODES = 3;
 
 export interface RedisCluster {
+  /** The masters. */
   readonly nodes: readonly RedisServer[];
-  /** The URLs of all nodes. */
+  /** One for each master, in the same order; empty if none were asked for. */
+  readonly replicas: readonly RedisServer[];
+  /** The URLs of the masters. */
   readonly urls: readonly string[];
   stop(): Promise<void>;
 }
 
 /** Starts three nodes, shares the slots out and waits until every node says that the cluster is whole. */
-export async function startRedisCluster(): Promise<RedisCluster> {
-  const nodes = await Promise.all(Array.from({ length: NODES }, () => RedisServer.start({ cluster: true })));
-  const whole = Promise.all(nodes.map((node) => node.logged('Cluster state changed: ok')));
+export async function startRedisCluster(options: { readonly withReplicas?: boolean } = {}): Promise<RedisCluster> {
+  const start = (): Promise<RedisServer> => RedisServer.start({ cluster: true });
+  const nodes = await Promise.all(Array.from({ length: NODES }, start));
+  const replicas = await Promise.all(Array.from({ length: options.withReplicas === true ? NODES : 0 }, start));
+  const all = [...nodes, ...replicas];
+  const whole = Promise.all(all.map((node) => node.logged('Cluster state changed: ok')));
   // A node that has met another may no longer choose its epoch, so nobody meets before all have chosen.
   await Promise.all(nodes.map(settle));
-  await Promise.all(nodes.map((node) => introduce(node, nodes)));
+  await Promise.all(all.map((node) => introduce(node, all)));
   await whole;
+  await Promise.all(replicas.map((replica, at) => attach(replica, nodes[at])));
   return {
     nodes,
+    replicas,
     urls: nodes.map((node) => node.url),
     stop: async () => {
-      await Promise.all(nodes.map((node) => node.stop()));
+      await Promise.all(all.map((node) => node.stop()));
     },
   };
 }
@@ -37,7 +44,7 @@ export async function startRedisCluster(): Promise<RedisCluster> {
 async function settle(node: RedisServer, index: number): Promise<void> {
   const first = Math.ceil((SLOTS * index) / NODES);
   const last = Math.ceil((SLOTS * (index + 1)) / NODES) - 1;
-  await asClient(node, async (client) => {
+  await node.ask(async (client) => {
     await client.cluster('SET-CONFIG-EPOCH', index + 1);
     await client.call('CLUSTER', 'ADDSLOTSRANGE', first, last);
   });
@@ -45,18 +52,19 @@ async function settle(node: RedisServer, index: number): Promise<void> {
 
 /** Tells `node` of the others. */
 async function introduce(node: RedisServer, nodes: readonly RedisServer[]): Promise<void> {
-  await asClient(node, async (client) => {
+  await node.ask(async (client) => {
     for (const other of nodes) {
       if (other !== node) await client.call('CLUSTER', 'MEET', '127.0.0.1', other.port, other.busPort);
     }
   });
 }
 
-async function asClient(node: RedisServer, use: (client: Redis) => Promise<void>): Promise<void> {
-  const client = new Redis(node.url);
-  try {
-    await use(client);
-  } finally {
-    client.disconnect();
-  }
+/** Makes it a replica of this master; resolves when it has a copy and the master counts it. */
+async function attach(replica: RedisServer, master: RedisServer | undefined): Promise<void> {
+  if (master === undefined) throw new Error('a replica needs a master');
+  const id = await master.ask((client) => client.call('CLUSTER', 'MYID'));
+  const copied = replica.logged('MASTER <-> REPLICA sync: Finished with success');
+  await replica.ask((client) => client.call('CLUSTER', 'REPLICATE', String(id)));
+  await copied;
+  await master.ask((client) => client.call('WAIT', 1, 0));
 }

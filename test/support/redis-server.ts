@@ -15,8 +15,8 @@ export interface RedisServerOptions {
   /** Keep an append-only file, so that `kill` and `restart` lose nothing. Default false: nothing is written to disk. */
   readonly appendOnly?: boolean;
   /**
-   * With `appendOnly`: when the file is synced. Default `always`. With `everysec` a write to the file may wait while the
-   * disk is busy, and is lost with the process.
+   * With `appendOnly`: when the file is synced. Default `always`. With `everysec` a write to the file may wait while
+   * the disk is busy, and is lost with the process.
    */
   readonly appendFsync?: 'always' | 'everysec';
   /** Starts as a replica of this server; `start` resolves when it has a copy. */
@@ -72,10 +72,10 @@ export class RedisServer {
     return `redis://${credentials}127.0.0.1:${this.port}`;
   }
 
-  /** Makes it a replica of `master`; resolves when it has a copy. */
-  async follow(master: RedisServer): Promise<void> {
+  /** Makes it a replica of `master`, which it reaches at `port`; resolves when it has a copy. */
+  async follow(master: RedisServer, port: number = master.port): Promise<void> {
     const copied = this.logged('MASTER <-> REPLICA sync: Finished with success');
-    await this.ask((client) => client.replicaof('127.0.0.1', master.port));
+    await this.ask((client) => client.replicaof('127.0.0.1', port));
     await copied;
     // The master counts it as connected with its first acknowledgement.
     await master.ask((client) => client.call('WAIT', 1, 0));

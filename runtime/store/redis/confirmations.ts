@@ -2,11 +2,11 @@
  * Sends that are answered only when more than the memory of one server has them (`KARIN_DURABILITY`).
  *
  * Redis tells by two commands how safe the last write of a connection is: WAIT, when so many replicas have it, and
- * WAITAOF, when the append-only file with it is on disk. Both hold their connection until then, so they have connections
- * of their own. There, behind the answer of a send, a marker is written and waited for. The writes of a server are one
- * sequence: whatever was answered before the marker was written is as safe as the marker. So one marker serves all sends
- * of a server that wait at that moment, whatever queue they are for and whatever connection they came by, and a send
- * that wrote nothing because it repeats another (FIFO) waits for that one too.
+ * WAITAOF, when the append-only file with it is on disk. Both hold their connection until then, so they have
+ * connections of their own. There, behind the answer of a send, a marker is written and waited for. The writes of a
+ * server are one sequence: whatever was answered before the marker was written is as safe as the marker. So one marker
+ * serves all sends of a server that wait at that moment, whatever queue they are for and whatever connection they came
+ * by, and a send that wrote nothing because it repeats another (FIFO) waits for that one too.
  *
  * Invariant: a send is confirmed only by the process of Redis that carried it out, and only while that one has the say.
  * Else a server that was promoted, and lacks the message, would confirm it by its own disk and its own replicas.
@@ -14,8 +14,8 @@
  *   - A send is watched from before it leaves until after its answer. Was it the same socket all the time, that socket
  *     brought the answer, for the driver sends again only on another one. In a cluster the send goes to one node, which
  *     carries it out or refuses: nothing follows redirections.
- *   - All that confirms belongs to that socket and ends with it. A connection that waits confirms for it only if it leads
- *     to the same process, by the `run_id` that both read.
+ *   - All that confirms belongs to that socket and ends with it. A connection that waits confirms for it only if it
+ *     leads to the same process, by the `run_id` that both read.
  *   - A server that was demoted refuses the marker.
  *
  * What cannot be confirmed is neither stored nor lost as far as the sender knows: he is told that the store is not
