@@ -37,7 +37,7 @@ import type { Notify } from './queue/queue.ts';
 import { createDirectory } from './queue/stored-directory.ts';
 import { createMoveTasks } from './queue/stored-move-tasks.ts';
 import { openFront } from './server/front.ts';
-import { configuredRealQueues, configuredSource, openConfiguredStore } from './server/parts.ts';
+import { configuredAlerts, configuredRealQueues, configuredSource, openConfiguredStore } from './server/parts.ts';
 import { createReleasers, type Releasers, unlessGivenUp } from './server/releasers.ts';
 import { type Config, ConfigError, readVersion } from './settings.ts';
 import { createSqsApi } from './sqs/api.ts';
@@ -120,6 +120,7 @@ export async function startKarin(config: Config, overrides: Overrides = {}): Pro
 async function build(config: Config, overrides: Overrides, releasers: Releasers, log: Log): Promise<Karin> {
   const { time = systemTime, randomness = systemRandomness, signal } = overrides;
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
+  const alertTargets = configuredAlerts(config, time);
   const instanceId = randomness.uuid();
 
   const door = await openDoor(config.host, config.port);
@@ -313,6 +314,8 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     counts,
     activity,
     history,
+    alertTargets,
+    instance: instanceId,
     onTransfer,
     time,
     randomness,

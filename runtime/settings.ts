@@ -136,6 +136,16 @@ export interface Config {
    * it untouched.
    */
   readonly traces?: TraceExport;
+  /**
+   * `KARIN_ALERTS` (or the file `KARIN_ALERTS_FILE`): where alerts go, separated by commas or white space; its forms
+   * stand in `ops/alert-targets.ts`. Default: nowhere.
+   */
+  readonly alertTargets: readonly string[];
+  /**
+   * `KARIN_ALERT_AGE`: seconds that the first message of a queue may wait, 0 to 1,209,600; default 0: no bound but the
+   * five minutes after which a served queue is stuck. A tag of a queue holds before it.
+   */
+  readonly alertAgeSeconds: number;
   /** What looked odd in the environment but does not keep the server from starting; logged at start. */
   readonly warnings: readonly string[];
 }
@@ -224,6 +234,8 @@ export function readConfig(
     queueNames: env.list('KARIN_CONSUME'),
     stopLoops: env.oneOf('KARIN_STOP_LOOPS', ['0', '1'], '1') === '1',
     ...optional('traces', readTraces(env)),
+    alertTargets: env.secretList('KARIN_ALERTS'),
+    alertAgeSeconds: env.integer('KARIN_ALERT_AGE', 0, 1_209_600, 0, 'seconds'),
     warnings: env.unread('KARIN_').map((name) => `${name} is not a setting of Karin; is it misspelt?`),
   };
   const problems = [...env.problems, ...check(config)];

@@ -14,6 +14,7 @@ import {
   openServerProblem,
   readCredentialBook,
 } from '../http/auth/credentials.ts';
+import { readAlertTargets } from '../ops/alert-targets.ts';
 import { formatQueueArn, type QueueArn } from '../queue/names.ts';
 import { NO_ACCOUNT } from '../server/parts.ts';
 import { type Config, ConfigError, readConfig } from '../settings.ts';
@@ -68,6 +69,7 @@ function checkConfig({ env }: CliContext, say: (finding: Finding) => void): Conf
     const config = readConfig(env, 'start', credentialProblems);
     say(['ok', 'the configuration can be read']);
     for (const warning of config.warnings) say(['warn', warning]);
+    say(checkAlerts(config));
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -75,6 +77,14 @@ function checkConfig({ env }: CliContext, say: (finding: Finding) => void): Conf
     for (const hint of error.hints) say(['warn', hint]);
     return undefined;
   }
+}
+
+function checkAlerts({ alertTargets }: Config): Finding {
+  const { targets, problems } = readAlertTargets(alertTargets, systemTime);
+  const [problem] = problems;
+  if (problem !== undefined) return ['bad', problem];
+  if (targets.length === 0) return ['warn', 'KARIN_ALERTS is not set: nobody is told when a queue needs somebody'];
+  return ['ok', `alerts go to ${targets.map(({ name }) => name).join(', ')}; karin alert test sends one`];
 }
 
 function checkCredentials(config: Config): Finding {

@@ -71,6 +71,16 @@ export function createProgram(context: CliContext, finished: (status: number) =>
       await transfer('pull', queue, options, context);
     });
 
+  program
+    .command('alert')
+    .description('alerts: where they go is KARIN_ALERTS')
+    .command('test')
+    .description('send a test alert to every target, from this machine; status 1 if one does not take it')
+    .action(async () => {
+      const { testAlerts } = await import('./alert.ts');
+      finished((await testAlerts(context)) ? 0 : 1);
+    });
+
   withServer(program.command('send'))
     .description('send a message to a queue, as a program does, or as SNS, S3 or EventBridge do; prints its id')
     .argument('<queue>', 'name of the queue')
@@ -250,5 +260,8 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (10485760)
   KARIN_STOP_LOOPS=0       only warn of messages that go round in circles, instead of stopping them
   OTEL_EXPORTER_OTLP_ENDPOINT  where traces go by OTLP over HTTP (nowhere)
+  KARIN_ALERTS             where alerts go: https://, slack+https://, discord+https://, smtps://, ARNs of SNS topics
+                           (or the file _FILE names); karin alert test tries them
+  KARIN_ALERT_AGE          seconds that the first message of a queue may wait, 0 for no bound (0)
   KARIN_STOP_GRACE         seconds that open invokes get on SIGTERM (60)
   LOG_LEVEL                trace, debug, info, warn, error or silent (info)`;

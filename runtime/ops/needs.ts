@@ -21,8 +21,35 @@ import type { Health } from './health.ts';
 const STUCK_MS = 300_000;
 /** Share of the store's memory limit from which it counts as nearly full. */
 const NEARLY_FULL = 0.8;
+const NO_BOUND = Number.POSITIVE_INFINITY;
 
-type NeedKind =
+/** What the tag `karin:alert` of a queue says. */
+export interface AlertRule {
+  /** No alert is sent for the queue; the page still shows its needs. */
+  readonly off: boolean;
+  /** Absent: the bound of the server. */
+  readonly oldestMs?: number;
+  /** Names of the targets that hear of the queue; empty: all. */
+  readonly targets: readonly string[];
+}
+
+const ALERT_TAG = 'karin:alert';
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Words separated by spaces: `off`, `age=10m` (s, m, h or d), names of targets. */
+export function alertRule(tags: Readonly<Record<string, string>>): AlertRule {
+  const words = (tags[ALERT_TAG] ?? '').split(' ').filter((word) => word !== '');
+  let oldestMs: number | undefined;
+  const targets: string[] = [];
+  for (const word of words) {
+    const [, count, unit = ''] = /^age=(\d{1,6})([smhd])$/.exec(word) ?? [];
+    if (count !== undefined) oldestMs = Number(count) * (UNIT_MS[unit] ?? 0);
+    else if (word !== 'off') targets.push(word);
+  }
+  return { off: words.includes('off'), targets, ...(oldestMs === undefined ? {} : { oldestMs }) };
+}
+
+export type NeedKind =
   | 'server'
   | 'sync'
   | 'store'
@@ -31,6 +58,7 @@ type NeedKind =
   | 'broken-mapping'
   | 'paused-mapping'
   | 'stuck'
+  | 'old'
   | 'held'
   | 'waiting-in-sqs'
   | 'subscription'
@@ -58,6 +86,8 @@ export interface NeedsParts {
   readonly activity: Pick<ActivityLog, 'failing' | 'warnings'>;
   readonly sources: Pick<Sources, 'subscriptions'>;
   readonly health: Pick<Health, 'readiness'>;
+  /** Bound on how long the first message of any queue waits, ms; a tag of a queue holds before it; absent: none. */
+  readonly oldestMs?: number;
 }
 
 /** The most urgent first. `store`: what the store last said of itself. */
@@ -99,7 +129,9 @@ export function gatherNeeds(parts: NeedsParts, store: StoreHealth): readonly Nee
 function serverNeeds(parts: NeedsParts, sync: SyncState | undefined): Need[] {
   const needs = parts.health
     .readiness()
-    .reasons.map((text): Need => ({ id: `server ${text}`, kind: 'server', urgency: 'now', text }));
+    .reasons.map(
+      (text): Need => ({ id: `server ${text.replace(/\d[\dT:.Z-]*/g, '0')}`, kind: 'server', urgency: 'now', text }),
+    );
   if (sync?.failure !== undefined) {
     needs.push({ id: 'sync', kind: 'sync', urgency: 'now', text: `the last sync failed: ${sync.failure.message}` });
   }
@@ -172,6 +204,9 @@ function queueNeeds(parts: NeedsParts, sync: SyncState | undefined): Need[] {
     } else if (definition.mode !== 'consume' && visible > 0) {
       const text = `${arn.name} is ${definition.mode === 'hold' ? 'on hold' : 'being moved to SQS'} with ${waiting}`;
       needs.push({ id: `held ${key}`, kind: 'held', urgency: 'soon', text, queue: key });
+    } else if (waitsMs !== undefined && waitsMs > (alertRule(definition.tags).oldestMs ?? parts.oldestMs ?? NO_BOUND)) {
+      const text = `${arn.name} is late: ${waiting}`;
+      needs.push({ id: `old ${key}`, kind: 'old', urgency: 'now', text, queue: key });
     } else if (consumed.has(key) && !failing.has(key) && visible > 0 && (waitsMs ?? 0) > STUCK_MS) {
       const text = `${arn.name} is stuck: ${waiting}, although a function is served`;
       needs.push({ id: `stuck ${key}`, kind: 'stuck', urgency: 'now', text, queue: key });

@@ -21,12 +21,16 @@ import { transfersRoute } from '../http/transfers-route.ts';
 import type { Log } from '../log.ts';
 import { createApiClient } from '../ops/actions.ts';
 import type { ActivityLog } from '../ops/activity.ts';
-import { createDepths } from '../ops/depths.ts';
+import type { AlertTarget } from '../ops/alert-targets.ts';
+import { createAlerts } from '../ops/alerts.ts';
+import { createDepths, type Depths } from '../ops/depths.ts';
 import { EXPOSITION_TYPE } from '../ops/exposition.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
 import type { Health } from '../ops/health.ts';
 import type { History } from '../ops/history.ts';
 import { createMetrics, type MetricCounts } from '../ops/metrics.ts';
+import { gatherNeeds } from '../ops/needs.ts';
+import { queueHref } from '../ops/pages/layout.tsx';
 import { pagesRoute } from '../ops/routes.tsx';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
@@ -62,6 +66,10 @@ export interface FrontParts {
   readonly counts: MetricCounts;
   readonly activity: ActivityLog;
   readonly history: History;
+  /** Whom alerts go to; empty: nobody looks for any. */
+  readonly alertTargets: readonly AlertTarget[];
+  /** Id of this instance in the store. */
+  readonly instance: string;
   /** Told of every step of a transfer that is begun over HTTP. */
   readonly onTransfer: OnTransfer;
   readonly time: Time;
@@ -99,6 +107,7 @@ export function openFront(parts: FrontParts): Front {
     limits: connectionLimits(config),
     time,
   });
+  const oldest = config.alertAgeSeconds === 0 ? {} : { oldestMs: config.alertAgeSeconds * 1000 };
   const depths = createDepths({ store, directory, time });
   let instances: readonly string[] = [];
   const unsubscribe = store.subscribe((signal) => {
@@ -136,6 +145,7 @@ export function openFront(parts: FrontParts): Front {
       commandsLately: () => depths.commandsLately(),
     },
     now: () => time.now(),
+    ...oldest,
     depths,
     health,
     sources,
@@ -182,13 +192,58 @@ export function openFront(parts: FrontParts): Front {
   const { corsOrigins } = config;
   const answered = traffic.answered;
   const server = parts.door.serve({ edge, access, sqs, ingest, app, answered, corsOrigins, time, log });
+  const endAlerts = openAlerts(parts, depths, oldest, `${reachableHost(host)}:${port}`);
+  const endWaits = (): void => {
+    // That a server stops is no news.
+    void endAlerts();
+    edge.endAll();
+  };
   const stop = async (): Promise<void> => {
     try {
       unsubscribe();
+      await endAlerts();
       depths.close();
     } finally {
       await server.stop();
     }
   };
-  return { port, endWaits: () => edge.endAll(), stop };
+  return { port, endWaits, stop };
+}
+
+/** Tells what needs somebody from now on; gives what ends it. */
+function openAlerts(
+  parts: FrontParts,
+  depths: Depths,
+  oldest: { readonly oldestMs?: number },
+  address: string,
+): () => Promise<void> {
+  const { alertTargets, config, store, supervisor, synchroniser, activity, health, bus } = parts;
+  if (alertTargets.length === 0) return async () => {};
+  const { publicUrl } = config;
+  const needsParts = {
+    ...parts,
+    depths,
+    syncState: () => synchroniser?.state(),
+    consumer: () => supervisor.snapshot(),
+    ...oldest,
+  };
+  const alerts = createAlerts({
+    ...{ targets: alertTargets, depths, bus, documents: store.documents, directory: parts.directory },
+    ...{ instance: parts.instance, time: parts.time, randomness: parts.randomness, log: parts.log },
+    needs: async () => gatherNeeds(needsParts, await store.health()),
+    isStarting: () => health.unknownQueues() !== undefined,
+    server: () => publicUrl ?? address,
+    link: (queue) => (publicUrl === undefined ? undefined : `${publicUrl}${queueHref('', queue)}`),
+  });
+  const cancels = [
+    store.subscribe(alerts.heard),
+    activity.onChange(({ kind }) => {
+      if (kind === 'queue-warning') alerts.happened();
+    }),
+    ...(synchroniser === undefined ? [] : [synchroniser.onSynced(alerts.happened)]),
+  ];
+  return () => {
+    for (const cancel of cancels) cancel();
+    return alerts.close();
+  };
 }

@@ -9,8 +9,9 @@ import type { DiscoverySource } from '../aws/discovery/discovery.ts';
 import { createAwsRealQueues, type RealQueues } from '../aws/real-queues.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
 import type { Log } from '../log.ts';
+import { type AlertTarget, readAlertTargets } from '../ops/alert-targets.ts';
 import { createAwsFunctionUrls, type FunctionUrls } from '../ops/functions.ts';
-import type { Config } from '../settings.ts';
+import { type Config, ConfigError } from '../settings.ts';
 import { startEmbeddedRedis } from '../store/embedded-redis.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
@@ -80,4 +81,11 @@ export function configuredFunctionUrls(config: Config, time: Time, log: Log): Fu
 export function accountOf(config: Config, state: SyncState | undefined): string {
   const [first] = state?.discovery?.mappings ?? [];
   return config.accountId ?? first?.functionArn.split(':')[4] ?? NO_ACCOUNT;
+}
+
+/** Whom alerts go to. Errors: `ConfigError`. */
+export function configuredAlerts(config: Config, time: Time): readonly AlertTarget[] {
+  const { targets, problems } = readAlertTargets(config.alertTargets, time);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return targets;
 }

@@ -24,6 +24,8 @@ describe('a production configuration', () => {
 
   it('needs a Redis and a region; everything else has a default', () => {
     expect(readConfig(MINIMUM)).toEqual({
+      alertTargets: [],
+      alertAgeSeconds: 0,
       host: '127.0.0.1',
       port: 4000,
       redis: ['redis://127.0.0.1:6379'],
