@@ -113,7 +113,7 @@ function wayOut(type: string, property: string): string {
     case 'AWS::SQS::Queue':
       return 'make that queue a KarinQueue too, or its dead-letter queue an sqs.Queue';
     case 'AWS::CloudWatch::Alarm':
-      return "use queue.metric...(), whose namespace the server's metrics can feed";
+      return 'use queue.metric...(), which the server publishes if KARIN_CLOUDWATCH_QUEUES names the queue';
     case 'AWS::Lambda::EventSourceMapping':
       return 'use an sqs.Queue as destination';
     case 'AWS::Lambda::EventInvokeConfig':

@@ -1,4 +1,4 @@
-import { Annotations, type ResourceProps, Stack } from 'aws-cdk-lib';
+import { Annotations, type ResourceProps, Stack, Token } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -13,8 +13,16 @@ import { MANAGED_TAG, MANAGED_TAG_VALUE } from './managed-tag';
 import type { IKarinRuntimeIdentity } from './runtime-identity';
 import { StageRegistry } from './stage-registry';
 
-/** CloudWatch namespace of the metrics of a Karin queue. AWS publishes nothing there. */
+/** CloudWatch namespace of the metrics of a Karin queue: its server publishes them, if it is told to. */
 const METRIC_NAMESPACE = 'Karin';
+/** What a server publishes there. */
+const PUBLISHED_METRICS: readonly string[] = [
+  'ApproximateAgeOfOldestMessage',
+  'ApproximateNumberOfMessagesDelayed',
+  'ApproximateNumberOfMessagesNotVisible',
+  'ApproximateNumberOfMessagesVisible',
+  'NumberOfMessagesSent',
+];
 
 const KARIN_QUEUE = Symbol.for('karin-queue.KarinQueue');
 
@@ -217,18 +225,30 @@ export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueu
    * A metric of this queue, in the CloudWatch namespace `Karin` with the dimension `QueueName`.
    *
    * The metrics that AWS publishes describe the anchor, which is always empty: an alarm on them would stay green for
-   * ever. AWS publishes nothing in the namespace `Karin`; feed it from the server's Prometheus endpoint `/metrics` (for
-   * example with the CloudWatch agent), or watch that endpoint directly.
+   * ever. Into the namespace `Karin` the server publishes, every minute, for the queues that its setting
+   * `KARIN_CLOUDWATCH_QUEUES` names: how many messages are visible, in flight and delayed, how long the first one has
+   * been due, and how many were sent. It writes them to its standard output, which must go to CloudWatch Logs (ECS, App
+   * Runner, an agent on EC2). AWS takes $0.30 a month for each of the five. A server elsewhere is watched by its
+   * Prometheus endpoint `/metrics`.
+   *
+   * Every other metric is refused, also those of the methods `metricNumberOfMessagesDeleted`,
+   * `metricNumberOfMessagesReceived`, `metricNumberOfEmptyReceives` and `metricSentMessageSize`: nobody publishes them,
+   * and an alarm on them would never change its state.
    *
    * @param metricName name of the metric, as Amazon SQS has it
    * @param props statistic, period and the like
    */
   public override metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    if (!Token.isUnresolved(metricName) && !PUBLISHED_METRICS.includes(metricName)) {
+      throw new Error(
+        `${this.node.path}: nobody publishes the metric '${metricName}' of a KarinQueue, so an alarm on it would never change its state; there are ${PUBLISHED_METRICS.join(', ')}; watch the rest by the Prometheus endpoint /metrics of the server, or use new cloudwatch.Metric() if you publish this one yourself`,
+      );
+    }
     if (!this.metricsWarned) {
       this.metricsWarned = true;
       Annotations.of(this).addWarningV2(
         'karin-queue:metrics',
-        `metrics of a KarinQueue are in the CloudWatch namespace '${METRIC_NAMESPACE}', to which AWS publishes nothing: feed it from the server's Prometheus endpoint /metrics, or an alarm on them stays in INSUFFICIENT_DATA`,
+        `metrics of a KarinQueue are in the CloudWatch namespace '${METRIC_NAMESPACE}', to which AWS publishes nothing: set KARIN_CLOUDWATCH_QUEUES on a server whose standard output goes to CloudWatch Logs ($0.30 a month for each metric), or an alarm on them stays in INSUFFICIENT_DATA`,
       );
     }
     return new cloudwatch.Metric({

@@ -55,6 +55,8 @@ export interface Overrides {
   readonly log?: Log;
   /** For what syncs find; default: `log`. */
   readonly syncLog?: Log;
+  /** Takes the lines for CloudWatch; default: standard output. */
+  readonly writeMetrics?: (lines: string) => void;
   readonly time?: Time;
   readonly randomness?: Randomness;
   readonly store?: Store;
@@ -319,6 +321,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     onTransfer,
     time,
     randomness,
+    writeMetrics: overrides.writeMetrics ?? ((lines) => void process.stdout.write(lines)),
     log,
   });
   releasers.add('the HTTP server', () => front.stop());

@@ -125,6 +125,11 @@ export interface Config {
   /** `KARIN_CONSUME`: queue-name globs of the queues to consume, a leading `!` excludes; default: all. */
   readonly queueNames: readonly string[];
   /**
+   * `KARIN_CLOUDWATCH_QUEUES`: globs, as in `KARIN_CONSUME`, of the queues whose metrics are written to standard output
+   * for CloudWatch Logs, which costs $1.50 a month for each; default: none.
+   */
+  readonly cloudWatchQueues: readonly string[];
+  /**
    * `KARIN_STOP_LOOPS`: messages of a loop go to the dead-letter queue (without one the mapping is paused); `0`: a
    * warning only; default 1. A tag of a mapping holds before it.
    */
@@ -232,6 +237,7 @@ export function readConfig(
     stopGraceSeconds: env.integer('KARIN_STOP_GRACE', 0, 900, 60, 'seconds'),
     logLevel: env.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     queueNames: env.list('KARIN_CONSUME'),
+    cloudWatchQueues: env.list('KARIN_CLOUDWATCH_QUEUES'),
     stopLoops: env.oneOf('KARIN_STOP_LOOPS', ['0', '1'], '1') === '1',
     ...optional('traces', readTraces(env)),
     alertTargets: env.secretList('KARIN_ALERTS'),

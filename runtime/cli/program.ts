@@ -254,6 +254,7 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_SYNC_INTERVAL      seconds between syncs, 0 for none (3600)
   KARIN_ACCOUNT_ID         account of queues named without one (that of the functions)
   KARIN_CONSUME          names of the queues to consume, * and ? as wildcards, ! excludes (all)
+  KARIN_CLOUDWATCH_QUEUES  queues whose metrics are written for CloudWatch Logs, $1.50 a month each (none)
   KARIN_MAX_QUEUES         queues that CreateQueue may make (1000)
   KARIN_MAX_DELAY_SECONDS  longest delay of a message, up to 1209600 (900)
   KARIN_CONCURRENCY        invokes at one time, beyond one for each mapping (200)

@@ -7,6 +7,7 @@
 import type { Synchroniser } from '../aws/sync/synchroniser.ts';
 import type { EventBus } from '../consumer/events.ts';
 import type { Supervisor } from '../consumer/supervisor.ts';
+import { queueNameChooser } from '../consumer/tuning.ts';
 import type { Access } from '../http/access.ts';
 import { createApp } from '../http/app.ts';
 import { connectionLimits } from '../http/connections.ts';
@@ -23,6 +24,7 @@ import { createApiClient } from '../ops/actions.ts';
 import type { ActivityLog } from '../ops/activity.ts';
 import type { AlertTarget } from '../ops/alert-targets.ts';
 import { createAlerts } from '../ops/alerts.ts';
+import { publishToCloudWatch } from '../ops/cloudwatch.ts';
 import { createDepths, type Depths } from '../ops/depths.ts';
 import { EXPOSITION_TYPE } from '../ops/exposition.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
@@ -75,6 +77,8 @@ export interface FrontParts {
   readonly time: Time;
   readonly randomness: Randomness;
   readonly log: Log;
+  /** Takes the lines for CloudWatch. */
+  readonly writeMetrics: (lines: string) => void;
 }
 
 export interface Front {
@@ -113,6 +117,17 @@ export function openFront(parts: FrontParts): Front {
   const unsubscribe = store.subscribe((signal) => {
     if (signal.kind === 'instances') instances = signal.ids;
   });
+  const endCloudWatch =
+    config.cloudWatchQueues.length === 0
+      ? () => {}
+      : publishToCloudWatch({
+          queues: () => directory.all(),
+          isChosen: queueNameChooser(config.cloudWatchQueues),
+          depths,
+          sources,
+          time,
+          write: parts.writeMetrics,
+        });
   const { onTransfer } = parts;
   const transfers = parts.transfers === undefined ? {} : { transfers: parts.transfers };
   const pages = pagesRoute({
@@ -201,6 +216,7 @@ export function openFront(parts: FrontParts): Front {
   const stop = async (): Promise<void> => {
     try {
       unsubscribe();
+      endCloudWatch();
       await endAlerts();
       depths.close();
     } finally {

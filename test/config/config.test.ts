@@ -50,6 +50,7 @@ describe('a production configuration', () => {
       stopLoops: true,
       logLevel: 'info',
       queueNames: [],
+      cloudWatchQueues: [],
       warnings: [],
     });
   });
@@ -70,6 +71,7 @@ describe('a production configuration', () => {
       KARIN_SYNC_INTERVAL: '0',
       KARIN_MAX_DELAY_SECONDS: '1209600',
       KARIN_CONSUME: 'app-* !app-old',
+      KARIN_CLOUDWATCH_QUEUES: 'app-orders',
       KARIN_TRUSTED_PROXIES: '1',
       KARIN_CONNECTIONS: '1000',
       KARIN_CONNECTIONS_PER_ADDRESS: '100',
@@ -87,6 +89,7 @@ describe('a production configuration', () => {
       syncIntervalSeconds: 0,
       maxDelaySeconds: 1_209_600,
       queueNames: ['app-*', '!app-old'],
+      cloudWatchQueues: ['app-orders'],
       trustedProxies: 1,
       connections: 1000,
       connectionsPerAddress: 100,

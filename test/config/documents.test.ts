@@ -55,6 +55,15 @@ describe('what constructs and runtime both write down', () => {
     expect(actionsIn('constructs/runtime-policy.ts', 'constructs/drain.ts')).toEqual(actionsIn('runtime/cli/iam.ts'));
   });
 
+  it('publishes the metrics of a queue that the constructs name', () => {
+    const [, listed = ''] = /PUBLISHED_METRICS[^=]*= \[([^\]]*)\]/.exec(read('constructs/karin-queue-base.ts')) ?? [];
+    const [, units = ''] = /const UNITS = \{(.*?)\n\}/s.exec(read('runtime/ops/cloudwatch.ts')) ?? [];
+    const named = [...listed.matchAll(/'(\w+)'/g)].map(([, name]) => name);
+    const published = [...units.matchAll(/^ {2}([A-Z]\w+): '/gm)].map(([, name]) => name);
+    expect(named.length).toBeGreaterThan(4);
+    expect([...published].sort()).toEqual(named);
+  });
+
   it.each([
     ['delivery delay', limits.MAX_DELAY_SECONDS],
     ['maximum message size', limits.MAX_MESSAGE_BYTES],

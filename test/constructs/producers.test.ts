@@ -221,7 +221,7 @@ describe('grants', () => {
 });
 
 describe('metrics', () => {
-  it('are not those of the anchor, and say once that something must feed them', () => {
+  it('are not those of the anchor, and say once what must publish them', () => {
     const stack = testStack();
     const queue = new KarinQueue(stack, 'Jobs');
     const metrics = [
@@ -238,6 +238,27 @@ describe('metrics', () => {
     metrics[0]?.createAlarm(stack, 'Alarm', { threshold: 1, evaluationPeriods: 1 });
     const found = Annotations.fromStack(stack).findWarning('*', Match.stringLikeRegexp('karin-queue:metrics'));
     expect(found).toHaveLength(1);
+  });
+
+  it('are refused where nobody publishes them, with those that there are', () => {
+    const queue = new KarinQueue(testStack(), 'Jobs');
+    const refused = [
+      () => queue.metricNumberOfMessagesDeleted(),
+      () => queue.metricNumberOfMessagesReceived(),
+      () => queue.metricNumberOfEmptyReceives(),
+      () => queue.metricSentMessageSize(),
+      () => queue.metric('Made-up'),
+    ];
+    for (const metric of refused) {
+      expect(metric).toThrow(
+        /nobody publishes the metric '.*'.*; there are ApproximateAgeOfOldestMessage, .*\/metrics/,
+      );
+    }
+    expect(queue.metricApproximateNumberOfMessagesNotVisible().metricName).toBe(
+      'ApproximateNumberOfMessagesNotVisible',
+    );
+    expect(queue.metricApproximateNumberOfMessagesDelayed().metricName).toBe('ApproximateNumberOfMessagesDelayed');
+    expect(queue.metricNumberOfMessagesSent().metricName).toBe('NumberOfMessagesSent');
   });
 
   it('of other queues stay those of Amazon SQS', () => {
