@@ -56,39 +56,33 @@ function canonicalQuery(query: string): string {
 }
 
 /**
- * `name:value` lines of the signed headers, in the order in which they were listed. Values of one name are joined by
- * commas, runs of spaces become one. `host` replaces the Host that was received, for servers behind a proxy that
+ * The canonical request; each of its characters is one byte (headers are Latin-1 in HTTP/1.1, the rest is ASCII).
+ *
+ * Its headers are `name:value` lines in the order of `signed`, which lists no name twice. Values of one name are joined
+ * by commas, runs of spaces become one. `host` replaces the Host that was received, for servers behind a proxy that
  * changes it.
  */
-function canonicalHeaders(rawHeaders: readonly string[], signed: readonly string[], host?: string): string {
-  const wanted = new Set(signed);
-  const values = new Map<string, string>();
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? '').toLowerCase();
-    if (!wanted.has(name)) continue;
-    const value = (rawHeaders[i + 1] ?? '').trim().replace(/ {2,}/g, ' ');
-    const before = values.get(name);
-    values.set(name, before === undefined ? value : `${before},${value}`);
-  }
-  if (host !== undefined) values.set('host', host);
-  return signed.map((name) => `${name}:${values.get(name) ?? ''}\n`).join('');
-}
-
-/** The canonical request; each of its characters is one byte (headers are Latin-1 in HTTP/1.1, the rest is ASCII). */
 export function canonicalRequest(
-  parts: RequestParts,
+  { method, path, query, rawHeaders }: RequestParts,
   signed: readonly string[],
   payloadHash: string,
   host?: string,
 ): string {
-  return [
-    parts.method,
-    canonicalPath(parts.path),
-    canonicalQuery(parts.query),
-    canonicalHeaders(parts.rawHeaders, signed, host),
-    signed.join(';'),
-    payloadHash,
-  ].join('\n');
+  const values = new Map<string, string | undefined>();
+  for (const name of signed) values.set(name, undefined);
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? '').toLowerCase();
+    if (!values.has(name)) continue;
+    const trimmed = (rawHeaders[i + 1] ?? '').trim();
+    const value = trimmed.includes('  ') ? trimmed.replace(/ {2,}/g, ' ') : trimmed;
+    const before = values.get(name);
+    values.set(name, before === undefined ? value : `${before},${value}`);
+  }
+  if (host !== undefined && values.has('host')) values.set('host', host);
+  let lines = '';
+  for (const [name, value] of values) lines += `${name}:${value ?? ''}\n`;
+  const head = `${method}\n${canonicalPath(path)}\n${canonicalQuery(query)}`;
+  return `${head}\n${lines}\n${signed.join(';')}\n${payloadHash}`;
 }
 
 function compare(a: string, b: string): number {

@@ -205,15 +205,15 @@ export interface SignatureClaim {
 
 /** Reads the claim of a request; `undefined`: it is not signed. Errors: `SqsError` if it is signed, but not in full. */
 export function readClaim(parts: Pick<RequestParts, 'query' | 'rawHeaders'>): SignatureClaim | undefined {
-  const headers = firstHeaders(parts.rawHeaders);
-  const authorization = headers.get('authorization');
+  const headers = claimHeaders(parts.rawHeaders);
+  const { authorization } = headers;
   if (authorization?.startsWith('AWS4-')) return readHeaderClaim(headers, authorization);
   if (parts.query.includes('X-Amz-Signature') || parts.query.includes('X-Amz-Credential'))
     return readPresignedClaim(headers, parts.query);
   return undefined;
 }
 
-function readHeaderClaim(headers: ReadonlyMap<string, string>, authorization: string): SignatureClaim {
+function readHeaderClaim(headers: ClaimHeaders, authorization: string): SignatureClaim {
   const space = authorization.indexOf(' ');
   const algorithm = space < 0 ? authorization : authorization.slice(0, space);
   if (algorithm !== ALGORITHM)
@@ -233,7 +233,7 @@ function readHeaderClaim(headers: ReadonlyMap<string, string>, authorization: st
     else if (name === 'Signature') signature = field.slice(equals + 1);
     else if (name === 'SignedHeaders') signedHeaders = field.slice(equals + 1);
   }
-  const date = headers.get('x-amz-date') ?? headers.get('date');
+  const date = headers.amzDate ?? headers.date;
   if (!credential || !signature || !signedHeaders || !date) {
     const missing = [
       credential ? '' : "Authorization header requires 'Credential' parameter. ",
@@ -249,7 +249,7 @@ function readHeaderClaim(headers: ReadonlyMap<string, string>, authorization: st
   return claimOf(headers, { credential, signature, signedHeaders, date });
 }
 
-function readPresignedClaim(headers: ReadonlyMap<string, string>, query: string): SignatureClaim {
+function readPresignedClaim(headers: ClaimHeaders, query: string): SignatureClaim {
   const fields = new Map(queryPairs(query));
   const algorithm = fields.get('X-Amz-Algorithm');
   if (algorithm !== undefined && algorithm !== ALGORITHM) {
@@ -287,7 +287,7 @@ interface Fields {
   readonly date: string;
 }
 
-function claimOf(headers: ReadonlyMap<string, string>, fields: Fields): SignatureClaim {
+function claimOf(headers: ClaimHeaders, fields: Fields): SignatureClaim {
   const elements = fields.credential.split('/');
   const [accessKeyId, scopeDate, region, service, terminator] = elements;
   if (
@@ -322,13 +322,14 @@ function claimOf(headers: ReadonlyMap<string, string>, fields: Fields): Signatur
       `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${echo(scopeDate)}' != '${timestamp.slice(0, 8)}', from '${timestamp}'.`,
     );
   }
-  const signedHeaders = fields.signedHeaders.split(';');
+  const listed = fields.signedHeaders.split(';');
+  const signedHeaders = new Set(listed);
   // A long value under a name that is listed a thousand times would make a canonical request a thousand times as long
   // as the request.
-  if (new Set(signedHeaders).size < signedHeaders.length) {
+  if (signedHeaders.size < listed.length) {
     throw new SqsError('IncompleteSignature', "A header is listed twice in the 'SignedHeaders' of the signature.");
   }
-  if (!signedHeaders.includes('host') && !signedHeaders.includes(':authority')) {
+  if (!signedHeaders.has('host') && !signedHeaders.has(':authority')) {
     throw new SqsError(
       'SignatureDoesNotMatch',
       "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
@@ -336,26 +337,26 @@ function claimOf(headers: ReadonlyMap<string, string>, fields: Fields): Signatur
   }
   // The action of a JSON request stands in this header: unsigned, it would turn a signed SendMessage body into
   // anything.
-  if (headers.has('x-amz-target') && !signedHeaders.includes('x-amz-target')) {
+  if (headers.target !== undefined && !signedHeaders.has('x-amz-target')) {
     throw new SqsError('SignatureDoesNotMatch', "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.");
   }
   // AWS wants Content-Type signed where there is one, but the SDK for JavaScript v2 never did it and is let in. So it
   // may be left out only where another value would change nothing: with a target the body is JSON, and must not be read
   // as a form.
-  const contentType = headers.get('content-type');
-  const isSigned = contentType === undefined || signedHeaders.includes('content-type');
-  if (!isSigned && signedHeaders.includes('x-amz-target') && !isJson(contentType)) {
+  const { contentType } = headers;
+  const isSigned = contentType === undefined || signedHeaders.has('content-type');
+  if (!isSigned && signedHeaders.has('x-amz-target') && !isJson(contentType)) {
     throw new SqsError('SignatureDoesNotMatch', "'Content-Type' must be a 'SignedHeader' in the AWS Authorization.");
   }
   return {
     accessKeyId,
-    scope: elements.slice(1).join('/'),
+    scope: fields.credential.slice(accessKeyId.length + 1),
     scopeDate,
     region,
     service,
     timestamp,
     signedAt: Number.isNaN(direct) ? parseBasicIso(timestamp) : direct,
-    signedHeaders,
+    signedHeaders: listed,
     signature: fields.signature,
   };
 }
@@ -365,14 +366,32 @@ function fingerprint(text: string): string {
   return createHash('sha256').update(text).digest('base64');
 }
 
-/** The first header of each name, in lower case. */
-function firstHeaders(rawHeaders: readonly string[]): ReadonlyMap<string, string> {
-  const headers = new Map<string, string>();
+/** The headers that a claim is read from; of a name that is repeated, the first. */
+interface ClaimHeaders {
+  authorization: string | undefined;
+  amzDate: string | undefined;
+  date: string | undefined;
+  target: string | undefined;
+  contentType: string | undefined;
+}
+
+function claimHeaders(rawHeaders: readonly string[]): ClaimHeaders {
+  const found: ClaimHeaders = {
+    authorization: undefined,
+    amzDate: undefined,
+    date: undefined,
+    target: undefined,
+    contentType: undefined,
+  };
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] ?? '').toLowerCase();
-    if (!headers.has(name)) headers.set(name, rawHeaders[i + 1] ?? '');
+    if (name === 'authorization') found.authorization ??= rawHeaders[i + 1];
+    else if (name === 'x-amz-date') found.amzDate ??= rawHeaders[i + 1];
+    else if (name === 'date') found.date ??= rawHeaders[i + 1];
+    else if (name === 'x-amz-target') found.target ??= rawHeaders[i + 1];
+    else if (name === 'content-type') found.contentType ??= rawHeaders[i + 1];
   }
-  return headers;
+  return found;
 }
 
 /*
