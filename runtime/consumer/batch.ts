@@ -99,13 +99,20 @@ export function sortReceived(
     blockedGroups.add(message.groupId);
   };
   for (const message of messages) {
-    const judged = judge(message, mapping, filter);
-    if (judged === 'dropped') {
-      filteredOut.push(message);
-    } else if (fifo && blockedGroups.has(message.groupId)) {
+    let tooCostly: FilterWorkError | undefined;
+    try {
+      if (!filter.matches(message, mapping.queueArn)) {
+        filteredOut.push(message);
+        continue;
+      }
+    } catch (error) {
+      if (!(error instanceof FilterWorkError)) throw error;
+      tooCostly = error;
+    }
+    if (fifo && blockedGroups.has(message.groupId)) {
       withheld.push(message);
-    } else if (judged instanceof FilterWorkError) {
-      refuse(message, 'filter-too-costly', judged.message);
+    } else if (tooCostly !== undefined) {
+      refuse(message, 'filter-too-costly', tooCostly.message);
     } else {
       const json = eventRecord(message, mapping.queueArn, mapping.batchWindowSeconds);
       const record = { message, json, bytes: recordBytes(json) };
@@ -119,24 +126,22 @@ export function sortReceived(
   return { records, filteredOut, undeliverable, withheld };
 }
 
-function judge(message: ReceivedMessage, mapping: Mapping, filter: Filter): 'passed' | 'dropped' | FilterWorkError {
-  try {
-    return filter.matches(message, mapping.queueArn) ? 'passed' : 'dropped';
-  } catch (error) {
-    if (error instanceof FilterWorkError) return error;
-    throw error;
-  }
-}
-
+/** What it holds is changed by its own methods alone. */
 export class Batch {
   /** Unique in this process. */
   readonly number: number;
   /** The settings under which it was opened; a change applies to the next batch. */
   readonly mapping: Mapping;
   readonly windowMs: number;
-  #records: BatchRecord[] = [];
-  #recordBytes = 0;
-  #windowEndsAt: number | undefined;
+  records: BatchRecord[];
+  messageIds: string[];
+  /** Bytes of the event. */
+  bytes: number;
+  /** The earliest end among the leases of its messages, on the monotonic clock. */
+  leaseEndsAt: number;
+  /** Monotonic ms; `undefined` before the first record. */
+  windowEndsAt: number | undefined;
+  #recordBytes: number;
 
   /**
    * `windowEndsAt`: monotonic ms, for records whose window began in another batch; default: one window after the first
@@ -146,34 +151,21 @@ export class Batch {
     this.number = number;
     this.mapping = mapping;
     this.windowMs = mapping.batchWindowSeconds * 1_000;
-    this.#windowEndsAt = windowEndsAt;
-  }
-
-  /** Monotonic ms; `undefined` before the first record. */
-  get windowEndsAt(): number | undefined {
-    return this.#windowEndsAt;
-  }
-
-  get records(): readonly BatchRecord[] {
-    return this.#records;
-  }
-
-  get messageIds(): readonly string[] {
-    return this.#records.map(({ message }) => message.id);
+    this.windowEndsAt = windowEndsAt;
+    this.records = [];
+    this.messageIds = [];
+    this.#recordBytes = 0;
+    this.bytes = eventBytes(0, 0);
+    this.leaseEndsAt = Number.POSITIVE_INFINITY;
   }
 
   get receiptHandles(): readonly string[] {
-    return this.#records.map(({ message }) => message.receiptHandle);
-  }
-
-  /** Bytes of the event. */
-  get bytes(): number {
-    return eventBytes(this.#recordBytes, this.#records.length);
+    return this.records.map(({ message }) => message.receiptHandle);
   }
 
   /** Messages that still fit by number. */
   get missing(): number {
-    return Math.max(0, this.mapping.batchSize - this.#records.length);
+    return Math.max(0, this.mapping.batchSize - this.records.length);
   }
 
   /** Bytes of records that still fit, roughly: a stored record and its serialised form differ. */
@@ -181,16 +173,9 @@ export class Batch {
     return MAX_EVENT_BYTES - this.bytes;
   }
 
-  /** The earliest end among the leases of its messages, on the monotonic clock. */
-  get leaseEndsAt(): number {
-    let earliest = Number.POSITIVE_INFINITY;
-    for (const { message } of this.#records) earliest = Math.min(earliest, message.leaseEndsAt);
-    return earliest;
-  }
-
   /** The latest end among the leases of its messages, on the monotonic clock. */
   get lastLeaseEndsAt(): number {
-    return this.#records.reduce((latest, { message }) => Math.max(latest, message.leaseEndsAt), 0);
+    return this.records.reduce((latest, { message }) => Math.max(latest, message.leaseEndsAt), 0);
   }
 
   /**
@@ -204,17 +189,21 @@ export class Batch {
 
   /** Milliseconds until the window ends; the whole window while the batch is empty. */
   windowLeftMs(now: number): number {
-    if (this.#windowEndsAt === undefined) return this.windowMs;
-    return Math.min(this.windowMs, Math.max(0, this.#windowEndsAt - now));
+    if (this.windowEndsAt === undefined) return this.windowMs;
+    return Math.min(this.windowMs, Math.max(0, this.windowEndsAt - now));
   }
 
   /** Adds a record at `now` (monotonic ms), if the event stays within its limits. The first one begins the window. */
   add(record: BatchRecord, now: number): boolean {
-    if (this.#records.length >= this.mapping.batchSize) return false;
-    if (eventBytes(this.#recordBytes + record.bytes, this.#records.length + 1) > MAX_EVENT_BYTES) return false;
-    this.#records.push(record);
+    if (this.records.length >= this.mapping.batchSize) return false;
+    const bytes = eventBytes(this.#recordBytes + record.bytes, this.records.length + 1);
+    if (bytes > MAX_EVENT_BYTES) return false;
+    this.records.push(record);
+    this.messageIds.push(record.message.id);
     this.#recordBytes += record.bytes;
-    this.#windowEndsAt ??= now + this.windowMs;
+    this.bytes = bytes;
+    this.leaseEndsAt = Math.min(this.leaseEndsAt, record.message.leaseEndsAt);
+    this.windowEndsAt ??= now + this.windowMs;
     return true;
   }
 
@@ -223,12 +212,17 @@ export class Batch {
    * batch.
    */
   leasesChanged(held: ReadonlySet<string>, lost: ReadonlySet<string>, leaseEndsAt: number): void {
-    this.#records = this.#records
-      .filter(({ message }) => !lost.has(message.receiptHandle))
-      .map((record) =>
-        held.has(record.message.receiptHandle) ? { ...record, message: { ...record.message, leaseEndsAt } } : record,
-      );
-    this.#recordBytes = this.#records.reduce((sum, { bytes }) => sum + bytes, 0);
+    const before = this.records;
+    this.records = [];
+    this.messageIds = [];
+    this.#recordBytes = 0;
+    this.bytes = eventBytes(0, 0);
+    this.leaseEndsAt = Number.POSITIVE_INFINITY;
+    for (const record of before) {
+      const { message } = record;
+      if (lost.has(message.receiptHandle)) continue;
+      this.add(held.has(message.receiptHandle) ? { ...record, message: { ...message, leaseEndsAt } } : record, 0);
+    }
   }
 
   /**
@@ -236,23 +230,19 @@ export class Batch {
    * them: their texts, twice the size of the event, would stay in memory for as long as the function runs.
    */
   takePayload(): Uint8Array {
-    const payload = eventPayload(this.#records.map(({ json }) => json));
-    this.#records = this.#records.map(({ message, bytes }) => ({
-      message: { ...message, body: '', attributes: {} },
-      json: '',
-      bytes,
-    }));
-    return payload;
-  }
-
-  /** The trace headers of its messages, those without one as `undefined`. */
-  get traceHeaders(): readonly (string | undefined)[] {
-    return this.#records.map(({ message }) => message.traceHeader);
+    const texts: string[] = [];
+    const settled: BatchRecord[] = [];
+    for (const { message, json, bytes } of this.records) {
+      texts.push(json);
+      settled.push({ message: { ...message, body: '', attributes: {} }, json: '', bytes });
+    }
+    this.records = settled;
+    return eventPayload(texts);
   }
 
   /** FIFO: the groups of its messages. */
   get groups(): ReadonlySet<string | undefined> {
-    return new Set(this.#records.map(({ message }) => message.groupId));
+    return new Set(this.records.map(({ message }) => message.groupId));
   }
 }
 

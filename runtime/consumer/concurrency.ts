@@ -57,14 +57,9 @@ export class MappingConcurrency {
     return this.#limit;
   }
 
-  /** Slots that are free now; 0 also while more run than a lowered limit allows. */
-  get free(): number {
-    return Math.max(0, this.#limit - this.#running);
-  }
-
-  /** Takes a slot, if one is free. */
+  /** Takes a slot, if one is free: none is either while more run than a lowered limit allows. */
   tryTake(): boolean {
-    if (this.free === 0) return false;
+    if (this.#running >= this.#limit) return false;
     this.#running += 1;
     return true;
   }
@@ -79,7 +74,7 @@ export class MappingConcurrency {
     if (this.#cancelGrowth !== undefined || !this.#healthy || this.#limit >= this.#ceiling) return;
     this.#cancelGrowth = this.#time.after(this.#growthIntervalMs, () => {
       this.#cancelGrowth = undefined;
-      if (this.free > 0) return;
+      if (this.#running < this.#limit) return;
       this.#limit = Math.min(this.#limit + 1, this.#ceiling);
       this.#onRoom();
     });

@@ -10,7 +10,8 @@
  */
 
 import { type InvokeOutcome, TIMEOUT_MARGIN_MS } from '../aws/invoke.ts';
-import { expectedRunSeconds, longestInvokeSeconds, type Mapping } from '../aws/mapping.ts';
+import { expectedRunSeconds, longestInvokeSeconds } from '../aws/mapping.ts';
+import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { repeat } from '../retry.ts';
 import { type Batch, takeInvoke } from './batch.ts';
@@ -72,17 +73,25 @@ export async function deliver(
   const { mapping, messageIds } = batch;
   const name: BatchName = { mapping: mapping.uuid, queue: queue.key, batch: batch.number };
   const payload = batch.takePayload();
-  const messages = batch.records.map((record) => record.message);
+  const messages: ReceivedMessage[] = [];
+  const traceHeaders: (string | undefined)[] = [];
+  for (const { message } of batch.records) {
+    messages.push(message);
+    traceHeaders.push(message.traceHeader);
+  }
   const sentIds = new Set(messageIds);
   const runMs = expectedRunSeconds(mapping) * 1_000;
   const lastAttemptAt = leaseEndsAt - lastAttemptMargin(runMs, leaseEndsAt - time.monotonic());
 
-  const { traceHeaders } = batch;
-
   for (let attempt = 1; ; attempt += 1) {
     const startedAt = time.monotonic();
     const traceHeader = traceOfBatch(traceHeaders, mapping.functionArn, parts);
-    const firstTime = attempt === 1 ? messages.filter(({ receiveCount }) => receiveCount === 1) : [];
+    const lateMs: number[] = [];
+    const agesMs: number[] = [];
+    for (const { dueAt, bornAt, receiveCount } of attempt === 1 ? messages : []) {
+      lateMs.push(startedAt - dueAt);
+      if (receiveCount === 1) agesMs.push(startedAt - bornAt);
+    }
     events.emit({
       kind: 'invoked',
       ...name,
@@ -92,12 +101,24 @@ export async function deliver(
       payloadBytes: payload.byteLength,
       traceHeader,
       traceHeaders,
-      lateMs: attempt === 1 ? messages.map(({ dueAt }) => startedAt - dueAt) : [],
-      agesMs: firstTime.map(({ bornAt }) => startedAt - bornAt),
+      lateMs,
+      agesMs,
     });
     const endOutlasting =
       retrying.outlasting && repeat(time, runMs + TIMEOUT_MARGIN_MS, () => void retrying.outlasting?.());
-    const outcome = await invokeOnce(mapping, payload, traceHeader, parts);
+    let outcome: InvokeOutcome;
+    try {
+      outcome = await parts.invoker.invoke({
+        functionArn: mapping.functionArn,
+        payload,
+        longestSeconds: longestInvokeSeconds(mapping),
+        traceHeader,
+        signal: parts.aborting,
+      });
+    } catch (error) {
+      // An invoker answers with outcomes; whatever it throws is unknown, and the unknown must not be invoked again.
+      outcome = { kind: 'connection-lost', message: error instanceof Error ? error.message : String(error) };
+    }
     endOutlasting?.();
     const endedAt = time.monotonic();
     const durationMs = endedAt - startedAt;
@@ -144,26 +165,6 @@ export async function deliver(
       if (deletedIds.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: deletedIds, tookMs });
     }
     return { effect };
-  }
-}
-
-async function invokeOnce(
-  mapping: Mapping,
-  payload: Uint8Array,
-  traceHeader: string,
-  parts: DeliveryParts,
-): Promise<InvokeOutcome> {
-  try {
-    return await parts.invoker.invoke({
-      functionArn: mapping.functionArn,
-      payload,
-      longestSeconds: longestInvokeSeconds(mapping),
-      traceHeader,
-      signal: parts.aborting,
-    });
-  } catch (error) {
-    // An invoker answers with outcomes; whatever it throws is unknown, and the unknown must not be invoked again.
-    return { kind: 'connection-lost', message: error instanceof Error ? error.message : String(error) };
   }
 }
 

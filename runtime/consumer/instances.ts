@@ -139,7 +139,7 @@ export class Rendezvous {
 
   /** Whether this instance claims at once. */
   prefers(queue: QueueKey): boolean {
-    return this.preferred(queue) === this.#self;
+    return this.#instances.length === 1 || this.preferred(queue) === this.#self;
   }
 
   /** The instance that claims at once. */

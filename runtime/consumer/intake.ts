@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { type ReceivedMessage, TURNS_MEMBER } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Randomness, Time } from '../time.ts';
-import { type BatchRecord, sortReceived } from './batch.ts';
+import { type BatchRecord, type Sorted, sortReceived } from './batch.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
 import { type BatchName, deleteMessages, releaseMessages, warnOfStore } from './settlement.ts';
 
@@ -48,12 +48,21 @@ export class Intake {
 
   /** Takes what a receive brought; answers what is to be delivered, in order. */
   take(messages: readonly ReceivedMessage[], served: ServedMapping, name: BatchName): readonly BatchRecord[] {
-    const { queue, parts } = this.#options;
+    const { queue, parts, stopMapping } = this.#options;
     // Whatever has no trace header was sent by nobody whose turns are counted.
-    const isTraced = messages.some(({ traceHeader }) => traceHeader !== undefined);
+    let isTraced = false;
+    for (const { traceHeader } of messages) isTraced ||= traceHeader !== undefined;
     const wanted = isTraced ? this.#withoutLoops(messages, served, name) : messages;
-    const sorted = this.#sort(wanted, served, name);
-    if (sorted === undefined) return [];
+    let sorted: Sorted;
+    try {
+      sorted = sortReceived(wanted, served.mapping, served.filter, queue.definition.fifo);
+    } catch (error) {
+      // A filter that fails on a message must neither drop nor deliver: the mapping stops, the messages are given back.
+      const why = `its filters cannot be computed: ${error instanceof Error ? error.message : String(error)}`;
+      stopMapping(why);
+      this.#track(releaseMessages(queue, wanted, name, why, parts));
+      return [];
+    }
 
     if (sorted.filteredOut.length > 0) this.#deleteFilteredOut(sorted.filteredOut, name);
     for (const { message, reason, detail } of sorted.undeliverable) {
@@ -74,19 +83,6 @@ export class Intake {
     if (!this.#filtersJudged)
       this.#judgeFilters(wanted.length - sorted.filteredOut.length, sorted.filteredOut.length, name);
     return sorted.records;
-  }
-
-  /** A filter that fails on a message must neither drop nor deliver: the mapping stops, the messages are given back. */
-  #sort(messages: readonly ReceivedMessage[], served: ServedMapping, name: BatchName) {
-    const { queue, parts, stopMapping } = this.#options;
-    try {
-      return sortReceived(messages, served.mapping, served.filter, queue.definition.fifo);
-    } catch (error) {
-      const why = `its filters cannot be computed: ${error instanceof Error ? error.message : String(error)}`;
-      stopMapping(why);
-      this.#track(releaseMessages(queue, messages, name, why, parts));
-      return undefined;
-    }
   }
 
   #deleteFilteredOut(messages: readonly ReceivedMessage[], name: BatchName): void {

@@ -58,7 +58,8 @@ const JITTER = 0.25;
 
 export class LambdaTrouble {
   readonly #options: LambdaTroubleOptions;
-  #state: 'none' | 'pausing' | 'over' | 'probing' | 'trying' = 'none';
+  /** Changed here alone. While it is `none`, `mayDraw` is true and `clear` does nothing. */
+  state: 'none' | 'pausing' | 'over' | 'probing' | 'trying' = 'none';
   #trouble: Trouble | undefined;
   #inARow = 0;
   #cancel: Cancel | undefined;
@@ -76,16 +77,16 @@ export class LambdaTrouble {
 
   /** Whether a batch may be drawn now; to be asked only while messages wait, because it may begin a probe. */
   mayDraw(): boolean {
-    if (this.#state === 'over') {
-      if (this.#trouble?.kind === 'refused') this.#state = 'trying';
+    if (this.state === 'over') {
+      if (this.#trouble?.kind === 'refused') this.state = 'trying';
       else void this.#probe();
     }
-    return this.#state === 'none' || this.#state === 'trying';
+    return this.state === 'none' || this.state === 'trying';
   }
 
   /** An Invoke did not get through. */
   met(trouble: Trouble): void {
-    if (this.#state === 'pausing' || this.#state === 'over' || this.#state === 'probing') return;
+    if (this.state === 'pausing' || this.state === 'over' || this.state === 'probing') return;
     const began = this.#trouble === undefined;
     this.#pause(trouble);
     if (began) this.#options.onChange(trouble);
@@ -93,7 +94,7 @@ export class LambdaTrouble {
 
   /** An Invoke got through, or the mapping changed: the next pause is short again, one that runs is over. */
   clear(): void {
-    if (this.#state === 'none' && this.#trouble === undefined) return;
+    if (this.state === 'none' && this.#trouble === undefined) return;
     this.close();
     if (this.#trouble === undefined) return;
     this.#trouble = undefined;
@@ -104,7 +105,7 @@ export class LambdaTrouble {
   close(): void {
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#state = 'none';
+    this.state = 'none';
     this.#inARow = 0;
     this.#probes += 1;
   }
@@ -114,16 +115,16 @@ export class LambdaTrouble {
     const ms = Math.min(FIRST_PAUSE_MS * 2 ** this.#inARow, LONGEST_PAUSE_MS[trouble.kind]);
     this.#trouble = trouble;
     this.#inARow += 1;
-    this.#state = 'pausing';
+    this.state = 'pausing';
     this.#cancel = time.after(ms * (1 + JITTER * randomness.fraction()), () => {
       this.#cancel = undefined;
-      this.#state = 'over';
+      this.state = 'over';
       onReady();
     });
   }
 
   async #probe(): Promise<void> {
-    this.#state = 'probing';
+    this.state = 'probing';
     this.#probes += 1;
     const mine = this.#probes;
     const outcome = await this.#options.probe();
@@ -132,7 +133,7 @@ export class LambdaTrouble {
       this.#pause({ kind: outcome.why, detail: outcome.message });
       return;
     }
-    this.#state = 'trying';
+    this.state = 'trying';
     this.#options.onReady();
   }
 }

@@ -81,6 +81,7 @@ export interface WorkerOptions {
 
 interface OpenBatch {
   readonly batch: Batch;
+  readonly name: BatchName;
   readonly holdings: Holdings;
   /** A receive into it is under way; a flush waits for its answer. */
   drawing: boolean;
@@ -103,6 +104,8 @@ export class MappingWorker {
   readonly #slots: MappingSlots;
   readonly #intake: Intake;
   readonly #causes = new Map<WithholdingCause, string>();
+  /** Why nothing is drawn: the one of `#causes` that is told. */
+  #withheld: string | undefined;
   /** What goes on by itself; it never rejects. */
   readonly #work = new Set<Promise<void>>();
   /** FIFO: groups of batches that failed as a whole, oldest first. */
@@ -181,6 +184,7 @@ export class MappingWorker {
   /** Draws nothing more and gives back what is only collected; what is on its way goes on. */
   withhold(cause: WithholdingCause, why: string): void {
     this.#causes.set(cause, why);
+    this.#withheld = this.#causes.get('queue') ?? why;
     this.#slots.stopWaiting();
     const open = this.#open;
     if (open !== undefined && !open.drawing) this.#abandon(open, why);
@@ -190,6 +194,7 @@ export class MappingWorker {
   resume(cause: WithholdingCause): void {
     if (cause === 'mapping' && this.#causes.has('mapping')) this.#intake.resumed();
     this.#causes.delete(cause);
+    this.#withheld = this.#causes.get('queue') ?? this.#causes.get('mapping');
     this.#onReady();
   }
 
@@ -203,10 +208,6 @@ export class MappingWorker {
     this.withhold('queue', why);
     while (this.#work.size > 0) await Promise.all(this.#work);
     this.#slots.close();
-  }
-
-  get #withheld(): string | undefined {
-    return this.#causes.get('queue') ?? this.#causes.get('mapping');
   }
 
   async #drawFirst(open: OpenBatch, maxBytes: number): Promise<DrawEnd> {
@@ -242,10 +243,11 @@ export class MappingWorker {
   }
 
   #receive(batch: Batch, maxBytes: number): Promise<readonly ReceivedMessage[]> {
+    const fullMs = leaseMsOf(this.#queue);
     return this.#queue.receive({
       maxMessages: batch.missing,
       maxBytes,
-      visibilityTimeoutMs: batch.leaseMs(this.#parts.time.monotonic(), leaseMsOf(this.#queue)),
+      visibilityTimeoutMs: batch.windowMs === 0 ? fullMs : batch.leaseMs(this.#parts.time.monotonic(), fullMs),
       // However many dead letters stand before the first message for us: an empty answer must mean that there is none.
       rounds: Number.POSITIVE_INFINITY,
       signal: this.#parts.stopping,
@@ -254,16 +256,20 @@ export class MappingWorker {
 
   /** `begunAt`: monotonic ms when the receive that brought the messages began. */
   #takeIn(open: OpenBatch, messages: readonly ReceivedMessage[], begunAt: number): DrawEnd {
-    const name = this.#name(open.batch);
+    const { name } = open;
     if (messages.length > 0) {
-      this.#parts.events.emit({
-        kind: 'leased',
-        ...name,
-        messageIds: messages.map((message) => message.id),
-        receiveCounts: messages.map((message) => message.receiveCount),
-        traceHeaders: messages.map((message) => message.traceHeader),
-        tookMs: this.#parts.time.monotonic() - begunAt,
-      });
+      const leased = {
+        messageIds: [] as string[],
+        receiveCounts: [] as number[],
+        traceHeaders: [] as (string | undefined)[],
+      };
+      for (const { id, receiveCount, traceHeader } of messages) {
+        leased.messageIds.push(id);
+        leased.receiveCounts.push(receiveCount);
+        leased.traceHeaders.push(traceHeader);
+      }
+      const tookMs = this.#parts.time.monotonic() - begunAt;
+      this.#parts.events.emit({ kind: 'leased', ...name, ...leased, tookMs });
     }
     if (this.#withheld === undefined) {
       const records = messages.length === 0 ? [] : this.#intake.take(messages, this.#served, name);
@@ -283,11 +289,15 @@ export class MappingWorker {
     if (open.closed) return;
     const { batch, holdings } = open;
     const now = this.#parts.time.monotonic();
-    const firstWithoutPlace = records.findIndex((record) => !batch.add(record, now));
-    const rest = firstWithoutPlace === -1 ? [] : records.slice(firstWithoutPlace);
+    let placed = 0;
+    for (const record of records) {
+      if (!batch.add(record, now)) break;
+      placed += 1;
+    }
+    const rest = records.slice(placed);
     holdings.resizeBytes(batch.bytes);
 
-    const windowLeftMs = batch.windowLeftMs(now);
+    const windowLeftMs = batch.windowMs === 0 ? 0 : batch.windowLeftMs(now);
     const complete = batch.missing === 0 || rest.length > 0 || windowLeftMs === 0 || open.flushAsked;
     if (batch.records.length === 0) this.#abandon(open, 'nothing to deliver');
     else if (complete) this.#flush(open);
@@ -367,9 +377,9 @@ export class MappingWorker {
 
   /** Keeps the leases of a batch with a window alive, until it is invoked or given up. */
   #renewLeases(open: OpenBatch): void {
-    const { batch, holdings } = open;
+    const { batch, holdings, name } = open;
     const renew = async (): Promise<void> => {
-      await changeLeases(batch, this.#queue, COLLECTING_LEASE_MS, this.#name(batch), this.#parts);
+      await changeLeases(batch, this.#queue, COLLECTING_LEASE_MS, name, this.#parts);
       if (!open.closed) holdings.resizeBytes(batch.bytes);
     };
     open.endRenewal ??= repeat(this.#parts.time, RENEWAL_INTERVAL_MS, () => this.#track(renew()));
@@ -389,7 +399,7 @@ export class MappingWorker {
     if (!this.#close(open)) return;
     open.endRenewal?.();
     const messages = open.batch.records.map((record) => record.message);
-    this.#track(releaseMessages(this.#queue, messages, this.#name(open.batch), why, this.#parts));
+    this.#track(releaseMessages(this.#queue, messages, open.name, why, this.#parts));
     this.#track(this.#giveBack(open));
   }
 
@@ -404,27 +414,27 @@ export class MappingWorker {
   }
 
   async #deliver(open: OpenBatch): Promise<void> {
-    const { batch, holdings } = open;
+    const { batch, holdings, name } = open;
     try {
       // A batch without a window has all that it needs since before its lease.
       const leaseEndsAt = batch.windowMs === 0 ? batch.leaseEndsAt : await this.#ready(open);
       if (leaseEndsAt === undefined) return;
       let throttled = false;
-      const waiting = { holdings, slots: this.#slots, name: this.#name(batch), parts: this.#parts };
+      const waiting = { holdings, slots: this.#slots, name, parts: this.#parts };
       const end = await deliver(batch, this.#queue, leaseEndsAt, this.#parts, {
         nextAttempt: (inMs, until) => {
           if (!throttled) this.#slots.throttled();
           throttled = true;
           return awaitNextAttempt(waiting, inMs, until);
         },
-        ...(holdings.hasShared && { outlasting: () => this.#outlasting(holdings, batch) }),
+        ...(holdings.hasShared && { outlasting: () => this.#outlasting(holdings, name) }),
       });
       const isJudged = this.#queue.definition.fifo && end.effect !== undefined && end.giveBack === undefined;
       if (isJudged) this.#judgeGroups(batch, end.failed === true);
       if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
       if (end.giveBack !== undefined) {
         const messages = batch.records.map((record) => record.message);
-        await releaseMessages(this.#queue, messages, this.#name(batch), end.giveBack, this.#parts);
+        await releaseMessages(this.#queue, messages, name, end.giveBack, this.#parts);
       }
       if (end.restsUntil !== undefined) await this.#rest(end.restsUntil, holdings);
       if (end.mayRunUntil !== undefined && holdings.hasShared) await this.#outlast(end.mayRunUntil, holdings);
@@ -436,20 +446,20 @@ export class MappingWorker {
   /** With a window: when the leases end, once there is an Invoke for the batch; its leases are kept until then. */
   async #ready(open: OpenBatch): Promise<number | undefined> {
     this.#renewLeases(open);
-    const { batch, holdings } = open;
+    const { batch, holdings, name } = open;
     const endRenewal = (): void => open.endRenewal?.();
     try {
-      return await readyToInvoke(batch, holdings, this.#queue, this.#name(batch), this.#parts, endRenewal);
+      return await readyToInvoke(batch, holdings, this.#queue, name, this.#parts, endRenewal);
     } finally {
       endRenewal();
     }
   }
 
-  async #outlasting(holdings: Holdings, batch: Batch): Promise<void> {
+  async #outlasting(holdings: Holdings, name: BatchName): Promise<void> {
     try {
       await this.#slots.outlasting(holdings);
     } catch (error) {
-      warnOfStore(this.#name(batch), 'a slot could not be prolonged, and may end before its batch', error, this.#parts);
+      warnOfStore(name, 'a slot could not be prolonged, and may end before its batch', error, this.#parts);
     }
   }
 
@@ -476,12 +486,12 @@ export class MappingWorker {
     if (!(await pause(time, until - time.monotonic(), stopping))) holdings.leaveShared();
   }
 
-  async #giveBack({ batch, holdings }: OpenBatch): Promise<void> {
+  async #giveBack({ name, holdings }: OpenBatch): Promise<void> {
     try {
       await holdings.giveBack();
     } catch (error) {
       const what = 'a slot could not be given back, and frees itself by its deadline';
-      warnOfStore(this.#name(batch), what, error, this.#parts);
+      warnOfStore(name, what, error, this.#parts);
     }
     this.#onReady();
   }
@@ -490,6 +500,7 @@ export class MappingWorker {
     const batch = new Batch(this.#parts.nextBatch(), this.#served.mapping, windowEndsAt);
     return {
       batch,
+      name: { mapping: batch.mapping.uuid, queue: this.#queue.key, batch: batch.number },
       holdings,
       drawing: false,
       flushAsked: false,
@@ -498,10 +509,6 @@ export class MappingWorker {
       endCollecting: undefined,
       endRenewal: undefined,
     };
-  }
-
-  #name(batch: Batch): BatchName {
-    return { mapping: batch.mapping.uuid, queue: this.#queue.key, batch: batch.number };
   }
 
   #track(work: Promise<void>): void {

@@ -117,16 +117,17 @@ export class ProcessLimits {
       giveBackInvoke: () => {
         this.#invokes -= 1;
         held.invokes -= 1;
-        this.#callWaiters();
+        if (this.#waiters.length > 0) this.#callWaiters();
       },
       tryReserve: (leastBytes, mostBytes) => {
         const most = this.#mayReserve(held);
-        if (most < this.#attainable(leastBytes)) return undefined;
+        // With nothing else in memory everything is free; a request for more would wait without end.
+        if (most < Math.min(leastBytes, this.maxBytes)) return undefined;
         return this.#share(held, Math.max(0, Math.min(most, mostBytes)), 0);
       },
       take: (bytes) => this.#share(held, bytes, bytes),
       wait: (need, leastBytes, run, first = false) => {
-        const waiter: Waiter = { held, need, leastBytes: this.#attainable(leastBytes), run };
+        const waiter: Waiter = { held, need, leastBytes: Math.min(leastBytes, this.maxBytes), run };
         if (first) this.#waiters.unshift(waiter);
         else this.#waiters.push(waiter);
         this.#relieve();
@@ -147,11 +148,6 @@ export class ProcessLimits {
     return () => {
       this.#idling.delete(relieve);
     };
-  }
-
-  /** With nothing else in memory everything is free; a request for more would wait without end. */
-  #attainable(leastBytes: number): number {
-    return Math.min(leastBytes, this.maxBytes);
   }
 
   #mayInvoke({ invokes }: Held): boolean {
@@ -179,7 +175,7 @@ export class ProcessLimits {
         this.#bytesInMemory += to - inMemory;
         share.bytes = to;
         inMemory = to;
-        if (more < 0) this.#callWaiters();
+        if (more < 0 && this.#waiters.length > 0) this.#callWaiters();
         if (this.#waiters.length > 0) this.#relieve();
       },
       free: (): void => share.resize(0),

@@ -176,7 +176,7 @@ export class QueueActor {
   async stop(why: string): Promise<void> {
     if (this.#state !== 'stopped') {
       this.#unsubscribe();
-      this.#enter('stopped');
+      this.#state = 'stopped';
       this.#endDeference();
       this.#endBackOff();
       for (const [uuid, worker] of this.#workers) {
@@ -221,25 +221,23 @@ export class QueueActor {
       for (const worker of this.#workers.values()) worker.idle();
       return this.#rest('idle');
     }
-    if (!this.#mayClaim()) return this.#rest('deferring');
+    if (this.#helping === 'no' && !this.#rendezvous.prefers(this.queue.key)) {
+      this.#defer();
+      return this.#rest('deferring');
+    }
     for (const [uuid, worker] of this.#inTurn()) {
       const draw = worker.begin();
       if (draw === undefined) continue;
       this.#drewLast = uuid;
-      this.#enter('leasing');
+      this.#state = 'leasing';
       return draw;
     }
     return this.#rest('waiting');
   }
 
   #rest(state: ActorState): undefined {
-    this.#enter(state);
-    return undefined;
-  }
-
-  /** The only place where the state changes. */
-  #enter(state: ActorState): void {
     this.#state = state;
+    return undefined;
   }
 
   /** Workers, beginning after the one that drew last. */
@@ -250,14 +248,12 @@ export class QueueActor {
     return [...all.slice(after), ...all.slice(0, after)];
   }
 
-  #mayClaim(): boolean {
-    if (this.#helping !== 'no' || this.#rendezvous.prefers(this.queue.key)) return true;
+  #defer(): void {
     this.#deference ??= this.#parts.time.after(DEFERENCE_MS, () => {
       this.#deference = undefined;
       this.#helping = 'begun';
       this.#advance();
     });
-    return false;
   }
 
   #drawn(end: 'received' | 'empty' | 'refused'): void {

@@ -55,11 +55,9 @@ export async function deleteMessages(
   const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     try {
+      const outcomes = await queue.delete(handles);
       const deleted: string[] = [];
-      for (const [at, outcome] of (await queue.delete(handles)).entries()) {
-        const message = messages[at];
-        if (outcome === 'done' && message !== undefined) deleted.push(message.id);
-      }
+      for (const [at, message] of messages.entries()) if (outcomes[at] === 'done') deleted.push(message.id);
       return deleted;
     } catch (error) {
       warnOfStore(name, 'messages that were handled could not be deleted yet', error, parts);

@@ -83,11 +83,6 @@ export class MappingSlots {
     return this.#concurrency.limit;
   }
 
-  /** Slots that are free now, in this process. */
-  get free(): number {
-    return this.#concurrency.free;
-  }
-
   /** Why invocations do not get through now. */
   get trouble(): Trouble | undefined {
     return this.#trouble.current;
@@ -95,8 +90,9 @@ export class MappingSlots {
 
   /** Takes what a new batch needs here; `undefined`: not now. Only while messages wait: a refusal may begin growth. */
   begin(): Begun | undefined {
-    if (this.#withdraw !== undefined || this.#shared?.waiting === true || !this.#trouble.mayDraw()) return undefined;
-    if (this.free === 0) {
+    if (this.#withdraw !== undefined || this.#shared?.waiting === true) return undefined;
+    if (this.#trouble.state !== 'none' && !this.#trouble.mayDraw()) return undefined;
+    if (!this.#concurrency.tryTake()) {
       this.#concurrency.wanted();
       return undefined;
     }
@@ -105,13 +101,13 @@ export class MappingSlots {
     // With a window the Invoke is taken at the flush: batches that collect for minutes must not keep others from
     // invoking.
     const invokes = batchWindowSeconds === 0;
-    if (invokes && !share.tryTakeInvoke()) return this.#waitForRoom('invoke-and-bytes');
-    const bytes = share.tryReserve(LARGEST_MESSAGE_BYTES, drawBytes(batchSize));
+    const hasInvoke = invokes && share.tryTakeInvoke();
+    const bytes = hasInvoke === invokes ? share.tryReserve(LARGEST_MESSAGE_BYTES, drawBytes(batchSize)) : undefined;
     if (bytes === undefined) {
-      if (invokes) share.giveBackInvoke();
+      this.#concurrency.giveBack();
+      if (hasInvoke) share.giveBackInvoke();
       return this.#waitForRoom(invokes ? 'invoke-and-bytes' : 'bytes');
     }
-    this.#concurrency.tryTake();
     return { holdings: new Holdings(this.#concurrency, share, bytes, invokes), bytes: bytes.bytes };
   }
 
@@ -120,10 +116,12 @@ export class MappingSlots {
    * at once. With a limited concurrency never: the slot in the store would have to be awaited while the lease runs.
    */
   beginLeased(): Holdings | undefined {
-    if (this.#shared !== undefined || this.free === 0) return undefined;
+    if (this.#shared !== undefined || !this.#concurrency.tryTake()) return undefined;
     const invokes = this.#served.mapping.batchWindowSeconds === 0;
-    if (invokes && !this.#share.tryTakeInvoke()) return undefined;
-    this.#concurrency.tryTake();
+    if (invokes && !this.#share.tryTakeInvoke()) {
+      this.#concurrency.giveBack();
+      return undefined;
+    }
     // They are in memory already, so they are counted whether there is room or not.
     return new Holdings(this.#concurrency, this.#share, this.#share.take(0), invokes);
   }
@@ -178,7 +176,7 @@ export class MappingSlots {
       this.#trouble.met(effect.pause);
       return;
     }
-    this.#trouble.clear();
+    if (this.#trouble.state !== 'none') this.#trouble.clear();
     if (effect === 'grow') this.#concurrency.succeeded();
     else if (effect === 'back-off' && !throttledBefore) this.#concurrency.backOff();
   }
@@ -261,7 +259,7 @@ export class Holdings {
   #bytes: ByteShare | undefined;
   #invoke: boolean;
   #shared: SharedSlot | undefined;
-  #slot = true;
+  #slot: boolean;
 
   /** Takes over a slot of `concurrency`, `bytes`, and with `invoke` an Invoke of `share`, all taken already. */
   constructor(concurrency: MappingConcurrency, share: MappingShare, bytes: ByteShare, invoke: boolean) {
@@ -269,6 +267,7 @@ export class Holdings {
     this.#share = share;
     this.#bytes = bytes;
     this.#invoke = invoke;
+    this.#slot = true;
   }
 
   /** Takes an Invoke, if one may be had now. */

@@ -123,7 +123,8 @@ export function createHeadWatch(options: { readonly time: Time }): HeadWatch {
 
 class TimedHeadWatch implements HeadWatch {
   readonly #time: Time;
-  readonly #listeners = new Set<() => void>();
+  /** An object for each, so that one function subscribed twice is two subscriptions. */
+  readonly #listeners = new Set<{ readonly listener: () => void }>();
   readonly #asks = new Set<AskState>();
   /** End of each unsettled lease of this process, on the monotonic clock. */
   readonly #leases = new Map<string, number>();
@@ -144,9 +145,10 @@ class TimedHeadWatch implements HeadWatch {
 
   isDue(): boolean {
     if (this.#closed) return false;
-    this.#collectExpiredLeases();
+    const now = this.#time.monotonic();
+    if (this.#leaseAlarm <= now) this.#collectExpiredLeases(now);
     if (this.#head === 'unknown') return true;
-    return this.#head !== 'empty' && this.#head <= this.#time.monotonic();
+    return this.#head !== 'empty' && this.#head <= now;
   }
 
   dueInMs(): number | undefined {
@@ -162,7 +164,13 @@ class TimedHeadWatch implements HeadWatch {
     this.#asks.add(ask);
     return {
       answered: (nextDueInMs) => {
-        if (this.#asks.delete(ask)) this.#learn(ask, nextDueInMs);
+        if (!this.#asks.delete(ask)) return;
+        this.#failuresInARow = 0;
+        const answer = nextDueInMs === undefined ? NEVER : this.#time.monotonic() + Math.max(0, nextDueInMs);
+        const at = Math.min(answer, ask.lowered);
+        if (ask.outdated) this.#lower(at);
+        else this.#head = at === NEVER ? 'empty' : at;
+        this.#settle();
       },
       failed: () => {
         if (this.#asks.delete(ask)) this.#retryLater();
@@ -209,8 +217,7 @@ class TimedHeadWatch implements HeadWatch {
   }
 
   subscribe(listener: () => void): () => void {
-    // Wrapped, so that one function subscribed twice is two subscriptions.
-    const entry = (): void => listener();
+    const entry = { listener };
     this.#listeners.add(entry);
     return () => {
       this.#listeners.delete(entry);
@@ -222,15 +229,6 @@ class TimedHeadWatch implements HeadWatch {
     this.#listeners.clear();
     this.#leases.clear();
     this.#disarm();
-  }
-
-  #learn(ask: AskState, nextDueInMs: number | undefined): void {
-    this.#failuresInARow = 0;
-    const answer = nextDueInMs === undefined ? NEVER : this.#time.monotonic() + Math.max(0, nextDueInMs);
-    const at = Math.min(answer, ask.lowered);
-    if (ask.outdated) this.#lower(at);
-    else this.#head = at === NEVER ? 'empty' : at;
-    this.#settle();
   }
 
   #retryLater(): void {
@@ -254,9 +252,7 @@ class TimedHeadWatch implements HeadWatch {
   }
 
   /** A lease that ran out makes its message the head, due now. */
-  #collectExpiredLeases(): void {
-    const now = this.#time.monotonic();
-    if (this.#leaseAlarm > now) return;
+  #collectExpiredLeases(now: number): void {
     for (const [id, end] of this.#leases) {
       if (end > now) continue;
       this.#leases.delete(id);
@@ -281,9 +277,9 @@ class TimedHeadWatch implements HeadWatch {
   #settle(): void {
     if (this.#closed) return;
     if (this.isDue()) {
-      this.#disarm();
+      if (this.#timer !== undefined) this.#disarm();
       // A copy: a listener may subscribe, unsubscribe or ask (and so come back here) while it is called.
-      for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) listener();
+      for (const entry of [...this.#listeners]) if (this.#listeners.has(entry)) entry.listener();
     } else {
       this.#arm(this.#alarm());
     }
@@ -291,7 +287,7 @@ class TimedHeadWatch implements HeadWatch {
 
   #arm(at: number): void {
     if (this.#closed || (this.#timer !== undefined && this.#timerAt === at)) return;
-    this.#disarm();
+    if (this.#timer !== undefined) this.#disarm();
     if (at === NEVER) return;
     this.#timerAt = at;
     this.#timer = this.#time.after(at - this.#time.monotonic(), () => {
