@@ -20,7 +20,10 @@ export interface MetricFamily {
 }
 
 export interface Sample {
+  /** Samples of one series of labels share the object: its text is made once for a page. */
   readonly labels?: Labels;
+  /** The upper bound of a `_bucket`, beside the labels. */
+  readonly le?: string;
   /** What follows the name of the family: `_bucket`, `_sum` and `_count` of a histogram. */
   readonly suffix?: string;
   readonly value: number;
@@ -30,20 +33,32 @@ export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Families without samples are left out. */
 export function exposition(families: readonly MetricFamily[]): string {
+  const texts = new Map<Labels, string>();
+  const textOf = (labels: Labels): string => {
+    const text = texts.get(labels) ?? pairsText(labels);
+    texts.set(labels, text);
+    return text;
+  };
+  const labelText = ({ labels, le }: Sample): string => {
+    const text = labels === undefined ? '' : textOf(labels);
+    if (le !== undefined) return `{${text === '' ? '' : `${text},`}le="${le}"}`;
+    return text === '' ? '' : `{${text}}`;
+  };
   return families
     .filter((family) => family.samples.length > 0)
     .map(
       ({ name, type, help, samples }) =>
         `# HELP ${name} ${help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}\n# TYPE ${name} ${type}\n${samples
-          .map(({ labels, suffix = '', value }) => `${name}${suffix}${labelText(labels)} ${value}\n`)
+          .map((sample) => `${name}${sample.suffix ?? ''}${labelText(sample)} ${sample.value}\n`)
           .join('')}`,
     )
     .join('');
 }
 
-function labelText(labels: Labels | undefined): string {
-  const pairs = Object.entries(labels ?? {});
-  return pairs.length === 0 ? '' : `{${pairs.map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(',')}}`;
+function pairsText(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+    .join(',');
 }
 
 function escapeLabel(value: string): string {
@@ -75,7 +90,7 @@ export class Histogram {
     let count = 0;
     const buckets = this.#counts.map((within, at) => {
       count += within;
-      return { labels: { ...labels, le: `${this.#bounds[at] ?? '+Inf'}` }, suffix: '_bucket', value: count };
+      return { labels, le: `${this.#bounds[at] ?? '+Inf'}`, suffix: '_bucket', value: count };
     });
     return [...buckets, { labels, suffix: '_sum', value: this.#sum }, { labels, suffix: '_count', value: count }];
   }

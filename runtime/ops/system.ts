@@ -74,7 +74,7 @@ const HARMLESS_TEXTS: ReadonlySet<string> = new Set([
   'keysFile',
   'tokensFile',
 ]);
-const HARMLESS_LISTS: ReadonlySet<string> = new Set(['corsOrigins', 'queueNames', 'warnings']);
+const HARMLESS_LISTS: ReadonlySet<string> = new Set(['cloudWatchQueues', 'corsOrigins', 'queueNames', 'warnings']);
 
 /** Numbers, switches and texts that are known to be harmless; of all else whether it is set. */
 function shownSettings(config: Config): readonly ShownSetting[] {
