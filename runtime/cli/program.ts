@@ -81,6 +81,46 @@ export function createProgram(context: CliContext, finished: (status: number) =>
       finished((await testAlerts(context)) ? 0 : 1);
     });
 
+  withServer(program.command('status'))
+    .description('what needs somebody, and how much waits; status 1 if something needs somebody now')
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { status } = await import('./operate.ts');
+      finished((await status(options, context)) ? 0 : 1);
+    });
+  withServer(program.command('queues'))
+    .description('list queues with what waits in them')
+    .argument('[search]', 'part of a name, a function or an ARN')
+    .option('--show <which>', 'all, busy, failing or held (default: all)')
+    .option('--stage <name>', 'those of a stage or CloudFormation stack')
+    .option('--sort <order>', 'name, messages or waiting (default: name)')
+    .option('--page <number>', 'page of 50 queues (default: 1)', number)
+    .option('--json', 'print JSON')
+    .action(async (search: string | undefined, options) => {
+      const { queues } = await import('./operate.ts');
+      await queues(search, options, context);
+    });
+  withServer(program.command('peek'))
+    .description('look at the first messages of a queue without receiving them')
+    .argument('<queue>', QUEUE_ARGUMENT)
+    .option('--limit <count>', 'messages, 1 to 100 (default: 20)', number)
+    .option('--json', 'print JSON')
+    .action(async (queue: string, options) => {
+      const { peek } = await import('./operate.ts');
+      await peek(queue, options, context);
+    });
+  for (const [name, description] of QUEUE_ACTIONS) {
+    withServer(program.command(name))
+      .description(description)
+      .argument('<queue>', QUEUE_ARGUMENT)
+      .option('--yes', 'do not ask')
+      .option('--json', 'print JSON')
+      .action(async (queue: string, options) => {
+        const { act } = await import('./operate.ts');
+        await act(name, queue, options, context);
+      });
+  }
+
   withServer(program.command('send'))
     .description('send a message to a queue, as a program does, or as SNS, S3 or EventBridge do; prints its id')
     .argument('<queue>', 'name of the queue')
@@ -196,6 +236,15 @@ export function createProgram(context: CliContext, finished: (status: number) =>
 
   return program;
 }
+
+const QUEUE_ARGUMENT = 'name, friendly name, ARN, or region:account:name';
+/** Commands that do something to a queue; those that cannot be undone ask first. */
+const QUEUE_ACTIONS = [
+  ['purge', 'delete every message of a queue'],
+  ['redrive', 'move the messages of a dead-letter queue back to where they came from'],
+  ['hold', 'keep the messages of a queue and invoke no function'],
+  ['resume', 'consume a queue again that is on hold'],
+] as const;
 
 /** The option of all commands that talk to a running server. */
 function withServer(command: Command): Command {

@@ -62,7 +62,8 @@ export async function requestServer(
     throw new CliError(`what answers at ${url} is not a Karin server; say where it is with --url or KARIN_URL`);
   }
   const said = errorIn(await response.text()) ?? `it answered with status ${response.status}`;
-  const hint = response.status === 401 ? '; set KARIN_ADMIN_PASSWORD to the password of the server' : '';
+  const isLocked = response.status === 401 || response.status === 403;
+  const hint = isLocked ? '; set KARIN_ADMIN_PASSWORD to the password of the server' : '';
   throw new CliError(`the server at ${url} refused: ${said}${hint}`);
 }
 

@@ -48,7 +48,7 @@ export interface AppParts {
 }
 
 /** Paths that this app answers; all others belong to the SQS API. */
-const OWN_PATH = /^\/(healthz|readyz|metrics|sync|tokens|drain|pull|ops|functions|favicon\.ico)(\/|$)/;
+const OWN_PATH = /^\/(healthz|readyz|metrics|sync|tokens|drain|pull|ops|functions|api\/v1|favicon\.ico)(\/|$)/;
 
 export function isAppPath(path: string): boolean {
   return OWN_PATH.test(path);

@@ -16,7 +16,7 @@ import type { OnTransfer } from '../transfer/transfer.ts';
 import type { TransferKind, Transfers } from '../transfer/transfers.ts';
 import type { ActivityLog } from './activity.ts';
 
-interface ActionParts {
+export interface ActionParts {
   readonly activity: ActivityLog;
   readonly api: ApiClient;
   readonly directory: QueueDirectory;

@@ -138,11 +138,16 @@ export interface OverviewParts {
   readonly sources: Pick<Sources, 'counts' | 'subscriptions' | 'lastRefused'>;
 }
 
-export async function gatherOverview(parts: OverviewParts, query: QueueQuery): Promise<Overview> {
+/** `sees`: whether the reader may know of the queue of this name; default: of each. */
+export async function gatherOverview(
+  parts: OverviewParts,
+  query: QueueQuery,
+  sees: (queueName: string) => boolean = () => true,
+): Promise<Overview> {
   const [store] = await Promise.all([parts.store.health(), refreshed(parts.depths)]);
   const sync = parts.syncState();
   const consumer = parts.consumer();
-  const all = queueRows(parts);
+  const all = queueRows(parts).filter(({ queue }) => sees(queue.arn.name));
   const found = sortRows(
     all.filter((row) => fits(row, query)),
     query.order,

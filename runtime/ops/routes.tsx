@@ -23,6 +23,7 @@ import type { Time } from '../time.ts';
 import type { OnTransfer } from '../transfer/transfer.ts';
 import type { Transfers } from '../transfer/transfers.ts';
 import { type ApiClient, QUEUE_ACTIONS } from './actions.ts';
+import { apiRoute } from './api.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
 import { createLive, type LivePart } from './live.ts';
 import { gatherNeeds } from './needs.ts';
@@ -103,6 +104,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       };
     },
   });
+
+  app.route('/', apiRoute(parts));
 
   const secured = secureHeaders({
     contentSecurityPolicy: {

@@ -12,7 +12,10 @@ const PREFLIGHT = {
 
 /** The headers of an answer by which a browser decides what a page may do and read. */
 function corsHeaders(answer: Response): Readonly<Record<string, string>> {
-  const named = [...answer.headers].filter(([name]) => name.startsWith('access-control-') || name === 'vary');
+  const named = [...answer.headers]
+    .filter(([name]) => name.startsWith('access-control-') || name === 'vary')
+    // Pages are compressed; that has nothing to do with who may read them.
+    .filter(([, value]) => value !== 'Accept-Encoding');
   return Object.fromEntries(named);
 }
 

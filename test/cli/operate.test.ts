@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { CliError } from '../../runtime/cli/context.ts';
+import { type RunningKarin, runKarin } from '../http/running-karin.ts';
+import { discoveryOf, keyOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
+import { runCli } from './run-cli.ts';
+
+const PASSWORD = 'correct horse battery';
+const TOKEN = 'token-of-the-orders-team-0123456789';
+const CLOSED = {
+  KARIN_ADMIN_PASSWORD: PASSWORD,
+  KARIN_TOKENS: `${TOKEN}:manage:orders*`,
+  AWS_REGION: 'eu-west-1',
+  KARIN_ACCOUNT_ID: '111122223333',
+};
+
+async function scene() {
+  const source = new ScriptedSource();
+  source.found = discoveryOf(['orders', 'mails'], {
+    queues: [queueOf('orders', 'dead'), queueOf('mails'), queueOf('dead')],
+  });
+  const invoker = {
+    invoke: async () => ({ kind: 'success', response: new Uint8Array() }) as const,
+    probe: async () => ({ kind: 'reached' }) as const,
+    close: () => {},
+  };
+  const karin = await runKarin(CLOSED, { source, invoker });
+  const env = { KARIN_URL: karin.url, KARIN_ADMIN_PASSWORD: PASSWORD };
+  return { karin, run: (...args: readonly string[]) => runCli(args, env) };
+}
+
+function send(karin: RunningKarin, name: string, ...bodies: readonly string[]) {
+  const messages = bodies.map((body) => ({ id: crypto.randomUUID(), body, attributes: {}, senderId: 'test' }));
+  return karin.directory.byKey(keyOf(name))?.send(messages);
+}
+
+describe('the commands of an operator', () => {
+  it('say what needs somebody, with status 1 if it is urgent', async () => {
+    const { karin, run } = await scene();
+    const calm = await run('status');
+    expect(calm.status).toBe(0);
+    expect(calm.out).toMatch(/^3 queues: 0 visible, 0 delayed, 0 in flight\nversion .*, memory\nnothing needs you\n$/);
+    await send(karin, 'dead', 'x');
+    await expect.poll(async () => (await run('status')).status).toBe(1);
+    expect((await run('status')).out).toMatch(/ {2}! 1 dead letter of orders in dead, the first for \d+ s\n$/);
+    expect(JSON.parse((await run('status', '--json')).out)).toMatchObject({ totals: { visible: 1 }, queues: 3 });
+  });
+
+  it('list queues, and find those that are searched for', async () => {
+    const { run } = await scene();
+    expect((await run('queues')).out.split('\n').slice(0, 3)).toEqual([
+      'queue   function   mode     visible  delayed  in flight  waits',
+      'dead    -          consume  0        0        0          -',
+      'mails   on-mails   consume  0        0        0          -',
+    ]);
+    expect((await run('queues', 'ON-ORD')).out.split('\n')).toHaveLength(3);
+    expect((await run('queues', 'nothing')).out).toBe('no queue fits\n');
+    await expect(run('queues', '--sort', 'size')).rejects.toThrow(
+      '--sort is size; it must be one of name, messages, waiting',
+    );
+  });
+
+  it('look at messages without receiving them', async () => {
+    const { karin, run } = await scene();
+    expect((await run('peek', 'dead')).out).toBe('the queue is empty\n');
+    await send(karin, 'dead', 'hello\n\u001b[31mworld');
+    const { out } = await run('peek', 'dead');
+    expect(out).toMatch(/^[0-9a-f-]{36} {2}visible, sent .*Z, received 0 times\n {2}hello \?\[31mworld\n$/);
+    expect((await karin.directory.byKey(keyOf('dead'))?.receive({ maxMessages: 1 }))?.[0]?.receiveCount).toBe(1);
+    await expect(run('peek', 'dead', '--limit', '101')).rejects.toThrow('limit is 101; it must be 1 to 100');
+  });
+
+  it('hold a queue and let it go on, by any of its names', async () => {
+    const { karin, run } = await scene();
+    const mode = () => karin.directory.byKey(keyOf('orders'))?.definition.mode;
+    expect((await run('hold', 'orders')).out).toBe('orders: on hold: messages are kept, no function is invoked\n');
+    expect(mode()).toBe('hold');
+    await run('resume', 'arn:aws:sqs:eu-west-1:111122223333:orders');
+    expect(mode()).toBe('consume');
+    await run('hold', keyOf('orders'));
+    expect(mode()).toBe('hold');
+  });
+
+  it('ask before they delete or move, and without a terminal want --yes', async () => {
+    const { karin, run } = await scene();
+    await send(karin, 'dead', 'x');
+    await expect(run('purge', 'dead')).rejects.toThrow(
+      'Delete every message of dead? They cannot be brought back. Say so with --yes.',
+    );
+    expect((await karin.directory.byKey(keyOf('dead'))?.depth())?.visible).toBe(1);
+    expect((await run('purge', 'dead', '--yes')).out).toBe('dead: purged\n');
+    expect((await karin.directory.byKey(keyOf('dead'))?.depth())?.visible).toBe(0);
+  });
+
+  it('propose a queue for a name that does not exist', async () => {
+    const { run } = await scene();
+    await expect(run('peek', 'order')).rejects.toThrow('there is no queue order; did you mean orders?');
+    await expect(run('peek', 'mials')).rejects.toThrow('there is no queue mials; did you mean mails?');
+    await expect(run('peek', 'something-else')).rejects.toThrow(/there is no queue something-else$/);
+  });
+
+  it('say what mends a wrong password', async () => {
+    const { karin } = await scene();
+    const env = { KARIN_URL: karin.url, KARIN_ADMIN_PASSWORD: 'a wrong password' };
+    await expect(runCli(['status'], env)).rejects.toThrow('set KARIN_ADMIN_PASSWORD to the password of the server');
+    await expect(runCli(['status'], env)).rejects.toBeInstanceOf(CliError);
+  });
+});
+
+describe('/api/v1', () => {
+  it('lets nobody in without a credential that may manage', async () => {
+    const { karin } = await scene();
+    for (const path of ['status', 'queues', `queues/orders`, 'queues/orders/messages']) {
+      expect((await fetch(`${karin.url}/api/v1/${path}`)).status, path).toBe(401);
+    }
+    expect((await fetch(`${karin.url}/api/v1/queues/orders/purge`, { method: 'POST' })).status).toBe(401);
+  });
+
+  it('shows a credential the queues that it reaches, as if there were no others', async () => {
+    const { karin } = await scene();
+    const get = async (path: string) => {
+      const answer = await fetch(`${karin.url}/api/v1/${path}`, { headers: { authorization: `Bearer ${TOKEN}` } });
+      return { status: answer.status, text: await answer.text() };
+    };
+    const { text } = await get('queues');
+    expect(JSON.parse(text)).toMatchObject({ count: 1, queues: [{ name: 'orders' }] });
+    expect((await get('queues/mails')).status).toBe(404);
+    expect((await get('queues/mail')).text).toBe('{"error":"there is no queue mail"}');
+    expect((await get('status')).status).toBe(403);
+    const purge = await fetch(`${karin.url}/api/v1/queues/dead/purge`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    expect(purge.status).toBe(404);
+  });
+
+  it('writes into the audit trail who did what', async () => {
+    const { karin, run } = await scene();
+    await run('hold', 'orders');
+    expect(karin.logged.some((line) => line.includes('"what":"hold"') && line.includes(keyOf('orders')))).toBe(true);
+  });
+
+  it('is described by the document in docs/api, path by path', async () => {
+    const { karin } = await scene();
+    const described: { paths: Record<string, Record<string, unknown>> } = JSON.parse(
+      readFileSync('docs/api/openapi.json', 'utf8'),
+    );
+    for (const [path, methods] of Object.entries(described.paths)) {
+      for (const method of Object.keys(methods)) {
+        const answer = await fetch(karin.url + path.replace('{queue}', 'dead').replace('{action}', 'hold'), {
+          method: method.toUpperCase(),
+          headers: { authorization: `Bearer ${PASSWORD}` },
+        });
+        expect(answer.status, `${method} ${path}`).toBe(200);
+      }
+    }
+    expect(Object.keys(described.paths)).toHaveLength(5);
+  });
+});
