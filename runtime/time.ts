@@ -67,17 +67,12 @@ export const systemTime: Time = {
   after: (delayMs, run) => {
     const started = performance.now();
     let timer: NodeJS.Timeout;
-    const arm = (remaining: number): void => {
-      timer = setTimeout(
-        () => {
-          const left = delayMs - (performance.now() - started);
-          if (left >= 1) arm(left);
-          else run();
-        },
-        Math.min(Math.max(0, remaining), LONGEST_TIMER_MS),
-      );
+    const look = (): void => {
+      const left = delayMs - (performance.now() - started);
+      if (left >= 1) timer = setTimeout(look, Math.min(left, LONGEST_TIMER_MS));
+      else run();
     };
-    arm(delayMs);
+    timer = setTimeout(look, Math.min(Math.max(0, delayMs), LONGEST_TIMER_MS));
     return () => clearTimeout(timer);
   },
 };

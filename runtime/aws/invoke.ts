@@ -6,11 +6,11 @@
  */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { Readable } from 'node:stream';
 import { InvokeCommand, LambdaClient, type LambdaClientConfig } from '@aws-sdk/client-lambda';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
-import * as z from 'zod/mini';
+import { NodeHttpHandler, type NodeHttpHandlerOptions } from '@smithy/node-http-handler';
 import type { Time } from '../time.ts';
-import { CappedHandler, ResponseTooLargeError } from './large-answers.ts';
+import { classifyError, functionError, type InvokeOutcome, ResponseTooLargeError } from './invoke-outcome.ts';
 
 export interface InvokeRequest {
   /** Passed to Lambda unchanged, qualifier included. */
@@ -27,29 +27,6 @@ export interface InvokeRequest {
   /** Ends the call: outcome `connection-lost`. */
   readonly signal?: AbortSignal;
 }
-
-export type InvokeOutcome =
-  /** 200 without `X-Amz-Function-Error`. */
-  | { readonly kind: 'success'; readonly response: Uint8Array; readonly executedVersion?: string }
-  /** 200 with `X-Amz-Function-Error`: exception, exit, out of memory, timeout of the function, response too large. */
-  | { readonly kind: 'function-error'; readonly errorType: string; readonly message: string }
-  /** 429. The message was not shown to the function; may be tried again inside the lease. */
-  | { readonly kind: 'throttled'; readonly retryAfterMs?: number; readonly message: string }
-  /** A 5xx, 409 or 408 of Lambda itself: the function did not run; may be tried again inside the lease. */
-  | { readonly kind: 'unavailable'; readonly message: string }
-  /**
-   * The event surely reached no function, for a reason that holds for every event of the mapping: no connection, a
-   * request that was not sent, credentials that were refused, a function that is not there. To be tried again when the
-   * way is open, see `Invoker.probe`.
-   */
-  | { readonly kind: 'unreached'; readonly why: 'no-way' | 'not-found'; readonly message: string }
-  /** Lambda refused this very event (recursion, content, size): another one may pass. */
-  | { readonly kind: 'rejected'; readonly status: number; readonly message: string }
-  /**
-   * The connection broke, or the answer did not come in time, after the request may have been sent: the function may
-   * have run. Never invoke again in this lease.
-   */
-  | { readonly kind: 'connection-lost'; readonly message: string };
 
 /** Whether a function can be invoked now, found out without running it. */
 export type ProbeOutcome =
@@ -122,11 +99,6 @@ const DEFAULT_MAX_RESPONSE_BYTES = 6_291_456 + 65_536;
 const TCP_KEEP_ALIVE_MS = 60_000;
 /** How long an unused connection is kept, ms; shorter than any server is likely to keep it. */
 const UNUSED_CONNECTION_MS = 4_000;
-/** What an HTTP header may carry, bounded; anything else in a sender's trace header stays behind. */
-const TRACE_HEADER = /^[\x21-\x7e][\x20-\x7e]{0,1023}$/;
-
-/** Characters of a function's error message that are kept. */
-const MAX_MESSAGE_LENGTH = 1_000;
 
 /** An invoker for one region and account. Errors of calls are outcomes; `invoke` itself never rejects. */
 export function createInvoker(options: InvokerOptions): Invoker {
@@ -178,12 +150,18 @@ async function invoke(client: LambdaClient, time: Time, request: InvokeRequest):
   );
   const onSignal = (): void => end('the call was ended by this server');
   request.signal?.addEventListener('abort', onSignal, { once: true });
-  const progress: Progress = { handedOver: false };
+  const call = new Call(abort.signal, request.traceHeader);
   try {
     if (request.signal?.aborted) {
       return { kind: 'unreached', why: 'no-way', message: 'the call was ended by this server before it began' };
     }
-    const answer = await client.send(commandFor(request, progress), { abortSignal: abort.signal });
+    const command = new InvokeCommand({
+      FunctionName: request.functionArn,
+      InvocationType: 'RequestResponse',
+      LogType: 'None',
+      Payload: request.payload,
+    });
+    const answer = await client.send(command, call);
     const payload = answer.Payload ?? new Uint8Array();
     if (answer.FunctionError !== undefined) return functionError(payload);
     return {
@@ -193,7 +171,7 @@ async function invoke(client: LambdaClient, time: Time, request: InvokeRequest):
     };
   } catch (error) {
     if (endedBy !== undefined) return { kind: 'connection-lost', message: endedBy };
-    return classifyError(error, progress);
+    return classifyError(error, call.handedOver);
   } finally {
     cancelTimer();
     request.signal?.removeEventListener('abort', onSignal);
@@ -208,15 +186,14 @@ async function probe(client: LambdaClient, time: Time, functionArn: string): Pro
   const abort = new AbortController();
   const cancelTimer = time.after(PROBE_TIMEOUT_MS, () => abort.abort());
   try {
-    await client.send(new InvokeCommand({ FunctionName: functionArn, InvocationType: 'DryRun' }), {
-      abortSignal: abort.signal,
-    });
+    const command = new InvokeCommand({ FunctionName: functionArn, InvocationType: 'DryRun' });
+    await client.send(command, new Call(abort.signal));
     return { kind: 'reached' };
   } catch (error) {
     if (abort.signal.aborted) {
       return { kind: 'unreached', why: 'no-way', message: `Lambda did not answer within ${PROBE_TIMEOUT_MS} ms` };
     }
-    const outcome = classifyError(error, { handedOver: true });
+    const outcome = classifyError(error, true);
     if (outcome.kind === 'connection-lost') return { kind: 'unreached', why: 'no-way', message: outcome.message };
     return outcome.kind === 'unreached' ? outcome : { kind: 'reached' };
   } finally {
@@ -224,148 +201,139 @@ async function probe(client: LambdaClient, time: Time, functionArn: string): Pro
   }
 }
 
-function commandFor(request: InvokeRequest, progress: Progress): InvokeCommand {
-  const command = new InvokeCommand({
-    FunctionName: request.functionArn,
-    InvocationType: 'RequestResponse',
-    LogType: 'None',
-    Payload: request.payload,
-  });
-  const { traceHeader } = request;
-  if (traceHeader !== undefined && TRACE_HEADER.test(traceHeader)) {
-    command.middlewareStack.add(
-      (next) => (args) => {
-        if (hasHeaders(args.request)) args.request.headers['X-Amzn-Trace-Id'] = traceHeader;
-        return next(args);
-      },
-      { step: 'build', name: 'karinTraceHeader' },
-    );
-  }
-  command.middlewareStack.add(
-    (next) => (args) => {
-      progress.handedOver = true;
-      return next(args);
-    },
-    { step: 'deserialize', priority: 'low', name: 'karinHandedOver' },
-  );
-  return command;
-}
+/** What an HTTP header may carry, bounded; anything else in a sender's trace header stays behind. */
+const TRACE_HEADER = /^[\x21-\x7e][\x20-\x7e]{0,1023}$/;
 
-/** The SDK types the request of a middleware as unknown; after serialisation it is an HTTP request. */
-function hasHeaders(request: unknown): request is { readonly headers: Record<string, string> } {
-  return typeof request === 'object' && request !== null && 'headers' in request;
-}
+/**
+ * One call: the options with which the SDK is given it, and which it hands on to the handler below. The trace header is
+ * set there: it is no part of the signature.
+ */
+class Call {
+  readonly abortSignal: AbortSignal;
+  readonly traceHeader: string | undefined;
+  /** The request was handed to the HTTP layer; before that it cannot have left the process. */
+  handedOver: boolean;
 
-function functionError(payload: Uint8Array): InvokeOutcome {
-  const { errorType, errorMessage } = FunctionErrorPayload.parse(parsed(payload));
-  return { kind: 'function-error', errorType, message: errorMessage.slice(0, MAX_MESSAGE_LENGTH) };
-}
-
-/** What runtimes answer when a handler fails; members of other types, or none at all, are possible. */
-const FunctionErrorPayload = z.catch(
-  z.object({
-    errorType: z.catch(z.string(), 'Error'),
-    errorMessage: z.catch(z.string(), 'the function failed without a message'),
-  }),
-  { errorType: 'Error', errorMessage: 'the function failed without a message' },
-);
-
-function parsed(payload: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(payload).toString('utf8'));
-  } catch {
-    return undefined;
+  constructor(abortSignal: AbortSignal, traceHeader?: string) {
+    this.abortSignal = abortSignal;
+    this.traceHeader = traceHeader !== undefined && TRACE_HEADER.test(traceHeader) ? traceHeader : undefined;
+    this.handedOver = false;
   }
 }
 
 /*
- * From an error of the AWS SDK to an outcome. The question behind every line: may the function have run?
+ * An HTTP handler for the AWS SDK that reads the whole response itself, up to a limit, and few large ones at one time,
+ * so that no endpoint can fill this process's memory: fifty functions that answer with 6 MB each at one moment would
+ * need more than a small machine has.
  */
 
-/** How far a call got. */
-interface Progress {
-  /** The request was handed to the HTTP layer; before that it cannot have left the process. */
-  handedOver: boolean;
-}
+type Request = Parameters<NodeHttpHandler['handle']>[0];
+type RequestOptions = Parameters<NodeHttpHandler['handle']>[1];
+type Response = Awaited<ReturnType<NodeHttpHandler['handle']>>;
 
-/** What is read of the SDK's errors, which carry more than their types say. */
-const SdkError = z.object({
-  name: z.catch(z.string(), ''),
-  message: z.catch(z.string(), ''),
-  code: z.catch(z.optional(z.string()), undefined),
-  syscall: z.catch(z.optional(z.string()), undefined),
-  $metadata: z.catch(z.optional(z.object({ httpStatusCode: z.optional(z.number()) })), undefined),
-  $response: z.catch(z.optional(z.object({ headers: z.record(z.string(), z.string()) })), undefined),
-});
-type SdkError = z.infer<typeof SdkError>;
+/** A response of more bytes is large. A report on ten messages has less than a hundredth of it. */
+const LARGE_BYTES = 65_536;
+/** Large responses that are read at one time. */
+const LARGE_AT_ONCE = 2;
 
-/** Errors of name look-up and connecting, and of the TLS handshake's certificate check. */
-const CONNECTING = new Set(['connect', 'getaddrinfo']);
-const NEVER_CONNECTED =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EMFILE|EPROTO|ERR_SSL_.*|ERR_TLS_.*|UNABLE_TO_.*|.*CERT.*)$/;
-/** What Node says of a connection that was closed before its TLS handshake was over; its code is that of any reset. */
-const BEFORE_TLS = 'before secure TLS connection was established';
-/** Errors of Lambda, beside those by status, that are about this one event. Source: Lambda API, `Invoke`, Errors. */
-const ABOUT_THE_EVENT = new Set([
-  'InvalidRequestContentException',
-  'RecursiveInvocationException',
-  'RequestTooLargeException',
-  'SerializationException',
-  'UnsupportedMediaTypeException',
-]);
+class CappedHandler {
+  readonly metadata: { readonly handlerProtocol: string };
+  readonly #inner: NodeHttpHandler;
+  readonly #maxBytes: number;
+  readonly #large = new LargeBodies(LARGE_AT_ONCE);
 
-function classifyError(thrown: unknown, progress: Progress): InvokeOutcome {
-  if (thrown instanceof ResponseTooLargeError) {
-    return { kind: 'function-error', errorType: 'Function.ResponseSizeTooLarge', message: thrown.message };
+  /** `maxBytes`: of the body of one response. */
+  constructor(inner: NodeHttpHandler, maxBytes: number) {
+    this.metadata = inner.metadata;
+    this.#inner = inner;
+    this.#maxBytes = maxBytes;
   }
-  const error = SdkError.parse(thrown instanceof Error ? thrown : new Error(String(thrown)));
-  const message = describe(error);
-  if (!progress.handedOver) return unreached(`the request was not sent: ${message}`);
-  const status = error.$metadata?.httpStatusCode;
-  if (status !== undefined && status >= 300) return classifyStatus(status, error, message);
-  if (neverConnected(error)) return unreached(`no connection to Lambda: ${message}`);
-  return { kind: 'connection-lost', message: `the answer was lost: ${message}` };
-}
 
-function classifyStatus(status: number, error: SdkError, message: string): InvokeOutcome {
-  const headers = error.$response?.headers ?? {};
-  if (status === 429) {
-    const retryAfterMs = retryAfter(headers);
-    return { kind: 'throttled', ...(retryAfterMs !== undefined && { retryAfterMs }), message };
+  /**
+   * Errors: those of the inner handler, `ResponseTooLargeError`, and `TypeError` if the SDK hands on other options than
+   * those of the call: nothing is sent then, because nobody would know that it was.
+   */
+  async handle(request: Request, call?: RequestOptions): Promise<Response> {
+    if (!(call instanceof Call)) throw new TypeError('the AWS SDK did not hand on the options of the call');
+    if (call.traceHeader !== undefined) request.headers['X-Amzn-Trace-Id'] = call.traceHeader;
+    call.handedOver = true;
+    const answer = await this.#inner.handle(request, call);
+    // The SDK types the body as `any`; the inner handler always gives the IncomingMessage.
+    const body: Readable = answer.response.body;
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    let endTurn: (() => void) | undefined;
+    try {
+      // Leaving the loop early destroys the stream and with it the connection.
+      for await (const chunk of body as AsyncIterable<Uint8Array>) {
+        bytes += chunk.byteLength;
+        if (bytes > this.#maxBytes) {
+          throw new ResponseTooLargeError(`the response is longer than ${this.#maxBytes} bytes`);
+        }
+        chunks.push(chunk);
+        if (bytes > LARGE_BYTES) endTurn ??= await this.#large.turn(body);
+      }
+      answer.response.body = Buffer.concat(chunks, bytes);
+      return answer;
+    } finally {
+      endTurn?.();
+    }
   }
-  // Lambda names its errors. A gateway error without a name comes from a proxy in between, which may have passed the
-  // request on.
-  const named = headers['x-amzn-errortype'] !== undefined;
-  if ((status === 502 || status === 504) && !named) {
-    return { kind: 'connection-lost', message: `${status} from a gateway in front of Lambda: ${message}` };
+
+  updateHttpClientConfig(key: keyof NodeHttpHandlerOptions, value: NodeHttpHandlerOptions[typeof key]): void {
+    this.#inner.updateHttpClientConfig(key, value);
   }
-  if (status >= 500 || status === 409 || status === 408) return { kind: 'unavailable', message };
-  if (status === 413 || status === 415 || ABOUT_THE_EVENT.has(error.name)) return { kind: 'rejected', status, message };
-  if (status === 404) return { kind: 'unreached', why: 'not-found', message: `${status}: ${message}` };
-  return unreached(`${status}: ${message}`);
+
+  httpHandlerConfigs(): NodeHttpHandlerOptions {
+    return this.#inner.httpHandlerConfigs();
+  }
+
+  destroy(): void {
+    this.#inner.destroy();
+  }
 }
 
-function unreached(message: string): InvokeOutcome {
-  return { kind: 'unreached', why: 'no-way', message };
-}
+/**
+ * Lets few large bodies be read at one time; those that wait stay with their sender, because a stream that is not read
+ * holds little.
+ */
+class LargeBodies {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
 
-function neverConnected(error: SdkError): boolean {
-  if (error.syscall !== undefined && CONNECTING.has(error.syscall)) return true;
-  if (error.message.includes(BEFORE_TLS)) return true;
-  if (error.code !== undefined) return NEVER_CONNECTED.test(error.code);
-  // The SDK's limit on connecting is its only time limit in use here, and the only TimeoutError without a code.
-  return error.name === 'TimeoutError';
-}
+  /** `atOnce`: bodies that may be read at one time, 1 or more. */
+  constructor(atOnce: number) {
+    this.#free = atOnce;
+  }
 
-/** `Retry-After` in whole seconds, as Lambda sends it; milliseconds. */
-function retryAfter(headers: Readonly<Record<string, string>>): number | undefined {
-  const text = headers['retry-after'];
-  return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
-}
+  /**
+   * Waits for its turn, or until `body` is closed: a call that was given up must not wait behind others.
+   *
+   * @returns What gives the turn back; to be called once.
+   */
+  async turn(body: Readable): Promise<() => void> {
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return () => this.#giveBack();
+    }
+    return new Promise((resolve) => {
+      const enter = (): void => {
+        body.off('close', leave);
+        resolve(() => this.#giveBack());
+      };
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+        resolve(() => {});
+      };
+      this.#waiting.push(enter);
+      if (body.closed) leave();
+      else body.once('close', leave);
+    });
+  }
 
-function describe(error: SdkError): string {
-  const name = error.code ?? error.name;
-  const text = error.message.slice(0, 500);
-  if (text === '') return name;
-  return name === '' || text.includes(name) ? text : `${name}: ${text}`;
+  #giveBack(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free += 1;
+    else next();
+  }
 }

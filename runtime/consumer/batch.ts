@@ -27,9 +27,8 @@ import { pause } from '../retry.ts';
 import { eventBytes, eventPayload, eventRecord, MAX_EVENT_BYTES, recordBytes } from './event.ts';
 import type { Filter } from './filter/filter.ts';
 import { FilterWorkError } from './filter/matchers.ts';
-import { lastAttemptMargin } from './outcome.ts';
 import type { ConsumerParts } from './parts.ts';
-import { type BatchName, releaseMessages, warnOfStore } from './settlement.ts';
+import { type BatchName, lastAttemptMargin, releaseMessages, warnOfStore } from './settlement.ts';
 import type { Holdings } from './slots.ts';
 
 /** The longest lease of a message whose batch collects, ms: so late others have it if the server dies. */

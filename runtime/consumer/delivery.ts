@@ -9,16 +9,25 @@
  * @module
  */
 
-import { type InvokeOutcome, TIMEOUT_MARGIN_MS } from '../aws/invoke.ts';
+import { TIMEOUT_MARGIN_MS } from '../aws/invoke.ts';
+import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
 import { expectedRunSeconds, longestInvokeSeconds } from '../aws/mapping.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { repeat } from '../retry.ts';
 import { type Batch, takeInvoke } from './batch.ts';
 import { traceOfBatch } from './intake.ts';
-import { type ConcurrencyEffect, decide, type Failure, lastAttemptMargin, pastLease } from './outcome.ts';
 import type { ConsumerParts, DeliveryParts } from './parts.ts';
-import { type BatchName, deleteMessages, warnOfStore } from './settlement.ts';
+import {
+  type BatchName,
+  type ConcurrencyEffect,
+  decide,
+  deleteMessages,
+  type Failure,
+  lastAttemptMargin,
+  pastLease,
+  warnOfStore,
+} from './settlement.ts';
 import type { Holdings, MappingSlots } from './slots.ts';
 
 /** What is done between the attempts of one batch. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { InvokeOutcome } from '../aws/invoke.ts';
+import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
 import type { QueueKey } from '../store/store.ts';
 
 /** `undefined`: the message has none. */

@@ -36,8 +36,8 @@ import {
 import { awaitNextAttempt, deliver } from './delivery.ts';
 import { Intake } from './intake.ts';
 import type { Trouble } from './lambda-trouble.ts';
+import type { ByteShare } from './limits.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
-import type { ByteShare } from './process-limits.ts';
 import { type BatchName, releaseMessages, warnOfStore } from './settlement.ts';
 import { type Holdings, MappingSlots } from './slots.ts';
 /** `empty`: nothing was there. `refused`: no slot in the store, or the worker was withheld meanwhile. */

@@ -10,7 +10,7 @@ import type { Slots } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { EventSink } from './events.ts';
 import type { Filter } from './filter/filter.ts';
-import type { ProcessLimits } from './process-limits.ts';
+import type { ProcessLimits } from './limits.ts';
 import type { Tuning } from './tuning.ts';
 
 /** A mapping that is ready to be served: its filters compiled, its tags understood. */

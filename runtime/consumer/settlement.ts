@@ -1,4 +1,190 @@
 /**
+ * What follows from the outcome of one Invoke: the decision table of Lambda's SQS trigger, as a pure function.
+ *
+ * | outcome                                      | messages                                                 | concurrency of the mapping        |
+ * |----------------------------------------------|----------------------------------------------------------|-----------------------------------|
+ * | success, no failure report asked for         | all deleted, whatever was answered                       | grows                             |
+ * | success, valid report                        | all but the reported ones deleted                        | grows                             |
+ * | success, malformed report                    | none deleted                                             | as it was                         |
+ * | function error, timeout, out of memory       | none deleted                                             | halved; as it was with reports on |
+ * | throttled                                    | kept; invoked again inside the lease, else given back    | halved; one and a pause past it   |
+ * | unavailable (5xx, 409, 408 of Lambda)        | kept; invoked again inside the lease, else given back    | halved; one and a pause past it   |
+ * | unreached (no connection, not sent, 403, 404, any other 4xx) | given back                               | one, after a pause and a probe    |
+ * | rejected for this event (413, 415, recursion, content) | none deleted                                   | halved                            |
+ * | connection lost                              | none deleted, never invoked again in this lease          | one, after a pause and a probe    |
+ *
+ * The rule behind the column of the messages: a receive counts only if a function may have seen the message, or if the
+ * message itself was refused. What is given back is due at once, and its receive is undone, so that no trouble between
+ * Karin and Lambda moves a message to a dead-letter queue. This differs from Lambda for throttles that outlast a lease:
+ * there the next receive counts.
+ *
+ * A message that is neither deleted nor given back comes back when its lease runs out. Nobody shortens that lease: a
+ * function may have moved it by ChangeMessageVisibility.
+ *
+ * Sources: "Using Lambda with Amazon SQS", sections on errors, scaling and partial batch responses. AWS does not
+ * document its back-off; the figures here are Karin's.
+ *
+ * @module
+ */
+
+import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
+import type { ReceivedMessage } from '../queue/message.ts';
+import type { Queue } from '../queue/queue.ts';
+import { pause } from '../retry.ts';
+import { StoreNotAskedError } from '../store/store.ts';
+import { failedIds } from './event.ts';
+import type { EventSink, FailureReason } from './events.ts';
+import type { Trouble } from './lambda-trouble.ts';
+import type { SettlementParts } from './parts.ts';
+
+/** What the outcome of a batch does to the concurrency of its mapping; `pause`: see `lambda-trouble.ts`. */
+export type ConcurrencyEffect = 'grow' | 'keep' | 'back-off' | { readonly pause: Trouble };
+
+export type Decision =
+  /** Delete every message of the batch but these. */
+  | { readonly kind: 'handled'; readonly failed: ReadonlySet<string>; readonly effect: ConcurrencyEffect }
+  /** Invoke the same batch again, `inMs` milliseconds from now; `pastLease`: what it failed of if that cannot be. */
+  | {
+      readonly kind: 'retry';
+      readonly inMs: number;
+      readonly reason: string;
+      readonly pastLease: 'throttled-past-lease' | 'unavailable';
+    }
+  | Failure;
+
+/** Delete nothing. `uncounted`: give the messages back; else let the lease run out. */
+export interface Failure {
+  readonly kind: 'failed';
+  readonly reason: FailureReason;
+  readonly detail: string;
+  readonly effect: ConcurrencyEffect;
+  readonly uncounted: boolean;
+}
+
+/** What the decision depends on besides the outcome. */
+export interface AttemptContext {
+  /** Counts from 1 within the lease. */
+  readonly attempt: number;
+  /** Ids of the messages in this very invocation. */
+  readonly sentIds: ReadonlySet<string>;
+  readonly reportBatchItemFailures: boolean;
+  /** Milliseconds in which another attempt may still begin (see {@link lastAttemptMargin}); 0 or less: none. */
+  readonly roomMs: number;
+  /** In [0, 1), for jitter. */
+  readonly fraction: number;
+}
+
+/** Pauses before the second, third, ... attempt within a lease, ms; the last one repeats. */
+const RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000];
+/** Up to this share of a pause is added at random, so that throttled batches do not return as one. */
+const JITTER = 0.25;
+/** An attempt at the very end of the room must be worth it: at least this long after the one before, ms. */
+const SHORTEST_PAUSE_MS = 250;
+
+const NONE: ReadonlySet<string> = new Set();
+
+/**
+ * How long before the end of a lease the last attempt may begin, ms: the function's own timeout, so that it can finish
+ * while the messages are still hidden from others; but never more than half of the lease, so that a queue with a short
+ * visibility timeout gets second attempts at all.
+ */
+export function lastAttemptMargin(functionTimeoutMs: number, leaseMs: number): number {
+  return Math.min(functionTimeoutMs, leaseMs / 2);
+}
+
+/** Decides what an outcome means for its batch. */
+export function decide(outcome: InvokeOutcome, context: AttemptContext): Decision {
+  switch (outcome.kind) {
+    case 'success':
+      return context.reportBatchItemFailures
+        ? decideReport(outcome.response, context.sentIds)
+        : { kind: 'handled', failed: NONE, effect: 'grow' };
+    case 'function-error':
+      return {
+        kind: 'failed',
+        reason: isTimeout(outcome.errorType, outcome.message) ? 'timeout' : 'function-error',
+        detail: outcome.errorType === '' ? outcome.message : `${outcome.errorType}: ${outcome.message}`,
+        effect: context.reportBatchItemFailures ? 'keep' : 'back-off',
+        uncounted: false,
+      };
+    case 'throttled':
+      return retryOrFail('throttled-past-lease', outcome.message, outcome.retryAfterMs, context);
+    case 'unavailable':
+      return retryOrFail('unavailable', outcome.message, undefined, context);
+    case 'unreached': {
+      const detail = outcome.message;
+      return {
+        kind: 'failed',
+        reason: 'unreached',
+        detail,
+        effect: { pause: { kind: outcome.why, detail } },
+        uncounted: true,
+      };
+    }
+    case 'rejected':
+      return {
+        kind: 'failed',
+        reason: 'rejected',
+        detail: `${outcome.status}: ${outcome.message}`,
+        effect: 'back-off',
+        uncounted: false,
+      };
+    case 'connection-lost': {
+      const detail = outcome.message;
+      return {
+        kind: 'failed',
+        reason: 'connection-lost',
+        detail,
+        effect: { pause: { kind: 'no-way', detail } },
+        uncounted: false,
+      };
+    }
+  }
+}
+
+/** What follows where no further attempt begins inside the lease, although no function saw the batch. */
+export function pastLease(reason: 'throttled-past-lease' | 'unavailable', detail: string): Failure {
+  return { kind: 'failed', reason, detail, effect: { pause: { kind: 'refused', detail } }, uncounted: true };
+}
+
+function decideReport(response: Uint8Array, sentIds: ReadonlySet<string>): Decision {
+  const report = failedIds(response, sentIds);
+  switch (report.kind) {
+    case 'success':
+      return { kind: 'handled', failed: NONE, effect: 'grow' };
+    case 'partial':
+      return { kind: 'handled', failed: report.failed, effect: 'grow' };
+    case 'malformed':
+      return { kind: 'failed', reason: 'malformed-report', detail: report.detail, effect: 'keep', uncounted: false };
+  }
+}
+
+function retryOrFail(
+  reason: 'throttled-past-lease' | 'unavailable',
+  message: string,
+  retryAfterMs: number | undefined,
+  context: AttemptContext,
+): Decision {
+  const inMs = retryDelay(context, retryAfterMs ?? 0);
+  return inMs === undefined ? pastLease(reason, message) : { kind: 'retry', inMs, reason: message, pastLease: reason };
+}
+
+/**
+ * The pause before the next attempt, never shorter than asked for by `Retry-After`; `undefined`: it would begin too
+ * late in the lease.
+ */
+function retryDelay(context: AttemptContext, retryAfterMs: number): number | undefined {
+  const step = RETRY_DELAYS_MS[Math.min(context.attempt, RETRY_DELAYS_MS.length) - 1] ?? 0;
+  const pause = Math.max(step * (1 + JITTER * context.fraction), retryAfterMs);
+  if (pause <= context.roomMs) return pause;
+  return Math.max(SHORTEST_PAUSE_MS, retryAfterMs) <= context.roomMs ? context.roomMs : undefined;
+}
+
+function isTimeout(errorType: string, message: string): boolean {
+  return errorType === 'Sandbox.Timedout' || /\bTask timed out after\b/.test(message);
+}
+
+/*
  * The ends of leases that the consumer brings about itself: deleting what was handled, giving back what nobody was
  * shown.
  *
@@ -11,15 +197,7 @@
  * gets the same count only after the release of this lease lowered it. If the store was asked and its answer is lost,
  * only the driver of Redis repeats, after a lost connection. A failing store loses nothing either way: what is not
  * deleted is delivered again, what is not given back waits out its lease.
- *
- * @module
  */
-import type { ReceivedMessage } from '../queue/message.ts';
-import type { Queue } from '../queue/queue.ts';
-import { pause } from '../retry.ts';
-import { StoreNotAskedError } from '../store/store.ts';
-import type { EventSink } from './events.ts';
-import type { SettlementParts } from './parts.ts';
 
 /** Whose messages they are, as every event names them. */
 export interface BatchName {

@@ -10,12 +10,11 @@
  */
 import { TIMEOUT_MARGIN_MS } from '../aws/invoke.ts';
 import { expectedRunSeconds } from '../aws/mapping.ts';
-import { MappingConcurrency } from './concurrency.ts';
 import { type SharedSlot, SharedSlots } from './instances.ts';
 import { LambdaTrouble, type Trouble } from './lambda-trouble.ts';
-import type { ConcurrencyEffect } from './outcome.ts';
+import { type ByteShare, MappingConcurrency, type MappingShare, type Need } from './limits.ts';
 import { type ConsumerParts, LARGEST_MAPPING_CONCURRENCY, type ServedMapping } from './parts.ts';
-import type { ByteShare, MappingShare, Need } from './process-limits.ts';
+import type { ConcurrencyEffect } from './settlement.ts';
 
 /** What a new batch was given. */
 export interface Begun {

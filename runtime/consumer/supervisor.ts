@@ -26,8 +26,8 @@ import type { EventSink } from './events.ts';
 import { compileFilter } from './filter/filter.ts';
 import { FilterError } from './filter/matchers.ts';
 import { mappingOfSlotSet, Rendezvous } from './instances.ts';
+import { type LimitOptions, ProcessLimits } from './limits.ts';
 import { type ConsumerParts, type ConsumerSettings, DEFAULT_SETTINGS, type ServedMapping } from './parts.ts';
-import { type LimitOptions, ProcessLimits } from './process-limits.ts';
 import { type ActorSnapshot, QueueActor } from './queue-actor.ts';
 import { MappingWarnings, queueNameChooser, readTuning, TuningError } from './tuning.ts';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { InvokeOutcome, Invoker, ProbeOutcome } from '../../runtime/aws/invoke.ts';
+import type { Invoker, ProbeOutcome } from '../../runtime/aws/invoke.ts';
+import type { InvokeOutcome } from '../../runtime/aws/invoke-outcome.ts';
 import type { ReceivedMessage } from '../../runtime/queue/message.ts';
 import { formatQueueArn } from '../../runtime/queue/names.ts';
 import { mappingOf, message, World } from '../support/consumer-world.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MappingConcurrency } from '../../runtime/consumer/concurrency.ts';
+import { MappingConcurrency } from '../../runtime/consumer/limits.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
 function create(ceiling = 100) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { InvokeOutcome } from '../../runtime/aws/invoke.ts';
-import { type AttemptContext, decide, lastAttemptMargin } from '../../runtime/consumer/outcome.ts';
+import type { InvokeOutcome } from '../../runtime/aws/invoke-outcome.ts';
+import { type AttemptContext, decide, lastAttemptMargin } from '../../runtime/consumer/settlement.ts';
 
 const CONTEXT: AttemptContext = {
   attempt: 1,

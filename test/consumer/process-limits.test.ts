@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ProcessLimits } from '../../runtime/consumer/process-limits.ts';
+import { ProcessLimits } from '../../runtime/consumer/limits.ts';
 
 const MEGABYTE = 1_000_000;
 

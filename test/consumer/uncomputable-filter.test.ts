@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { createEventBus } from '../../runtime/consumer/events.ts';
 import { Intake } from '../../runtime/consumer/intake.ts';
+import { ProcessLimits } from '../../runtime/consumer/limits.ts';
 import { type ConsumerParts, DEFAULT_SETTINGS } from '../../runtime/consumer/parts.ts';
-import { ProcessLimits } from '../../runtime/consumer/process-limits.ts';
 import { readTuning } from '../../runtime/consumer/tuning.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { forEachStore, mappingOf, message, type World } from '../support/consumer-world.ts';

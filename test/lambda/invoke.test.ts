@@ -5,12 +5,12 @@ import { createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   createInvoker,
-  type InvokeOutcome,
   type InvokeRequest,
   type Invoker,
   type InvokerOptions,
   TIMEOUT_MARGIN_MS,
 } from '../../runtime/aws/invoke.ts';
+import type { InvokeOutcome } from '../../runtime/aws/invoke-outcome.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { respond, type ScriptedLambda, type SeenInvoke, startScriptedLambda } from './scripted-lambda.ts';

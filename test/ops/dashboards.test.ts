@@ -4,7 +4,7 @@ import { parser } from '@prometheus-io/lezer-promql';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import * as z from 'zod';
-import type { InvokeOutcome } from '../../runtime/aws/invoke.ts';
+import type { InvokeOutcome } from '../../runtime/aws/invoke-outcome.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
 import { discoveryOf, ScriptedSource } from '../sync/discoveries.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { InvokeOutcome, Invoker } from '../../runtime/aws/invoke.ts';
+import type { Invoker } from '../../runtime/aws/invoke.ts';
+import type { InvokeOutcome } from '../../runtime/aws/invoke-outcome.ts';
 import { FILTERS } from '../../runtime/ops/overview.ts';
 import { runKarin } from '../http/running-karin.ts';
 import { discoveryOf, keyOf, mappingOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
