@@ -309,7 +309,9 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_CONCURRENCY        invokes at one time, beyond one for each mapping (200)
   KARIN_BYTES_IN_FLIGHT    bytes of messages in memory (10485760)
   KARIN_STOP_LOOPS=0       only warn of messages that go round in circles, instead of stopping them
-  OTEL_EXPORTER_OTLP_ENDPOINT  where traces go by OTLP over HTTP (nowhere)
+  OTEL_EXPORTER_OTLP_ENDPOINT  where traces go by OTLP over HTTP (nowhere), or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
+  OTEL_EXPORTER_OTLP_PROTOCOL  http/protobuf or http/json, or OTEL_EXPORTER_OTLP_TRACES_PROTOCOL (http/protobuf)
+  OTEL_SDK_DISABLED=true   no traces, whatever else is set; as does OTEL_TRACES_EXPORTER=none
   KARIN_ALERTS             where alerts go: https://, slack+https://, discord+https://, smtps://, ARNs of SNS topics
                            (or the file _FILE names); karin alert test tries them
   KARIN_ALERT_AGE          seconds that the first message of a queue may wait, 0 for no bound (0)
