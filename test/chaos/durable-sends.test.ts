@@ -79,14 +79,14 @@ interface Load {
   end(): void;
 }
 
-/** Callers that send until there are `SENDS` messages, or until they are told to end; a failed send is not repeated. */
+/** Callers that send until `SENDS` messages were answered, or until they are told to end; a failed send is not repeated. */
 function startLoad(server: RunningServer): Load {
   const answered = new Set<string>();
   const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
   let next = 0;
   let isOver = false;
   const callers = Array.from({ length: CALLERS }, async () => {
-    while (next < SENDS && !isOver) {
+    while (answered.size < SENDS && !isOver) {
       const MessageBody = String(next++);
       if ((await call(server, 'SendMessage', { QueueUrl, MessageBody })) === undefined) continue;
       answered.add(MessageBody);

@@ -36,7 +36,9 @@ import type { RedisConnection } from './connection.ts';
 import { markerKey } from './keys.ts';
 
 /** How long a replica or the disk may take. A file that is synced every second takes one second, a busy disk two. */
-const CONFIRM_MS = 3_000;
+const DEFAULT_CONFIRM_MS = 3_000;
+/** What is not answered this long after that is on a dead connection. */
+const ANSWER_MS = 2_000;
 /** While rounds are under way, the next one starts this long after the last start: eight share the second of a sync. */
 const GAP_MS = 125;
 /** Rounds under way at one time, and so connections that wait, for each server. */
@@ -48,6 +50,8 @@ interface ConfirmationsOptions {
   readonly connection: RedisConnection;
   readonly durability: Durability;
   readonly time: Time;
+  /** How long a replica or the disk may take, ms. Default 3,000. */
+  readonly confirmMs?: number;
 }
 
 type Socket = Redis['stream'];
@@ -189,12 +193,12 @@ class Rounds {
   async #round(queue: QueueKey): Promise<void> {
     const connection = this.#idle.pop() ?? (await this.#connect());
     try {
-      const { durability } = this.#options;
+      const { durability, confirmMs = DEFAULT_CONFIRM_MS } = this.#options;
       // Both leave together; the second holds the connection.
       const marker = connection.set(markerKey(queue), '', 'PX', MARKER_MS);
-      const [, reply] = await Promise.all([marker, connection.call(...waitCommand(durability))]);
+      const [, reply] = await Promise.all([marker, connection.call(...waitCommand(durability, confirmMs))]);
       if (this.#connections.has(connection)) this.#idle.push(connection);
-      const shortage = shortageIn(durability, reply);
+      const shortage = shortageIn(durability, confirmMs, reply);
       if (shortage !== undefined) throw unconfirmed(shortage);
     } catch (error) {
       // Whatever it still waits for, nobody does any more.
@@ -204,8 +208,8 @@ class Rounds {
   }
 
   async #connect(): Promise<Redis> {
-    const { connection, node } = this.#options;
-    const waiter = connection.waiter(node);
+    const { connection, node, confirmMs = DEFAULT_CONFIRM_MS } = this.#options;
+    const waiter = connection.waiter(node, confirmMs + ANSWER_MS);
     this.#connections.add(waiter);
     // What goes wrong fails the command that meets it.
     waiter.on('error', () => {});
@@ -237,13 +241,13 @@ class Rounds {
   }
 }
 
-function waitCommand(durability: Durability): [string, ...number[]] {
-  return durability.kind === 'fsync' ? ['WAITAOF', 1, 0, CONFIRM_MS] : ['WAIT', durability.replicas, CONFIRM_MS];
+function waitCommand(durability: Durability, confirmMs: number): [string, ...number[]] {
+  return durability.kind === 'fsync' ? ['WAITAOF', 1, 0, confirmMs] : ['WAIT', durability.replicas, confirmMs];
 }
 
 /** What was missing when the wait was over; `undefined`: nothing. */
-function shortageIn(durability: Durability, reply: unknown): string | undefined {
-  const seconds = CONFIRM_MS / 1000;
+function shortageIn(durability: Durability, confirmMs: number, reply: unknown): string | undefined {
+  const seconds = confirmMs / 1000;
   if (durability.kind === 'fsync') {
     const [local = 0] = Array.isArray(reply) ? reply : [];
     return local === 1 ? undefined : `the append-only file was not on disk within ${seconds} seconds`;

@@ -131,15 +131,20 @@ export class RedisConnection {
   }
 
   /** A new, unconnected client of the server of `node`, for commands that hold a connection until they are answered. */
-  waiter({ options: { host = '', port = 0 } }: Redis): Redis {
-    return this.#beside({ host, port }, 'waits');
+  waiter({ options: { host = '', port = 0 } }: Redis, commandTimeout: number): Redis {
+    return this.#beside({ host, port }, 'waits', commandTimeout);
   }
 
-  #beside({ host, port }: { readonly host: string; readonly port: number }, purpose: string): Redis {
+  #beside(
+    { host, port }: { readonly host: string; readonly port: number },
+    purpose: string,
+    commandTimeout: number = COMMAND_TIMEOUT_MS,
+  ): Redis {
     return new Redis({
       ...this.#options,
       host,
       port,
+      commandTimeout,
       connectionName: `${this.#options.connectionName}-${purpose}`,
       enableOfflineQueue: false,
       autoResubscribe: false,

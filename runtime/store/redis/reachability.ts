@@ -289,9 +289,15 @@ export class Reachability {
   #description(): string {
     const [first] = this.#servers;
     if (first === undefined) return 'redis';
-    const { standalone } = this.#options.connection;
-    return `${first.description}, ${standalone ? 'standalone' : `cluster of ${this.#servers.length} masters`}`;
+    const { connection, durability } = this.#options;
+    const kind = connection.standalone ? 'standalone' : `cluster of ${this.#servers.length} masters`;
+    return `${first.description}, ${kind}${durability === undefined ? '' : `, ${promiseOf(durability)}`}`;
   }
+}
+
+function promiseOf(durability: Durability): string {
+  if (durability.kind === 'fsync') return 'each send is synced to disk';
+  return `each send is on ${durability.replicas} ${durability.replicas === 1 ? 'replica' : 'replicas'}`;
 }
 
 /** Whether the other side closed the connection while something was written. */

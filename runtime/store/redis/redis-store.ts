@@ -74,6 +74,8 @@ export interface RedisStoreOptions {
   readonly allowEviction?: boolean;
   /** What must hold before a send is answered. Default: that Redis has it in memory. */
   readonly durability?: Durability;
+  /** How long a replica or the disk may take for that, ms. Default 3,000. */
+  readonly confirmMs?: number;
   /**
    * How often this instance proves that signals arrive and tells the others that it lives, ms. Default 600,000: ten
    * minutes.
@@ -126,7 +128,13 @@ export class RedisStore implements Store {
     );
     const { durability } = options;
     if (durability !== undefined) {
-      const confirmations = new Confirmations({ connection: this.#connection, durability, time });
+      const { confirmMs } = options;
+      const confirmations = new Confirmations({
+        connection: this.#connection,
+        durability,
+        time,
+        ...(confirmMs === undefined ? {} : { confirmMs }),
+      });
       this.#confirmations = confirmations;
       this.confirmation = ({ key }) => confirmations.expect(key);
     }
