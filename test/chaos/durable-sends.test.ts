@@ -79,7 +79,7 @@ interface Load {
   end(): void;
 }
 
-/** Callers that send until `SENDS` messages were answered, or until they are told to end; a failed send is not repeated. */
+/** Callers send until `SENDS` messages were answered, or until they are told to end. A failed send is not repeated. */
 function startLoad(server: RunningServer): Load {
   const answered = new Set<string>();
   const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
