@@ -82,6 +82,13 @@ export interface Config {
    */
   readonly adminPassword?: string;
   /**
+   * `KARIN_OPERATORS`: people who use the pages: `name:role:password`, or a hash made by `karin password` in place of
+   * the password, several separated by `;` or line ends. Roles: `look`, `operate`, `administer`.
+   */
+  readonly operatorsText: string;
+  /** `KARIN_OPERATORS_FILE`: a file with more of them; read at start and again on SIGHUP. */
+  readonly operatorsFile?: string;
+  /**
    * A loopback server without credentials lets everybody in even after a token was made; only `karin dev` does, whose
    * functions have none. Not in the environment.
    */
@@ -226,6 +233,8 @@ export function readConfig(
     ...optional('tokensFile', env.text('KARIN_TOKENS_FILE')),
     corsOrigins: readCorsOrigins(env),
     ...optional('adminPassword', readAdminPassword(env)),
+    operatorsText: env.text('KARIN_OPERATORS') ?? '',
+    ...optional('operatorsFile', env.text('KARIN_OPERATORS_FILE')),
     staysOpen: false,
     trustedProxies: env.integer('KARIN_TRUSTED_PROXIES', 0, 10, 0),
     onFly: env.text('FLY_APP_NAME') !== undefined,

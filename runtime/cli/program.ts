@@ -72,6 +72,15 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     });
 
   program
+    .command('password')
+    .description('make the hash of a password for KARIN_OPERATORS; the password is read from standard input')
+    .option('--generate', 'make a password, too, and print it before its hash')
+    .action(async (options) => {
+      const { password } = await import('./password.ts');
+      await password(options, context);
+    });
+
+  program
     .command('alert')
     .description('alerts: where they go is KARIN_ALERTS')
     .command('test')
@@ -296,6 +305,7 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_CONNECTIONS_PER_ADDRESS  of them, from one address (256; none behind trusted proxies)
   KARIN_CORS_ORIGINS       origins whose pages may use the SQS API from a browser (none)
   KARIN_ADMIN_PASSWORD     the ops page, /sync, tokens (or KARIN_ADMIN_PASSWORD_FILE)
+  KARIN_OPERATORS          name:role:password or hash, ...; look, operate or administer (or KARIN_OPERATORS_FILE)
   KARIN_TOKENS             token[:scopes[:queues[:share]...]], ... (or KARIN_TOKENS_FILE, read again on SIGHUP)
   KARIN_KEYS               id:secret[:scopes[:queues[:share]...]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)
                            a share is sends=N a second, queues=N, messages=N or bytes=N

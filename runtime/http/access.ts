@@ -10,7 +10,8 @@ import { type Config, ConfigError } from '../settings.ts';
 import type { Documents, Signal } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import { type Audit, createAudit } from './audit.ts';
-import { authorizationSecret, createSessions, type Sessions } from './auth/admin.ts';
+import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
+import { ANONYMOUS, authorizationSecret, createSessions, type Sessions } from './auth/admin.ts';
 import { type AttemptLimit, createAttemptLimit } from './auth/attempt-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
 import {
@@ -21,6 +22,7 @@ import {
   openServerProblem,
   readCredentialBook,
 } from './auth/credentials.ts';
+import { type Operator, sessionSalt } from './auth/operators.ts';
 import { SignatureVerifier } from './auth/sigv4.ts';
 import { createTokenStore, type TokenStore } from './auth/tokens.ts';
 
@@ -48,7 +50,10 @@ export interface Access {
   /** To be called with every signal of the store. */
   heard(signal: Signal): Promise<void>;
   readonly audit: Audit;
-  readonly adminPassword: () => string | undefined;
+  /** The last actions, for people. */
+  readonly trail: AuditTrail;
+  /** Who may log in, by name; empty: nobody. */
+  readonly operators: () => ReadonlyMap<string, Operator>;
   /** Reads the files of keys and tokens again. Errors: `ConfigError`; then everything stays as it was. */
   reload(): void;
 }
@@ -64,7 +69,8 @@ export interface Access {
 export async function createAccess(config: Config, documents: Documents, time: Time, log: Log): Promise<Access> {
   const book: { current: CredentialBook } = { current: readCredentialBook(config) };
   const now = (): number => time.now();
-  const audit = createAudit(log, time);
+  const trail = createAuditTrail(documents, time, log);
+  const audit = createAudit(log, time, trail.keep);
   const tokens = createTokenStore(documents, now, (what, { id, grant, expiresAt, name }) =>
     audit({ what, from: 'store', to: { id, ...grant, expiresAt, name } }),
   );
@@ -75,7 +81,15 @@ export async function createAccess(config: Config, documents: Documents, time: T
 
   const attempts = createAttemptLimit(time);
   const secret = Buffer.from(await sharedSecret(documents, SESSION_SECRET)).toString('hex');
-  const sessions = createSessions(secret, book.current.adminPassword, now);
+  const sessions = createSessions(
+    secret,
+    (name) => {
+      const operator = book.current.operators.get(name);
+      if (operator !== undefined) return sessionSalt(operator);
+      return open && name === ANONYMOUS ? '' : undefined;
+    },
+    now,
+  );
   /** Takes over the sessions that any server ended; gives the document. */
   const readEnded = async (): Promise<string | undefined> => {
     const text = await documents.get(ENDED_SESSIONS);
@@ -129,7 +143,8 @@ export async function createAccess(config: Config, documents: Documents, time: T
       const concerns = signal.kind === 'gap' || (signal.kind === 'document' && signal.name === ENDED_SESSIONS);
       await Promise.all([tokens.heard(signal), concerns ? readEnded() : undefined]);
     },
-    adminPassword: () => book.current.adminPassword,
+    trail,
+    operators: () => book.current.operators,
     reload: () => {
       book.current = readCredentialBook(config);
     },

@@ -10,7 +10,7 @@
 import type { Log } from '../log.ts';
 import type { Time } from '../time.ts';
 
-interface AuditEntry {
+export interface AuditEntry {
   /**
    * An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`,
    * `token-revoked`, `sync`, `drain`, `pull`, `page`, `hold`, `hold-ended`, `delivery-refused`.
@@ -32,7 +32,12 @@ export type Audit = (entry: AuditEntry) => void;
 const REFUSALS_AT_ONCE = 50;
 const REFUSALS: ReadonlySet<string> = new Set(['log-in-refused', 'credential-refused', 'delivery-refused']);
 
-export function createAudit(log: Log, time: Pick<Time, 'monotonic'>): Audit {
+/** `keep`: takes every entry but refusals. */
+export function createAudit(
+  log: Log,
+  time: Pick<Time, 'monotonic'>,
+  keep: (entry: AuditEntry) => void = () => {},
+): Audit {
   let room = REFUSALS_AT_ONCE;
   let at = time.monotonic();
   let leftOut = 0;
@@ -44,8 +49,10 @@ export function createAudit(log: Log, time: Pick<Time, 'monotonic'>): Audit {
     room -= 1;
     return true;
   };
-  return ({ what, who, from, to }) => {
+  return (entry) => {
+    const { what, who, from, to } = entry;
     const isRefusal = REFUSALS.has(what);
+    if (!isRefusal) keep(entry);
     if (isRefusal && !mayRefuse()) {
       leftOut += 1;
       return;

@@ -14,6 +14,7 @@ import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Audit } from './audit.ts';
 import type { AuthenticationHead, KnownSender } from './auth/authenticator.ts';
 import type { Credential } from './auth/credentials.ts';
+import type { Role } from './auth/operators.ts';
 import { createRequested, readTokenRequest, showToken, type TokenStore } from './auth/tokens.ts';
 import { ClientGoneError, readBody } from './body.ts';
 import type { Edge } from './edge.ts';
@@ -26,6 +27,8 @@ export interface AppEnv {
     credential: Credential;
     /** Cookie of the session, set by `requireSession`. */
     session: string;
+    /** Whose session it is, set by `requireSession`. */
+    operator: { readonly name: string; readonly role: Role };
     /** As what the head of the request proved its sender; absent: a session did. */
     sender: KnownSender;
     /** What was read of the body. */

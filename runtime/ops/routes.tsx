@@ -10,9 +10,12 @@ import { secureHeaders } from 'hono/secure-headers';
 import { DiscoveryError } from '../aws/discovery/discovery.ts';
 import type { Synchroniser } from '../aws/sync/synchroniser.ts';
 import type { Supervisor } from '../consumer/supervisor.ts';
+import type { Access } from '../http/access.ts';
 import type { Audit } from '../http/audit.ts';
-import { equalInConstantTime, type Sessions } from '../http/auth/admin.ts';
+import type { AuditTrail } from '../http/audit-trail.ts';
+import type { Sessions } from '../http/auth/admin.ts';
 import type { AttemptLimit } from '../http/auth/attempt-limit.ts';
+import { ADMIN, createPasswordCheck } from '../http/auth/operators.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, endpoint, readForm } from '../http/management.ts';
 import type { Log } from '../log.ts';
@@ -38,13 +41,14 @@ import {
   refreshed,
 } from './overview.ts';
 import { SCRIPT, STYLE } from './pages/assets.ts';
+import { AuditPage } from './pages/audit-page.tsx';
 import { FunctionsPage } from './pages/functions-page.tsx';
 import { ConfirmPage, ErrorPage, LoginPage, type Notice, type PageFrame, queueHref } from './pages/layout.tsx';
 import { SHOWN_MESSAGES } from './pages/messages.tsx';
 import { OverviewPage, overviewParts } from './pages/overview-page.tsx';
 import { QueuePage, type QueueView, queueParts } from './pages/queue-page.tsx';
 import { SystemPage } from './pages/system-page.tsx';
-import { createPageSessions, LOGIN_FORM, PAGE_FORM, requireFormToken, requireSession } from './session.ts';
+import { createPageSessions, LOGIN_FORM, PAGE_FORM, pageToOpen, requireFormToken, requireSession } from './session.ts';
 import { gatherSystem, type SystemParts } from './system.ts';
 
 export interface PagesParts extends OverviewParts {
@@ -53,8 +57,8 @@ export interface PagesParts extends OverviewParts {
   readonly endSession: (cookie: string) => Promise<void>;
   readonly attempts: AttemptLimit;
   readonly audit: Audit;
-  /** Absent: on an open server nobody logs in; otherwise nobody can. */
-  readonly adminPassword: () => string | undefined;
+  readonly operators: Access['operators'];
+  readonly trail: AuditTrail;
   readonly api: ApiClient;
   readonly moveTasks: MoveTasks;
   readonly supervisor: Pick<Supervisor, 'resume'>;
@@ -74,8 +78,8 @@ export interface PagesParts extends OverviewParts {
 }
 
 /**
- * What a page says after a button was pressed; the address bar carries the word, so that a reload does not press it
- * again.
+ * What the page after a pressed button says. A cookie carries the word to that one page, so neither a reload nor a link
+ * says it again.
  */
 const DONE: ReadonlyMap<string, string> = new Map([
   ['sync', 'Synced. What changed is in the log, what cannot be served is below.'],
@@ -126,7 +130,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   });
   app.onError((error, c) => {
     if (!(error instanceof HTTPException)) throw error;
-    return c.html(<ErrorPage frame={frame(c.get('session'))} message={error.message} />, error.status);
+    return c.html(<ErrorPage frame={frame(c)} message={error.message} />, error.status);
   });
   // That a page of a session holds a secret beside a text of the query (BREACH) helps nobody: its cookie is
   // SameSite=Strict, so no other site can make a browser ask for one.
@@ -134,53 +138,69 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   for (const path of ['/ops', '/ops/*', '/functions']) app.use(path, secured, compressed);
 
   const record = (c: Context<AppEnv>, what: string, to?: Readonly<Record<string, unknown>>): void => {
-    const who = edge.authenticator.open ? 'anonymous' : 'admin';
+    const who = c.get('operator').name;
     parts.audit({ what, who, from: edge.clientAddress(c.env.incoming), ...(to === undefined ? {} : { to }) });
   };
-  const frame = (session?: string): PageFrame => ({
-    base,
-    version: parts.version,
-    region: parts.region,
-    canLogOut: !edge.authenticator.open,
-    ...(session === undefined ? {} : { formToken: sessions.formToken(session) }),
-  });
+  const frame = (c?: Context<AppEnv>): PageFrame => {
+    const [session, operator] = [c?.get('session'), c?.get('operator')];
+    return {
+      base,
+      version: parts.version,
+      region: parts.region,
+      canLogOut: !edge.authenticator.open,
+      ...(operator === undefined ? {} : { operator }),
+      ...(session === undefined ? {} : { formToken: sessions.formToken(session) }),
+    };
+  };
   const notice = (c: Context<AppEnv>): Notice | undefined => {
-    const text = DONE.get(c.req.query('done') ?? '');
+    const text = DONE.get(pages.takeWord(c) ?? '');
     return text === undefined ? undefined : { text, kind: 'good' };
   };
 
   app.get('/ops/style.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8' }));
   app.get('/ops/ops.js', (c) => c.body(SCRIPT, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }));
 
+  const passwords = createPasswordCheck();
+  const hasNamed = (): boolean => [...parts.operators().keys()].some((name) => name !== ADMIN);
+  const loginPage = (c: Context<AppEnv>, to: string, said?: Notice, status: 200 | 403 | 429 = 200) => {
+    const asksName = hasNamed();
+    const notice = parts.operators().size === 0 ? NO_PASSWORD : said;
+    return c.html(<LoginPage frame={frame()} notice={notice} asksName={asksName} to={to} />, status);
+  };
   app.get('/ops/login', (c) => {
-    if (edge.authenticator.open || pages.current(c) !== undefined) return c.redirect(`${base}/ops`, 303);
-    return c.html(<LoginPage frame={frame()} notice={parts.adminPassword() === undefined ? NO_PASSWORD : undefined} />);
+    const to = pageToOpen(c.req.query('to'));
+    if (edge.authenticator.open || pages.current(c) !== undefined) return c.redirect(base + to, 303);
+    return loginPage(c, to);
   });
   app.post('/ops/login', async (c) => {
     const address = edge.clientAddress(c.env.incoming);
-    const password = (await readForm(c, edge, LOGIN_FORM)).get('password');
-    const expected = parts.adminPassword();
-    if (expected === undefined) return c.html(<LoginPage frame={frame()} notice={NO_PASSWORD} />, 403);
-    if (password === undefined || !equalInConstantTime(password, expected)) {
+    const form = await readForm(c, edge, LOGIN_FORM);
+    const to = pageToOpen(form.get('to'));
+    if (parts.operators().size === 0) return loginPage(c, to, undefined, 403);
+    const operator = parts.operators().get(form.get('name')?.trim() || ADMIN);
+    const fits = await passwords.fits(operator, form.get('password') ?? '');
+    if (fits === 'busy') return loginPage(c, to, BUSY, 429);
+    if (operator === undefined || !fits) {
       const exhausted = parts.attempts.exhausted(address);
       parts.attempts.failed(address);
       parts.audit({ what: 'log-in-refused', from: address });
-      return exhausted
-        ? c.html(<LoginPage frame={frame()} notice={TOO_MANY} />, 429)
-        : c.html(<LoginPage frame={frame()} notice={WRONG} />, 403);
+      const wrong = hasNamed() ? 'Name or password is wrong.' : 'This is not the admin password.';
+      const text = exhausted ? `${wrong} There were many failed attempts, so each takes longer now.` : wrong;
+      return loginPage(c, to, { text, kind: 'bad' }, exhausted ? 429 : 403);
     }
     parts.attempts.proven(address);
-    pages.begin(c);
-    parts.audit({ what: 'log-in', who: 'admin', from: address });
-    return c.redirect(`${base}/ops`, 303);
+    pages.begin(c, operator.name);
+    parts.audit({ what: 'log-in', who: operator.name, from: address });
+    return c.redirect(base + to, 303);
   });
 
-  const guard = requireSession(edge, pages);
+  const guard = requireSession(edge, pages, parts);
   const formGuard = requireFormToken(edge, sessions);
   for (const path of [
     '/ops',
     '/ops/sync',
     '/ops/system',
+    '/ops/audit',
     '/ops/logout',
     '/ops/queues/*',
     '/ops/mappings/*',
@@ -215,18 +235,17 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     );
   const overviewPage = async (c: Context<AppEnv>, said: Notice | undefined, status: 200 | 502 = 200) => {
     const overview = await overviewOf(c);
-    return c.html(<OverviewPage frame={frame(c.get('session'))} overview={overview} notice={said} />, status);
+    return c.html(<OverviewPage frame={frame(c)} overview={overview} notice={said} />, status);
   };
   app.get('/ops', (c) =>
-    isStream(c)
-      ? stream(c, async () => overviewParts(frame(c.get('session')), await overviewOf(c)))
-      : overviewPage(c, notice(c)),
+    isStream(c) ? stream(c, async () => overviewParts(frame(c), await overviewOf(c))) : overviewPage(c, notice(c)),
   );
   app.post('/ops/sync', async (c) => {
     try {
       record(c, 'sync');
       await parts.synchroniser?.sync({ full: true });
-      return c.redirect(`${base}/ops?done=sync`, 303);
+      pages.leaveWord(c, 'sync');
+      return c.redirect(`${base}/ops`, 303);
     } catch (error) {
       if (!(error instanceof DiscoveryError || error instanceof StoreUnavailableError)) throw error;
       return overviewPage(c, { text: `The sync failed: ${error.message}`, kind: 'bad' }, 502);
@@ -235,7 +254,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   app.post('/ops/mappings/:uuid/resume', (c) => {
     record(c, 'resume', { mapping: c.req.param('uuid') });
     parts.supervisor.resume(c.req.param('uuid'));
-    return c.redirect(`${base}/ops?done=resume`, 303);
+    pages.leaveWord(c, 'resume');
+    return c.redirect(`${base}/ops`, 303);
   });
 
   const viewOf = async (c: Context<AppEnv>, queue: Queue, looks: number): Promise<QueueView> => {
@@ -259,6 +279,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       needs: gatherNeeds(parts, store).filter((need) => need.queue === queue.key),
       moveTasks,
       recent: history?.events.toReversed() ?? [],
+      // The source of a template is its path.
+      fromTemplate: /[/\\]/.test(parts.syncState()?.source ?? ''),
       maxDelaySeconds: parts.maxDelaySeconds,
       canMove: parts.transfers !== undefined && queue.definition.origin !== 'api',
       looks,
@@ -271,7 +293,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {
     const looks = Math.max(0, Number.parseInt(c.req.query('messages') ?? '0', 10) || 0);
     const view = await viewOf(c, queue, looks);
-    return c.html(<QueuePage frame={frame(c.get('session'))} view={view} notice={said} />, status);
+    return c.html(<QueuePage frame={frame(c)} view={view} notice={said} />, status);
   };
   app.get('/ops/queues/:key', (c) => {
     const { key } = c.req.param();
@@ -280,7 +302,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     if (!isStream(c)) return queuePage(c, queue, notice(c));
     return stream(c, async () => {
       const present = directory.byKey(key);
-      return present === undefined ? [] : queueParts(frame(c.get('session')), await viewOf(c, present, 0));
+      return present === undefined ? [] : queueParts(frame(c), await viewOf(c, present, 0));
     });
   });
   app.post('/ops/queues/:key/:action', async (c) => {
@@ -292,36 +314,33 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     if (question !== undefined && form['confirmed'] !== 'yes') {
       const back = queueHref('', queue.key);
       const page = { question, action: `${back}/${c.req.param('action')}`, back };
-      return c.html(<ConfirmPage frame={frame(c.get('session'))} {...page} />);
+      return c.html(<ConfirmPage frame={frame(c)} {...page} />);
     }
     const outcome = await action.run(queue, parts, form);
     if (!outcome.ok) return queuePage(c, queue, { text: outcome.message, kind: 'bad' }, 400);
     record(c, c.req.param('action'), { queue: queue.key });
-    return c.redirect(`${base}${queueHref('', queue.key)}?done=${c.req.param('action')}`, 303);
+    pages.leaveWord(c, c.req.param('action'));
+    return c.redirect(`${base}${queueHref('', queue.key)}`, 303);
   });
 
-  app.get('/ops/system', async (c) =>
-    c.html(<SystemPage frame={frame(c.get('session'))} view={await gatherSystem(parts.system)} />),
-  );
+  app.get('/ops/system', async (c) => c.html(<SystemPage frame={frame(c)} view={await gatherSystem(parts.system)} />));
+
+  app.get('/ops/audit', async (c) => c.html(<AuditPage frame={frame(c)} records={await parts.trail.recent()} />));
 
   app.get('/functions', async (c) => {
     const { urls, hint } = (await parts.functionUrls?.list()) ?? { urls: [] };
     const functions = functionRows(parts.syncState()?.discovery, urls);
-    return c.html(<FunctionsPage frame={frame(c.get('session'))} functions={functions} hint={hint} />);
+    return c.html(<FunctionsPage frame={frame(c)} functions={functions} hint={hint} />);
   });
   return app;
 }
 
 const NOTHING_HERE = new HTTPException(404, { message: 'There is no such queue; it may have been deleted.' });
 const NO_PASSWORD: Notice = {
-  text: 'This server has no admin password. Set KARIN_ADMIN_PASSWORD and start it again.',
+  text: 'This server has no admin password and no operators. Set KARIN_ADMIN_PASSWORD or KARIN_OPERATORS and start it again.',
   kind: 'bad',
 };
-const TOO_MANY: Notice = {
-  text: 'This is not the admin password. There were many failed attempts, so each takes longer now.',
-  kind: 'bad',
-};
-const WRONG: Notice = { text: 'This is not the admin password.', kind: 'bad' };
+const BUSY: Notice = { text: 'Many people log in right now. Try again in a moment.', kind: 'bad' };
 
 /** A page without this part is better than none. */
 function whileUnreachable(error: unknown): readonly never[] {

@@ -73,6 +73,7 @@ const HARMLESS_TEXTS: ReadonlySet<string> = new Set([
   'logLevel',
   'keysFile',
   'tokensFile',
+  'operatorsFile',
 ]);
 const HARMLESS_LISTS: ReadonlySet<string> = new Set(['cloudWatchQueues', 'corsOrigins', 'queueNames', 'warnings']);
 
@@ -90,7 +91,9 @@ function shownValue(name: string, value: unknown, config: Config): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'string' && HARMLESS_TEXTS.has(name)) return value;
   if (Array.isArray(value) && HARMLESS_LISTS.has(name)) return value.length === 0 ? 'none' : value.join(', ');
-  return value === undefined || value === '' ? 'not set' : 'set; not shown';
+  return value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
+    ? 'not set'
+    : 'set; not shown';
 }
 
 /** Where the store is, without user and password. */

@@ -6,6 +6,7 @@
  */
 import * as z from 'zod/mini';
 import { readDiscovery } from '../aws/discovery/discovery.ts';
+import { AUDIT_DOCUMENT, readAuditTrail } from '../http/audit-trail.ts';
 import { readCapability } from '../http/auth/tokens.ts';
 import { ALERTS_DOCUMENT, readAlerts } from '../ops/alerts.ts';
 import { HISTORY_PREFIX, readHistory } from '../ops/history.ts';
@@ -27,6 +28,7 @@ const secret = (text: string): void => {
 /** By the beginnings of names. What no kind claims is not Karin's, or another version's, and is left alone. */
 const KINDS: readonly (readonly [prefix: string, read: (text: string) => unknown])[] = [
   [ALERTS_DOCUMENT, readAlerts],
+  [AUDIT_DOCUMENT, readAuditTrail],
   ['deleted-queue:', epochMs],
   ['discovery', readDiscovery],
   ['ended-sessions', json(z.record(z.string(), z.number()))],

@@ -25,6 +25,7 @@ describe('a production configuration', () => {
   it('needs a Redis and a region; everything else has a default', () => {
     expect(readConfig(MINIMUM)).toEqual({
       alertTargets: [],
+      operatorsText: '',
       alertAgeSeconds: 0,
       host: '127.0.0.1',
       port: 4000,

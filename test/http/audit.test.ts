@@ -131,7 +131,7 @@ describe('the audit trail', () => {
     const config = readConfig(ENV, 'dev');
     const server = () => createAccess(config, documents, systemTime, createLog({ level: 'silent' }));
     const [one, other] = [await server(), await server()];
-    const cookies = [one.sessions.begin().cookie, other.sessions.begin().cookie];
+    const cookies = [one.sessions.begin('admin').cookie, other.sessions.begin('admin').cookie];
     await Promise.all([one.endSession(cookies[0] ?? ''), other.endSession(cookies[1] ?? '')]);
     const third = await server();
     expect(cookies.map((cookie) => third.sessions.holds(cookie))).toEqual([false, false]);

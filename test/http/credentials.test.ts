@@ -132,11 +132,11 @@ describe('the book of credentials', () => {
   it('joins environment and files, and lists every problem', () => {
     const keysFile = join(folder, 'keys');
     writeFileSync(keysFile, `# old and new, until every caller has moved\nAKIAOLD:${SECRET}\nAKIANEW:${SECRET}\n`);
-    const book = readCredentialBook({ keysText: `AKIA1:${SECRET}`, keysFile, tokensText: '' });
+    const book = readCredentialBook({ operatorsText: '', keysText: `AKIA1:${SECRET}`, keysFile, tokensText: '' });
     expect([...book.keys.keys()]).toEqual(['AKIA1', 'AKIAOLD', 'AKIANEW']);
 
     const tokensFile = join(folder, 'missing');
-    const bad = { keysText: `AKIAOLD:${SECRET} x`, keysFile, tokensText: 'short', tokensFile };
+    const bad = { operatorsText: '', keysText: `AKIAOLD:${SECRET} x`, keysFile, tokensText: 'short', tokensFile };
     expect(() => readCredentialBook(bad)).toThrow(ConfigError);
     try {
       readCredentialBook(bad);
@@ -261,10 +261,14 @@ describe('an attempt at the admin password', () => {
 
 describe('sessions of the ops page', () => {
   const time = new ManualTime();
-  const sessions = createSessions('secret of the store', 'a long password', () => time.now());
+  const sessions = createSessions(
+    'secret of the store',
+    () => 'a long password',
+    () => time.now(),
+  );
 
   it('hold for twelve hours', () => {
-    const { cookie, maxAgeSeconds } = sessions.begin();
+    const { cookie, maxAgeSeconds } = sessions.begin('ann');
     expect(maxAgeSeconds).toBe(43_200);
     expect(sessions.holds(cookie)).toBe(true);
     time.advance(43_199_999);
@@ -274,18 +278,30 @@ describe('sessions of the ops page', () => {
   });
 
   it('cannot be forged, prolonged, or used with another password', () => {
-    const { cookie } = sessions.begin();
+    const { cookie } = sessions.begin('ann');
     expect(sessions.holds(cookie.replace(/^\d/, '9'))).toBe(false);
     expect(sessions.holds(`${cookie}x`)).toBe(false);
     expect(sessions.holds(undefined)).toBe(false);
     expect(sessions.holds('')).toBe(false);
-    expect(createSessions('secret of the store', 'a new password', () => time.now()).holds(cookie)).toBe(false);
-    expect(createSessions('another secret', 'a long password', () => time.now()).holds(cookie)).toBe(false);
+    expect(
+      createSessions(
+        'secret of the store',
+        () => 'a new password',
+        () => time.now(),
+      ).holds(cookie),
+    ).toBe(false);
+    expect(
+      createSessions(
+        'another secret',
+        () => 'a long password',
+        () => time.now(),
+      ).holds(cookie),
+    ).toBe(false);
   });
 
   it('have a form token each', () => {
-    const one = sessions.begin().cookie;
-    const other = sessions.begin().cookie;
+    const one = sessions.begin('ann').cookie;
+    const other = sessions.begin('ann').cookie;
     expect(sessions.formTokenHolds(one, sessions.formToken(one))).toBe(true);
     expect(sessions.formTokenHolds(other, sessions.formToken(one))).toBe(false);
     expect(sessions.formTokenHolds(one, undefined)).toBe(false);

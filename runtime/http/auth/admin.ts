@@ -1,8 +1,9 @@
 /**
  * The admin password and the sessions of the ops page.
  *
- * A session is a signed statement in a cookie; nothing is kept for it. Its key is made of a secret in the store, so
- * that every instance knows it, and of the password, so that a new password ends all sessions.
+ * A session is a signed statement in a cookie; nothing is kept for it. It names an operator. Its key is made
+ * of a secret in the store, so that every instance knows it, and of the operator's password, so that a new password
+ * ends the sessions of the old one. What the operator may do is looked up each time.
  *
  * @module
  */
@@ -25,10 +26,15 @@ export function authorizationSecret(authorization: string | undefined): string |
   return text.slice(text.indexOf(':') + 1);
 }
 
+/** Who uses an open server. */
+export const ANONYMOUS = 'anonymous';
+
 export interface Sessions {
-  /** A new session: the value of its cookie, and its life in seconds. */
-  begin(): { readonly cookie: string; readonly maxAgeSeconds: number };
+  /** A new session of an operator: the value of its cookie, and its life in seconds. */
+  begin(name: string): { readonly cookie: string; readonly maxAgeSeconds: number };
   holds(cookie: string | undefined): boolean;
+  /** Whose session it is; `undefined`: it does not hold. */
+  operator(cookie: string | undefined): string | undefined;
   /**
    * Ends the session of a cookie that holds: from now on the cookie does not. Gives all that were ended before their
    * time, with when that is, ms.
@@ -45,26 +51,46 @@ export interface Sessions {
 }
 
 /**
- * `secret`: from the store. `password`: absent where everybody may enter. `now`: wall clock, milliseconds since the
- * epoch.
+ * `secret`: from the store. `passwordOf`: what changes with the password of an operator; `undefined`: there is no such
+ * operator, so no session of his holds. `now`: wall clock, milliseconds since the epoch.
  */
-export function createSessions(secret: string, password: string | undefined, now: () => number): Sessions {
-  const key = Buffer.from(hkdfSync('sha256', `${secret}\n${password ?? ''}`, '', 'karin ops session', 32));
-  const sign = (text: string): string => createHmac('sha256', key).update(text).digest('base64url');
+export function createSessions(
+  secret: string,
+  passwordOf: (name: string) => string | undefined,
+  now: () => number,
+): Sessions {
+  const signed = (text: string, name: string): string | undefined => {
+    const password = passwordOf(name);
+    if (password === undefined) return undefined;
+    const key = Buffer.from(hkdfSync('sha256', `${secret}\n${password}`, '', 'karin ops session', 32));
+    return createHmac('sha256', key).update(text).digest('base64url');
+  };
+  const sign = (text: string, name: string): string => {
+    const signature = signed(text, name);
+    if (signature === undefined) throw new TypeError('there is no operator of this name');
+    return signature;
+  };
   /** By statement, until they would have ended by themselves: after that the time in the cookie refuses it. */
   const over = new Map<string, number>();
   const prune = (): void => {
     for (const [statement, expires] of over) if (expires <= now()) over.delete(statement);
   };
   const sessions: Sessions = {
-    begin: () => {
-      const statement = `${now() + SESSION_MS}.${randomBytes(12).toString('base64url')}`;
-      return { cookie: `${statement}.${sign(`session ${statement}`)}`, maxAgeSeconds: SESSION_MS / 1000 };
+    begin: (name) => {
+      const owner = Buffer.from(name).toString('base64url');
+      const statement = `${now() + SESSION_MS}.${randomBytes(12).toString('base64url')}.${owner}`;
+      return { cookie: `${statement}.${sign(`session ${statement}`, name)}`, maxAgeSeconds: SESSION_MS / 1000 };
     },
-    holds: (cookie) => {
-      const [, statement, expires, signature] = /^((\d+)\.[\w-]+)\.([\w-]+)$/.exec(cookie ?? '') ?? [];
-      if (statement === undefined || signature === undefined || over.has(statement)) return false;
-      return equalInConstantTime(sign(`session ${statement}`), signature) && now() < Number(expires);
+    holds: (cookie) => sessions.operator(cookie) !== undefined,
+    operator: (cookie) => {
+      const found = /^((\d+)\.[\w-]+\.([\w-]+))\.([\w-]+)$/.exec(cookie ?? '') ?? [];
+      const [, statement, expires, owner, signature] = found;
+      if (statement === undefined || owner === undefined || signature === undefined) return undefined;
+      if (over.has(statement)) return undefined;
+      const name = Buffer.from(owner, 'base64url').toString();
+      const expected = signed(`session ${statement}`, name);
+      const holds = expected !== undefined && equalInConstantTime(expected, signature) && now() < Number(expires);
+      return holds ? name : undefined;
     },
     end: (cookie) => {
       const statement = cookie.slice(0, cookie.lastIndexOf('.'));
@@ -76,8 +102,9 @@ export function createSessions(secret: string, password: string | undefined, now
       for (const [statement, expires] of others) over.set(statement, expires);
       prune();
     },
-    formToken: (cookie) => sign(`form ${cookie}`),
-    formTokenHolds: (cookie, token) => equalInConstantTime(sessions.formToken(cookie), token ?? ''),
+    formToken: (cookie) => sign(`form ${cookie}`, sessions.operator(cookie) ?? ''),
+    formTokenHolds: (cookie, token) =>
+      sessions.holds(cookie) && equalInConstantTime(sessions.formToken(cookie), token ?? ''),
   };
   return sessions;
 }

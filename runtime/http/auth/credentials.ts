@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { matchesGlob } from '../../queue/names.ts';
 import { type Config, ConfigError } from '../../settings.ts';
 import type { CallerShare, Scope } from '../../sqs/request.ts';
+import { ADMIN, type Operator, parseOperators } from './operators.ts';
 
 export interface Credential {
   readonly kind: 'access-key' | 'capability' | 'admin' | 'anyone';
@@ -285,9 +286,14 @@ export interface CredentialBook {
   /** By SHA-256 hash. */
   readonly tokens: ReadonlyMap<string, Capability>;
   readonly adminPassword?: string;
+  /** Who uses the pages, by name; `admin` among them if there is an admin password. */
+  readonly operators: ReadonlyMap<string, Operator>;
 }
 
-type Source = Pick<Config, 'keysText' | 'keysFile' | 'tokensText' | 'tokensFile' | 'adminPassword'>;
+type Source = Pick<
+  Config,
+  'keysText' | 'keysFile' | 'tokensText' | 'tokensFile' | 'adminPassword' | 'operatorsText' | 'operatorsFile'
+>;
 
 /** What is wrong with the credentials; no sentence holds a secret. */
 export function credentialProblems(config: Source): readonly string[] {
@@ -311,6 +317,16 @@ export function readCredentialBook(config: Source): CredentialBook {
     ...parseTokens(config.tokensText, 'KARIN_TOKENS', problems),
     ...parseTokens(contents(config.tokensFile, 'KARIN_TOKENS_FILE', problems), 'KARIN_TOKENS_FILE', problems),
   ];
+  const { adminPassword, operatorsText, operatorsFile } = config;
+  const operators = [
+    ...(adminPassword === undefined ? [] : [{ name: ADMIN, role: 'administer' as const, secret: adminPassword }]),
+    ...parseOperators(operatorsText, 'KARIN_OPERATORS', problems),
+    ...parseOperators(contents(operatorsFile, 'KARIN_OPERATORS_FILE', problems), 'KARIN_OPERATORS_FILE', problems),
+  ];
+  const names = operators.map(({ name }) => name);
+  for (const name of new Set(names.filter((other, index) => names.indexOf(other) !== index))) {
+    problems.push(`the operator ${name} is there twice: remove one`);
+  }
   const ids = keys.map((key) => key.id);
   for (const id of new Set(ids.filter((id, index) => ids.indexOf(id) !== index))) {
     problems.push(`the access key ${id} is there twice: remove one, or give the new one another id`);
@@ -319,7 +335,8 @@ export function readCredentialBook(config: Source): CredentialBook {
   return {
     keys: new Map(keys.map((key) => [key.id, key])),
     tokens: new Map(tokens.map((token) => [token.hash, token])),
-    ...(config.adminPassword === undefined ? {} : { adminPassword: config.adminPassword }),
+    operators: new Map(operators.map((operator) => [operator.name, operator])),
+    ...(adminPassword === undefined ? {} : { adminPassword }),
   };
 }
 
@@ -335,7 +352,7 @@ function contents(path: string | undefined, variable: string, problems: string[]
 
 /** Whether there is anything that could let a caller in. */
 export function isEmpty(book: CredentialBook): boolean {
-  return book.keys.size === 0 && book.tokens.size === 0 && book.adminPassword === undefined;
+  return book.keys.size === 0 && book.tokens.size === 0 && book.operators.size === 0;
 }
 
 /** Whether only this machine can reach the address. */

@@ -1,9 +1,11 @@
 import { raw } from 'hono/html';
 import type { Child } from 'hono/jsx';
+import { mayActAs, type Role } from '../../http/auth/operators.ts';
 import type { Activity } from '../activity.ts';
 import { type LivePart, wholePart } from '../live.ts';
 import { age } from '../needs.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
+import { roleFor } from '../session.ts';
 
 /** What every page knows about the server it comes from. */
 export interface PageFrame {
@@ -13,6 +15,8 @@ export interface PageFrame {
   readonly region: string;
   /** Sent along with every form; absent: nobody is logged in. */
   readonly formToken?: string;
+  /** Who looks; absent: nobody is logged in. */
+  readonly operator?: { readonly name: string; readonly role: Role };
   /** Whether there is a password to log out from. */
   readonly canLogOut: boolean;
 }
@@ -104,13 +108,16 @@ function Header({ frame }: { frame: PageFrame }) {
           <a href={`${frame.base}/ops`}>Queues</a>
           <a href={`${frame.base}/functions`}>Functions</a>
           <a href={`${frame.base}/ops/system`}>System</a>
+          <a href={`${frame.base}/ops/audit`}>Audit</a>
         </nav>
         <span class="quiet small">
           {frame.region}, version {frame.version}
         </span>
         {frame.canLogOut ? (
           <Form frame={frame} action="/ops/logout">
-            <button type="submit">Log out</button>
+            <button type="submit" title={`${frame.operator?.name}: ${frame.operator?.role}`}>
+              Log out
+            </button>
           </Form>
         ) : null}
       </div>
@@ -120,7 +127,7 @@ function Header({ frame }: { frame: PageFrame }) {
 
 /**
  * A form that another site cannot forge. `confirm`: a question that the script asks first; without the script the
- * server does.
+ * server does. It is not there for those whose role does not allow it.
  */
 export function Form(props: {
   frame: PageFrame;
@@ -130,6 +137,7 @@ export function Form(props: {
   children?: Child;
 }) {
   const { frame, action, confirm } = props;
+  if (!mayActAs(frame.operator?.role ?? 'look', roleFor('POST', action))) return null;
   return (
     <form method="post" action={frame.base + action} class={props.class} data-confirm={confirm}>
       <input type="hidden" name="csrf" value={frame.formToken} />
@@ -174,7 +182,9 @@ export function count(value: number | undefined): string {
   return value === undefined ? '-' : value.toLocaleString('en-US');
 }
 
-export function LoginPage({ frame, notice }: { frame: PageFrame; notice?: Notice | undefined }) {
+/** `to`: the page to open then. `asksName`: there are operators with names. */
+export function LoginPage(props: { frame: PageFrame; notice?: Notice | undefined; asksName: boolean; to: string }) {
+  const { frame, notice, asksName, to } = props;
   return (
     <Page frame={frame} title="Log in">
       <div class="card login">
@@ -185,16 +195,31 @@ export function LoginPage({ frame, notice }: { frame: PageFrame; notice?: Notice
           </p>
         )}
         <form method="post" action={`${frame.base}/ops/login`} class="stack">
+          <input type="hidden" name="to" value={to} />
+          {asksName ? (
+            <label>
+              Name
+              <input type="text" name="name" autocomplete="username" required autofocus />
+            </label>
+          ) : null}
           <label>
-            Admin password
-            <input type="password" name="password" autocomplete="current-password" required autofocus />
+            {asksName ? 'Password' : 'Admin password'}
+            <input type="password" name="password" autocomplete="current-password" required autofocus={!asksName} />
           </label>
           <button type="submit" class="main">
             Log in
           </button>
         </form>
         <p class="quiet small">
-          The password is <code>KARIN_ADMIN_PASSWORD</code> of the server.
+          {asksName ? (
+            <>
+              Names and roles are those of <code>KARIN_OPERATORS</code>.
+            </>
+          ) : (
+            <>
+              The password is <code>KARIN_ADMIN_PASSWORD</code> of the server.
+            </>
+          )}
         </p>
       </div>
     </Page>

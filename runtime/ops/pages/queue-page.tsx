@@ -40,6 +40,8 @@ export interface QueueView {
   /** Newest first. */
   readonly recent: readonly HistoryEvent[];
   /** The longest delay of a message, seconds. */
+  /** Queues were not found in AWS, but in a template. */
+  readonly fromTemplate: boolean;
   readonly maxDelaySeconds: number;
   /** Whether messages can move to and from a queue in AWS. */
   readonly canMove: boolean;
@@ -181,7 +183,7 @@ function About({ frame, view }: { frame: PageFrame; view: QueueView }) {
           <code>{formatQueueArn(queue.arn)}</code>
         </dd>
         <dt>Belongs to</dt>
-        <dd>{ORIGINS[origin]}</dd>
+        <dd>{origin === 'aws' && view.fromTemplate ? TEMPLATE : ORIGINS[origin]}</dd>
         <dt>Visibility timeout</dt>
         <dd>{duration(attributes.visibilityTimeoutSeconds)}</dd>
         <dt>Delay</dt>
@@ -222,6 +224,7 @@ const TRANSFERS: Readonly<Record<TransferKind, string>> = {
   pull: 'A pull is under way: what waits in SQS comes here',
 };
 
+const TEMPLATE = 'the template: change it there, and it is read again';
 const ORIGINS = {
   aws: 'AWS: change its attributes there, then sync',
   api: 'this server: it was created here',
