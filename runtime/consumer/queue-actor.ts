@@ -201,7 +201,14 @@ export class QueueActor {
   async #run(first: Draw): Promise<void> {
     for (let draw: Draw | undefined = first; draw !== undefined; draw = this.#next()) {
       try {
-        this.#drawn(await draw());
+        const end = await draw();
+        this.#failures = 0;
+        if (end === 'received') this.#emptyInARow = 0;
+        if (end === 'received' && this.#helping === 'begun') {
+          this.#helping = 'on';
+          this.#parts.doubt(this.#rendezvous.preferred(this.queue.key));
+        }
+        if (end === 'empty') this.#foundNothing();
       } catch (error) {
         this.#failed(error);
       }
@@ -225,7 +232,7 @@ export class QueueActor {
       this.#defer();
       return this.#rest('deferring');
     }
-    for (const [uuid, worker] of this.#inTurn()) {
+    for (const [uuid, worker] of this.#workers.size === 1 ? this.#workers : this.#inTurn()) {
       const draw = worker.begin();
       if (draw === undefined) continue;
       this.#drewLast = uuid;
@@ -243,7 +250,6 @@ export class QueueActor {
   /** Workers, beginning after the one that drew last. */
   #inTurn(): readonly (readonly [string, MappingWorker])[] {
     const all = [...this.#workers];
-    if (all.length === 1) return all;
     const after = all.findIndex(([uuid]) => uuid === this.#drewLast) + 1;
     return [...all.slice(after), ...all.slice(0, after)];
   }
@@ -256,17 +262,7 @@ export class QueueActor {
     });
   }
 
-  #drawn(end: 'received' | 'empty' | 'refused'): void {
-    this.#failures = 0;
-    if (end === 'refused') return;
-    if (end === 'received') {
-      this.#emptyInARow = 0;
-      if (this.#helping === 'begun') {
-        this.#helping = 'on';
-        this.#parts.doubt(this.#rendezvous.preferred(this.queue.key));
-      }
-      return;
-    }
+  #foundNothing(): void {
     this.#helping = 'no';
     this.#emptyInARow += 1;
     if (this.#emptyInARow >= EMPTY_BEFORE_BACK_OFF) {

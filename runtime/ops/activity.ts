@@ -153,24 +153,24 @@ function describe(event: ConsumerEvent): Pick<Activity, 'text' | 'level'> | unde
     case 'invoked':
       return event.attempt === 1
         ? {
-            text: `${messages(event.messageIds)} sent to ${nameOf(event.functionArn)}, ${event.payloadBytes} bytes`,
+            text: `${counted(event.messageIds.length)} sent to ${nameOf(event.functionArn)}, ${event.payloadBytes} bytes`,
             level: 'info',
           }
-        : { text: `attempt ${event.attempt} of ${messages(event.messageIds)}`, level: 'info' };
+        : { text: `attempt ${event.attempt} of ${counted(event.messageIds.length)}`, level: 'info' };
     case 'retrying':
       return { text: `${event.reason}; again in ${Math.round(event.inMs)} ms`, level: 'info' };
     case 'succeeded':
       return event.failedIds.length === 0
-        ? { text: `${messages(event.messageIds)} handled in ${Math.round(event.durationMs)} ms`, level: 'good' }
-        : { text: `${event.failedIds.length} of ${messages(event.messageIds)} reported as failed`, level: 'bad' };
+        ? { text: `${counted(event.messageIds.length)} handled in ${Math.round(event.durationMs)} ms`, level: 'good' }
+        : { text: `${event.failedIds.length} of ${counted(event.messageIds.length)} reported as failed`, level: 'bad' };
     case 'failed':
-      return { text: `${messages(event.messageIds)} failed, ${event.reason}: ${event.detail}`, level: 'bad' };
+      return { text: `${counted(event.messageIds.length)} failed, ${event.reason}: ${event.detail}`, level: 'bad' };
     case 'filtered-out':
-      return { text: `${messages(event.messageIds)} deleted: no filter matched`, level: 'info' };
+      return { text: `${counted(event.messageIds.length)} deleted: no filter matched`, level: 'info' };
     case 'released':
-      return { text: `${messages(event.messageIds)} given back: ${event.why}`, level: 'info' };
+      return { text: `${counted(event.messageIds.length)} given back: ${event.why}`, level: 'info' };
     case 'dead-lettered':
-      return { text: `${messages(event.messageIds)} moved to ${event.target.split(':').at(-1)}`, level: 'bad' };
+      return { text: `${counted(event.messageIds.length)} moved to ${event.target.split(':').at(-1)}`, level: 'bad' };
     case 'expired':
       return { text: `${event.count} past the retention period, removed`, level: 'bad' };
     case 'mapping-started':
@@ -194,10 +194,6 @@ function describe(event: ConsumerEvent): Pick<Activity, 'text' | 'level'> | unde
     case 'mapping-removed':
       return undefined;
   }
-}
-
-function messages(ids: readonly string[]): string {
-  return counted(ids.length);
 }
 
 function counted(count: number): string {
