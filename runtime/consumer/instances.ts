@@ -123,6 +123,8 @@ export const DEFERENCE_MS = 2_000;
 export class Rendezvous {
   readonly #self: string;
   #instances: readonly string[];
+  /** Whether no other instance is known; then this one is preferred for every queue. Changed by `update` alone. */
+  alone = true;
   readonly #preferred = new Map<QueueKey, string>();
 
   /** @param self Id of this instance, as in the `instances` signal. Until the first signal it is alone. */
@@ -134,12 +136,13 @@ export class Rendezvous {
   /** The live instances; this one is one of them, listed or not. */
   update(instances: readonly string[]): void {
     this.#instances = instances.includes(this.#self) ? instances : [...instances, this.#self];
+    this.alone = this.#instances.length === 1;
     this.#preferred.clear();
   }
 
   /** Whether this instance claims at once. */
   prefers(queue: QueueKey): boolean {
-    return this.#instances.length === 1 || this.preferred(queue) === this.#self;
+    return this.preferred(queue) === this.#self;
   }
 
   /** The instance that claims at once. */

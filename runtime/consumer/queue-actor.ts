@@ -228,7 +228,7 @@ export class QueueActor {
       for (const worker of this.#workers.values()) worker.idle();
       return this.#rest('idle');
     }
-    if (this.#helping === 'no' && !this.#rendezvous.prefers(this.queue.key)) {
+    if (this.#helping === 'no' && !this.#rendezvous.alone && !this.#rendezvous.prefers(this.queue.key)) {
       this.#defer();
       return this.#rest('deferring');
     }
