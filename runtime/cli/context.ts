@@ -15,11 +15,34 @@ export interface CliContext {
   readonly out: (text: string) => void;
   /** Standard error. */
   readonly err: (text: string) => void;
+  /** Whether the output may have colours; default: not. */
+  readonly colours?: boolean;
+  /** Asks the person at the terminal; absent: nobody sits there. */
+  readonly ask?: (question: string) => Promise<boolean>;
+  /** Aborted: what goes on without an end is to end. */
+  readonly signal?: AbortSignal;
 }
+
+/** Exit statuses of the commands that talk to a server. */
+export const STATUS = { failed: 1, usage: 2, notFound: 3, refused: 4, unreachable: 5 } as const;
 
 /** A mistake of the user or a refusal of a server; its message is shown as it is, without a stack. */
 export class CliError extends Error {
   override readonly name = 'CliError';
+  /** Exit status of the command. */
+  readonly status: number;
+
+  constructor(message: string, status: number = STATUS.failed) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Goes on if `yes` was said, or the person says it. Errors: `CliError` (no; nobody to ask). */
+export async function confirmed({ ask }: CliContext, question: string, yes: boolean): Promise<void> {
+  if (yes) return;
+  if (ask === undefined) throw new CliError(`${question} Say so with --yes.`, STATUS.usage);
+  if (!(await ask(question))) throw new CliError('nothing was done', STATUS.refused);
 }
 
 /** Columns of text, aligned; numbers are better right-aligned by the caller. */

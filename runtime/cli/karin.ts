@@ -4,11 +4,12 @@
  *
  * @module
  */
+import { createInterface } from 'node:readline/promises';
 import { CommanderError } from 'commander';
 import { DiscoveryError } from '../aws/discovery/discovery.ts';
 import { ConfigError } from '../settings.ts';
 import { StoreUnavailableError } from '../store/store.ts';
-import { type CliContext, CliError, endOnSignals } from './context.ts';
+import { type CliContext, CliError, endOnSignals, STATUS } from './context.ts';
 import { createProgram } from './program.ts';
 
 endOnSignals();
@@ -20,6 +21,8 @@ const context: CliContext = {
   env: process.env,
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
+  colours: process.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '',
+  ...(process.stdin.isTTY === true && process.stderr.isTTY === true ? { ask } : {}),
 };
 
 /** Errors of parts that are loaded only by the commands that need them. */
@@ -38,13 +41,22 @@ try {
   process.exitCode = report(error);
 }
 
+async function ask(question: string): Promise<boolean> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+  } finally {
+    lines.close();
+  }
+}
+
 /** Shows what went wrong, to people; answers the exit status. */
 function report(error: unknown): number {
   // Commander has already written its message, or the help that was asked for.
-  if (error instanceof CommanderError) return error.exitCode;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : STATUS.usage;
   if (isExpected(error)) {
     context.err(`karin: ${error.message}\n`);
-    return 1;
+    return error instanceof CliError ? error.status : STATUS.failed;
   }
   context.err(`karin failed unexpectedly:\n${error instanceof Error ? error.stack : error}\n`);
   return 70;

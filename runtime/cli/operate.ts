@@ -1,14 +1,13 @@
 /**
- * `karin status`, `queues`, `peek`, `purge`, `redrive`, `hold`, `resume`: the operator's page as commands, over
- * `/api/v1`.
+ * `karin status`, `queues`, `peek`, `purge`, `redrive`, `hold`, `resume`, `logs`, `tail`: the operator's page as
+ * commands, over `/api/v1`.
  *
  * @module
  */
-import { createInterface } from 'node:readline/promises';
 import * as z from 'zod/mini';
 import { age } from '../ops/needs.ts';
-import { type CliContext, CliError, table } from './context.ts';
-import { callServer, type ServerOptions } from './server-client.ts';
+import { type CliContext, CliError, confirmed, STATUS, table } from './context.ts';
+import { callServer, linesOf, requestServer, type ServerOptions } from './server-client.ts';
 
 interface JsonOption extends ServerOptions {
   readonly json?: boolean;
@@ -156,23 +155,67 @@ export async function act(
   context: CliContext,
 ): Promise<void> {
   const question = QUESTIONS[action]?.(queue);
-  if (question !== undefined && options.yes !== true) await confirm(question);
+  if (question !== undefined) await confirmed(context, question, options.yes === true);
   const path = `/api/v1/queues/${encodeURIComponent(queue)}/${action}`;
   const answer = await callServer(context, options, { method: 'POST', path });
   context.out(options.json === true ? `${JSON.stringify(answer)}\n` : `${queue}: ${DONE[action] ?? 'done'}\n`);
 }
 
-/** Errors: `CliError`, unless a person at a terminal says yes. */
-async function confirm(question: string): Promise<void> {
-  if (!process.stdin.isTTY) throw new CliError(`${question} Say so with --yes.`);
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`${question} [y/N] `).finally(() => terminal.close());
-  if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('nothing was done');
+const activityItem = z.object({ at: z.number(), queue: z.string(), text: z.string(), level: z.string() });
+const activityAnswer = z.object({ activity: z.array(activityItem) });
+
+/** What happened lately, the oldest first. */
+export async function showLogs(name: string | undefined, options: JsonOption, context: CliContext): Promise<void> {
+  const answer = await callServer(context, options, { method: 'GET', path: `/api/v1/activity${queryOf(name)}` });
+  const value = read(activityAnswer, answer);
+  for (const item of value.activity.toReversed()) context.out(lineOf(item, options, context));
+}
+
+/** What happens from now on, until the command is ended. A stream that the server ends is asked for again. */
+export async function tail(name: string | undefined, options: JsonOption, context: CliContext): Promise<void> {
+  const isEnded = (): boolean => context.signal?.aborted === true;
+  while (!isEnded()) {
+    try {
+      const path = `/api/v1/activity${queryOf(name)}`;
+      const response = await requestServer(context, options, { method: 'GET', path, accept: 'text/event-stream' });
+      for await (const line of linesOf(response)) {
+        if (!line.startsWith('data: ')) continue;
+        context.out(lineOf(read(activityItem, JSON.parse(line.slice('data: '.length))), options, context));
+      }
+    } catch (error) {
+      if (!isEnded()) throw error;
+    }
+  }
+}
+
+/** Names of queues that begin so, for completion; none where the server cannot be asked. */
+export async function queueNames(beginning: string, options: ServerOptions, context: CliContext): Promise<void> {
+  try {
+    const path = `/api/v1/queues?${new URLSearchParams({ q: beginning })}`;
+    const answer = await callServer(context, options, { method: 'GET', path });
+    const names = read(queuesAnswer, answer)
+      .queues.map(({ name }) => name)
+      .filter((name) => name.startsWith(beginning));
+    context.out(names.map((name) => `${name}\n`).join(''));
+  } catch (error) {
+    // A shell that completes has no place for an error.
+    if (!(error instanceof CliError)) throw error;
+  }
+}
+
+function queryOf(name: string | undefined): string {
+  return name === undefined ? '' : `?${new URLSearchParams({ queue: name })}`;
+}
+
+function lineOf(item: z.infer<typeof activityItem>, { json }: JsonOption, context: CliContext): string {
+  if (json === true) return `${JSON.stringify(item)}\n`;
+  const text = `${new Date(item.at).toISOString()} ${item.queue.split(':').at(-1)}: ${visible(item.text)}`;
+  return `${item.level === 'bad' && context.colours === true ? `\u001b[31m${text}\u001b[39m` : text}\n`;
 }
 
 function oneOf(option: string, value: string | undefined, allowed: readonly string[]): void {
   if (value === undefined || allowed.includes(value)) return;
-  throw new CliError(`${option} is ${value}; it must be one of ${allowed.join(', ')}`);
+  throw new CliError(`${option} is ${value}; it must be one of ${allowed.join(', ')}`, STATUS.usage);
 }
 
 /** Errors: `CliError`: another version of the server answered. */

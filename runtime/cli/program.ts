@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 import { readVersion } from '../settings.ts';
+import { completion, SHELLS } from './completion.ts';
 import type { CliContext } from './context.ts';
 
 /** `finished`: called with the exit status of commands that end by themselves. */
@@ -16,6 +17,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     )
     .version(readVersion())
     .configureOutput({ writeOut: context.out, writeErr: context.err })
+    .addHelpText('after', STATUS_HELP)
     .showHelpAfterError('(karin --help shows all commands)')
     .exitOverride();
 
@@ -56,6 +58,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
   withServer(program.command('drain'))
     .description('move what a queue holds here to the real SQS queue, and all that is sent to it from now on')
     .argument('<queue>', 'name, or region:account:name')
+    .option('--yes', 'do not ask')
     .option('--wait-for-delayed', 'stay until delayed messages are due and moved, too')
     .option('--json', 'print one JSON text on each line')
     .action(async (queue: string, options) => {
@@ -153,6 +156,8 @@ export function createProgram(context: CliContext, finished: (status: number) =>
       const { send } = await import('./send.ts');
       await send(queue, options, context);
     });
+
+  addFollowing(program, context);
 
   const token = program
     .command('token')
@@ -254,6 +259,45 @@ const QUEUE_ACTIONS = [
   ['hold', 'keep the messages of a queue and invoke no function'],
   ['resume', 'consume a queue again that is on hold'],
 ] as const;
+
+/** The commands that tell what happens, and those that shells complete by. */
+function addFollowing(program: Command, context: CliContext): void {
+  withServer(program.command('logs'))
+    .description('what happened lately: batches, failures, dead letters, transfers')
+    .argument('[queue]', `${QUEUE_ARGUMENT} (default: all)`)
+    .option('--json', 'print one JSON text on each line')
+    .action(async (queue: string | undefined, options) => {
+      const { showLogs } = await import('./operate.ts');
+      await showLogs(queue, options, context);
+    });
+  withServer(program.command('tail'))
+    .description('what happens from now on, until Ctrl-C')
+    .argument('[queue]', `${QUEUE_ARGUMENT} (default: all)`)
+    .option('--json', 'print one JSON text on each line')
+    .action(async (queue: string | undefined, options) => {
+      const { tail } = await import('./operate.ts');
+      await tail(queue, options, context);
+    });
+  program
+    .command('completion')
+    .description('print a script that completes commands and names of queues: eval "$(karin completion bash)"')
+    .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
+    .action((shell: (typeof SHELLS)[number]) => {
+      const ofQueues = program.commands.filter(({ registeredArguments: [first] }) => first?.name() === 'queue');
+      const names = (commands: readonly Command[]): readonly string[] => commands.map((command) => command.name());
+      const shown = program.commands.filter((command) => command.name() !== 'queue-names');
+      completion(shell, names(shown), names(ofQueues), context);
+    });
+  withServer(program.command('queue-names', { hidden: true }))
+    .argument('[beginning]', 'what the names begin with')
+    .action(async (beginning: string | undefined, options) => {
+      const { queueNames } = await import('./operate.ts');
+      await queueNames(beginning ?? '', options, context);
+    });
+}
+
+const STATUS_HELP = `
+Exit status: 0 done, 1 failed, 2 a mistake in the command, 3 not found, 4 refused, 5 no server answers.`;
 
 /** The option of all commands that talk to a running server. */
 function withServer(command: Command): Command {

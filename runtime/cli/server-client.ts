@@ -4,7 +4,7 @@
  * @module
  */
 import { EnvironmentReader } from '../settings.ts';
-import { type CliContext, CliError } from './context.ts';
+import { type CliContext, CliError, STATUS } from './context.ts';
 
 export interface ServerOptions {
   /** `--url`; default `KARIN_URL`, else `http://127.0.0.1:<PORT or 4000>`. */
@@ -39,7 +39,7 @@ export async function callServer(
 export async function requestServer(
   context: CliContext,
   options: ServerOptions,
-  request: { readonly method: string; readonly path: string; readonly body?: unknown },
+  request: { readonly method: string; readonly path: string; readonly body?: unknown; readonly accept?: string },
 ): Promise<Response> {
   const url = serverUrl(options, context);
   const authorization = authorizationOf(context);
@@ -49,13 +49,18 @@ export async function requestServer(
       method: request.method,
       headers: {
         ...(authorization === undefined ? {} : { authorization }),
+        ...(request.accept === undefined ? {} : { accept: request.accept }),
         ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+      ...(context.signal === undefined ? {} : { signal: context.signal }),
     });
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
-    throw new CliError(`no server answers at ${url}${cause}; say where it is with --url or KARIN_URL`);
+    throw new CliError(
+      `no server answers at ${url}${cause}; say where it is with --url or KARIN_URL`,
+      STATUS.unreachable,
+    );
   }
   if (response.ok && isOfKarin(response)) return response;
   if (response.ok) {
@@ -64,12 +69,22 @@ export async function requestServer(
   const said = errorIn(await response.text()) ?? `it answered with status ${response.status}`;
   const isLocked = response.status === 401 || response.status === 403;
   const hint = isLocked ? '; set KARIN_ADMIN_PASSWORD to the password of the server' : '';
-  throw new CliError(`the server at ${url} refused: ${said}${hint}`);
+  const status = STATUS_OF.get(response.status) ?? STATUS.failed;
+  throw new CliError(`the server at ${url} refused: ${said}${hint}`, status);
 }
+
+const STATUS_OF: ReadonlyMap<number, number> = new Map([
+  [400, STATUS.usage],
+  [401, STATUS.refused],
+  [403, STATUS.refused],
+  [404, STATUS.notFound],
+  [409, STATUS.refused],
+  [429, STATUS.refused],
+]);
 
 /** Whether the answer is JSON, in one text or in lines, or has no body; pages of other servers are neither. */
 function isOfKarin({ status, headers }: Response): boolean {
-  return status === 204 || /^application\/(json|x-ndjson)/.test(headers.get('content-type') ?? '');
+  return status === 204 || /^application\/(json|x-ndjson)|^text\/event-stream/.test(headers.get('content-type') ?? '');
 }
 
 /**
@@ -83,6 +98,18 @@ export function authorizationOf({ env }: CliContext): string | undefined {
   if (password !== undefined) return `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`;
   const token = reader.text('KARIN_TOKEN');
   return token === undefined ? undefined : `Bearer ${token}`;
+}
+
+/** The lines of an answer that comes in parts, empty ones left out. */
+export async function* linesOf(response: Response): AsyncGenerator<string> {
+  if (response.body === null) return;
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of response.body) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop() ?? '';
+    yield* parts.filter((part) => part !== '');
+  }
 }
 
 function errorIn(text: string): string | undefined {

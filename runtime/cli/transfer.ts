@@ -4,11 +4,13 @@
  * @module
  */
 import type { TransferLine } from '../http/transfers-route.ts';
-import { type CliContext, CliError } from './context.ts';
-import { requestServer, type ServerOptions } from './server-client.ts';
+import { type CliContext, CliError, confirmed } from './context.ts';
+import { linesOf, requestServer, type ServerOptions } from './server-client.ts';
 
 export interface TransferOptions extends ServerOptions {
   readonly waitForDelayed?: boolean;
+  /** Does not ask. */
+  readonly yes?: boolean;
   readonly json?: boolean;
 }
 
@@ -20,26 +22,19 @@ export async function transfer(
   context: CliContext,
 ): Promise<void> {
   const body = { queue, waitForDelayed: options.waitForDelayed === true };
+  if (kind === 'drain' && context.ask !== undefined) {
+    const question = `Move what ${queue} holds to SQS, and set its mode to forward, so that all sends go there, too?`;
+    await confirmed(context, question, options.yes === true);
+  }
   const response = await requestServer(context, options, { method: 'POST', path: `/${kind}`, body });
   let last: TransferLine | undefined;
-  for await (const text of lines(response)) {
+  for await (const text of linesOf(response)) {
     // A line of a server of this version.
     last = JSON.parse(text) as TransferLine;
     if (last.kind !== 'failed') context.out(options.json === true ? `${text}\n` : `${describe(last)}\n`);
   }
   if (last?.kind === 'failed') throw new CliError(last.error);
   if (last?.kind !== 'result') throw new CliError(`the server ended the ${kind} early; run it again to go on`);
-}
-
-async function* lines(response: Response): AsyncGenerator<string> {
-  if (response.body === null) return;
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const chunk of response.body) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = parts.pop() ?? '';
-    yield* parts.filter((part) => part !== '');
-  }
 }
 
 function describe(line: TransferLine): string {

@@ -9,13 +9,16 @@
  */
 import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { streamSSE } from 'hono/streaming';
 import type { Audit } from '../http/audit.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, answerErrors, reachOf, requireManage } from '../http/management.ts';
 import type { MessageAttribute } from '../queue/message.ts';
 import { formatQueueArn } from '../queue/names.ts';
 import type { BrowsedMessage, Queue } from '../queue/queue.ts';
+import type { Time } from '../time.ts';
 import { type ActionParts, QUEUE_ACTIONS } from './actions.ts';
+import type { Activity } from './activity.ts';
 import {
   gatherOverview,
   type OverviewParts,
@@ -34,6 +37,10 @@ const LONGEST_BODY = 10_000;
 const MOST_PROPOSALS = 3;
 /** Names that a mistyped one is compared with; each costs the product of both lengths. */
 const MOST_COMPARED = 1_000;
+/** A stream ends after this, so that a revoked credential does not listen for ever; whoever listens asks again, ms. */
+const STREAM_MS = 600_000;
+/** Proxies close connections on which nothing moves for a minute. */
+const BEAT_MS = 20_000;
 /** Actions of the page by their names here. */
 const ACTIONS: ReadonlyMap<string, string> = new Map([
   ['purge', 'purge'],
@@ -47,6 +54,7 @@ export interface ApiParts extends OverviewParts, ActionParts {
   readonly audit: Audit;
   readonly activity: OverviewParts['activity'];
   readonly version: string;
+  readonly time: Time;
 }
 
 export function apiRoute(parts: ApiParts): Hono<AppEnv> {
@@ -118,15 +126,53 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
     });
     return c.json({ queue: queue.key, done: c.req.param('action') });
   });
+
+  app.get('/api/v1/activity', (c) => {
+    const reaches = reachOf(c.get('credential')) ?? (() => true);
+    const wanted = c.req.query('queue') ?? '';
+    const only = wanted === '' ? undefined : find(c, parts, wanted).key;
+    const fits = ({ queue }: Activity): boolean =>
+      only === undefined ? reaches(queue.slice(queue.lastIndexOf(':') + 1)) : queue === only;
+    if (c.req.header('Accept') === 'text/event-stream') return follow(c, parts, fits);
+    return c.json({ activity: parts.activity.recent().filter(fits) });
+  });
   return app;
+}
+
+/** Each thing that happens from now on, as one event. */
+function follow(c: Context<AppEnv>, { activity, edge, time }: ApiParts, fits: (item: Activity) => boolean): Response {
+  const ended = edge.endOf(c.env.outgoing);
+  return streamSSE(c, async (stream) => {
+    const write = (item: Activity): void => {
+      if (fits(item)) void stream.writeSSE({ data: JSON.stringify(item) });
+    };
+    const cancel = activity.onChange(write);
+    let cancelBeat = (): void => {};
+    const beat = (): void => {
+      // A comment, which readers of events leave out.
+      void stream.write(':\n\n');
+      cancelBeat = time.after(BEAT_MS, beat);
+    };
+    beat();
+    await new Promise<void>((resolve) => {
+      const cancelEnd = time.after(STREAM_MS, resolve);
+      const end = (): void => {
+        cancelEnd();
+        resolve();
+      };
+      if (ended.aborted) end();
+      else ended.addEventListener('abort', end, { once: true });
+    });
+    cancelBeat();
+    cancel();
+  });
 }
 
 /**
  * The queue that a path names by its name, `region:account:name`, ARN or friendly name. Errors: 404 with names that are
  * like it, 409 if several queues have the name.
  */
-function find(c: Context<AppEnv>, parts: ApiParts): Queue {
-  const text = c.req.param('queue') ?? '';
+function find(c: Context<AppEnv>, parts: ApiParts, text = c.req.param('queue') ?? ''): Queue {
   const reaches = reachOf(c.get('credential')) ?? (() => true);
   const rows = queueRows(parts).filter(({ queue }) => reaches(queue.arn.name));
   const found = rows.filter(({ queue, friendlyName }) =>

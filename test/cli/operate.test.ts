@@ -154,6 +154,6 @@ describe('/api/v1', () => {
         expect(answer.status, `${method} ${path}`).toBe(200);
       }
     }
-    expect(Object.keys(described.paths)).toHaveLength(5);
+    expect(Object.keys(described.paths)).toHaveLength(6);
   });
 });
