@@ -1,13 +1,14 @@
 """
 moto_server, and what it lacks that a deployment of Karin's example needs:
 
-- It runs deployed Node functions without Docker: the code that was uploaded is unpacked and run in a node process, and each run is printed
-  as one line `invoked {json}`. Custom resources work by that too.
+- It runs deployed functions for Node and Python without Docker: the code that was uploaded is unpacked and run in a process, and each run
+  is printed as one line `invoked {json}`. Custom resources work by that too.
 - CloudFormation creates AWS::SecretsManager::Secret and AWS::Lambda::Url.
 - Tags of a mapping made by CloudFormation can be listed, and so can the URLs of a function.
 - A custom resource that answers FAILED fails the creation of its stack, which is rolled back: its resources are deleted again.
 - A FIFO queue keeps its order when a call that received several messages of a group lets them run out, and when two calls receive at once (one may be the long poll
   of a process that was killed). Otherwise the last message of the group comes first.
+- SNS and EventBridge deliver over HTTP: see aws_deliveries.py.
 
 Usage: python3 aws-emulator.py <port>
 """
@@ -25,6 +26,7 @@ import time
 import zipfile
 from urllib.parse import unquote
 
+import aws_deliveries  # noqa: F401
 import moto.awslambda.urls as lambda_urls
 from moto.awslambda.models import EventSourceMapping, LambdaFunction, lambda_backends
 from moto.awslambda.responses import LambdaResponse
@@ -58,15 +60,27 @@ BOOTSTRAP_FILE = os.path.join(FOLDER, "bootstrap.cjs")
 with open(BOOTSTRAP_FILE, "w") as file:
     file.write(BOOTSTRAP)
 
+PYTHON_BOOTSTRAP = """
+import importlib, json, sys, types
+_, folder, module, name = sys.argv
+sys.path.insert(0, folder)
+context = types.SimpleNamespace(log_stream_name="none")
+try:
+    said = {"answer": getattr(importlib.import_module(module), name)(json.load(sys.stdin), context)}
+except Exception as error:
+    said = {"failed": True, "answer": {"errorType": type(error).__name__, "errorMessage": str(error)}}
+print("\\n" + json.dumps(said))
+"""
 
-def unpacked(code):
+
+def unpacked(code, is_python):
     """The folder with this code, unpacked once."""
     folder = os.path.join(FOLDER, hashlib.sha256(code).hexdigest())
     if not os.path.isdir(folder):
         fresh = tempfile.mkdtemp(dir=FOLDER)
         zipfile.ZipFile(io.BytesIO(code)).extractall(fresh)
         # moto stores inline code under a Python name, whatever its language.
-        if os.path.exists(os.path.join(fresh, "index.py")):
+        if not is_python and os.path.exists(os.path.join(fresh, "index.py")):
             os.rename(os.path.join(fresh, "index.py"), os.path.join(fresh, "index.js"))
         try:
             os.rename(fresh, folder)
@@ -85,13 +99,15 @@ def invoke_lambda(self, event=None):
         "AWS_ACCESS_KEY_ID": "function",
         "AWS_SECRET_ACCESS_KEY": "function",
         "AWS_REGION": self.region,
+        "AWS_DEFAULT_REGION": self.region,
         "AWS_LAMBDA_FUNCTION_NAME": self.function_name,
         **self.environment_vars,
     }
-    folder = unpacked(self.code_bytes)
+    is_python = self.run_time.startswith("python")
+    folder = unpacked(self.code_bytes, is_python)
     path = next((os.path.join(folder, module + end) for end in (".js", ".cjs", ".mjs") if os.path.exists(os.path.join(folder, module + end))), os.path.join(folder, module))
     run = subprocess.run(
-        ["node", "--no-warnings", BOOTSTRAP_FILE, path, export],
+        [sys.executable, "-c", PYTHON_BOOTSTRAP, folder, module, export] if is_python else ["node", "--no-warnings", BOOTSTRAP_FILE, path, export],
         input=json.dumps(event),
         capture_output=True,
         text=True,
