@@ -33,6 +33,8 @@ import {
 const MOST_MESSAGES = 100;
 /** Characters of a body that are given. */
 const LONGEST_BODY = 10_000;
+/** Characters of a URL that may name a queue. */
+const LONGEST_NAME = 2_000;
 /** Names that are proposed for one that does not exist. */
 const MOST_PROPOSALS = 3;
 /** Names that a mistyped one is compared with; each costs the product of both lengths. */
@@ -169,14 +171,17 @@ function follow(c: Context<AppEnv>, { activity, edge, time }: ApiParts, fits: (i
 }
 
 /**
- * The queue that a path names by its name, `region:account:name`, ARN or friendly name. Errors: 404 with names that are
- * like it, 409 if several queues have the name.
+ * The queue that a path names by its name, `region:account:name`, ARN, URL or friendly name. Errors: 404 with names
+ * that are like it, 409 if several queues have the name.
  */
 function find(c: Context<AppEnv>, parts: ApiParts, text = c.req.param('queue') ?? ''): Queue {
   const reaches = reachOf(c.get('credential')) ?? (() => true);
   const rows = queueRows(parts).filter(({ queue }) => reaches(queue.arn.name));
-  const found = rows.filter(({ queue, friendlyName }) =>
-    [queue.arn.name, queue.key, formatQueueArn(queue.arn), friendlyName].includes(text),
+  const [, ofUrl] = /^https?:\/\/.*\/(\d{12}\/[^/]+)$/.exec(text.slice(0, LONGEST_NAME)) ?? [];
+  const found = rows.filter(
+    ({ queue, friendlyName }) =>
+      [queue.arn.name, queue.key, formatQueueArn(queue.arn), friendlyName].includes(text) ||
+      `${queue.arn.account}/${queue.arn.name}` === ofUrl,
   );
   const [first, second] = found;
   if (second !== undefined) {

@@ -34,6 +34,8 @@ describe('the commands over the API of the server', () => {
     const env = await server();
     expect(await refusalOf(['purge', 'jobs'], env)).toMatchObject({ status: 2 });
     const context: CliContext = { env, out: () => {}, err: () => {}, ask: async () => false };
+    await runCli(['hold', `${env.KARIN_URL}/111122223333/mails`], env);
+    expect((await runCli(['queues', '--show', 'held'], env)).out).toMatch(/^mails /m);
     await expect(act('purge', 'jobs', {}, context)).rejects.toThrow('nothing was done');
     expect((await runCli(['peek', 'jobs'], env)).out).toContain('received 0 times');
     await act('purge', 'jobs', {}, { ...context, ask: async () => true });

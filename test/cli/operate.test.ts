@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { CliError } from '../../runtime/cli/context.ts';
 import { type RunningKarin, runKarin } from '../http/running-karin.ts';
@@ -126,6 +127,8 @@ describe('/api/v1', () => {
     expect(JSON.parse(text)).toMatchObject({ count: 1, queues: [{ name: 'orders' }] });
     expect((await get('queues/mails')).status).toBe(404);
     expect((await get('queues/mail')).text).toBe('{"error":"there is no queue mail"}');
+    expect((await get('activity?queue=mails')).status).toBe(404);
+    expect((await get('activity')).text).not.toContain(keyOf('mails'));
     expect((await get('status')).status).toBe(403);
     const purge = await fetch(`${karin.url}/api/v1/queues/dead/purge`, {
       method: 'POST',
@@ -140,11 +143,18 @@ describe('/api/v1', () => {
     expect(karin.logged.some((line) => line.includes('"what":"hold"') && line.includes(keyOf('orders')))).toBe(true);
   });
 
-  it('is described by the document in docs/api, path by path', async () => {
+  it('is described by the document in docs/api, path by path and answer by answer', async () => {
     const { karin } = await scene();
+    const send = await runCli(['send', 'dead', '--body', 'one'], {
+      KARIN_URL: karin.url,
+      KARIN_ADMIN_PASSWORD: PASSWORD,
+    });
+    expect(send.status).toBe(0);
     const described: { paths: Record<string, Record<string, unknown>> } = JSON.parse(
       readFileSync('docs/api/openapi.json', 'utf8'),
     );
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    ajv.addSchema(described, 'karin');
     for (const [path, methods] of Object.entries(described.paths)) {
       for (const method of Object.keys(methods)) {
         const answer = await fetch(karin.url + path.replace('{queue}', 'dead').replace('{action}', 'hold'), {
@@ -152,6 +162,10 @@ describe('/api/v1', () => {
           headers: { authorization: `Bearer ${PASSWORD}` },
         });
         expect(answer.status, `${method} ${path}`).toBe(200);
+        const place = ['paths', path, method, 'responses', '200', 'content', 'application/json', 'schema'];
+        const pointer = place.map((part) => encodeURIComponent(part.replaceAll('/', '~1'))).join('/');
+        const validate = ajv.getSchema(`karin#/${pointer}`);
+        expect(validate?.(await answer.json()), `${method} ${path}: ${ajv.errorsText(validate?.errors)}`).toBe(true);
       }
     }
     expect(Object.keys(described.paths)).toHaveLength(6);
