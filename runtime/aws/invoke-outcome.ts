@@ -8,9 +8,21 @@ import * as z from 'zod/mini';
 
 export type InvokeOutcome =
   /** 200 without `X-Amz-Function-Error`. */
-  | { readonly kind: 'success'; readonly response: Uint8Array; readonly executedVersion?: string }
+  | {
+      readonly kind: 'success';
+      readonly response: Uint8Array;
+      readonly executedVersion?: string;
+      readonly requestId?: string;
+    }
   /** 200 with `X-Amz-Function-Error`: exception, exit, out of memory, timeout of the function, response too large. */
-  | { readonly kind: 'function-error'; readonly errorType: string; readonly message: string }
+  | {
+      readonly kind: 'function-error';
+      readonly errorType: string;
+      readonly message: string;
+      /** First lines of what the runtime answered of its stack. */
+      readonly trace?: string;
+      readonly requestId?: string;
+    }
   /** 429. The message was not shown to the function; may be tried again inside the lease. */
   | { readonly kind: 'throttled'; readonly retryAfterMs?: number; readonly message: string }
   /** A 5xx, 409 or 408 of Lambda itself: the function did not run; may be tried again inside the lease. */
@@ -36,10 +48,23 @@ export class ResponseTooLargeError extends Error {
 
 /** Characters of a function's error message that are kept. */
 const MAX_MESSAGE_LENGTH = 1_000;
+/** Lines of a function's trace that are kept. */
+const MAX_TRACE_LINES = 12;
 
-export function functionError(payload: Uint8Array): InvokeOutcome {
-  const { errorType, errorMessage } = FunctionErrorPayload.parse(parsed(payload));
-  return { kind: 'function-error', errorType, message: errorMessage.slice(0, MAX_MESSAGE_LENGTH) };
+export function functionError(payload: Uint8Array): Extract<InvokeOutcome, { kind: 'function-error' }> {
+  const { errorType, errorMessage, trace, stackTrace } = FunctionErrorPayload.parse(parsed(payload));
+  const lines = (trace ?? stackTrace ?? []).slice(0, MAX_TRACE_LINES).map(traceLine);
+  return {
+    kind: 'function-error',
+    errorType,
+    message: errorMessage.slice(0, MAX_MESSAGE_LENGTH),
+    ...(lines.length === 0 ? {} : { trace: lines.join('\n').slice(0, MAX_MESSAGE_LENGTH) }),
+  };
+}
+
+/** Python ends its lines itself; .NET and Java write texts; anything else is shown as JSON. */
+function traceLine(line: unknown): string {
+  return (typeof line === 'string' ? line : JSON.stringify(line)).trimEnd();
 }
 
 /** What runtimes answer when a handler fails; members of other types, or none at all, are possible. */
@@ -47,6 +72,10 @@ const FunctionErrorPayload = z.catch(
   z.object({
     errorType: z.catch(z.string(), 'Error'),
     errorMessage: z.catch(z.string(), 'the function failed without a message'),
+    /** Of the Node.js runtime. */
+    trace: z.catch(z.optional(z.array(z.unknown())), undefined),
+    /** Of the Python, Java and Ruby runtimes. */
+    stackTrace: z.catch(z.optional(z.array(z.unknown())), undefined),
   }),
   { errorType: 'Error', errorMessage: 'the function failed without a message' },
 );

@@ -163,10 +163,13 @@ async function invoke(client: LambdaClient, time: Time, request: InvokeRequest):
     });
     const answer = await client.send(command, call);
     const payload = answer.Payload ?? new Uint8Array();
-    if (answer.FunctionError !== undefined) return functionError(payload);
+    const { requestId } = answer.$metadata;
+    const named = requestId === undefined ? {} : { requestId };
+    if (answer.FunctionError !== undefined) return { ...functionError(payload), ...named };
     return {
       kind: 'success',
       response: payload,
+      ...named,
       ...(answer.ExecutedVersion !== undefined && { executedVersion: answer.ExecutedVersion }),
     };
   } catch (error) {

@@ -12,6 +12,7 @@
 import { TIMEOUT_MARGIN_MS } from '../aws/invoke.ts';
 import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
 import { expectedRunSeconds, longestInvokeSeconds } from '../aws/mapping.ts';
+import type { Failure } from '../queue/failure.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { repeat } from '../retry.ts';
@@ -19,11 +20,12 @@ import { type Batch, takeInvoke } from './batch.ts';
 import { traceOfBatch } from './intake.ts';
 import type { ConsumerParts, DeliveryParts } from './parts.ts';
 import {
+  type Failure as BatchFailure,
   type BatchName,
   type ConcurrencyEffect,
   decide,
   deleteMessages,
-  type Failure,
+  keepFailures,
   lastAttemptMargin,
   pastLease,
   warnOfStore,
@@ -139,7 +141,7 @@ export async function deliver(
       roomMs: lastAttemptAt - endedAt,
       fraction: parts.randomness.fraction(),
     });
-    const failed = ({ reason, detail, effect, uncounted }: Failure, durationMs: number): DeliveryEnd => {
+    const failed = ({ reason, detail, effect, uncounted }: BatchFailure, durationMs: number): DeliveryEnd => {
       events.emit({ kind: 'failed', ...name, messageIds, reason, detail, durationMs });
       return {
         effect,
@@ -163,7 +165,13 @@ export async function deliver(
         ...(then === 'starving' && { restsUntil: endedAt + inMs }),
       };
     }
-    if (decision.kind === 'failed') return failed(decision, durationMs);
+    const keep = (of: readonly ReceivedMessage[], what: Told): Promise<void> =>
+      keepFailures(queue, of, { ...what, functionArn: mapping.functionArn, durationMs }, name, parts);
+    if (decision.kind === 'failed') {
+      // One that no function saw says nothing of the message.
+      if (!decision.uncounted) await keep(messages, toldOf(outcome, decision));
+      return failed(decision, durationMs);
+    }
 
     const { failed: reported, effect } = decision;
     events.emit({ kind: 'succeeded', ...name, messageIds, failedIds: [...reported], durationMs });
@@ -173,8 +181,30 @@ export async function deliver(
       const tookMs = time.monotonic() - endedAt;
       if (deletedIds.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: deletedIds, tookMs });
     }
+    if (reported.size > 0) {
+      const returned = messages.filter((message) => reported.has(message.id));
+      await keep(returned, { ...REPORTED, ...requestIdOf(outcome) });
+    }
     return { effect };
   }
+}
+
+/** What an outcome tells of a failure. */
+type Told = Pick<Failure, 'errorType' | 'message' | 'trace' | 'requestId'>;
+
+const REPORTED: Told = {
+  errorType: 'ReportedFailure',
+  message: 'the function named this message in batchItemFailures; its own log says why',
+};
+
+function toldOf(outcome: InvokeOutcome, { reason, detail }: BatchFailure): Told {
+  if (outcome.kind !== 'function-error') return { errorType: reason, message: detail, ...requestIdOf(outcome) };
+  const { errorType, message, trace } = outcome;
+  return { errorType, message, ...(trace !== undefined && { trace }), ...requestIdOf(outcome) };
+}
+
+function requestIdOf(outcome: InvokeOutcome): Pick<Failure, 'requestId'> {
+  return 'requestId' in outcome && outcome.requestId !== undefined ? { requestId: outcome.requestId } : {};
 }
 
 /*

@@ -28,10 +28,11 @@
  */
 
 import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
+import type { Failure as KeptFailure } from '../queue/failure.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { pause } from '../retry.ts';
-import { StoreNotAskedError } from '../store/store.ts';
+import { StoreFullError, StoreNotAskedError } from '../store/store.ts';
 import { failedIds } from './event.ts';
 import type { EventSink, FailureReason } from './events.ts';
 import type { Trouble } from './lambda-trouble.ts';
@@ -275,6 +276,25 @@ export async function releaseMessages(
       warnOfStore(name, `messages ${what}`, error, parts);
       if (!again || !(await pause(parts.time, waitMs, parts.aborting))) return;
     }
+  }
+}
+
+/**
+ * Keeps with messages why they failed, in one command for the batch. What cannot be kept is missed by people only; so a
+ * full store is no news here, and nothing is tried again.
+ */
+export async function keepFailures(
+  queue: Queue,
+  messages: readonly ReceivedMessage[],
+  failure: Omit<KeptFailure, 'attempt'>,
+  name: BatchName,
+  parts: SettlementParts,
+): Promise<void> {
+  const failures = messages.map(({ id, receiveCount }) => [id, { ...failure, attempt: receiveCount }] as const);
+  try {
+    if (failures.length > 0) await queue.keepFailures(new Map(failures));
+  } catch (error) {
+    if (!(error instanceof StoreFullError)) warnOfStore(name, 'why messages failed could not be kept', error, parts);
   }
 }
 

@@ -11,8 +11,9 @@
  * delete from the source with the fence of this receive. A crash between the two repeats the move when the lease runs
  * out, and the second copy collapses into the first by its id, or on a FIFO queue by its stay in the source
  * (`stayKey`). The receive of the move itself is not counted. What the message keeps: id, body, attributes, receive
- * count and first receive time; the sent time on standard queues, while FIFO queues count retention anew from the move
- * and use the message's id as its deduplication id, so that two messages that shared one are both kept.
+ * count and first receive time, and why it failed last; the sent time on standard queues, while FIFO queues count
+ * retention anew from the move and use the message's id as its deduplication id, so that two messages that shared one
+ * are both kept.
  *
  * The consumer moves messages in the same way where it is asked to stop a loop (`Queue.moveToDeadLetterQueue`).
  *
@@ -22,7 +23,7 @@
  * @module
  */
 
-import type { Lease, LeasedEntry, NewEntry, QueueKey } from '../store/store.ts';
+import { type Lease, type LeasedEntry, type NewEntry, type QueueKey, StoreFullError } from '../store/store.ts';
 import type { QueueDefinition, RedrivePolicy } from './definition.ts';
 import type { Message } from './message.ts';
 import { formatQueueArn } from './names.ts';
@@ -96,7 +97,16 @@ export class DeadLetters {
       const entry = deadLetterEntry(message, formatQueueArn(arn), fifo, clock.now() ?? message.sentAt);
       return fifo ? { ...entry, deduplicationKey: stayKey(queue.key, lease) } : entry;
     });
+    const failures = await store.failures(entries.map(({ id }) => id));
     await target.store.send(entries);
+    if (failures.size > 0) {
+      // A full store keeps no more of them. A move without them is worth more than none.
+      await target.store
+        .keepFailures([...failures].map(([id, failure]) => ({ id, ...failure })))
+        .catch((error: unknown) => {
+          if (!(error instanceof StoreFullError)) throw error;
+        });
+    }
     await store.delete(dead.map(({ lease }) => lease));
     notify({
       kind: 'dead-lettered',

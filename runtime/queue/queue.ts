@@ -9,6 +9,7 @@
 import type { BrowsedEntry, QueueKey, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { QueueDefinition } from './definition.ts';
+import type { Failure, PastFailure } from './failure.ts';
 import type { HeadWatch } from './head-watch.ts';
 import type { Message, OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import type { QueueArn } from './names.ts';
@@ -110,6 +111,11 @@ export interface Queue {
    */
   moveToDeadLetterQueue(messages: readonly ReceivedMessage[]): Promise<void>;
   /**
+   * Keeps why messages failed, by id: replaces what was kept of an earlier failure. Errors: `StoreFullError`,
+   * `StoreUnavailableError`.
+   */
+  keepFailures(failures: ReadonlyMap<string, Failure>): Promise<void>;
+  /**
    * Removes every message that is held here, whatever its state; in mode `forward` the real queue keeps what it has.
    * Errors: `StoreUnavailableError`.
    */
@@ -122,8 +128,8 @@ export interface Queue {
    */
   readonly uses: number;
   /**
-   * Looks at the first messages held here, at most `limit` (1 to 500) and few megabytes, without receiving them.
-   * Errors: `StoreUnavailableError`.
+   * Looks at the first messages held here, at most `limit` (1 to 500) and few megabytes, without receiving them, and at
+   * their last failures. Errors: `StoreUnavailableError`.
    */
   browse(limit: number): Promise<readonly BrowsedMessage[]>;
 }
@@ -132,6 +138,8 @@ export interface Queue {
 export interface BrowsedMessage extends Omit<BrowsedEntry, 'record'> {
   /** Absent: this version of Karin cannot read its record. */
   readonly message?: Message;
+  /** Why its last delivery failed; absent: none failed, or it was not kept. */
+  readonly failure?: PastFailure;
 }
 
 /*

@@ -14,6 +14,7 @@
 import type { Lease, LeaseOutcome, NewEntry, QueueKey, VisibilityChange } from '../store/store.ts';
 import { DeadLetters } from './dead-letter.ts';
 import type { QueueDefinition } from './definition.ts';
+import { type Failure, newFailure } from './failure.ts';
 import { createHeadWatch, type HeadWatch, SafetySweep } from './head-watch.ts';
 import { LongPoll, WIDEST } from './long-poll.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
@@ -180,6 +181,10 @@ export class StoredQueue implements Queue {
 
   get uses(): number {
     return this.#sweep.uses;
+  }
+
+  keepFailures(failures: ReadonlyMap<string, Failure>): Promise<void> {
+    return this.store.keepFailures([...failures].map(([id, failure]) => newFailure(id, failure)));
   }
 
   purge(): Promise<void> {

@@ -15,9 +15,11 @@ import {
   type DelaySpan,
   type DeleteReply,
   type Depth,
+  type KeptFailure,
   type Lease,
   type LeaseOutcome,
   type NewEntry,
+  type NewFailure,
   type ReceiveOptions,
   type ReceiveReply,
   type SentEntry,
@@ -253,6 +255,19 @@ export class WatchedStore {
   /** See the store. Counts as no activity. Errors: `StoreUnavailableError`. */
   browse(options: BrowseOptions): Promise<readonly BrowsedEntry[]> {
     return this.#options.store.browse(this.#options.address, options);
+  }
+
+  /** See the store; in parts of 500. Errors: `StoreFullError`, `StoreUnavailableError`. */
+  async keepFailures(failures: readonly NewFailure[]): Promise<void> {
+    const { store, address } = this.#options;
+    for (let from = 0; from < failures.length; from += MOST_PER_CALL) {
+      await store.keepFailures(address, failures.slice(from, from + MOST_PER_CALL));
+    }
+  }
+
+  /** See the store; of up to 500 messages. Counts as no activity. Errors: `StoreUnavailableError`. */
+  async failures(ids: readonly string[]): Promise<ReadonlyMap<string, KeptFailure>> {
+    return ids.length === 0 ? new Map() : this.#options.store.failures(this.#options.address, ids);
   }
 
   trim(olderThanMs: number, limit: number): Promise<number> {

@@ -123,6 +123,11 @@ export function checkMaxMessages(maxMessages: number): void {
   if (!(maxMessages >= 1)) throw new RangeError(`receive takes 1 message or more, not ${maxMessages}`);
 }
 
+/** Throws unless `count` messages, whose failures are kept or read, are 1 to 500. */
+export function checkFailures(count: number): void {
+  if (count < 1 || count > STEP) throw new RangeError(`1 to ${STEP} failures can be named, not ${count}`);
+}
+
 /** Throws unless `limit` is 1 to 500. */
 export function checkBrowse(limit: number): void {
   if (!(limit >= 1 && limit <= STEP)) throw new RangeError(`1 to ${STEP} messages can be looked at, not ${limit}`);

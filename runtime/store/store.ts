@@ -176,6 +176,24 @@ export interface DelaySpan {
   readonly limit: number;
 }
 
+/** Failures that are kept of one queue; with texts of 2 KB they take 2 MB. */
+export const MOST_FAILURES = 1_000;
+
+/** What is kept of the last failure of a message: a text that means nothing to the store. */
+export interface KeptFailure {
+  /** When it was kept first, epoch ms by the store's clock. */
+  readonly at: number;
+  readonly text: string;
+}
+
+export interface NewFailure {
+  /** Id of the message. */
+  readonly id: string;
+  readonly text: string;
+  /** Of a failure that moves with its message; default: now. Epoch ms. */
+  readonly at?: number;
+}
+
 /** A message that was only looked at. */
 export interface BrowsedEntry extends StoredEntry {
   readonly receiveCount: number;
@@ -372,6 +390,14 @@ export interface Store {
    * message.
    */
   browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
+  /**
+   * Keeps the last failure of each of 1 to 500 messages that were received and are still there; another replaces it. It
+   * goes with its message, at the latest 15 days after the queue's last failure; a delete of a message that was
+   * received once leaves it until then. Beyond `MOST_FAILURES` of a queue the oldest go. Errors: `StoreFullError`.
+   */
+  keepFailures(queue: StoredQueue, failures: readonly NewFailure[]): Promise<void>;
+  /** What is kept of the last failures of up to 500 messages; those without one are absent. One command. */
+  failures(queue: StoredQueue, ids: readonly string[]): Promise<ReadonlyMap<string, KeptFailure>>;
   /** Removes every message; on a FIFO queue what was sent before is no original of a duplicate any more. */
   purge(queue: StoredQueue): Promise<void>;
   /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { NewEntry } from '../../runtime/store/store.ts';
+import { MOST_FAILURES, type NewEntry } from '../../runtime/store/store.ts';
 import { type Context, entry, leases, newQueue, texts } from './store-under-test.ts';
 
 /** What both kinds of queue do alike. */
@@ -268,6 +268,78 @@ export function anyQueueContract(context: Context): void {
         expect(await context.store.depth(queue)).toEqual({ visible: 0, delayed: 0, inFlight: 0 });
         expect((await context.store.delete(queue, leased)).outcomes).toEqual(['missing']);
         expect(await context.receive(queue)).toEqual({ leased: [], total: 0 });
+      });
+
+      it('keeps the last failure of a message that was received, and no other', async () => {
+        const queue = newQueue(fifo);
+        const [failed, waiting, gone] = [grouped('a'), grouped('b', { delayMs: 5_000 }), grouped('c')];
+        await context.store.send(queue, [failed, waiting]);
+        await context.receive(queue);
+        const of = (id: string, text: string) => ({ id, text });
+        await context.store.keepFailures(queue, [of(failed.id, 'first'), of(waiting.id, 'x'), of(gone.id, 'y')]);
+        context.time.advance(7);
+        await context.store.keepFailures(queue, [of(failed.id, 'zweiter Fehler ü')]);
+        const ids = [failed.id, waiting.id, gone.id];
+        const kept = [[failed.id, { at: context.time.now(), text: 'zweiter Fehler ü' }]];
+        expect([...(await context.store.failures(queue, ids))]).toEqual(kept);
+        expect([...(await context.store.failures(newQueue(fifo), ids))]).toEqual([]);
+        await context.store.keepFailures(queue, [{ ...of(failed.id, 'moved'), at: 1_234 }]);
+        expect([...(await context.store.failures(queue, ids))]).toEqual([[failed.id, { at: 1_234, text: 'moved' }]]);
+      });
+
+      it('forgets a failure with its message: deleted after another receive, trimmed or purged', async () => {
+        const queue = newQueue(fifo);
+        const [deleted, trimmed, purged] = [grouped('a'), grouped('b'), grouped('c')];
+        const ids = [deleted.id, trimmed.id, purged.id];
+        const left = async () => [...(await context.store.failures(queue, ids)).keys()];
+        await context.store.send(queue, [deleted, trimmed]);
+        await context.receive(queue, { leaseMs: 1_000 });
+        context.time.advance(100_000);
+        await context.store.send(queue, [purged]);
+        await context.receive(queue, { leaseMs: 0 });
+        await context.store.keepFailures(
+          queue,
+          ids.map((id) => ({ id, text: 'it failed' })),
+        );
+        const { leased } = await context.receive(queue, { leaseMs: 0 });
+        await context.store.keepFailures(
+          queue,
+          leased.map(({ id }) => ({ id, text: 'it failed' })),
+        );
+        expect((await left()).sort()).toEqual([...ids].sort());
+        const again = (await context.receive(queue, { leaseMs: 1_000 })).leased.find(({ id }) => id === deleted.id);
+        expect((await context.store.delete(queue, leases(again))).outcomes).toEqual(['done']);
+        expect((await left()).sort()).toEqual([trimmed.id, purged.id].sort());
+        context.time.advance(1_000);
+        expect(await context.store.trim(queue, 50_000, 10)).toBe(1);
+        expect(await left()).toEqual([purged.id]);
+        await context.store.purge(queue);
+        expect(await left()).toEqual([]);
+      });
+
+      it('keeps a bounded number of failures, and drops the oldest', async () => {
+        const queue = newQueue(fifo);
+        const entries = Array.from({ length: MOST_FAILURES + 1 }, (_, index) => grouped(`g${index}`));
+        for (let at = 0; at < entries.length; at += 500) await context.store.send(queue, entries.slice(at, at + 500));
+        await context.receive(queue, { maxMessages: entries.length });
+        for (let at = 0; at < entries.length; at += 500) {
+          context.time.advance(1);
+          const part = entries.slice(at, at + 500);
+          await context.store.keepFailures(
+            queue,
+            part.map(({ id }) => ({ id, text: 'it failed' })),
+          );
+        }
+        const left = async (part: readonly NewEntry[]) =>
+          (
+            await context.store.failures(
+              queue,
+              part.map(({ id }) => id),
+            )
+          ).size;
+        expect(await left(entries.slice(0, 500))).toBe(399);
+        expect(await left(entries.slice(500, 1_000))).toBe(500);
+        expect(await left(entries.slice(1_000))).toBe(1);
       });
 
       it('trims visible messages that are too old, and no others', async () => {

@@ -114,7 +114,7 @@ describe('failures of the function', () => {
       'an exception',
       'Unhandled',
       '{"errorType":"TypeError","errorMessage":"x is undefined","trace":["at handler"]}',
-      { errorType: 'TypeError', message: 'x is undefined' },
+      { errorType: 'TypeError', message: 'x is undefined', trace: 'at handler' },
     ],
     [
       'a timeout',

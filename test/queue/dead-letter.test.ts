@@ -52,6 +52,21 @@ forEachStore('dead letters', (open) => {
     ]);
   });
 
+  it('moves with a message why it failed last, and when', async () => {
+    const { world, source, target } = await pair();
+    const sent = message('poison');
+    await source.send([sent]);
+    await failTimes(world, source, 2);
+    const failedAt = world.time.now();
+    const failure = { errorType: 'Error', message: 'no', functionArn: 'arn', durationMs: 12, attempt: 2 };
+    await source.keepFailures(new Map([[sent.id, failure]]));
+    world.time.advance(5);
+    expect(await source.receive({ maxMessages: 10 })).toEqual([]);
+    expect(await target.browse(10)).toMatchObject([{ id: sent.id, failure: { ...failure, at: failedAt } }]);
+    const [received] = await target.receive({ maxMessages: 10 });
+    expect(JSON.stringify(received)).not.toContain('durationMs');
+  });
+
   it('hands out the good messages of the same receive', async () => {
     const { world, source, target } = await pair(1);
     await source.send([message('poison')]);

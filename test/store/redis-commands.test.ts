@@ -230,8 +230,20 @@ const CASES: readonly Case[] = [
       return [];
     },
     act: (queue) => store.trim(queue, 0, 10),
-    commands: scripted('zrange zrem hdel hdel zrem zrange'),
+    commands: scripted('zrange zrem hdel hdel zrem hdel zrange'),
   },
+  {
+    name: 'failures: one is kept',
+    before: async (queue) => {
+      await send(queue, [LATER]);
+      time.advance(LATER.delayMs);
+      await store.receive(queue, { maxMessages: 1, maxBytes: 1_000, leaseMs: 1_000 });
+      return [];
+    },
+    act: (queue) => store.keepFailures(queue, [{ id: LATER.id, text: 'it failed' }]),
+    commands: scripted('hmget hset pexpire hlen'),
+  },
+  { name: 'failures: read', act: (queue) => store.failures(queue, [LATER.id]), commands: ['hmget'] },
   { name: 'purge', act: (queue) => store.purge(queue), commands: ['unlink'] },
   {
     name: 'FIFO send: one with a deduplication id, to an empty queue',
@@ -337,7 +349,7 @@ const CASES: readonly Case[] = [
       return [];
     },
     act: (queue) => store.trim(queue, 0, 10),
-    commands: scripted('zrange hmget zrange zmscore hmget zrem hdel hdel zrem zrange hdel zrem zrange'),
+    commands: scripted('zrange hmget zrange zmscore hmget zrem hdel hdel zrem hdel zrange hdel zrem zrange'),
   },
   {
     name: 'a document: write',

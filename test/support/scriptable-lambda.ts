@@ -45,7 +45,12 @@ export type Answer =
   /** 200 with this JSON value; `raw` instead of a value is sent as it is. */
   | { readonly kind: 'answer'; readonly value?: unknown; readonly raw?: string }
   /** 200 with `X-Amz-Function-Error`. */
-  | { readonly kind: 'function-error'; readonly errorType: string; readonly message: string }
+  | {
+      readonly kind: 'function-error';
+      readonly errorType: string;
+      readonly message: string;
+      readonly trace?: readonly string[];
+    }
   /** An error of the Lambda service. */
   | { readonly kind: 'error'; readonly status: number; readonly type: string; readonly retryAfterSeconds?: number }
   /** The connection is reset after the request was read. */
@@ -172,7 +177,7 @@ function give(invoke: SeenInvoke, answer: Answer): void {
       return;
     case 'function-error': {
       const { errorType, message } = answer;
-      respond(invoke, 200, JSON.stringify({ errorType, errorMessage: message }), {
+      respond(invoke, 200, JSON.stringify({ errorType, errorMessage: message, trace: answer.trace }), {
         'x-amz-function-error': 'Unhandled',
       });
       return;

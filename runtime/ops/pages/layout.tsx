@@ -249,6 +249,7 @@ export function ErrorPage(props: { frame: PageFrame; message: string }) {
   const { frame, message } = props;
   return (
     <Page frame={frame} title="Not done" notice={{ text: message, kind: 'bad' }}>
+      <h1>Not done</h1>
       <p>
         <a href={`${frame.base}/ops`}>To the queues</a>
       </p>

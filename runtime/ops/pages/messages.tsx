@@ -1,3 +1,4 @@
+import type { PastFailure } from '../../queue/failure.ts';
 import type { MessageAttribute } from '../../queue/message.ts';
 import type { BrowsedMessage } from '../../queue/queue.ts';
 import { bytes, count, type PageFrame, printable, Time } from './layout.tsx';
@@ -24,8 +25,11 @@ export function Messages(props: {
   /** How often they were looked at before. */
   looks: number;
   messages?: readonly BrowsedMessage[] | undefined;
+  /** Messages that the queue holds, in all; absent: unknown. */
+  held: number | undefined;
 }) {
-  const { frame, href, looks, messages } = props;
+  const { frame, href, looks, messages, held = 0 } = props;
+  const leftOut = messages === undefined ? 0 : held - messages.length;
   // Another address each time: a browser that is sent to the same place of the same page only scrolls.
   const look = `${frame.base}${href}?messages=${looks + 1}#messages`;
   return (
@@ -62,6 +66,11 @@ export function Messages(props: {
             </tbody>
           </table>
         </div>
+      )}
+      {leftOut <= 0 ? null : (
+        <p class="quiet small" id="left-out">
+          {count(leftOut)} more are not shown: a look reads {SHOWN_MESSAGES} messages, and no more than 2 MiB of them.
+        </p>
       )}
     </>
   );
@@ -113,8 +122,11 @@ function Content({ seen, message }: { seen: BrowsedMessage; message: NonNullable
     <details>
       <summary>
         <code>{printable(body.slice(0, PREVIEW + 1).replaceAll(/\s+/g, ' '), PREVIEW)}</code>
+        {seen.failure === undefined ? null : <div class="bad small">{printable(firstLine(seen.failure), PREVIEW)}</div>}
       </summary>
-      <pre>{printable(body, OPENED)}</pre>
+      {seen.failure === undefined ? null : <WhyItFailed failure={seen.failure} />}
+      {/* A long body must be scrolled by keyboard as well. */}
+      <pre tabindex={0}>{printable(body, OPENED)}</pre>
       {body.length > OPENED ? (
         <p class="quiet small">{count(body.length - OPENED)} more characters are not shown.</p>
       ) : null}
@@ -130,6 +142,57 @@ function Content({ seen, message }: { seen: BrowsedMessage; message: NonNullable
       </dl>
     </details>
   );
+}
+
+function firstLine({ errorType, message }: PastFailure): string {
+  return `${errorType}: ${message}`.split('\n', 1)[0] ?? '';
+}
+
+function WhyItFailed({ failure }: { failure: PastFailure }) {
+  const { at, attempt, durationMs, functionArn, requestId, message, errorType, trace } = failure;
+  const logs = logsHref(failure);
+  return (
+    <section class="failure">
+      <p class="small">
+        <b class="bad">Delivery {count(attempt)} failed</b> at <Time at={at} /> UTC after {count(durationMs)} ms in{' '}
+        <span title={functionArn}>{printable(functionNameOf(functionArn), PREVIEW)}</span>
+        {requestId === undefined ? null : (
+          <>
+            , request <code>{printable(requestId, PREVIEW)}</code>
+          </>
+        )}
+        {logs === undefined ? null : (
+          <>
+            {' '}
+            (<a href={logs}>CloudWatch Logs</a>)
+          </>
+        )}
+      </p>
+      <pre tabindex={0}>
+        {printable(`${errorType}: ${message}${trace === undefined ? '' : `\n\n${trace}`}`, OPENED)}
+      </pre>
+    </section>
+  );
+}
+
+function functionNameOf(functionArn: string): string {
+  return functionArn.split(':')[6] ?? functionArn;
+}
+
+/**
+ * The log of the function with the request id as its filter, where the function writes to the log group that Lambda
+ * gives it; `undefined` for a function that is not in AWS.
+ */
+function logsHref({ functionArn, requestId }: PastFailure): string | undefined {
+  const [, partition, service, region, account, , name] = functionArn.split(':');
+  if (partition !== 'aws' || service !== 'lambda' || requestId === undefined) return undefined;
+  if (region === undefined || name === undefined || account === '000000000000') return undefined;
+  // The console reads its part of an address with `$` in the place of `%`, and what is inside of that twice.
+  const twice = (text: string): string => encodeURIComponent(encodeURIComponent(text)).replaceAll('%', '$');
+  const filter = encodeURIComponent(`?filterPattern=${encodeURIComponent(`"${requestId}"`)}`).replaceAll('%', '$');
+  const group = twice(`/aws/lambda/${name}`);
+  const consoleUrl = `https://${encodeURIComponent(region)}.console.aws.amazon.com/cloudwatch/home`;
+  return `${consoleUrl}?region=${encodeURIComponent(region)}#logsV2:log-groups/log-group/${group}/log-events${filter}`;
 }
 
 function describe(attribute: MessageAttribute): string {

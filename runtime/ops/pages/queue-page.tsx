@@ -73,7 +73,13 @@ export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: N
         <SendForm frame={frame} view={view} />
         <Interventions frame={frame} view={view} />
       </div>
-      <Messages frame={frame} href={queueHref('', row.queue.key)} looks={view.looks} messages={view.messages} />
+      <Messages
+        frame={frame}
+        href={queueHref('', row.queue.key)}
+        looks={view.looks}
+        messages={view.messages}
+        held={row.depth === undefined ? undefined : row.depth.visible + row.depth.delayed + row.depth.inFlight}
+      />
       <Parts parts={rest} />
     </Page>
   );

@@ -154,6 +154,10 @@ export class FifoMemoryQueue implements MemoryQueue {
     return found;
   }
 
+  wasReceived(id: string): boolean {
+    return (this.#messages.get(id)?.receiveCount ?? 0) > 0;
+  }
+
   purge(): void {
     this.#messages.clear();
     this.#groups.clear();

@@ -32,6 +32,8 @@ export interface MemoryQueue {
   depth(now: number): DepthNow;
   /** The first messages, at most `limit`. */
   browse(now: number, limit: number): BrowsedEntry[];
+  /** Whether the message is there and was received. */
+  wasReceived(id: string): boolean;
   purge(): void;
   trim(now: number, olderThanMs: number, limit: number): number;
 }

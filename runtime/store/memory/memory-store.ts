@@ -11,6 +11,7 @@ import {
   checkBrowse,
   checkDelayed,
   checkEntries,
+  checkFailures,
   checkMaxMessages,
   receiveInSteps,
   settleInSteps,
@@ -28,9 +29,12 @@ import {
   type DepthsReply,
   type Documents,
   type HeadLowered,
+  type KeptFailure,
   type Lease,
   type LeaseOutcome,
+  MOST_FAILURES,
   type NewEntry,
+  type NewFailure,
   type ReceiveOptions,
   type ReceiveReply,
   type SendReply,
@@ -56,6 +60,7 @@ export class MemoryStore implements Store {
   readonly slots: MemorySlots;
   readonly #time: Time;
   readonly #queues = new Map<QueueKey, MemoryQueue>();
+  readonly #failures = new Map<QueueKey, Map<string, KeptFailure>>();
   readonly #listeners = new Set<(signal: Signal) => void>();
   #closed = false;
 
@@ -81,7 +86,11 @@ export class MemoryStore implements Store {
   }
 
   async delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
-    return settleInSteps(leases, async (step) => this.#woken(queue, this.#queue(queue).delete(this.#time.now(), step)));
+    const reply = await settleInSteps(leases, async (step) =>
+      this.#woken(queue, this.#queue(queue).delete(this.#time.now(), step)),
+    );
+    this.#forget(queue, ({ id }) => leases.some((lease, at) => lease.id === id && reply.outcomes[at] === 'done'));
+    return reply;
   }
 
   async changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
@@ -116,12 +125,40 @@ export class MemoryStore implements Store {
     return withinBytes(this.#queue(queue).browse(this.#time.now(), options.limit), options.maxBytes);
   }
 
+  async keepFailures(queue: StoredQueue, failures: readonly NewFailure[]): Promise<void> {
+    checkFailures(failures.length);
+    const stored = this.#queue(queue);
+    const kept = this.#failures.get(queue.key) ?? new Map<string, KeptFailure>();
+    this.#failures.set(queue.key, kept);
+    for (const { id, text, at = this.#time.now() } of failures) {
+      if (stored.wasReceived(id)) kept.set(id, { text, at });
+    }
+    if (kept.size <= MOST_FAILURES) return;
+    const oldest = [...kept].sort(([a, { at: atA }], [b, { at: atB }]) => atA - atB || compareText(a, b));
+    for (const [id] of oldest.slice(0, kept.size - MOST_FAILURES + 100)) kept.delete(id);
+  }
+
+  async failures(queue: StoredQueue, ids: readonly string[]): Promise<ReadonlyMap<string, KeptFailure>> {
+    checkFailures(ids.length);
+    const kept = this.#failures.get(queue.key);
+    return new Map(
+      ids.flatMap((id): [string, KeptFailure][] => {
+        const failure = kept?.get(id);
+        return failure === undefined ? [] : [[id, failure]];
+      }),
+    );
+  }
+
   async purge(queue: StoredQueue): Promise<void> {
     this.#queue(queue).purge();
+    this.#forget(queue, () => true);
   }
 
   async trim(queue: StoredQueue, olderThanMs: number, limit: number): Promise<number> {
-    return this.#queue(queue).trim(this.#time.now(), olderThanMs, limit);
+    const stored = this.#queue(queue);
+    const trimmed = stored.trim(this.#time.now(), olderThanMs, limit);
+    if (trimmed > 0) this.#forget(queue, ({ id }) => !stored.wasReceived(id));
+    return trimmed;
   }
 
   async delayed(queue: StoredQueue, span: DelaySpan): Promise<readonly DelayedEntry[]> {
@@ -155,6 +192,12 @@ export class MemoryStore implements Store {
   async close(): Promise<void> {
     this.#closed = true;
     this.#listeners.clear();
+  }
+
+  #forget({ key }: StoredQueue, isGone: (failure: { readonly id: string }) => boolean): void {
+    const kept = this.#failures.get(key);
+    for (const id of [...(kept?.keys() ?? [])]) if (isGone({ id })) kept?.delete(id);
+    if (kept?.size === 0) this.#failures.delete(key);
   }
 
   #queue({ key, fifo }: StoredQueue): MemoryQueue {

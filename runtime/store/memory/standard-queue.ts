@@ -128,6 +128,10 @@ export class StandardMemoryQueue implements MemoryQueue {
     });
   }
 
+  wasReceived(id: string): boolean {
+    return (this.#messages.get(id)?.receiveCount ?? 0) > 0;
+  }
+
   purge(): void {
     this.#messages.clear();
     this.#due.clear();

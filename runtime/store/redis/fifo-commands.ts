@@ -112,12 +112,14 @@ export class FifoCommands implements QueueCommands {
   }
 
   async purge(queue: QueueKey): Promise<void> {
-    const { sequence, purged } = queueKeys(queue);
-    await this.#calls.script(FIFO_PURGE, [...groupKeys(queue), sequence, purged], [DEDUPLICATION_EXPIRY_MS]);
+    const { sequence, purged, failures } = queueKeys(queue);
+    await this.#calls.script(FIFO_PURGE, [...groupKeys(queue), sequence, purged, failures], [DEDUPLICATION_EXPIRY_MS]);
   }
 
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {
-    return readTrimmed(await this.#script(FIFO_TRIM, groupKeys(queue), [olderThanMs, most]));
+    return readTrimmed(
+      await this.#script(FIFO_TRIM, [...groupKeys(queue), queueKeys(queue).failures], [olderThanMs, most]),
+    );
   }
 
   async #settle<T extends Lease>(
@@ -133,11 +135,11 @@ export class FifoCommands implements QueueCommands {
       lease.sequenceNumber ?? 0,
       ...rest(lease),
     ]);
-    const reply = await this.#script(script, groupKeys(queue), [
-      ...args,
-      this.#channel,
-      wakeSubject(queue, this.#instanceId),
-    ]);
+    const reply = await this.#script(
+      script,
+      [...groupKeys(queue), queueKeys(queue).failures],
+      [...args, this.#channel, wakeSubject(queue, this.#instanceId)],
+    );
     const lowered = readHeadLowered(reply);
     const next = readNextDue(reply);
     return { outcomes: readOutcomes(reply), ...lowered, ...next };

@@ -15,6 +15,8 @@ export interface QueueKeys {
   readonly messages: string;
   readonly receives: string;
   readonly delayed: string;
+  /** The last failures of messages: `scripts/failures.ts`. Most queues have none. */
+  readonly failures: string;
   /** FIFO only, as are those below. */
   readonly order: string;
   readonly flight: string;
@@ -38,6 +40,7 @@ export function queueKeys(queue: QueueKey): QueueKeys {
     messages: inQueue(queue, 'msg'),
     receives: inQueue(queue, 'rx'),
     delayed: inQueue(queue, 'delayed'),
+    failures: inQueue(queue, 'fail'),
     order: inQueue(queue, 'order'),
     flight: inQueue(queue, 'flight'),
     sequence: inQueue(queue, 'seq'),

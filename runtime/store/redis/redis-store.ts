@@ -15,6 +15,7 @@ import {
   checkBrowse,
   checkDelayed,
   checkEntries,
+  checkFailures,
   checkMaxMessages,
   receiveInSteps,
   STEP,
@@ -31,9 +32,11 @@ import {
   type Depth,
   type DepthsReply,
   type Documents,
+  type KeptFailure,
   type Lease,
   type LeaseOutcome,
   type NewEntry,
+  type NewFailure,
   type ReceiveOptions,
   type ReceiveReply,
   type SendReply,
@@ -45,13 +48,23 @@ import {
   StoreUnavailableError,
   type VisibilityChange,
 } from '../store.ts';
-import { bare, integerReply, messageOf, RedisCalls, ReplyReader, UnsuitableRedisError } from './calls.ts';
+import {
+  bare,
+  idBytes,
+  integerReply,
+  messageOf,
+  RedisCalls,
+  ReplyReader,
+  shortIdBytes,
+  UnsuitableRedisError,
+} from './calls.ts';
 import { Confirmations } from './confirmations.ts';
 import { RedisConnection } from './connection.ts';
 import { FifoCommands } from './fifo-commands.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { DOCUMENTS, queueKeys, signalChannel, slotsKey } from './keys.ts';
 import { Reachability } from './reachability.ts';
+import { KEEP_FAILURES } from './scripts/failures.ts';
 import { FREE_SLOT, PUT_DOCUMENT, REMOVE_DOCUMENT, TAKE_SLOT } from './scripts/shared.ts';
 import { DEPTHS, PEEK } from './scripts/standard-upkeep.ts';
 import { type QueueCommands, StandardCommands } from './standard-commands.ts';
@@ -289,6 +302,26 @@ export class RedisStore implements Store {
   async browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]> {
     checkBrowse(options.limit);
     return this.#commands(queue).browse(queue.key, options);
+  }
+
+  async keepFailures({ key, fifo }: StoredQueue, failures: readonly NewFailure[]): Promise<void> {
+    checkFailures(failures.length);
+    const keys = queueKeys(key);
+    const bytesOf = fifo ? idBytes : shortIdBytes;
+    const args = failures.flatMap(({ id, at, text }) => [bytesOf(id), at ?? '', text]);
+    await this.#calls.script(KEEP_FAILURES, [keys.failures, keys.receives], args);
+  }
+
+  async failures({ key, fifo }: StoredQueue, ids: readonly string[]): Promise<ReadonlyMap<string, KeptFailure>> {
+    checkFailures(ids.length);
+    const fields = ids.map(fifo ? idBytes : shortIdBytes);
+    const values = await this.#calls.command('hmget', queueKeys(key).failures, ...fields);
+    const found = new Map<string, KeptFailure>();
+    for (const [index, id] of ids.entries()) {
+      const value: unknown = Array.isArray(values) ? values[index] : undefined;
+      if (Buffer.isBuffer(value)) found.set(id, { at: value.readUIntBE(0, 6), text: value.toString('utf8', 6) });
+    }
+    return found;
   }
 
   async purge(queue: StoredQueue): Promise<void> {

@@ -67,7 +67,9 @@ export class StandardCommands implements QueueCommands {
 
   #name(queue: QueueKey): Named {
     const keys = allKeys(queue);
-    this.#lastNamed = { queue, keys, leaseKeys: keys.slice(0, 3), wake: wakeSubject(queue, this.#instanceId) };
+    const leaseKeys = keys.slice(0, 3);
+    const settleKeys = [...leaseKeys, queueKeys(queue).failures];
+    this.#lastNamed = { queue, keys, leaseKeys, settleKeys, wake: wakeSubject(queue, this.#instanceId) };
     return this.#lastNamed;
   }
 
@@ -113,11 +115,11 @@ export class StandardCommands implements QueueCommands {
   }
 
   async purge(queue: QueueKey): Promise<void> {
-    await this.#calls.command('unlink', ...allKeys(queue));
+    await this.#calls.command('unlink', ...allKeys(queue), queueKeys(queue).failures);
   }
 
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {
-    return readTrimmed(await this.#script(TRIM, allKeys(queue), [olderThanMs, most]));
+    return readTrimmed(await this.#script(TRIM, [...allKeys(queue), queueKeys(queue).failures], [olderThanMs, most]));
   }
 
   async delayed(queue: QueueKey, { fromMs, toMs, limit }: DelaySpan): Promise<readonly DelayedEntry[]> {
@@ -136,10 +138,10 @@ export class StandardCommands implements QueueCommands {
   }
 
   async #settle(script: Script, queue: QueueKey, args: Argument[]): Promise<DeleteReply> {
-    const { leaseKeys, wake } = this.#lastNamed?.queue === queue ? this.#lastNamed : this.#name(queue);
+    const { settleKeys, wake } = this.#lastNamed?.queue === queue ? this.#lastNamed : this.#name(queue);
     args.push(this.#channel, wake);
     const [headLoweredToMs = -1, nextDueInMs = -1, ...states] = integersIn(
-      await this.#calls.script(script, leaseKeys, args),
+      await this.#calls.script(script, settleKeys, args),
     );
     const outcomes: LeaseOutcome[] = [];
     for (const state of states) outcomes.push(OUTCOMES[state] ?? 'missing');
@@ -161,6 +163,8 @@ interface Named {
   readonly keys: readonly string[];
   /** Without the key of running delays, which only sends begin. */
   readonly leaseKeys: readonly string[];
+  /** Those of the scripts that settle leases. */
+  readonly settleKeys: readonly string[];
   readonly wake: string;
 }
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { forEachStore, mappingOf, message, type World } from '../../support/consumer-world.ts';
-import { type Answer, CRASH, Gate, SUCCESS, THROTTLED } from '../../support/scriptable-lambda.ts';
+import { type Answer, CRASH, Gate, reportFailures, SUCCESS, THROTTLED } from '../../support/scriptable-lambda.ts';
 
 const EMPTY = { visible: 0, delayed: 0, inFlight: 0 };
 
@@ -63,6 +63,35 @@ forEachStore('Failure', (open) => {
 
     expect(world.lambda.calls).toHaveLength(2);
     expect(await queue.depth()).toEqual(EMPTY);
+  });
+
+  it('keeps with the message why it failed, in the store alone', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    world.lambda.script({ kind: 'function-error', errorType: 'TypeError', message: 'no price', trace: ['a', 'at b'] });
+    const mapping = mappingOf(queue);
+    world.apply(mapping);
+    await queue.send([message('hello')]);
+    await world.events.next('failed');
+
+    const failure = { errorType: 'TypeError', message: 'no price', trace: 'a\nat b', attempt: 1 };
+    const [seen] = await queue.browse(10);
+    expect(seen?.failure).toMatchObject({ ...failure, functionArn: mapping.functionArn });
+    await expectBackAfterLease(world);
+    await world.events.next('deleted');
+    expect(JSON.stringify(world.lambda.calls[1])).not.toContain('no price');
+  });
+
+  it('keeps with a message that a report names that its function named it', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    const [good, bad] = [message('good'), message('bad')];
+    world.lambda.script(reportFailures([bad.id]));
+    world.apply(mappingOf(queue, { reportBatchItemFailures: true, batchSize: 2 }));
+    await queue.send([good, bad]);
+    await world.events.next('deleted');
+    await world.settled();
+    expect(await queue.browse(10)).toMatchObject([{ id: bad.id, failure: { errorType: 'ReportedFailure' } }]);
   });
 
   it('429-then-ok: the same batch is invoked again inside its lease, with the same receipt and receive count 1', async () => {

@@ -58,11 +58,12 @@ return reply`;
 /**
  * Deletes messages.
  *
+ * KEYS[7] -> failures
  * ARGV: for each lease: id, receive count, group, sequence number; channel; queue; time
  * Commands: 13 for messages of one group that has others waiting (EVALSHA, TIME, HMGET, HMGET, ZREM, HDEL, HDEL,
  *     ZRANGE; then ZRANGE, ZMSCORE, HDEL, ZADD; then ZRANGE); 12 for the last of a group
- * (ZRANGE, HDEL, ZREM); 5 if no lease holds; +1 PUBLISH if the head was lowered; +1 for each id without a receive
- * history.
+ * (ZRANGE, HDEL, ZREM); 5 if no lease holds; +1 PUBLISH if the head was lowered; +1 HDEL if a message was
+ * received more than once, and so may have failed; +1 for each id without a receive history.
  */
 export const FIFO_DELETE = script(
   'allow-oom',
@@ -76,12 +77,13 @@ export const FIFO_DELETE = script(
   FLIGHTS,
   leases(4),
   `
-local members, deleted, gone = {}, {}, {}
+local members, deleted, gone, again = {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local outcome = gone[id] and MISSING or outcomeOf(i)
   reply[i + 2] = outcome
   if outcome == DONE then
     gone[id] = true
+    if readHistory(histories[id]) > 1 then table.insert(again, id) end
     flights[groupOf[i]][id] = nil
     touch(groupOf[i])
     table.insert(members, groupOf[i] .. '\\0' .. sequences[i] .. id)
@@ -92,6 +94,7 @@ if #deleted > 0 then
   redis.call('ZREM', KEYS[5], unpack(members))
   redis.call('HDEL', KEYS[2], unpack(deleted))
   redis.call('HDEL', KEYS[3], unpack(deleted))
+  if #again > 0 then redis.call('HDEL', KEYS[7], unpack(again)) end
 end`,
   FINISH,
 );

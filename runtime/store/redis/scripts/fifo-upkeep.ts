@@ -11,12 +11,12 @@ import { CLOCK, SIX_BYTES, script } from './script.ts';
  * Each group is looked at from its first message to the first that is neither in flight nor old enough: those behind it
  * are younger. A call looks at up to 500 records, or 8 MiB of them, of the groups that have waited longest.
  *
- * KEYS[1..6] as in `fifo-groups.ts`
+ * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> failures
  * ARGV: age ms, most to remove (up to 500), time
  * Returns: how many were removed; 1 if there may be more to do at once, else 0.
  * Commands: 4 on an empty queue (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for the leases; +3 for each 32 records of a
  *     group (ZRANGE, ZMSCORE, HMGET);
- * +4 if messages are removed (ZREM, HDEL, HDEL, ZREM), and what FLIGHTS needs for their groups; +1 ZREM if delays
+ * +5 if messages are removed (ZREM, HDEL, HDEL, ZREM, HDEL), and what FLIGHTS needs for their groups; +1 ZREM if delays
  * ended.
  */
 export const FIFO_TRIM = script(
@@ -69,6 +69,7 @@ if #ids > 0 then
   redis.call('HDEL', KEYS[2], unpack(ids))
   redis.call('HDEL', KEYS[3], unpack(ids))
   redis.call('ZREM', KEYS[4], unpack(ids))
+  redis.call('HDEL', KEYS[7], unpack(ids))
   if #thinned > 0 then storeFlights(thinned, flights) end
 end
 local ended = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE', 'LIMIT', 0, 500)
@@ -82,7 +83,7 @@ return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
  * original any more. Sequence numbers go on.
  *
  * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence; KEYS[8] -> purged string: the last sequence number before the
- *     purge
+ *     purge; KEYS[9] -> failures
  * ARGV: ms until a deduplication key expires
  * Returns: nothing of use.
  * Commands: 3 (EVALSHA, UNLINK, GET); +1 SET unless the queue never had a message.
@@ -90,7 +91,7 @@ return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
 export const FIFO_PURGE = script(
   'allow-oom',
   `
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[9])
 local last = redis.call('GET', KEYS[7])
 if last then redis.call('SET', KEYS[8], last, 'PX', ARGV[1]) end
 return 0`,

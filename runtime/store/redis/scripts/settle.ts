@@ -12,11 +12,12 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, script } from './script.ts';
 /**
  * Deletes messages.
  *
+ * KEYS[4] -> failures
  * ARGV: for each lease: id, receive count; channel; queue; time
  * Returns: -1 (the head is never lowered); ms until the new head is due or -1 if there is none; then the outcome of
  *     each.
- * Commands: 7 (EVALSHA, TIME, HMGET, ZREM, HDEL, HDEL, ZRANGE); 4 if no lease holds; +1 for each id without a receive
- *     history.
+ * Commands: 7 (EVALSHA, TIME, HMGET, ZREM, HDEL, HDEL, ZRANGE); 4 if no lease holds; +1 HDEL if a message was
+ *     received more than once, and so may have failed; +1 for each id without a receive history.
  */
 export const DELETE = script(
   'allow-oom',
@@ -29,12 +30,13 @@ export const DELETE = script(
 local ids = {}
 for i = 1, #ARGV - 3, 2 do table.insert(ids, ARGV[i]) end
 local histories, gone = redis.call('HMGET', KEYS[3], unpack(ids)), {}
-local reply, members, deleted = {-1, -1}, {}, {}
+local reply, members, deleted, again = {-1, -1}, {}, {}, {}
 for i, id in ipairs(ids) do
   local outcome = gone[id] and MISSING or fence(id, histories[i], tonumber(ARGV[2 * i]))
   reply[i + 2] = outcome
   if outcome == DONE then
-    local _, _, group = readHistory(histories[i])
+    local count, _, group = readHistory(histories[i])
+    if count > 1 then table.insert(again, id) end
     gone[id] = true
     table.insert(members, memberOf(id, group))
     table.insert(deleted, id)
@@ -44,6 +46,7 @@ if #deleted > 0 then
   redis.call('ZREM', KEYS[1], unpack(members))
   redis.call('HDEL', KEYS[2], unpack(deleted))
   redis.call('HDEL', KEYS[3], unpack(deleted))
+  if #again > 0 then redis.call('HDEL', KEYS[4], unpack(again)) end
 end
 reply[2] = nextDue()
 return reply`,

@@ -99,11 +99,11 @@ return reply`,
  * still have been sent before (delayed, received or moved since): the records of up to 500 such messages, or 8 MiB of
  * them, are looked at. Beyond that a message goes once its due time passes the limit.
  *
- * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives   KEYS[4] -> delayed
+ * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives   KEYS[4] -> delayed   KEYS[5] -> failures
  * ARGV: age ms, most to remove (up to 500), time
  * Returns: how many were removed; 1 if there may be more to do at once, else 0.
- * Commands: 4 (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for each 32 records looked at; +4 if messages are removed
- *     (ZREM, HDEL, HDEL, ZREM); +1 ZREM if delays ended.
+ * Commands: 4 (EVALSHA, TIME, ZRANGE, ZRANGE); +1 HMGET for each 32 records looked at; +5 if messages are removed
+ *     (ZREM, HDEL, HDEL, ZREM, HDEL); +1 ZREM if delays ended.
  */
 export const TRIM = script(
   'allow-oom',
@@ -142,6 +142,7 @@ if #ids > 0 then
   redis.call('HDEL', KEYS[2], unpack(ids))
   redis.call('HDEL', KEYS[3], unpack(ids))
   redis.call('ZREM', KEYS[4], unpack(ids))
+  redis.call('HDEL', KEYS[5], unpack(ids))
 end
 local ended = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE', 'LIMIT', 0, 500)
 if #ended > 0 then redis.call('ZREM', KEYS[4], unpack(ended)) end
