@@ -16,8 +16,6 @@ export interface Failure {
   readonly message: string;
   /** First lines of the function's trace. */
   readonly trace?: string;
-  /** End of the function's log of this Invoke. */
-  readonly logTail?: string;
   readonly functionArn: string;
   /** Of the Invoke, as CloudWatch Logs has it; absent: Lambda did not answer with one. */
   readonly requestId?: string;
@@ -37,7 +35,6 @@ const Stored = z.object({
   t: z.string(),
   m: z.string(),
   s: z.optional(z.string()),
-  l: z.optional(z.string()),
   f: z.string(),
   r: z.optional(z.string()),
   d: z.number(),
@@ -45,15 +42,17 @@ const Stored = z.object({
 });
 
 /** Most characters of each part before the whole is measured. */
-const MOST = { t: 200, m: 600, s: 1_000, l: 1_000, f: 300, r: 100 } as const;
+const MOST = { t: 200, m: 600, s: 1_000, f: 300, r: 100 } as const;
 
-/** What is stored of a failure, at most `MOST_FAILURE_BYTES`: the longest of its texts is cut until it fits. */
+/**
+ * What is stored of a failure, at most `MOST_FAILURE_BYTES`: the longest of its texts is cut until it fits. Each round
+ * makes one of them shorter, so it ends.
+ */
 export function newFailure(id: string, failure: Failure): NewFailure {
   const stored = {
     t: failure.errorType.slice(0, MOST.t),
     m: failure.message.slice(0, MOST.m),
     s: failure.trace?.slice(0, MOST.s),
-    l: failure.logTail?.slice(-MOST.l),
     f: failure.functionArn.slice(0, MOST.f),
     r: failure.requestId?.slice(0, MOST.r),
     d: Math.round(failure.durationMs),
@@ -62,10 +61,9 @@ export function newFailure(id: string, failure: Failure): NewFailure {
   for (;;) {
     const text = JSON.stringify(stored);
     if (Buffer.byteLength(text) <= MOST_FAILURE_BYTES) return { id, text };
-    const { m, s = '', l = '' } = stored;
-    // A quarter at once, so that few rounds are needed; the end of a log says more than its beginning.
-    if (l.length >= s.length && l.length >= m.length) stored.l = l.slice(Math.ceil(l.length / 4));
-    else if (s.length >= m.length) stored.s = s.slice(0, Math.floor((s.length * 3) / 4));
+    const { m, s = '' } = stored;
+    // A quarter at once, so that few rounds are needed.
+    if (s.length > 0 && s.length >= m.length) stored.s = s.slice(0, Math.floor((s.length * 3) / 4));
     else if (m.length > 0) stored.m = m.slice(0, Math.floor((m.length * 3) / 4));
     else return { id, text: JSON.stringify({ ...stored, t: '', f: '', r: undefined }) };
   }
@@ -75,13 +73,12 @@ export function newFailure(id: string, failure: Failure): NewFailure {
 export function readFailure({ at, text }: KeptFailure): PastFailure | undefined {
   const parsed = Stored.safeParse(json(text));
   if (!parsed.success) return undefined;
-  const { t, m, s, l, f, r, d, n } = parsed.data;
+  const { t, m, s, f, r, d, n } = parsed.data;
   return {
     at,
     errorType: t,
     message: m,
     ...(s === undefined ? {} : { trace: s }),
-    ...(l === undefined ? {} : { logTail: l }),
     functionArn: f,
     ...(r === undefined ? {} : { requestId: r }),
     durationMs: d,
