@@ -104,6 +104,9 @@ const messagesAnswer = z.object({
       body: z.optional(z.string()),
       cut: z.optional(z.boolean()),
       deadLetterOf: z.optional(z.string()),
+      failure: z.optional(
+        z.object({ at: z.string(), errorType: z.string(), message: z.string(), attempt: z.number() }),
+      ),
     }),
   ),
 });
@@ -122,7 +125,7 @@ export async function peek(
   }
   const { messages } = read(messagesAnswer, answer);
   if (messages.length === 0) context.out('the queue is empty\n');
-  for (const { id, state, dueInMs, sentAt, receiveCount, body, cut, deadLetterOf } of messages) {
+  for (const { id, state, dueInMs, sentAt, receiveCount, body, cut, deadLetterOf, failure } of messages) {
     const facts = [
       `${state}${dueInMs > 0 ? ` for ${age(dueInMs)}` : ''}`,
       `sent ${sentAt}`,
@@ -133,6 +136,10 @@ export async function peek(
     context.out(
       `  ${body === undefined ? '(another version of Karin wrote it)' : visible(body)}${cut ? ' ...' : ''}\n`,
     );
+    if (failure !== undefined) {
+      const { at, attempt, errorType, message } = failure;
+      context.out(`  failed ${at}, attempt ${attempt}: ${visible(`${errorType}: ${message}`)}\n`);
+    }
   }
 }
 

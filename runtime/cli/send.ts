@@ -10,6 +10,7 @@
 import { readFile } from 'node:fs/promises';
 import type { SendMessageCommandInput } from '@aws-sdk/client-sqs';
 import { busEvent, type GivenAttribute, isTopicArn, type Occasion, s3Event, snsEnvelope } from '../dev/envelopes.ts';
+import { editDistance } from '../queue/names.ts';
 import { EnvironmentReader } from '../settings.ts';
 import { systemRandomness, systemTime } from '../time.ts';
 import { type CliContext, CliError } from './context.ts';
@@ -258,7 +259,7 @@ async function namesOf(sdk: Sdk, client: InstanceType<Sdk['SQSClient']>): Promis
 /** The names that were most likely meant, or a few of those that there are. */
 function suggestion(wanted: string, names: readonly string[]): string {
   const near = names
-    .map((name) => [distance(wanted.toLowerCase(), name.toLowerCase()), name] as const)
+    .map((name) => [editDistance(wanted.toLowerCase(), name.toLowerCase()), name] as const)
     .filter(([steps, name]) => steps <= Math.max(2, wanted.length / 4) || name.startsWith(wanted))
     .sort(([one], [other]) => one - other)
     .map(([, name]) => name);
@@ -266,20 +267,6 @@ function suggestion(wanted: string, names: readonly string[]): string {
   if (names.length === 0) return '';
   const others = names.length - MOST_NAMES;
   return `; there are ${names.slice(0, MOST_NAMES).join(', ')}${others > 0 ? ` and ${others} others` : ''}`;
-}
-
-/** Letters to change, add or leave out (Levenshtein). */
-function distance(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (const [index, letter] of [...one].entries()) {
-    const next = [index + 1];
-    for (const [column, counterpart] of [...other].entries()) {
-      const changed = (row[column] ?? 0) + (letter === counterpart ? 0 : 1);
-      next.push(Math.min(changed, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }
 
 const CREDENTIAL_ERRORS: ReadonlySet<string> = new Set([

@@ -28,7 +28,7 @@ export interface ActionParts {
 }
 
 /** The fields of a form. */
-type FormFields = Readonly<Record<string, unknown>>;
+export type FormFields = Readonly<Record<string, unknown>>;
 
 export interface QueueAction {
   /** To be answered with yes before it runs, because it cannot be undone. */

@@ -156,7 +156,7 @@ function describe(event: ConsumerEvent): Pick<Activity, 'text' | 'level'> | unde
             text: `${counted(event.messageIds.length)} sent to ${nameOf(event.functionArn)}, ${event.payloadBytes} bytes`,
             level: 'info',
           }
-        : { text: `attempt ${event.attempt} of ${counted(event.messageIds.length)}`, level: 'info' };
+        : { text: `attempt ${event.attempt} for ${counted(event.messageIds.length)}`, level: 'info' };
     case 'retrying':
       return { text: `${event.reason}; again in ${Math.round(event.inMs)} ms`, level: 'info' };
     case 'succeeded':

@@ -14,7 +14,7 @@ import type { Audit } from '../http/audit.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, answerErrors, reachOf, requireManage } from '../http/management.ts';
 import type { MessageAttribute } from '../queue/message.ts';
-import { formatQueueArn } from '../queue/names.ts';
+import { editDistance, formatQueueArn } from '../queue/names.ts';
 import type { BrowsedMessage, Queue } from '../queue/queue.ts';
 import type { Time } from '../time.ts';
 import { type ActionParts, QUEUE_ACTIONS } from './actions.ts';
@@ -212,20 +212,6 @@ function proposals(text: string, names: readonly string[]): readonly string[] {
     .map(({ name }) => name);
 }
 
-/** Letters to add, remove or change to make one text of the other (Levenshtein). */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
 function shownQueue(row: QueueRow): Readonly<Record<string, unknown>> {
   const { queue, friendlyName, depth, waitsMs, waitingInSqs, functions, failure, deadLettersOf } = row;
   return {
@@ -253,6 +239,7 @@ function shownMessage(seen: BrowsedMessage): Readonly<Record<string, unknown>> {
     sentAt: new Date(seen.sentAt).toISOString(),
     receiveCount: seen.receiveCount,
     sequenceNumber: seen.sequenceNumber,
+    failure: seen.failure === undefined ? undefined : { ...seen.failure, at: new Date(seen.failure.at).toISOString() },
     ...(message === undefined
       ? { unreadable: true }
       : {

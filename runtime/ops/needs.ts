@@ -1,5 +1,5 @@
 /**
- * What needs a person: the top of the overview, `/api/v1/needs`, `karin status` and the alerts all say these.
+ * What needs a person: the top of the overview, `/api/v1/status`, `karin status` and the alerts all say these.
  *
  * Everything comes from memory: the depths that were read last, the last sync, what the consumer tells. So asking costs
  * nothing.

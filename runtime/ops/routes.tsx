@@ -25,7 +25,7 @@ import { StoreUnavailableError } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import type { OnTransfer } from '../transfer/transfer.ts';
 import type { Transfers } from '../transfer/transfers.ts';
-import { type ApiClient, QUEUE_ACTIONS } from './actions.ts';
+import { type ApiClient, type FormFields, QUEUE_ACTIONS } from './actions.ts';
 import { apiRoute } from './api.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
 import { createLive, type LivePart } from './live.ts';
@@ -290,9 +290,15 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       now: parts.now(),
     };
   };
-  const queuePage = async (c: Context<AppEnv>, queue: Queue, said: Notice | undefined, status: 200 | 400 = 200) => {
+  const queuePage = async (
+    c: Context<AppEnv>,
+    queue: Queue,
+    said: Notice | undefined,
+    status: 200 | 400 = 200,
+    typed?: FormFields,
+  ) => {
     const looks = Math.max(0, Number.parseInt(c.req.query('messages') ?? '0', 10) || 0);
-    const view = await viewOf(c, queue, looks);
+    const view = { ...(await viewOf(c, queue, looks)), ...(typed === undefined ? {} : { typed }) };
     return c.html(<QueuePage frame={frame(c)} view={view} notice={said} />, status);
   };
   app.get('/ops/queues/:key', (c) => {
@@ -317,7 +323,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       return c.html(<ConfirmPage frame={frame(c)} {...page} />);
     }
     const outcome = await action.run(queue, parts, form);
-    if (!outcome.ok) return queuePage(c, queue, { text: outcome.message, kind: 'bad' }, 400);
+    if (!outcome.ok) return queuePage(c, queue, { text: outcome.message, kind: 'bad' }, 400, form);
     record(c, c.req.param('action'), { queue: queue.key });
     pages.leaveWord(c, c.req.param('action'));
     return c.redirect(`${base}${queueHref('', queue.key)}`, 303);

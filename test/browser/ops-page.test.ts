@@ -189,9 +189,13 @@ describe('the ops page', () => {
     const page = await openLoggedIn(karin);
     await page.goto(`${karin.url}/ops/queues/${keyOf('dead')}`);
     await page.getByLabel('Delay, seconds').evaluate((input) => input.removeAttribute('max'));
+    await page.getByLabel('Body').fill('typed with care');
     await page.getByLabel('Delay, seconds').fill('901');
     await page.getByRole('button', { name: 'Send' }).click();
     await page.getByText('Value 901 for parameter DelaySeconds is invalid.').waitFor();
+    // What was typed is still there.
+    expect(await page.getByLabel('Body').inputValue()).toBe('typed with care');
+    expect(await page.getByLabel('Delay, seconds').inputValue()).toBe('901');
   });
 
   it('puts a queue on hold and lets it go on', async () => {

@@ -198,7 +198,7 @@ let reload;
 async function readAgain() {
   if (document.hidden) return;
   try {
-    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' });
+    const response = await fetch(live, { headers: { accept: 'text/html' }, redirect: 'error' });
     if (!response.ok) throw new Error(String(response.status));
     const page = new DOMParser().parseFromString(await response.text(), 'text/html');
     for (const part of page.querySelectorAll('main > section[id]')) {

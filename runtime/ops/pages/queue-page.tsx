@@ -3,7 +3,7 @@ import type { MoveTask } from '../../queue/move-task.ts';
 import { formatQueueArn } from '../../queue/names.ts';
 import type { BrowsedMessage } from '../../queue/queue.ts';
 import type { TransferKind } from '../../transfer/transfers.ts';
-import { type ActionName, QUEUE_ACTIONS } from '../actions.ts';
+import { type ActionName, type FormFields, QUEUE_ACTIONS } from '../actions.ts';
 import type { HistoryEvent, QueueHistory } from '../history.ts';
 import type { LivePart } from '../live.ts';
 import type { Need } from '../needs.ts';
@@ -53,6 +53,8 @@ export interface QueueView {
   readonly history?: QueueHistory;
   /** Wall clock, milliseconds since the epoch. */
   readonly now: number;
+  /** What was typed into the form of a send that was refused. */
+  readonly typed?: FormFields;
   /** What moves messages to or from SQS now. */
   readonly transfer?: TransferKind;
 }
@@ -239,6 +241,10 @@ const ORIGINS = {
 
 function SendForm({ frame, view }: { frame: PageFrame; view: QueueView }) {
   const { key, definition } = view.row.queue;
+  const typed = (name: string): string | undefined => {
+    const value = view.typed?.[name];
+    return typeof value === 'string' ? value : undefined;
+  };
   return (
     <div class="card">
       <h2>Send a test message</h2>
@@ -246,26 +252,33 @@ function SendForm({ frame, view }: { frame: PageFrame; view: QueueView }) {
         <label>
           Body
           <textarea name="body" required>
-            {'{"hello": "world"}'}
+            {typed('body') ?? '{"hello": "world"}'}
           </textarea>
         </label>
         {definition.fifo ? (
           <>
             <label>
               Message group
-              <input name="group" required value="test" />
+              <input name="group" required value={typed('group') ?? 'test'} />
             </label>
             {definition.attributes.contentBasedDeduplication ? null : (
               <label>
                 Deduplication id
-                <input name="deduplication" placeholder="a new one" />
+                <input name="deduplication" value={typed('deduplication')} placeholder="a new one" />
               </label>
             )}
           </>
         ) : (
           <label>
             Delay, seconds
-            <input type="number" name="delay" min="0" max={view.maxDelaySeconds} placeholder="as the queue" />
+            <input
+              type="number"
+              name="delay"
+              min="0"
+              max={view.maxDelaySeconds}
+              value={typed('delay')}
+              placeholder="as the queue"
+            />
           </label>
         )}
         <div>
