@@ -14,6 +14,7 @@ export default defineConfig({
     // timers.
     maxWorkers: Math.max(2, availableParallelism()),
     globalSetup: ['test/support/global-setup.ts'],
+    setupFiles: ['test/support/forgotten-listeners.ts'],
     // Guards against a test that hangs, no more: property tests take 8 s on a quiet machine, and a busy one is six
     // times slower.
     testTimeout: 90_000,

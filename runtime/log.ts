@@ -92,11 +92,16 @@ export function writeTogether(write: (lines: string) => void): (line: string) =>
   const flush = (): void => {
     const lines = kept;
     kept = '';
-    if (lines !== '') write(lines);
+    if (lines === '') return;
+    process.off('exit', flush);
+    write(lines);
   };
-  process.once('exit', flush);
   return (line) => {
-    if (kept === '') setImmediate(flush);
+    if (kept === '') {
+      setImmediate(flush);
+      // Only while a line is kept: a log that nobody holds any more is not held by the process.
+      process.on('exit', flush);
+    }
     kept += line;
     if (kept.length > MOST_KEPT) flush();
   };

@@ -26,6 +26,17 @@ describe('lines of the log', () => {
     expect(written).toEqual([line.repeat(65)]);
   });
 
+  it('leave nothing with the process once they are written, however many logs there were', async () => {
+    const before = process.listenerCount('exit');
+    const written: string[] = [];
+    for (let n = 0; n < 20; n += 1) {
+      writeTogether((lines) => written.push(lines))(`${n}\n`);
+      await nextTurn();
+    }
+    expect(written).toHaveLength(20);
+    expect(process.listenerCount('exit')).toBe(before);
+  });
+
   it('are written before the process exits', async () => {
     const script = `
       import { createLog } from './runtime/log.ts';

@@ -56,7 +56,8 @@ describe('a stream of changes', () => {
           return [{ id: 'n', html: `<p id="n">${state.number}</p>` }];
         },
         holds: () => state.holds,
-        ended: stop.signal,
+        // A signal of its own for each stream, as each response of a server has.
+        ended: AbortSignal.any([stop.signal]),
       }),
     );
     const open = async () => {
