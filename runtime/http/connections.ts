@@ -87,9 +87,8 @@ const LOOK_EVERY = 64;
 const FULL = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n';
 
 /**
- * Requests of one connection that are not answered. Node reads 64 KiB at a time and begins all requests in them, more
- * than a thousand short ones, each of which costs kilobytes before anything of it is looked at. No SDK sends a second
- * request before the answer to the first.
+ * Requests of one connection that are not answered; those of one read are bounded by `server.ts` already. Each costs
+ * kilobytes before anything of it is looked at. No SDK sends a second request before the answer to the first.
  */
 const MOST_UNANSWERED = 16;
 

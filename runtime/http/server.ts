@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
@@ -126,6 +126,44 @@ const KEPT_ROUTES = 512;
 /** A path with a capability and a queue has up to some 250 characters. */
 const LONGEST_KEPT_TARGET = 512;
 
+/** Requests that one read may begin. No SDK sends a second request before the answer to the first. */
+const MOST_IN_ONE_READ = 16;
+
+/**
+ * The class of requests, which stops node:http where a client sends many of them without waiting for answers.
+ *
+ * Node reads 64 KiB at a time, and its parser goes through all of them, whether the connection was closed meanwhile or
+ * not: thousands of short requests would keep the event loop for tens of milliseconds. Some of them Node answers on its
+ * own (no Host, an expectation that it does not know), so nobody else can count them. Here every request comes by, and
+ * those of one read are known by the bytes that the connection has read. One too many closes the connection.
+ *
+ * The parser itself stops in one case only: at a request that asks for another protocol, because what follows is not
+ * HTTP. So the last request says that it does, whatever it was. Node finds that nobody listens for upgrades, and lets
+ * go of the connection.
+ */
+function requestClass(): typeof IncomingMessage {
+  const reads = new WeakMap<Socket, { upTo: number; requests: number }>();
+  return class extends IncomingMessage {
+    constructor(socket: Socket) {
+      super(socket);
+      const { bytesRead } = socket;
+      const read = reads.get(socket);
+      if (read === undefined) {
+        reads.set(socket, { upTo: bytesRead, requests: 1 });
+      } else if (read.upTo !== bytesRead) {
+        read.upTo = bytesRead;
+        read.requests = 1;
+      } else {
+        read.requests += 1;
+        if (read.requests <= MOST_IN_ONE_READ) return;
+        socket.destroy();
+        // Node writes here what it parsed, and then asks.
+        Object.defineProperty(this, 'upgrade', { get: () => true, set: () => {} });
+      }
+    }
+  };
+}
+
 /** Listens; what is behind the port comes with `serve`. Errors: `ConfigError` if the address cannot be had. */
 export async function openDoor(host: string, port: number, changed: Partial<ServerLimits> = {}): Promise<Door> {
   const limits = { ...SERVER_LIMITS, ...changed };
@@ -135,6 +173,7 @@ export async function openDoor(host: string, port: number, changed: Partial<Serv
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveMs,
     connectionsCheckingInterval: limits.checkMs,
+    IncomingMessage: requestClass(),
   });
   server.maxHeadersCount = limits.headers;
   server.maxConnections = DOOR_CONNECTIONS;

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { EventEmitter, once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { Hono } from 'hono';
@@ -466,6 +467,54 @@ describe('requests that are sent without waiting for answers', () => {
     socket.write(request.repeat(1_000));
     await closed;
     expect(begun).toBeLessThanOrEqual(16);
+  });
+});
+
+describe('requests that one read of a connection begins', () => {
+  const shapes = {
+    plain: 'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
+    'without a Host, which node:http refuses on its own': 'GET / HTTP/1.1\r\n\r\n',
+    'with a Host that is none': 'GET /ops HTTP/1.1\r\nHost: a b\r\n\r\n',
+    'with a body': 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx',
+    'with an expectation that node:http refuses on its own':
+      'POST / HTTP/1.1\r\nHost: x\r\nExpect: x\r\nContent-Length: 0\r\n\r\n',
+    'that wait for a Continue': 'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n',
+  };
+
+  /** Closes the connection after the bytes, and resolves to how many requests node:http began. */
+  async function begun(port: number, bytes: string): Promise<number> {
+    let requests = 0;
+    const count = (): void => {
+      requests += 1;
+    };
+    subscribe('http.server.request.start', count);
+    const { socket, closed } = connect(port);
+    socket.resume().write(bytes);
+    await closed;
+    unsubscribe('http.server.request.start', count);
+    return requests;
+  }
+
+  for (const [shape, bytes] of Object.entries(shapes)) {
+    it(`are no more than 16 of those ${shape}, because the parser stops at the next`, async () => {
+      const { server } = await serve();
+      expect(await begun(server.port, bytes.repeat(Math.floor(60_000 / bytes.length)))).toBeLessThanOrEqual(17);
+    });
+  }
+
+  it('are no more than 16 before anything is served', async () => {
+    const door = await openDoor('127.0.0.1', 0);
+    expect(await begun(door.port, shapes.plain.repeat(1_000))).toBeLessThanOrEqual(17);
+    await door.close();
+  });
+
+  it('do not count those of earlier reads: a connection serves any number one after the other', async () => {
+    const { server } = await serve();
+    const { socket } = connect(server.port);
+    for (let answered = 0; answered < 50; answered++) {
+      socket.write(shapes.plain);
+      expect(String((await once(socket, 'data'))[0])).toContain('HTTP/1.1 ');
+    }
   });
 });
 
