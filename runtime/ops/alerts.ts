@@ -9,9 +9,11 @@
  * the look before. *Looking*: one look at a time; what happens meanwhile waits for the next.
  *
  * What it costs. Nothing is asked of the store at rest: an event of the consumer, a sync, a signal of the store, or a
- * queue that was used since the last look begins a look, and while a queue holds something, or something was told and
- * is not resolved, one follows each minute, because ages grow without an event. A look reads depths as the pages do
- * (`depths.ts`), and writes only if something is to be told.
+ * queue that was used since the last look begins a look. It reads depths as the pages do (`depths.ts`), and writes only
+ * if something is to be told. While a queue holds something, or something was told and is not resolved, a *calm* look
+ * follows each minute, because ages grow without an event: it works with what is in memory, and asks the store once an
+ * hour, or in a quarter of one where other servers may have done something. So an alert that stands all day leaves an
+ * idle server idle.
  *
  * Invariant: of several servers, one tells a need. Whoever writes the need into the document by compare-and-set tells
  * it, and tells its end, because some needs live in the memory of one server alone. If he is gone, others take his
@@ -80,8 +82,8 @@ export function readAlerts(text: string): Told {
 
 export interface AlertsParts {
   readonly targets: readonly AlertTarget[];
-  /** What needs somebody now. */
-  readonly needs: () => Promise<readonly Need[]>;
+  /** What needs somebody now. `calm`: nothing is known to have happened since the last call. */
+  readonly needs: (calm: boolean) => Promise<readonly Need[]>;
   readonly depths: Pick<Depths, 'of' | 'refresh'>;
   readonly directory: Pick<QueueDirectory, 'all' | 'byKey'>;
   readonly documents: Pick<Documents, 'get' | 'put'>;
@@ -121,13 +123,15 @@ export function createAlerts(parts: AlertsParts): Alerts {
   let lookedAt = Number.NEGATIVE_INFINITY;
   let cancel: Cancel | undefined;
   let looking: Promise<void> | undefined;
+  /** Nothing but uses of queues happened since the last look began. */
+  let calm = true;
   let closed = false;
 
   const rulesOf = (queue: QueueKey | undefined) =>
     alertRule((queue === undefined ? undefined : directory.byKey(queue))?.definition.tags ?? {});
 
-  const gather = async (): Promise<ReadonlyMap<string, Need>> => {
-    const needs = (await parts.needs()).filter(
+  const gather = async (calm: boolean): Promise<ReadonlyMap<string, Need>> => {
+    const needs = (await parts.needs(calm)).filter(
       ({ kind, queue }) => !SILENT.has(kind) && !(kind === 'server' && parts.isStarting()) && !rulesOf(queue).off,
     );
     return new Map(needs.slice(0, MOST_OPEN).map((need) => [need.id, need]));
@@ -197,11 +201,13 @@ export function createAlerts(parts: AlertsParts): Alerts {
   const holdsOpen = (): boolean => Object.values(told.needs).some(({ ended }) => ended === undefined);
 
   const look = async (): Promise<void> => {
+    const wasCalm = calm && uses() === usesSeen;
+    calm = true;
     lookedAt = time.monotonic();
     usesSeen = uses();
     // Without the store the last depths hold, and that it is away is a need itself.
-    await depths.refresh().catch(whetherAway);
-    await tell(await gather());
+    await depths.refresh({ calm: wasCalm }).catch(whetherAway);
+    await tell(await gather(wasCalm));
   };
   const startLook = (): void => {
     looking = look()
@@ -210,14 +216,18 @@ export function createAlerts(parts: AlertsParts): Alerts {
         looking = undefined;
       });
   };
-  const happened = (): void => {
+  const lookSoon = (): void => {
     if (closed || cancel !== undefined) return;
     const inMs = Math.max(GROUP_MS, lookedAt + APART_MS - time.monotonic());
     cancel = time.after(inMs, () => {
       cancel = undefined;
       if (looking === undefined) startLook();
-      else void looking.finally(happened);
+      else void looking.finally(lookSoon);
     });
+  };
+  const happened = (): void => {
+    calm = false;
+    lookSoon();
   };
 
   const holds = (): boolean =>
@@ -226,7 +236,8 @@ export function createAlerts(parts: AlertsParts): Alerts {
       return depth !== undefined && depth.visible + depth.delayed + depth.inFlight > 0;
     });
   const endTicks = repeat(time, APART_MS, () => {
-    if (uses() !== usesSeen || holdsOpen() || holds()) happened();
+    if (uses() !== usesSeen) happened();
+    else if (holdsOpen() || holds()) lookSoon();
   });
   const unsubscribe = parts.bus.subscribe(({ kind }) => {
     // A success ends what failed before; where nothing did, it says nothing.

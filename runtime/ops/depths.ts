@@ -7,7 +7,8 @@
  * - a delay or a lease of it has ended (the last reply told when);
  * - another process may have used it without a word to this one. Receives and deletes are not announced. So while other
  *   processes are there, everything is read again at an interval that doubles from 5 s to a minute as long as nothing
- *   changes. A process that is alone reads everything again every hour, in case somebody changed Redis by hand.
+ *   changes, or of a quarter of an hour for an alert that stands while nothing happens (`calm`). A process that is
+ *   alone reads everything again every hour, in case somebody changed Redis by hand.
  *
  * So an open page on queues at rest costs one batched call a minute, and on a process that is alone next to nothing.
  * While nobody looks nothing is read.
@@ -29,6 +30,8 @@ const LOOK_MS = 5_000;
 const LEAST_MS = 500;
 /** Longest time between two full reads while other processes are there. */
 const FULL_SHARED_MS = 60_000;
+/** The same for those who look although nothing is known to have happened. */
+const FULL_CALM_MS = 900_000;
 /** Time between two full reads of a process that is alone. */
 const FULL_ALONE_MS = 3_600_000;
 /** Over which `commandsLately` counts. */
@@ -47,8 +50,11 @@ export interface Depths {
   waitsMs(queue: QueueKey): number | undefined;
   /** Sums over all queues that were read. */
   totals(): Pick<DepthNow, 'visible' | 'delayed' | 'inFlight'>;
-  /** Reads what may have changed since the last look. Errors: `StoreUnavailableError`; what was known stays. */
-  refresh(): Promise<void>;
+  /**
+   * Reads what may have changed since the last look. `calm`: nothing is known to have happened, so what other processes
+   * may have done is looked for less often. Errors: `StoreUnavailableError`; what was known stays.
+   */
+  refresh(how?: { readonly calm: boolean }): Promise<void>;
   /**
    * Somebody looks from now on, until the returned function is called. `listener` hears of every look that changed
    * something, and of the store becoming unreachable (`failed`).
@@ -89,11 +95,12 @@ export function createDepths({ store, directory, time }: DepthsParts): Depths {
     return depth.nextDueInMs !== undefined && now - depth.readAt >= depth.nextDueInMs;
   };
 
-  const read = async (): Promise<void> => {
+  const read = async (calm: boolean): Promise<void> => {
     const now = time.monotonic();
     lookedAt = now;
     const all = directory.all();
-    const isFull = fullAt === undefined || now - fullAt >= (others ? fullIntervalMs : FULL_ALONE_MS);
+    const isFull =
+      fullAt === undefined || now - fullAt >= (others ? (calm ? FULL_CALM_MS : fullIntervalMs) : FULL_ALONE_MS);
     const asked = isFull ? all : all.filter((queue) => mayHaveChanged(queue, now));
     // Counted before the call: a use during it makes the queue worth another look.
     const uses = asked.map((queue) => queue.uses);
@@ -123,10 +130,10 @@ export function createDepths({ store, directory, time }: DepthsParts): Depths {
     if (changed) for (const listener of [...watchers]) listener(false);
   };
 
-  const refresh = (): Promise<void> => {
+  const refresh: Depths['refresh'] = ({ calm } = { calm: false }) => {
     if (reading !== undefined) return reading;
     if (lookedAt !== undefined && time.monotonic() - lookedAt < LEAST_MS) return Promise.resolve();
-    reading = read().finally(() => {
+    reading = read(calm).finally(() => {
       reading = undefined;
     });
     return reading;

@@ -38,7 +38,7 @@ import type { QueueDirectory } from '../queue/directory.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
 import { type Config, readVersion } from '../settings.ts';
 import type { SqsApi } from '../sqs/api.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoreHealth } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { OnTransfer } from '../transfer/transfer.ts';
 import type { Transfers } from '../transfer/transfers.ts';
@@ -227,6 +227,9 @@ export function openFront(parts: FrontParts): Front {
   return { port, endWaits, stop };
 }
 
+/** How long alerts go by what the store said of itself while nothing happens. */
+const CALM_HEALTH_MS = 3_600_000;
+
 /** Tells what needs somebody from now on; gives what ends it. */
 function openAlerts(
   parts: FrontParts,
@@ -244,10 +247,17 @@ function openAlerts(
     consumer: () => supervisor.snapshot(),
     ...oldest,
   };
+  let known: { readonly at: number; readonly health: StoreHealth } | undefined;
+  /** While nothing happens a store changes slowly, and asking it how it is would be all that an idle server asks. */
+  const storeHealth = async (calm: boolean): Promise<StoreHealth> => {
+    const at = parts.time.monotonic();
+    if (!calm || known === undefined || at - known.at >= CALM_HEALTH_MS) known = { at, health: await store.health() };
+    return known.health;
+  };
   const alerts = createAlerts({
     ...{ targets: alertTargets, depths, bus, documents: store.documents, directory: parts.directory },
     ...{ instance: parts.instance, time: parts.time, randomness: parts.randomness, log: parts.log },
-    needs: async () => gatherNeeds(needsParts, await store.health()),
+    needs: async (calm) => gatherNeeds(needsParts, await storeHealth(calm)),
     isStarting: () => health.unknownQueues() !== undefined,
     server: () => publicUrl ?? address,
     link: (queue) => (publicUrl === undefined ? undefined : `${publicUrl}${queueHref('', queue)}`),

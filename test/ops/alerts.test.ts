@@ -51,7 +51,7 @@ describe('alerts', () => {
     const bus = createEventBus(() => {});
     const sent: AlertMessage[] = [];
     const to = new Map<string, AlertMessage[]>(names.map((name) => [name, []]));
-    const state = { needs: [] as readonly Need[], uses: 0, visible: 0 };
+    const state = { needs: [] as readonly Need[], uses: 0, visible: 0, eventful: 0 };
     // Only what alerts read of a queue.
     const queue = () =>
       ({
@@ -75,8 +75,9 @@ describe('alerts', () => {
       needs: async () => state.needs,
       depths: {
         of: () => ({ visible: state.visible, delayed: 0, inFlight: 0, readAt: 0 }),
-        refresh: async () => {
+        refresh: async (how) => {
           calls += 1;
+          if (how?.calm === false) state.eventful += 1;
           if (away) throw new StoreUnavailableError('away');
         },
       },
@@ -149,6 +150,20 @@ describe('alerts', () => {
     state.needs = [{ ...DEAD, id: `old ${KEY}`, kind: 'old' }];
     await time.advanceAsync(120_000);
     expect(texts()).toEqual([[[`old ${KEY}`], []]]);
+  });
+
+  it('look calmly while one stands and nothing happens, and not calmly once something does', async () => {
+    const { state, deadLettered } = server();
+    state.needs = [DEAD];
+    deadLettered();
+    await time.advanceAsync(600_000);
+    expect(state.eventful).toBe(1);
+    state.uses += 1;
+    await time.advanceAsync(120_000);
+    expect(state.eventful).toBe(2);
+    deadLettered();
+    await time.advanceAsync(600_000);
+    expect(state.eventful).toBe(3);
   });
 
   it('are sent by one of several servers, and resolved by the same', async () => {
