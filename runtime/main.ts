@@ -274,7 +274,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     }),
   );
 
-  const sources = createSources(() => time.now());
+  const sources = createSources(() => time.now(), history.sending);
   const api = createSqsApi({
     directory,
     moveTasks,
@@ -284,10 +284,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     maxDelaySeconds: config.maxDelaySeconds,
     maxQueues: config.maxQueues,
     hasRoom: createReserve(() => store.health(), time),
-    sent: (queue, source, messages) => {
-      sources.sent(queue, source, messages);
-      history.sent(queue, messages);
-    },
+    sent: sources.sent,
     unknownQueues: () => health.unknownQueues(),
     report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
     audited: ({ action, caller: { senderId, address }, queue, destination }) => {

@@ -78,8 +78,11 @@ interface Unwritten {
 export interface History {
   /** Something happened that people read. */
   noted(queue: QueueKey, event: HistoryEvent): void;
-  /** Messages were stored. */
-  sent(queue: QueueKey, messages: number): void;
+  /**
+   * Messages are being stored: `take` answers how many since it was last called. It is called at the end of the minute,
+   * and whenever somebody looks.
+   */
+  sending(queue: QueueKey, take: () => number): void;
   /**
    * Of these queues, what is not written yet included. The first look reads all documents, later ones only those that
    * somebody wrote since. Errors: `StoreUnavailableError`.
@@ -117,13 +120,35 @@ export function createHistory({ documents, bus, time, log }: HistoryParts): Hist
     unwritten.set(queue, begun);
     return begun;
   };
-  const count = (queue: QueueKey, name: CountName, by: number): void => {
+  const count = (
+    queue: QueueKey,
+    name: CountName,
+    by: number,
+    minute: number = Math.floor(time.now() / MINUTE_MS),
+  ): void => {
     const counts = of(queue)?.minutes;
     if (counts === undefined || by === 0) return;
-    const minute = Math.floor(time.now() / MINUTE_MS);
     const present = counts.get(minute) ?? nothing();
     present[name] += by;
     counts.set(minute, present);
+  };
+  /** Those of one minute that are still being counted, by queue. */
+  const counting = new Map<QueueKey, { readonly collect: () => void; readonly cancel: Cancel }>();
+  const collect = (queue: QueueKey): void => counting.get(queue)?.collect();
+  const sending = (queue: QueueKey, take: () => number): void => {
+    collect(queue);
+    const now = time.now();
+    const own = {
+      collect: () => {
+        own.cancel();
+        counting.delete(queue);
+        count(queue, 'sent', take(), Math.floor(now / MINUTE_MS));
+      },
+      cancel: time.after(MINUTE_MS - (now % MINUTE_MS), () => own.collect()),
+    };
+    counting.set(queue, own);
+    // From now on it is written in time.
+    of(queue);
   };
   const measured = (queue: QueueKey, what: 'durations' | 'ages', ms: number): void => {
     const quarters = of(queue)?.[what];
@@ -161,6 +186,7 @@ export function createHistory({ documents, bus, time, log }: HistoryParts): Hist
   });
 
   const write = async (queue: QueueKey): Promise<void> => {
+    collect(queue);
     const taken = unwritten.get(queue);
     if (taken === undefined) return;
     taken.cancel();
@@ -191,7 +217,7 @@ export function createHistory({ documents, bus, time, log }: HistoryParts): Hist
         present.events = lastOf([...present.events, { at, level, text: text.slice(0, LONGEST_TEXT) }]);
       }
     },
-    sent: (queue, messages) => count(queue, 'sent', messages),
+    sending,
     read: async (queues) => {
       unseen();
       unseen = time.after(FORGET_MS, () => {
@@ -217,6 +243,7 @@ export function createHistory({ documents, bus, time, log }: HistoryParts): Hist
       );
       return new Map(
         queues.map((queue) => {
+          collect(queue);
           const text = known.get(queue);
           const written = text === undefined ? NOTHING : readHistory(text);
           return [queue, merge(written, unwritten.get(queue) ?? NOTHING, time.now())];
@@ -230,6 +257,7 @@ export function createHistory({ documents, bus, time, log }: HistoryParts): Hist
       if (signal.kind === 'gap' || signal.kind === 'emptied') seen = undefined;
     },
     forget: async (queue) => {
+      collect(queue);
       unwritten.get(queue)?.cancel();
       unwritten.delete(queue);
       seen?.delete(queue);
@@ -241,6 +269,7 @@ export function createHistory({ documents, bus, time, log }: HistoryParts): Hist
       unsubscribe();
       unseen();
       await Promise.all([...unwritten.keys()].map(write));
+      for (const { cancel } of counting.values()) cancel();
       for (const { cancel } of unwritten.values()) cancel();
       unwritten.clear();
     },

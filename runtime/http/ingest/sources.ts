@@ -62,14 +62,22 @@ const KEPT_SUBSCRIPTIONS = 100;
 /** The text of a refusal may repeat what was sent. */
 const LONGEST_TEXT = 300;
 
+/** How many messages were stored since it was last called. */
+export type TakeSent = () => number;
+
 interface QueueCounts {
+  /** Messages that the history was not told of. */
+  untold: number;
   /** Without a name. */
   readonly plain: Map<SourceKind, number>;
   readonly named: Map<string, { readonly kind: SourceKind; readonly name: string; messages: number }>;
 }
 
-/** `now`: wall clock, milliseconds since the epoch. */
-export function createSources(now: () => number): Sources {
+/**
+ * `now`: wall clock, milliseconds since the epoch. `sending` is told of the first messages for a queue since `take` was
+ * last called, so that many sends cost it one call.
+ */
+export function createSources(now: () => number, sending?: (queue: QueueKey, take: TakeSent) => void): Sources {
   const queues = new Map<QueueKey, QueueCounts>();
   const reasons = new Map<string, number>();
   const refusals: RefusedDelivery[] = [];
@@ -77,7 +85,7 @@ export function createSources(now: () => number): Sources {
   let names = 0;
 
   const newCounts = (queue: QueueKey): QueueCounts => {
-    const counts: QueueCounts = { plain: new Map(), named: new Map() };
+    const counts: QueueCounts = { untold: 0, plain: new Map(), named: new Map() };
     queues.set(queue, counts);
     for (const [oldest, { named }] of queues) {
       if (queues.size <= KEPT_QUEUES) break;
@@ -87,9 +95,19 @@ export function createSources(now: () => number): Sources {
     return counts;
   };
 
+  const tell = (queue: QueueKey, counts: QueueCounts): void =>
+    sending?.(queue, () => {
+      const { untold } = counts;
+      counts.untold = 0;
+      return untold;
+    });
+
   return {
     sent: (queue, { kind, name }, messages) => {
-      const { plain, named } = queues.get(queue) ?? newCounts(queue);
+      const counts = queues.get(queue) ?? newCounts(queue);
+      const { plain, named } = counts;
+      counts.untold += messages;
+      if (counts.untold === messages) tell(queue, counts);
       const key = name === undefined ? undefined : `${kind} ${name}`;
       const known = key === undefined ? undefined : named.get(key);
       if (known !== undefined) known.messages += messages;

@@ -79,6 +79,8 @@ export class KeptDocuments implements Documents {
   #world: string | undefined;
   #look: Promise<void> | undefined;
   #nextLook: Cancel | undefined;
+  /** A look at the marker is planned: calls on messages need not say that they are made. */
+  looksSoon = false;
   #closed = false;
 
   constructor(options: KeptDocumentsOptions) {
@@ -86,12 +88,14 @@ export class KeptDocuments implements Documents {
     this.#documents = options.documents;
   }
 
-  /** Messages come or go: the marker is looked at soon, if that is not planned already. */
+  /** Messages come or go: the marker is looked at soon, if that is not planned already (`looksSoon`). */
   active(): void {
     // Whoever never asked for a document has nothing to lose.
     if (this.#closed || this.#world === undefined) return;
+    this.looksSoon = true;
     this.#nextLook ??= this.#options.time.after(CHECK_MS, () => {
       this.#nextLook = undefined;
+      this.looksSoon = false;
       // If the store cannot be reached, it is looked at when something is missing afterwards.
       this.#lookAtMarker().catch(() => undefined);
     });

@@ -205,7 +205,7 @@ export class RedisStore implements Store {
 
   async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
     checkEntries(queue, entries);
-    this.documents.active();
+    if (!this.documents.looksSoon) this.documents.active();
     // Where it is to be confirmed, it must be known which server carries it out.
     const node = this.#confirmations === undefined ? undefined : this.#connection.nodeOf(queue.key);
     return (queue.fifo ? this.#fifo : this.#standard).send(queue.key, entries, node);
@@ -213,7 +213,7 @@ export class RedisStore implements Store {
 
   async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {
     if (!(options.maxMessages >= 1)) checkMaxMessages(options.maxMessages);
-    this.documents.active();
+    if (!this.documents.looksSoon) this.documents.active();
     const whole =
       options.leaseMs >= 0 && Number.isInteger(options.leaseMs)
         ? options
@@ -226,7 +226,7 @@ export class RedisStore implements Store {
   }
 
   async delete(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
-    this.documents.active();
+    if (!this.documents.looksSoon) this.documents.active();
     if (leases.length <= STEP && leases.length > 0) {
       return (queue.fifo ? this.#fifo : this.#standard).delete(queue.key, leases);
     }
@@ -234,13 +234,13 @@ export class RedisStore implements Store {
   }
 
   async changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply> {
-    this.documents.active();
+    if (!this.documents.looksSoon) this.documents.active();
     const whole = changes.map((change) => ({ ...change, leaseMs: wholeMs(change.leaseMs) }));
     return settleInSteps(whole, (step) => this.#commands(queue).changeVisibility(queue.key, step));
   }
 
   async release(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply> {
-    this.documents.active();
+    if (!this.documents.looksSoon) this.documents.active();
     return settleInSteps(leases, (step) => this.#commands(queue).release(queue.key, step));
   }
 
