@@ -10,6 +10,7 @@ import {
   type DeleteReply,
   type Depth,
   type LeasedEntry,
+  type MessageName,
   type NewEntry,
   type ReceiveOptions,
   type ReceiveReply,
@@ -126,6 +127,17 @@ export function checkMaxMessages(maxMessages: number): void {
 /** Throws unless `count` messages, whose failures are kept or read, are 1 to 500. */
 export function checkFailures(count: number): void {
   if (count < 1 || count > STEP) throw new RangeError(`1 to ${STEP} failures can be named, not ${count}`);
+}
+
+/** Throws unless 1 to 500 messages are named, each once and by a UUID. */
+export function checkNames(names: readonly MessageName[]): void {
+  if (names.length < 1 || names.length > STEP) {
+    throw new RangeError(`1 to ${STEP} messages can be named, not ${names.length}`);
+  }
+  if (new Set(names.map(({ id }) => id)).size < names.length) throw new RangeError('a message is named twice');
+  for (const { id } of names) {
+    if (!UUID.test(id)) throw new RangeError(`a message id must be a UUID in lower case, not ${JSON.stringify(id)}`);
+  }
 }
 
 /** Throws unless `limit` is 1 to 500. */

@@ -211,6 +211,118 @@ export interface BrowseOptions {
   readonly maxBytes: number;
 }
 
+/*
+ * Messages by their names: what people do to one message that they look at, whatever its state.
+ *
+ * A message in flight belongs to whoever received it, so nothing here touches one, with one exception: a receive whose
+ * delivery has failed is known by its count (`givenUp`), and the message that only waits for the end of that lease is
+ * free. A later receive has another count, so a handler that came first wins.
+ */
+
+/**
+ * Names a message. The store keeps messages under more than their ids; whoever knows the id alone looks the message up
+ * first, and finds the group in its record.
+ */
+export interface MessageName {
+  readonly id: string;
+  /** Of a message that has one. A standard queue can do without it once the message was received. */
+  readonly group?: string;
+  /** FIFO: finds it at once. Without it the first `MOST_LOOKED_THROUGH` messages of groups are looked through. */
+  readonly sequenceNumber?: string;
+}
+
+/** Places of FIFO messages that one call looks through for those named without a sequence number. */
+export const MOST_LOOKED_THROUGH = 10_000;
+
+/** A name, with the receive whose lease stands in nobody's way any more because its delivery failed. Default: none. */
+export interface FreeMessage extends MessageName {
+  readonly givenUp?: number;
+}
+
+/** A message that was looked up. */
+export interface FoundEntry extends Omit<BrowsedEntry, 'state' | 'dueInMs'> {
+  /** Absent: the message is there; its state is not known, because its name left out the group, or is out of reach. */
+  readonly state?: BrowsedEntry['state'];
+  /** As `BrowsedEntry` has it; absent without a state. */
+  readonly dueInMs?: number;
+}
+
+export interface LookUpReply {
+  /** Those that are there, in the order of their names. */
+  readonly found: readonly FoundEntry[];
+  /** So many names were looked at, 1 or more; the bound of bytes kept the rest. */
+  readonly looked: number;
+}
+
+/**
+ * `done`: it was so. `in-flight`: somebody has received it, so nothing was done. `missing`: it is not in the queue.
+ * `behind` (FIFO): a message before it in its group must go first, so nothing was done. `out-of-reach`: its name left
+ * out the group, or it stands too far behind in its group to be found without its sequence number.
+ */
+export type NamedOutcome = 'done' | 'in-flight' | 'missing' | 'behind' | 'out-of-reach';
+
+export interface NamedReply extends HeadLowered {
+  /** In the order of the names. */
+  readonly outcomes: readonly NamedOutcome[];
+  /** As in `DeleteReply`. */
+  readonly nextDueInMs?: number;
+}
+
+export interface TakeReply extends NamedReply {
+  /** The leases of those that were taken, in the order of their names. */
+  readonly leases: readonly Lease[];
+}
+
+export interface NamesReply {
+  readonly names: readonly MessageName[];
+  /** Gives the next names; absent: there are no more. */
+  readonly cursor?: string;
+}
+
+export interface RecordsReply {
+  /** By id; those that are not there are absent. */
+  readonly records: ReadonlyMap<string, Uint8Array>;
+  /** So many ids were looked at, 1 or more. */
+  readonly looked: number;
+}
+
+export interface HoldersReply {
+  readonly holders: readonly QueueKey[];
+  /** As in `DepthsReply`. */
+  readonly commands: number;
+}
+
+/** Each call names 1 to 500 messages of one queue, each once, and is atomic as all others are. */
+export interface NamedMessages {
+  /** Looks at messages; reading stops before their records together exceed `maxBytes`, the first always read. */
+  lookUp(queue: StoredQueue, names: readonly MessageName[], maxBytes: number): Promise<LookUpReply>;
+  /** Deletes messages, with what is kept of their failures. The order of those that stay does not change. */
+  delete(queue: StoredQueue, names: readonly FreeMessage[]): Promise<NamedReply>;
+  /**
+   * Ends delays and leases given up, so that the messages may be received now; receive counts stay. One that may be
+   * received already is `done`. FIFO: `behind` if a message before it is in flight, or the first of its group delayed.
+   */
+  makeDue(queue: StoredQueue, names: readonly FreeMessage[]): Promise<NamedReply>;
+  /**
+   * Leases messages, as a receive does, but those named and delayed ones too; a delay ends by it. The lease lasts
+   * `leaseMs`, and at least until the message would have been due by itself, so that a taker that dies brings nothing
+   * forward. FIFO: only from the first message of a group on, without a gap; others are `behind`.
+   */
+  take(queue: StoredQueue, names: readonly FreeMessage[], leaseMs: number): Promise<TakeReply>;
+  /**
+   * Names of messages, about `count` (1 to 500) for each call, in no order: all that are there from the first call to
+   * the last come at least once. Costs one command.
+   */
+  names(queue: StoredQueue, count: number, cursor?: string): Promise<NamesReply>;
+  /**
+   * Reads records only, of messages named by id; reading stops before they together exceed `maxBytes`, the first always
+   * read. Costs a command for 16 messages, where `lookUp` costs a few for each.
+   */
+  records(queue: StoredQueue, ids: readonly string[], maxBytes: number): Promise<RecordsReply>;
+  /** Which of these queues have a message of this id. In Redis one call for 100 queues, a command for each queue. */
+  holders(queues: readonly StoredQueue[], id: string): Promise<HoldersReply>;
+}
+
 export interface Depth {
   /** May be received now. FIFO: messages whose own time has come, locked groups' waiting messages included. */
   readonly visible: number;
@@ -348,6 +460,7 @@ export class StoreFullError extends Error {
 export interface Store {
   readonly documents: Documents;
   readonly slots: Slots;
+  readonly named: NamedMessages;
 
   /**
    * Stores 1 to 500 messages of one queue, in order, all or none. Errors: `StoreFullError`, `StoreUnavailableError`.

@@ -7,6 +7,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { anyQueueContract } from './any-queue.ts';
 import { fifoQueueContract } from './fifo-queues.ts';
+import { namedMessagesContract } from './named-messages.ts';
 import { sharedStateContract } from './shared-state.ts';
 import { standardQueueContract } from './standard-queues.ts';
 import { Context, type StoreUnderTest } from './store-under-test.ts';
@@ -28,6 +29,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     anyQueueContract(context);
     standardQueueContract(context);
     fifoQueueContract(context);
+    namedMessagesContract(context);
     sharedStateContract(context);
 
     it('says how it is', async () => {

@@ -94,7 +94,7 @@ export function entry(overrides: Partial<NewEntry> & { readonly text?: string } 
   return { id: newMessageId(systemRandomness), record: Buffer.from(text ?? 'record'), delayMs: 0, ...rest };
 }
 
-export function texts(entries: readonly (LeasedEntry | BrowsedEntry)[]): string[] {
+export function texts(entries: readonly Pick<BrowsedEntry, 'record'>[]): string[] {
   return entries.map(({ record }) => Buffer.from(record).toString());
 }
 

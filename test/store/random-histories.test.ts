@@ -10,7 +10,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newMessageId } from '../../runtime/queue/message.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
-import type { BrowsedEntry, Lease, LeasedEntry, NewEntry, Store, StoredQueue } from '../../runtime/store/store.ts';
+import type {
+  FoundEntry,
+  FreeMessage,
+  Lease,
+  LeasedEntry,
+  NewEntry,
+  Store,
+  StoredQueue,
+} from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
@@ -166,6 +174,55 @@ const calls: fc.Arbitrary<{ readonly name: string; readonly input: unknown; read
       return queue.fifo || ids.size === 0 ? undefined : store.deleteDelayed(queue, [...ids]);
     }),
   },
+  {
+    weight: 2,
+    arbitrary: step(
+      'lookUp',
+      fc.record({ chosen: nameChoice(), maxBytes: fc.constantFrom(0, 30, 100_000) }),
+      async ({ store, queue, sent }, { chosen, maxBytes }) => {
+        const names = nameSome(sent, chosen);
+        if (names.length === 0) return null;
+        const { found, looked } = await store.named.lookUp(queue, names, maxBytes);
+        return [looked, found.map(comparable)];
+      },
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: step(
+      'act on named messages',
+      fc.record({ chosen: nameChoice(), act: fc.constantFrom('delete', 'makeDue', 'makeDue') }),
+      async ({ store, queue, sent }, { chosen, act }) => {
+        const names = nameSome(sent, chosen);
+        if (names.length === 0) return null;
+        return act === 'delete' ? store.named.delete(queue, names) : store.named.makeDue(queue, names);
+      },
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: step(
+      'take',
+      fc.record({ chosen: nameChoice(), leaseMs: fc.constantFrom(1, 50, 30_000) }),
+      async ({ store, queue, sent, leases }, { chosen, leaseMs }) => {
+        const names = nameSome(sent, chosen);
+        if (names.length === 0) return null;
+        const reply = await store.named.take(queue, names, leaseMs);
+        leases.push(...reply.leases);
+        return reply;
+      },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: step('names', fc.constant(null), async ({ store, queue, sent }) => {
+      const { names } = await store.named.names(queue, 500);
+      const held = await Promise.all(
+        sent.map(async ({ id }) => [id, (await store.named.holders([queue], id)).holders.length]),
+      );
+      return [names.toSorted((a, b) => (a.id < b.id ? -1 : 1)), held];
+    }),
+  },
   { weight: 2, arbitrary: step('depth', fc.constant(null), ({ store, queue }) => store.depth(queue)) },
   {
     weight: 2,
@@ -314,10 +371,36 @@ function leaseChoice(): fc.Arbitrary<readonly number[]> {
   return fc.array(fc.oneof(fc.nat(4), numbers), { minLength: 1, maxLength: 6 });
 }
 
+/** Which messages, whether their groups are named, and which receive is given up. */
+function nameChoice() {
+  const one = fc.record({ number: numbers, grouped: fc.boolean(), givenUp: fc.option(fc.nat(3), { nil: undefined }) });
+  return fc.array(one, { minLength: 1, maxLength: 6 });
+}
+
+function nameSome(
+  sent: readonly NewEntry[],
+  chosen: readonly { readonly number: number; readonly grouped: boolean; readonly givenUp: number | undefined }[],
+): FreeMessage[] {
+  const named = new Set<string>();
+  return chosen.flatMap(({ number, grouped, givenUp }): FreeMessage[] => {
+    const entry = sent[number % Math.max(1, sent.length)];
+    if (entry === undefined || named.has(entry.id)) return [];
+    named.add(entry.id);
+    const { id, group } = entry;
+    return [
+      {
+        id,
+        ...(group === undefined || !grouped ? {} : { group }),
+        ...(givenUp === undefined ? {} : { givenUp }),
+      },
+    ];
+  });
+}
+
 function choose(leases: readonly Lease[], chosen: readonly number[]): Lease[] {
   return chosen.flatMap((number) => leases.at(-1 - (number % Math.max(1, leases.length))) ?? []);
 }
 
-function comparable(entry: LeasedEntry | BrowsedEntry): unknown {
+function comparable(entry: LeasedEntry | FoundEntry): unknown {
   return { ...entry, record: Buffer.from(entry.record).toString('hex') };
 }

@@ -81,6 +81,7 @@ const leased =
 const inA = (count: number): NewEntry[] => many(count, { group: 'a' });
 
 const REPEATED = entry({ group: 'a' });
+const NAMED = { id: REPEATED.id, group: 'a' };
 const LATER = entry({ group: 'a', delayMs: 50 });
 
 const CASES: readonly Case[] = [
@@ -352,6 +353,76 @@ const CASES: readonly Case[] = [
     commands: scripted('zrange hmget zrange zmscore hmget zrem hdel hdel zrem hdel zrange hdel zrem zrange'),
   },
   {
+    name: 'look up: one that is visible',
+    before: async (queue) => send(queue, [REPEATED]),
+    act: (queue) => store.named.lookUp(queue, [NAMED], 1_000),
+    commands: scripted('hget hget zscore'),
+  },
+  {
+    name: 'delete by name: one that is delayed',
+    before: async (queue) => send(queue, [LATER]),
+    act: (queue) => store.named.delete(queue, [{ ...NAMED, id: LATER.id }]),
+    commands: scripted('hexists hget zscore zscore zrem hdel hdel zrem hdel zrange'),
+  },
+  {
+    name: 'make due: one that is delayed',
+    before: async (queue) => send(queue, [LATER]),
+    act: (queue) => store.named.makeDue(queue, [{ ...NAMED, id: LATER.id }]),
+    commands: scripted('hexists hget zscore zscore zrange zadd zrem publish zrange'),
+  },
+  {
+    name: 'take: one that is visible',
+    before: async (queue) => send(queue, [REPEATED]),
+    act: (queue) => store.named.take(queue, [NAMED], 1_000),
+    commands: scripted('hexists hget zscore zadd hset zrem zrange'),
+  },
+  {
+    name: 'records: of 17 messages',
+    act: (queue) =>
+      store.named.records(
+        queue,
+        many(17).map(({ id }) => id),
+        1_000,
+      ),
+    commands: ['evalsha', 'hmget', 'hmget'],
+  },
+  { name: 'names', act: (queue) => store.named.names(queue, 100), commands: ['zscan'] },
+  {
+    name: 'holders: of three queues',
+    act: (queue) => store.named.holders([queue, newQueue(true), newQueue(false)], REPEATED.id),
+    commands: scripted('hexists hexists hexists'),
+  },
+  {
+    name: 'FIFO look up: one that is visible',
+    fifo: true,
+    before: async (queue) => send(queue, [REPEATED]),
+    act: (queue) => store.named.lookUp(queue, [NAMED], 1_000),
+    commands: scripted('hget hget zrange hget zscore'),
+  },
+  {
+    name: 'FIFO delete by name: the first of a group',
+    fifo: true,
+    before: async (queue) => send(queue, [REPEATED, ...inA(2)]),
+    act: (queue) => store.named.delete(queue, [NAMED]),
+    commands: scripted(
+      'hexists hget zrange hget zscore zrange zrem hdel hdel zrem hdel zrange zrange zmscore hdel zadd zrange',
+    ),
+  },
+  {
+    name: 'FIFO make due: one that is delayed',
+    fifo: true,
+    before: async (queue) => send(queue, [LATER]),
+    act: (queue) => store.named.makeDue(queue, [{ ...NAMED, id: LATER.id }]),
+    commands: scripted('hexists hget zrange hget zscore zrange zrem zrange zrange zmscore hdel zadd publish zrange'),
+  },
+  {
+    name: 'FIFO take: the first of a group',
+    fifo: true,
+    before: async (queue) => send(queue, [REPEATED]),
+    act: (queue) => store.named.take(queue, [NAMED], 1_000),
+    commands: scripted('hexists hget zrange hget zscore zrange zrem hset zrange hset zadd zrange'),
+  },
+  {
     name: 'a document: write',
     act: (queue) => store.documents.put(queue.key, 'value', null),
     commands: scripted('hget hset publish'),
@@ -395,6 +466,25 @@ describe('commands that a call costs, beside TIME', () => {
       }
     });
   }
+});
+
+describe('a FIFO message that is named without its sequence number', () => {
+  it('is looked for among the first 10,000 of its group, and found at once with it', async () => {
+    const queue = newQueue(true);
+    let last = entry({ group: 'a' });
+    let sequenceNumber = '';
+    for (let call = 0; call < 21; call += 1) {
+      const entries = inA(500);
+      last = entries.at(-1) ?? last;
+      sequenceNumber = (await store.send(queue, entries)).sent.at(-1)?.sequenceNumber ?? '';
+    }
+    const name = { id: last.id, group: 'a' };
+    const looked = await commandsOf(() => store.named.lookUp(queue, [name], 1_000));
+    expect(looked.filter((command) => command === 'zrange')).toHaveLength(20);
+    expect((await store.named.lookUp(queue, [name], 1_000)).found[0]).not.toHaveProperty('state');
+    const { found } = await store.named.lookUp(queue, [{ ...name, sequenceNumber }], 1_000);
+    expect(found).toMatchObject([{ state: 'visible', sequenceNumber }]);
+  });
 });
 
 describe('calls of one turn of the event loop', () => {

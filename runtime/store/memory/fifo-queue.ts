@@ -3,14 +3,19 @@ import {
   DEDUPLICATION_WINDOW_MS,
   type DeleteReply,
   type DepthNow,
+  type FreeMessage,
   type Lease,
   type LeasedEntry,
   type LeaseOutcome,
+  type MessageName,
+  type NamedOutcome,
+  type NamedReply,
   type NewEntry,
   type ReceiveOptions,
   type ReceiveReply,
   type SendReply,
   type SentEntry,
+  type TakeReply,
   type VisibilityChange,
 } from '../store.ts';
 import {
@@ -24,7 +29,10 @@ import {
   headTimes,
   inOrder,
   type MemoryQueue,
+  type NamedMessage,
+  namesAfter,
   nextDue,
+  refusalOf,
   type StoredMessage,
   storedMessage,
   uncountReceive,
@@ -182,6 +190,95 @@ export class FifoMemoryQueue implements MemoryQueue {
     }
     this.#replace(now, thinned);
     return trimmed;
+  }
+
+  named(now: number, { id, group }: MessageName): NamedMessage | undefined {
+    const message = this.#messages.get(id);
+    if (message === undefined) return undefined;
+    const entry = browsedEntry(now, message, this.#groups.get(message.group)?.leases.get(id));
+    return {
+      entry: { ...entry, sequenceNumber: sequenceNumber(message.sequence) },
+      withinReach: group === message.group,
+    };
+  }
+
+  deleteNamed(now: number, names: readonly FreeMessage[]): NamedReply {
+    return this.#touch(now, names, (message, group, touch) => {
+      if (group.messages.first === message || group.leases.has(message.id)) touch();
+      this.#delays.remove(message);
+      this.#remove(message, group);
+      return 'done';
+    });
+  }
+
+  makeDue(now: number, names: readonly FreeMessage[]): NamedReply {
+    return this.#touch(now, names, (message, group, touch) => {
+      const { first } = group.messages;
+      const heldBefore = running(now, group).some(([id]) => (this.#messages.get(id)?.sequence ?? 0) < message.sequence);
+      if (heldBefore || (first !== message && (first?.delayedUntil ?? 0) > now)) return 'behind';
+      if ((group.leases.get(message.id) ?? 0) > now) {
+        group.leases.set(message.id, now);
+        touch();
+      } else if ((message.delayedUntil ?? 0) > now) {
+        this.#endDelay(message);
+        if (first === message) touch();
+      }
+      return 'done';
+    });
+  }
+
+  take(now: number, names: readonly FreeMessage[], leaseMs: number): TakeReply {
+    const leases: Lease[] = [];
+    /** How many were taken of each group. */
+    const taken = new Map<Group, number>();
+    const reply = this.#touch(now, names, (message, group, touch) => {
+      const before = taken.get(group) ?? 0;
+      if (group.messages.at(before) !== message) return 'behind';
+      taken.set(group, before + 1);
+      const ends = group.leases.get(message.id) ?? 0;
+      const until = Math.max(now + leaseMs, ends > now ? ends : (message.delayedUntil ?? 0));
+      this.#endDelay(message);
+      group.leases.set(message.id, until);
+      countReceive(now, message);
+      const { id, receiveCount, sequence } = message;
+      leases.push({ id, receiveCount, group: message.group, sequenceNumber: sequenceNumber(sequence) });
+      touch();
+      return 'done';
+    });
+    return { ...reply, leases };
+  }
+
+  names(after: number, limit: number): { readonly names: readonly MessageName[]; readonly last?: number } {
+    const found = namesAfter(this.#messages.values(), ({ sequence }) => sequence, after, limit);
+    const names = found.names.map((name) => {
+      const sequence = this.#messages.get(name.id)?.sequence;
+      return sequence === undefined ? name : { ...name, sequenceNumber: sequenceNumber(sequence) };
+    });
+    return { ...found, names };
+  }
+
+  /** Does `act` to each message that is free, and gives the groups that it touches their new places. */
+  #touch(
+    now: number,
+    names: readonly FreeMessage[],
+    act: (message: OrderedMessage, group: Group, touch: () => void) => NamedOutcome,
+  ): NamedReply {
+    const before = this.head();
+    const touched = new Set<Group>();
+    const outcomes = names.map((name): NamedOutcome => {
+      const refusal = refusalOf(this.named(now, name), name);
+      const message = this.#messages.get(name.id);
+      const group = message === undefined ? undefined : this.#groups.get(message.group);
+      if (refusal !== undefined || message === undefined || group === undefined) return refusal ?? 'missing';
+      return act(message, group, () => touched.add(group));
+    });
+    const earliest = this.#replace(now, touched);
+    return { outcomes, ...headLowered(now, before, earliest), ...nextDue(now, this.head()) };
+  }
+
+  #endDelay(message: OrderedMessage): void {
+    this.#delays.remove(message);
+    message.delayedUntil = undefined;
   }
 
   #sendOne(now: number, entry: NewEntry, sequence: number, index: number): SentEntry {

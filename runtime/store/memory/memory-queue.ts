@@ -10,12 +10,17 @@ import {
   type BrowsedEntry,
   type DeleteReply,
   type DepthNow,
+  type FreeMessage,
   type Lease,
+  type MessageName,
+  type NamedOutcome,
+  type NamedReply,
   type NewEntry,
   OVERDUE_MS,
   type ReceiveOptions,
   type ReceiveReply,
   type SendReply,
+  type TakeReply,
   type VisibilityChange,
 } from '../store.ts';
 import { SortedList } from './sorted-list.ts';
@@ -36,6 +41,27 @@ export interface MemoryQueue {
   wasReceived(id: string): boolean;
   purge(): void;
   trim(now: number, olderThanMs: number, limit: number): number;
+  /** A message by its name; `out-of-reach`: it is there, and its name left out what the Redis store needs. */
+  named(now: number, name: MessageName): NamedMessage | undefined;
+  deleteNamed(now: number, names: readonly FreeMessage[]): NamedReply;
+  makeDue(now: number, names: readonly FreeMessage[]): NamedReply;
+  take(now: number, names: readonly FreeMessage[], leaseMs: number): TakeReply;
+  /** Names of messages that were stored after the `after`-th, at most `limit`, with their numbers. */
+  names(after: number, limit: number): { readonly names: readonly MessageName[]; readonly last?: number };
+}
+
+/** A message that was looked up, and whether its name was enough to touch it. */
+export interface NamedMessage {
+  readonly entry: BrowsedEntry;
+  readonly withinReach: boolean;
+}
+
+/** Why a message that is named may not be touched; `undefined`: it may. */
+export function refusalOf(found: NamedMessage | undefined, { givenUp }: FreeMessage): NamedOutcome | undefined {
+  if (found === undefined) return 'missing';
+  if (!found.withinReach) return 'out-of-reach';
+  const { state, receiveCount } = found.entry;
+  return state === 'in-flight' && receiveCount !== givenUp ? 'in-flight' : undefined;
 }
 
 /** A message as both kinds of queue keep it. */
@@ -44,7 +70,7 @@ export interface StoredMessage {
   readonly record: Uint8Array;
   readonly sentAt: number;
   /** When the delay it was sent with ends; `undefined` without a delay. */
-  readonly delayedUntil: number | undefined;
+  delayedUntil: number | undefined;
   readonly group: string | undefined;
   receiveCount: number;
   /** 0 while `receiveCount` is 0. */
@@ -185,4 +211,27 @@ export class Delays {
   clear(): void {
     this.#list.clear();
   }
+}
+
+/** Names of messages, in the order in which they were stored. */
+export function namesAfter<T extends StoredMessage & { readonly sequenceNumber?: string }>(
+  messages: Iterable<T>,
+  numberOf: (message: T) => number,
+  after: number,
+  limit: number,
+): { readonly names: readonly MessageName[]; readonly last?: number } {
+  const names: MessageName[] = [];
+  let last = after;
+  for (const message of messages) {
+    if (numberOf(message) <= after) continue;
+    if (names.length === limit) return { names, last };
+    const { id, group, sequenceNumber } = message;
+    last = numberOf(message);
+    names.push({
+      id,
+      ...(group === undefined ? {} : { group }),
+      ...(sequenceNumber === undefined ? {} : { sequenceNumber }),
+    });
+  }
+  return { names };
 }

@@ -33,6 +33,7 @@ import {
   type Lease,
   type LeaseOutcome,
   MOST_FAILURES,
+  type NamedMessages,
   type NewEntry,
   type NewFailure,
   type ReceiveOptions,
@@ -48,6 +49,7 @@ import {
 } from '../store.ts';
 import { FifoMemoryQueue } from './fifo-queue.ts';
 import { compareText, type MemoryQueue, withinBytes } from './memory-queue.ts';
+import { memoryNamed } from './named.ts';
 import { StandardMemoryQueue } from './standard-queue.ts';
 
 export interface MemoryStoreOptions {
@@ -58,6 +60,7 @@ export interface MemoryStoreOptions {
 export class MemoryStore implements Store {
   readonly documents: MemoryDocuments;
   readonly slots: MemorySlots;
+  readonly named: NamedMessages;
   readonly #time: Time;
   readonly #queues = new Map<QueueKey, MemoryQueue>();
   readonly #failures = new Map<QueueKey, Map<string, KeptFailure>>();
@@ -69,6 +72,12 @@ export class MemoryStore implements Store {
     const signal = (sent: Signal): void => this.#signal(sent);
     this.documents = new MemoryDocuments(signal);
     this.slots = new MemorySlots(time, signal);
+    this.named = memoryNamed({
+      time,
+      queue: (queue) => this.#queue(queue),
+      forget: (queue, ids) => this.#forget(queue, ({ id }) => ids.has(id)),
+      woken: (queue, reply) => this.#woken(queue, reply),
+    });
   }
 
   async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {

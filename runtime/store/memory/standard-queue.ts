@@ -5,13 +5,18 @@ import type {
   DelaySpan,
   DeleteReply,
   DepthNow,
+  FreeMessage,
   Lease,
   LeaseOutcome,
+  MessageName,
+  NamedOutcome,
+  NamedReply,
   NewEntry,
   ReceiveOptions,
   ReceiveReply,
   SendReply,
   SentEntry,
+  TakeReply,
   VisibilityChange,
 } from '../store.ts';
 import {
@@ -25,7 +30,10 @@ import {
   headTimes,
   inOrder,
   type MemoryQueue,
+  type NamedMessage,
+  namesAfter,
   nextDue,
+  refusalOf,
   type StoredMessage,
   storedMessage,
   uncountReceive,
@@ -34,6 +42,8 @@ import { SortedList } from './sorted-list.ts';
 
 interface DueMessage extends StoredMessage {
   due: number;
+  /** How many were stored before it. */
+  readonly number: number;
 }
 
 /**
@@ -43,6 +53,7 @@ export class StandardMemoryQueue implements MemoryQueue {
   readonly #messages = new Map<string, DueMessage>();
   readonly #due = new SortedList<DueMessage>((a, b) => a.due - b.due || compareText(a.id, b.id));
   readonly #delays = new Delays();
+  #stored = 0;
 
   send(now: number, entries: readonly NewEntry[]): SendReply {
     const before = this.head();
@@ -55,7 +66,7 @@ export class StandardMemoryQueue implements MemoryQueue {
         return { id: entry.id, sentAt: stored.sentAt, duplicate: false };
       }
       const dueAt = now + entry.delayMs;
-      const message: DueMessage = { ...storedMessage(now, entry), due: inOrder(dueAt, index) };
+      const message: DueMessage = { ...storedMessage(now, entry), due: inOrder(dueAt, index), number: ++this.#stored };
       this.#messages.set(message.id, message);
       this.#due.add(message);
       this.#delays.add(message);
@@ -168,6 +179,74 @@ export class StandardMemoryQueue implements MemoryQueue {
       this.#remove(message);
     }
     return outcomes;
+  }
+
+  named(now: number, { id, group }: MessageName): NamedMessage | undefined {
+    const message = this.#messages.get(id);
+    if (message === undefined) return undefined;
+    const known = group ?? (message.receiveCount > 0 ? message.group : undefined);
+    const delayed = (message.delayedUntil ?? 0) > now;
+    const entry = browsedEntry(now, message, delayed ? undefined : Math.floor(message.due));
+    return { entry, withinReach: known === message.group };
+  }
+
+  deleteNamed(now: number, names: readonly FreeMessage[]): NamedReply {
+    const outcomes = this.#touch(now, names, (message) => {
+      this.#delays.remove(message);
+      this.#remove(message);
+      return 'done';
+    });
+    return { outcomes, ...nextDue(now, this.head()) };
+  }
+
+  makeDue(now: number, names: readonly FreeMessage[]): NamedReply {
+    const before = this.head();
+    let made = false;
+    const outcomes = this.#touch(now, names, (message, index) => {
+      if (Math.floor(message.due) > now) {
+        made = true;
+        this.#endDelay(message);
+        this.#move(message, inOrder(now, index));
+      }
+      return 'done';
+    });
+    const lowered = made ? headLowered(now, before, now) : {};
+    return { outcomes, ...lowered, ...nextDue(now, this.head()) };
+  }
+
+  take(now: number, names: readonly FreeMessage[], leaseMs: number): TakeReply {
+    const leases: Lease[] = [];
+    const outcomes = this.#touch(now, names, (message, index) => {
+      this.#endDelay(message);
+      this.#move(message, inOrder(Math.max(now + leaseMs, Math.floor(message.due)), index));
+      countReceive(now, message);
+      leases.push({ id: message.id, receiveCount: message.receiveCount });
+      return 'done';
+    });
+    return { outcomes, leases, ...nextDue(now, this.head()) };
+  }
+
+  names(after: number, limit: number): { readonly names: readonly MessageName[]; readonly last?: number } {
+    return namesAfter(this.#messages.values(), ({ number }) => number, after, limit);
+  }
+
+  /** Does `act` to each message that is free. */
+  #touch(
+    now: number,
+    names: readonly FreeMessage[],
+    act: (message: DueMessage, index: number) => NamedOutcome,
+  ): NamedOutcome[] {
+    return names.map((name, index) => {
+      const refusal = refusalOf(this.named(now, name), name);
+      const message = this.#messages.get(name.id);
+      if (refusal !== undefined || message === undefined) return refusal ?? 'missing';
+      return act(message, index);
+    });
+  }
+
+  #endDelay(message: DueMessage): void {
+    this.#delays.remove(message);
+    message.delayedUntil = undefined;
   }
 
   /** What may be received, in the order in which it should be: due first, but groups in turn. */

@@ -63,6 +63,7 @@ import { RedisConnection } from './connection.ts';
 import { FifoCommands } from './fifo-commands.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { DOCUMENTS, queueKeys, signalChannel, slotsKey } from './keys.ts';
+import { NamedCommands } from './named-commands.ts';
 import { Reachability } from './reachability.ts';
 import { KEEP_FAILURES } from './scripts/failures.ts';
 import { FREE_SLOT, PUT_DOCUMENT, REMOVE_DOCUMENT, TAKE_SLOT } from './scripts/shared.ts';
@@ -114,6 +115,7 @@ const MOST_QUEUES_PER_CALL = 100;
 export class RedisStore implements Store {
   readonly documents: KeptDocuments;
   readonly slots: RedisSlots;
+  readonly named: NamedCommands;
   /** Present if `durability` is set. */
   readonly confirmation?: NonNullable<Store['confirmation']>;
   readonly #connection: RedisConnection;
@@ -162,6 +164,13 @@ export class RedisStore implements Store {
       emit,
     });
     this.slots = new RedisSlots(this.#calls, channel);
+    this.named = new NamedCommands({
+      calls: this.#calls,
+      channel,
+      instanceId,
+      manyQueues: this.#connection.standalone,
+      active: () => this.documents.active(),
+    });
     this.#wakeChannel = new WakeChannel({
       listener: () => this.#connection.listener(),
       channel,

@@ -9,11 +9,14 @@ import { CLOCK, HISTORY, MEMBERS, SIX_BYTES, script } from './script.ts';
  */
 
 /** In replies: what keeps a message from being received. */
-const STATES = `
+export const STATES = `
 local VISIBLE, DELAYED, IN_FLIGHT = 0, 1, 2`;
 
-/** Reads record and history of a message; false: there is none, nil: there is no more room. */
-const READ = `
+/**
+ * Reads a message: value, receive count, first received ms, group if the history has it. False: there is none, nil:
+ * there is no more room. `ARGV[2]`: most bytes of records.
+ */
+export const READ = `
 local bytes, taken = 0, 0
 local function read(id)
   local value = redis.call('HGET', KEYS[2], id)
@@ -21,9 +24,9 @@ local function read(id)
   bytes = bytes + #value - 6
   if bytes > tonumber(ARGV[2]) and taken > 0 then return nil end
   taken = taken + 1
-  local history, count, first = redis.call('HGET', KEYS[3], id), 0, 0
-  if history then count, first = readHistory(history) end
-  return {value, count, first}
+  local history, count, first, group = redis.call('HGET', KEYS[3], id), 0, 0, ''
+  if history then count, first, group = readHistory(history) end
+  return {value, count, first, group}
 end`;
 
 /**
