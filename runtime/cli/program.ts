@@ -133,7 +133,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
       });
   }
 
-  withServer(program.command('send'))
+  atServer(program.command('send'))
     .description('send a message to a queue, as a program does, or as SNS, S3 or EventBridge do; prints its id')
     .argument('<queue>', 'name of the queue')
     .option('--body <text>', 'the message')
@@ -299,8 +299,15 @@ function addFollowing(program: Command, context: CliContext): void {
 const STATUS_HELP = `
 Exit status: 0 done, 1 failed, 2 a mistake in the command, 3 not found, 4 refused, 5 no server answers.`;
 
-/** The option of all commands that talk to a running server. */
+/** The options of all commands that talk to a running server. */
 function withServer(command: Command): Command {
+  return atServer(command).option(
+    '--user <name>',
+    'an operator, with KARIN_OPERATOR_PASSWORD (default: KARIN_OPERATOR, else nobody)',
+  );
+}
+
+function atServer(command: Command): Command {
   return command.option(
     '--url <address>',
     'the server (default: KARIN_URL, else this machine); KARIN_ADMIN_PASSWORD lets in',

@@ -14,7 +14,7 @@ import { editDistance } from '../queue/names.ts';
 import { EnvironmentReader } from '../settings.ts';
 import { systemRandomness, systemTime } from '../time.ts';
 import { type CliContext, CliError } from './context.ts';
-import { authorizationOf, type ServerOptions, serverUrl } from './server-client.ts';
+import { programAuthorizationOf, type ServerOptions, serverUrl } from './server-client.ts';
 
 export interface SendOptions extends ServerOptions {
   readonly body?: string;
@@ -120,7 +120,7 @@ function clientFor(sdk: Sdk, options: ServerOptions, context: CliContext): Insta
     credentials: { accessKeyId: id ?? 'local', secretAccessKey: secret ?? 'local' },
     maxAttempts: 1,
   });
-  const authorization = authorizationOf(context);
+  const authorization = programAuthorizationOf(context);
   if (authorization !== undefined) {
     client.middlewareStack.add(
       (next) => (args) => {

@@ -9,6 +9,8 @@ import { type CliContext, CliError, STATUS } from './context.ts';
 export interface ServerOptions {
   /** `--url`; default `KARIN_URL`, else `http://127.0.0.1:<PORT or 4000>`. */
   readonly url?: string;
+  /** `--user`: name of an operator; default `KARIN_OPERATOR`. */
+  readonly user?: string;
 }
 
 /** Where the server of these options is, without a slash at the end. Errors: `CliError`. */
@@ -42,7 +44,7 @@ export async function requestServer(
   request: { readonly method: string; readonly path: string; readonly body?: unknown; readonly accept?: string },
 ): Promise<Response> {
   const url = serverUrl(options, context);
-  const authorization = authorizationOf(context);
+  const authorization = authorizationOf(context, options);
   let response: Response;
   try {
     response = await fetch(url + request.path, {
@@ -67,8 +69,7 @@ export async function requestServer(
     throw new CliError(`what answers at ${url} is not a Karin server; say where it is with --url or KARIN_URL`);
   }
   const said = errorIn(await response.text()) ?? `it answered with status ${response.status}`;
-  const isLocked = response.status === 401 || response.status === 403;
-  const hint = isLocked ? '; set KARIN_ADMIN_PASSWORD to the password of the server' : '';
+  const hint = hintFor(response.status, said, operatorOf(context, options));
   const status = STATUS_OF.get(response.status) ?? STATUS.failed;
   throw new CliError(`the server at ${url} refused: ${said}${hint}`, status);
 }
@@ -87,17 +88,56 @@ function isOfKarin({ status, headers }: Response): boolean {
   return status === 204 || /^application\/(json|x-ndjson)|^text\/event-stream/.test(headers.get('content-type') ?? '');
 }
 
+function operatorOf({ env }: CliContext, { user }: ServerOptions): string | undefined {
+  return user ?? new EnvironmentReader(env).text('KARIN_OPERATOR');
+}
+
+function hintFor(status: number, said: string, operator: string | undefined): string {
+  // A role that is not enough is no wrong password.
+  if ((status !== 401 && status !== 403) || said.startsWith('your role is')) return '';
+  return operator === undefined
+    ? '; set KARIN_ADMIN_PASSWORD to the password of the server'
+    : `; KARIN_OPERATOR_PASSWORD must be the password of ${operator}`;
+}
+
 /**
- * The password as `Basic`, which takes any character; tokens are made for `Bearer`. Errors: `CliError` (the file of the
- * password cannot be read).
+ * Name and password of an operator, or what `programAuthorizationOf` gives. Errors: `CliError` (the file of a password
+ * cannot be read; an operator without a password).
  */
-export function authorizationOf({ env }: CliContext): string | undefined {
-  const reader = new EnvironmentReader(env);
-  const password = reader.secret('KARIN_ADMIN_PASSWORD');
-  if (reader.problems.length > 0) throw new CliError(reader.problems.join('\n'));
-  if (password !== undefined) return `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`;
-  const token = reader.text('KARIN_TOKEN');
+function authorizationOf(context: CliContext, options: ServerOptions): string | undefined {
+  const operator = operatorOf(context, options);
+  if (operator === undefined) return programAuthorizationOf(context);
+  const password = secretOf(context, 'KARIN_OPERATOR_PASSWORD');
+  if (password === undefined) {
+    throw new CliError(
+      `set KARIN_OPERATOR_PASSWORD, or KARIN_OPERATOR_PASSWORD_FILE, to the password of ${operator}`,
+      STATUS.usage,
+    );
+  }
+  return basic(operator, password);
+}
+
+/**
+ * The password of the server or a token: what also lets into the SQS API. Errors: `CliError` (the file of the password
+ * cannot be read).
+ */
+export function programAuthorizationOf(context: CliContext): string | undefined {
+  const password = secretOf(context, 'KARIN_ADMIN_PASSWORD');
+  if (password !== undefined) return basic('admin', password);
+  const token = new EnvironmentReader(context.env).text('KARIN_TOKEN');
   return token === undefined ? undefined : `Bearer ${token}`;
+}
+
+/** `Basic` takes any character; tokens are made for `Bearer`. */
+function basic(name: string, password: string): string {
+  return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+}
+
+function secretOf({ env }: CliContext, name: string): string | undefined {
+  const reader = new EnvironmentReader(env);
+  const secret = reader.secret(name);
+  if (reader.problems.length > 0) throw new CliError(reader.problems.join('\n'));
+  return secret;
 }
 
 /** The lines of an answer that comes in parts, empty ones left out. */

@@ -11,7 +11,7 @@ import type { Documents, Signal } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import { type Audit, createAudit } from './audit.ts';
 import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
-import { ANONYMOUS, authorizationSecret, createSessions, type Sessions } from './auth/admin.ts';
+import { ANONYMOUS, authorizationSecret, createSessions, equalInConstantTime, type Sessions } from './auth/admin.ts';
 import { type AttemptLimit, createAttemptLimit } from './auth/attempt-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
 import {
@@ -22,7 +22,14 @@ import {
   openServerProblem,
   readCredentialBook,
 } from './auth/credentials.ts';
-import { type Operator, sessionSalt } from './auth/operators.ts';
+import {
+  createOperatorProof,
+  createPasswordCheck,
+  type Operator,
+  type OperatorProof,
+  type PasswordCheck,
+  sessionSalt,
+} from './auth/operators.ts';
 import { SignatureVerifier } from './auth/sigv4.ts';
 import { createTokenStore, type TokenStore } from './auth/tokens.ts';
 
@@ -37,8 +44,8 @@ export interface Access {
   readonly tokens: TokenStore;
   readonly attempts: AttemptLimit;
   /**
-   * Whether an Authorization header may be an attempt at the admin password: it carries a secret that is no token of
-   * this server.
+   * Whether an Authorization header may be an attempt at a password: it carries a secret that is no token of this
+   * server.
    */
   mayBeGuess(authorization: string | undefined): boolean;
   readonly sessions: Sessions;
@@ -52,6 +59,9 @@ export interface Access {
   readonly audit: Audit;
   /** The last actions, for people. */
   readonly trail: AuditTrail;
+  /** Of operators, for every way in: what strangers can make it cost is bounded once. */
+  readonly passwords: PasswordCheck;
+  readonly operatorProof: OperatorProof;
   /** Who may log in, by name; empty: nobody. */
   readonly operators: () => ReadonlyMap<string, Operator>;
   /** Reads the files of keys and tokens again. Errors: `ConfigError`; then everything stays as it was. */
@@ -98,18 +108,25 @@ export async function createAccess(config: Config, documents: Documents, time: T
     return text;
   };
   await readEnded();
+  const countedAttempts = {
+    ...attempts,
+    failed: (address: string) => {
+      attempts.failed(address);
+      audit({ what: 'credential-refused', from: address });
+    },
+  };
+  const isToken = (secret: string): boolean => {
+    const hash = hashToken(secret);
+    return (book.current.tokens.get(hash) ?? tokens.find(hash)) !== undefined;
+  };
+  const operators = (): ReadonlyMap<string, Operator> => book.current.operators;
+  const passwords = createPasswordCheck();
   return {
     authenticator: createAuthenticator({
       book,
       tokens,
       verifier: new SignatureVerifier('sqs', now, config.region),
-      attempts: {
-        ...attempts,
-        failed: (address) => {
-          attempts.failed(address);
-          audit({ what: 'credential-refused', from: address });
-        },
-      },
+      attempts: countedAttempts,
       now,
       open: () => {
         if (open && !config.staysOpen && !hasNone()) {
@@ -124,10 +141,19 @@ export async function createAccess(config: Config, documents: Documents, time: T
     audit,
     mayBeGuess: (authorization) => {
       const given = authorizationSecret(authorization);
-      if (given === undefined || book.current.adminPassword === undefined) return false;
-      const hash = hashToken(given);
-      return (book.current.tokens.get(hash) ?? tokens.find(hash)) === undefined;
+      return given !== undefined && operators().size > 0 && !isToken(given);
     },
+    passwords,
+    operatorProof: createOperatorProof({
+      operators,
+      passwords,
+      attempts: countedAttempts,
+      letsIn: (secret) => {
+        const { adminPassword } = book.current;
+        return (adminPassword !== undefined && equalInConstantTime(secret, adminPassword)) || isToken(secret);
+      },
+      time,
+    }),
     sessions,
     endSession: async (cookie) => {
       sessions.end(cookie);
@@ -144,7 +170,7 @@ export async function createAccess(config: Config, documents: Documents, time: T
       await Promise.all([tokens.heard(signal), concerns ? readEnded() : undefined]);
     },
     trail,
-    operators: () => book.current.operators,
+    operators,
     reload: () => {
       book.current = readCredentialBook(config);
     },

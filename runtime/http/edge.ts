@@ -25,12 +25,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Time } from '../time.ts';
 import type { Authenticator } from './auth/authenticator.ts';
+import type { OperatorProof } from './auth/operators.ts';
 import { CONNECTION_LIMITS, type ConnectionLimits, Connections, type Wait } from './connections.ts';
 import { clientAddress, type PublicAddress } from './location.ts';
 import { createMemory, type Memory } from './memory.ts';
 
 export interface Edge {
   readonly authenticator: Authenticator;
+  /** Of those who name themselves; for the routes beside the SQS API. */
+  readonly operatorProof: OperatorProof;
   readonly address: PublicAddress;
   /** Those of the server that this edge belongs to. */
   readonly connections: Connections;
@@ -64,6 +67,8 @@ export interface Edge {
 
 export interface EdgeParts {
   readonly authenticator: Authenticator;
+  /** Default: there are no operators. */
+  readonly operatorProof?: OperatorProof;
   readonly address: PublicAddress;
   readonly trustedProxies: number;
   /** Whether the server is a Fly machine; default false. */
@@ -117,6 +122,7 @@ export function createEdge(parts: EdgeParts): Edge {
 
   return {
     authenticator,
+    operatorProof: parts.operatorProof ?? { prove: async () => undefined },
     address,
     connections,
     memory,

@@ -14,7 +14,7 @@ import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Audit } from './audit.ts';
 import type { AuthenticationHead, KnownSender } from './auth/authenticator.ts';
 import type { Credential } from './auth/credentials.ts';
-import type { Role } from './auth/operators.ts';
+import { mayActAs, type Role, roleFor } from './auth/operators.ts';
 import { createRequested, readTokenRequest, showToken, type TokenStore } from './auth/tokens.ts';
 import { ClientGoneError, readBody } from './body.ts';
 import type { Edge } from './edge.ts';
@@ -27,7 +27,7 @@ export interface AppEnv {
     credential: Credential;
     /** Cookie of the session, set by `requireSession`. */
     session: string;
-    /** Whose session it is, set by `requireSession`. */
+    /** Who uses a page (`requireSession`) or names himself to another route; absent there: a credential did. */
     operator: { readonly name: string; readonly role: Role };
     /** As what the head of the request proved its sender; absent: a session did. */
     sender: KnownSender;
@@ -41,10 +41,23 @@ const LARGEST_JSON = 65_536;
 
 /**
  * Proves who calls; for requests of programs, not of browsers. Reads no body unless a signature that may hold covers
- * it. Errors: `SqsError`.
+ * it. Errors: `SqsError`, `HTTPException` (403: an operator whose role is not enough).
  */
 async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Credential> {
   const { incoming, location } = c.env;
+  const operator = await edge.operatorProof.prove(incoming.headers.authorization, edge.clientAddress(incoming));
+  if (operator !== undefined) {
+    const { name, role } = operator;
+    const needed = roleFor(c.req.method, location.path);
+    if (!mayActAs(role, needed)) {
+      throw new HTTPException(403, { message: `your role is ${role}; this takes the role ${needed}` });
+    }
+    edge.connections.proven(incoming);
+    c.set('sender', 'proven');
+    c.set('operator', { name, role });
+    // What the role leaves is for every queue.
+    return { kind: 'operator', senderId: name, allows: () => true };
+  }
   const head: AuthenticationHead = {
     method: incoming.method ?? 'GET',
     query: location.query,
@@ -164,12 +177,17 @@ export function requireManage(edge: Edge): MiddlewareHandler<AppEnv> {
   };
 }
 
-/** Lets in the admin password alone: whoever makes tokens could give himself every scope. */
+/**
+ * Lets in the admin password and operators who administer, of whom `authenticate` knows that the role is enough:
+ * whoever makes tokens could give himself every scope.
+ */
 function requireAdmin(edge: Edge): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const credential = await authenticate(c, edge);
-    if (credential.kind !== 'admin' && credential.kind !== 'anyone') {
-      throw new HTTPException(403, { message: 'only the admin password (KARIN_ADMIN_PASSWORD) may do this' });
+    if (!['admin', 'operator', 'anyone'].includes(credential.kind)) {
+      throw new HTTPException(403, {
+        message: 'only the admin password (KARIN_ADMIN_PASSWORD) and operators who administer may do this',
+      });
     }
     c.set('credential', credential);
     await next();
@@ -184,7 +202,9 @@ export function answerErrors(log: Log): ErrorHandler<AppEnv> {
       if (error.code === 'AccessDenied') {
         c.header('WWW-Authenticate', 'Bearer realm="karin"');
         return c.json(
-          { error: `${error.message} Send a credential: Authorization: Bearer <admin password or token>` },
+          {
+            error: `${error.message} Send a credential: Authorization: Bearer <admin password or token>, or Basic with the name and password of an operator`,
+          },
           401,
         );
       }

@@ -15,7 +15,7 @@ import type { Audit } from '../http/audit.ts';
 import type { AuditTrail } from '../http/audit-trail.ts';
 import type { Sessions } from '../http/auth/admin.ts';
 import type { AttemptLimit } from '../http/auth/attempt-limit.ts';
-import { ADMIN, createPasswordCheck } from '../http/auth/operators.ts';
+import { ADMIN } from '../http/auth/operators.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, endpoint, readForm } from '../http/management.ts';
 import type { Log } from '../log.ts';
@@ -58,6 +58,7 @@ export interface PagesParts extends OverviewParts {
   readonly attempts: AttemptLimit;
   readonly audit: Audit;
   readonly operators: Access['operators'];
+  readonly passwords: Access['passwords'];
   readonly trail: AuditTrail;
   readonly api: ApiClient;
   readonly moveTasks: MoveTasks;
@@ -160,7 +161,6 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   app.get('/ops/style.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8' }));
   app.get('/ops/ops.js', (c) => c.body(SCRIPT, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }));
 
-  const passwords = createPasswordCheck();
   const hasNamed = (): boolean => [...parts.operators().keys()].some((name) => name !== ADMIN);
   const loginPage = (c: Context<AppEnv>, to: string, said?: Notice, status: 200 | 403 | 429 = 200) => {
     const asksName = hasNamed();
@@ -178,7 +178,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     const to = pageToOpen(form.get('to'));
     if (parts.operators().size === 0) return loginPage(c, to, undefined, 403);
     const operator = parts.operators().get(form.get('name')?.trim() || ADMIN);
-    const fits = await passwords.fits(operator, form.get('password') ?? '');
+    const fits = await parts.passwords.fits(operator, form.get('password') ?? '');
     if (fits === 'busy') return loginPage(c, to, BUSY, 429);
     if (operator === undefined || !fits) {
       const exhausted = parts.attempts.exhausted(address);

@@ -9,7 +9,7 @@ import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import type { Access } from '../http/access.ts';
 import { ANONYMOUS, type Sessions } from '../http/auth/admin.ts';
-import { mayActAs, type Role } from '../http/auth/operators.ts';
+import { mayActAs, roleFor } from '../http/auth/operators.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, endpoint, type FormBounds, readForm } from '../http/management.ts';
 
@@ -25,16 +25,6 @@ const WORD_SECONDS = 60;
 export const PAGE_FORM: FormBounds = { sender: 'proven', bytes: 1_310_720, fields: 16 };
 /** A name, a password, and the page to go to. */
 export const LOGIN_FORM: FormBounds = { sender: 'stranger', bytes: 4_096, fields: 3 };
-
-/** What needs more than the role `operate`, by the last segment of the path. */
-const ADMINISTERED: ReadonlySet<string> = new Set(['sync', 'drain', 'pull', 'tokens']);
-
-/** The role that a request of the pages needs. */
-export function roleFor(method: string, path: string): Role {
-  const last = path.slice(path.lastIndexOf('/') + 1);
-  if (method === 'GET' || method === 'HEAD' || last === 'logout') return 'look';
-  return ADMINISTERED.has(last) ? 'administer' : 'operate';
-}
 
 /** A page of this server, below its base path; everything else leads to the overview. */
 export function pageToOpen(to: string | undefined): string {
@@ -84,7 +74,7 @@ export function createPageSessions(edge: Edge, sessions: Sessions): PageSessions
 
 /**
  * Lets in those with a session whose role is enough; others are led to the log-in page, and from there to where they
- * wanted to go. On an open server everybody gets a session. The one place where roles are checked; they are looked up
+ * wanted to go. On an open server everybody gets a session. Roles are looked up
  * each time, so a changed file of operators holds at once.
  */
 export function requireSession(edge: Edge, pages: PageSessions, parts: Pick<Access, 'sessions' | 'operators'>) {

@@ -104,6 +104,7 @@ export function openFront(parts: FrontParts): Front {
 
   const edge = createEdge({
     authenticator: access.authenticator,
+    operatorProof: access.operatorProof,
     address: publicAddress(config.publicUrl),
     trustedProxies: config.trustedProxies,
     onFly: config.onFly,
@@ -138,6 +139,7 @@ export function openFront(parts: FrontParts): Front {
     audit: access.audit,
     trail: access.trail,
     operators: access.operators,
+    passwords: access.passwords,
     api: createApiClient({ api, account, region, uuid }),
     moveTasks: parts.moveTasks,
     supervisor,

@@ -1,20 +1,28 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { password } from '../../runtime/cli/password.ts';
-import { createPasswordCheck, hashPassword, parseOperators } from '../../runtime/http/auth/operators.ts';
-import { pageToOpen, roleFor } from '../../runtime/ops/session.ts';
+import {
+  createOperatorProof,
+  createPasswordCheck,
+  hashPassword,
+  parseOperators,
+  roleFor,
+} from '../../runtime/http/auth/operators.ts';
+import { pageToOpen } from '../../runtime/ops/session.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemTime } from '../../runtime/time.ts';
-import { type RunningKarin, runKarin } from '../http/running-karin.ts';
+import { runCli } from '../cli/run-cli.ts';
+import { type RunningKarin, runKarin, sqsCall } from '../http/running-karin.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { discoveryOf, keyOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
 
 const OPERATORS = 'ann:administer:ann-has-a-password; bob:operate:bob-has-a-password; eve:look:eve-has-a-password';
 const QUEUE = `/ops/queues/${encodeURIComponent(keyOf('jobs'))}`;
 
-function serve(overrides = {}): Promise<RunningKarin> {
+function serve(overrides = {}, more = {}): Promise<RunningKarin> {
   const source = new ScriptedSource();
   source.found = discoveryOf([], { queues: [queueOf('jobs')] });
-  const env = { AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333', KARIN_OPERATORS: OPERATORS };
+  const env = { AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333', KARIN_OPERATORS: OPERATORS, ...more };
   return runKarin(env, { source, ...overrides });
 }
 
@@ -181,6 +189,154 @@ describe('operators', () => {
   });
 });
 
+describe('operators of programs', () => {
+  const JOBS = `/api/v1/queues/jobs`;
+  const as =
+    (karin: RunningKarin, name: string, word = `${name}-has-a-password`) =>
+    async (method: string, path: string, body?: unknown): Promise<Response> =>
+      fetch(karin.url + path, {
+        method,
+        headers: {
+          authorization: `Basic ${Buffer.from(`${name}:${word}`).toString('base64')}`,
+          'content-type': 'application/json',
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+
+  it('do over /api/v1 and the other routes what their role allows, and nothing else, whatever they send', async () => {
+    const karin = await serve();
+    const calls = [
+      ['GET', '/api/v1/status', 'look'],
+      ['GET', '/api/v1/queues', 'look'],
+      ['GET', `${JOBS}/messages`, 'look'],
+      ['GET', '/api/v1/activity', 'look'],
+      ['GET', '/metrics', 'look'],
+      ['POST', `${JOBS}/hold`, 'operate'],
+      ['POST', `${JOBS}/resume`, 'operate'],
+      ['POST', `${JOBS}/purge`, 'operate'],
+      ['POST', `${JOBS}/redrive`, 'operate'],
+      ['POST', '/sync', 'administer'],
+      ['POST', '/drain', 'administer'],
+      ['POST', '/pull', 'administer'],
+      ['GET', '/tokens', 'administer'],
+      ['POST', '/tokens', 'administer'],
+      ['DELETE', '/tokens/none', 'administer'],
+    ] as const;
+    const roles = ['look', 'operate', 'administer'];
+    for (const [name, role] of [
+      ['eve', 'look'],
+      ['bob', 'operate'],
+      ['ann', 'administer'],
+    ] as const) {
+      const call = as(karin, name);
+      for (const [method, path, needed] of calls) {
+        const response = await call(method, path, method === 'POST' ? {} : undefined);
+        const what = `${name} ${method} ${path}`;
+        expect([what, response.status === 403]).toEqual([what, roles.indexOf(role) < roles.indexOf(needed)]);
+        if (response.status === 403) expect(await response.text()).toContain(`your role is ${role}`);
+        else expect([what, response.status]).not.toEqual([what, 401]);
+      }
+    }
+  });
+
+  it('are refused with a wrong name, a wrong password or that of another, and nothing says which it was', async () => {
+    const karin = await serve({});
+    const answers = new Set<string>();
+    for (const [name, word] of [
+      ['ann', 'bob-has-a-password'],
+      ['zoe', 'ann-has-a-password'],
+      ['admin', 'ann-has-a-password'],
+      ['ann', ''],
+      ['', 'ann-has-a-password'],
+    ] as const) {
+      const response = await as(karin, name, word)('GET', '/api/v1/status');
+      expect(response.status).toBe(403);
+      if (name !== '') answers.add(await response.text());
+    }
+    expect(answers.size).toBe(1);
+    // Being right once is remembered for its own password alone.
+    expect((await as(karin, 'ann')('GET', '/api/v1/status')).status).toBe(200);
+    expect((await as(karin, 'ann')('GET', '/api/v1/status')).status).toBe(200);
+    expect((await as(karin, 'ann', 'another password')('GET', '/api/v1/status')).status).toBe(403);
+  });
+
+  it('are no callers of the SQS API, which takes credentials of programs', async () => {
+    const { url } = await serve();
+    const headers = { authorization: `Basic ${Buffer.from('ann:ann-has-a-password').toString('base64')}` };
+    expect((await sqsCall(url, 'ListQueues', {}, headers)).status).toBe(403);
+  });
+
+  it('keep the admin password and tokens as they were, whatever name stands before them', async () => {
+    const karin = await runKarin({
+      ...{ AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333', KARIN_OPERATORS: OPERATORS },
+      ...{ KARIN_ADMIN_PASSWORD: 'one password for all', KARIN_TOKENS: 'token-of-a-program-0123456789:manage' },
+    });
+    for (const word of ['one password for all', 'token-of-a-program-0123456789']) {
+      for (const name of ['admin', 'ann', 'anybody']) {
+        expect((await as(karin, name, word)('GET', '/api/v1/status')).status).toBe(200);
+      }
+    }
+    expect((await as(karin, 'admin', 'another password')('GET', '/api/v1/status')).status).toBe(403);
+  });
+
+  it('stand in the audit with their names, and their passwords nowhere', async () => {
+    const hash = await hashPassword('ann-has-a-password');
+    const karin = await serve({}, { KARIN_OPERATORS: `ann:administer:${hash}` });
+    const ann = as(karin, 'ann');
+    expect((await ann('POST', `${JOBS}/hold`, {})).status).toBe(200);
+    expect((await ann('POST', `${JOBS}/resume`, {})).status).toBe(200);
+    const told = karin.logged.filter((line) => line.includes('"who":"ann"')).map((line) => JSON.parse(line).audit);
+    expect(told).toEqual(['hold', 'resume']);
+    expect(karin.logged.join()).not.toContain('ann-has-a-password');
+  });
+
+  it('are asked for their hash again after five minutes, and at once when their password was changed', async () => {
+    const time = new ManualTime();
+    let checks = 0;
+    let secret = 'a long password';
+    const proof = createOperatorProof({
+      operators: () => new Map([['ann', { name: 'ann', role: 'look', secret }]]),
+      passwords: {
+        fits: async (operator, password) => {
+          checks += 1;
+          return operator?.secret === password;
+        },
+      },
+      attempts: { exhausted: () => false, failed: () => {}, proven: () => {} },
+      letsIn: () => false,
+      time,
+    });
+    const prove = (word: string) => proof.prove(`Basic ${Buffer.from(`ann:${word}`).toString('base64')}`, '127.0.0.1');
+    for (let n = 0; n < 3; n += 1) expect((await prove('a long password'))?.name).toBe('ann');
+    expect(checks).toBe(1);
+    time.advance(300_000);
+    await prove('a long password');
+    expect(checks).toBe(2);
+    secret = 'another password';
+    await expect(prove('a long password')).rejects.toThrow('The name or the password is wrong');
+    await expect(prove('a wrong password')).rejects.toThrow('The name or the password is wrong');
+    expect(checks).toBe(4);
+  });
+
+  it('use the commands with --user or KARIN_OPERATOR and their password', async () => {
+    const karin = await serve();
+    const env = { KARIN_URL: karin.url, KARIN_OPERATOR_PASSWORD: 'eve-has-a-password' };
+    expect((await runCli(['status', '--user', 'eve'], env)).out).toContain('1 queues');
+    const named = { ...env, KARIN_OPERATOR: 'eve', KARIN_ADMIN_PASSWORD: 'not looked at' };
+    expect((await runCli(['queues'], named)).out).toContain('jobs');
+    await expect(runCli(['hold', 'jobs', '--yes'], named)).rejects.toThrow(/your role is look; .* operate$/);
+    await expect(runCli(['sync'], named)).rejects.toMatchObject({ status: 4 });
+    await expect(runCli(['status', '--user', 'bob'], env)).rejects.toThrow('must be the password of bob');
+    await expect(runCli(['status', '--user', 'bob'], { KARIN_URL: karin.url })).rejects.toMatchObject({
+      message: expect.stringContaining('set KARIN_OPERATOR_PASSWORD'),
+      status: 2,
+    });
+    const bob = { KARIN_URL: karin.url, KARIN_OPERATOR: 'bob', KARIN_OPERATOR_PASSWORD: 'bob-has-a-password' };
+    expect((await runCli(['hold', 'jobs', '--yes'], bob)).status).toBe(0);
+    await expect(runCli(['token', 'list'], bob)).rejects.toThrow('this takes the role administer');
+  });
+});
+
 describe('a queue of a template', () => {
   it('belongs to the template, not to AWS', async () => {
     const source = Object.assign(new ScriptedSource(), { description: '/app/template.yaml' });
@@ -242,5 +398,8 @@ describe('KARIN_OPERATORS', () => {
     expect(roleFor('POST', '/ops/logout')).toBe('look');
     expect(roleFor('POST', '/ops/queues/sync/send')).toBe('operate');
     expect(roleFor('POST', '/ops/queues/send/drain')).toBe('administer');
+    for (const path of ['/sync', '/sync/', '/drain', '/pull']) expect(roleFor('POST', path)).toBe('administer');
+    for (const method of ['GET', 'POST', 'DELETE']) expect(roleFor(method, '/tokens/x')).toBe('administer');
+    expect(roleFor('POST', '/api/v1/queues/sync/hold')).toBe('operate');
   });
 });

@@ -12,7 +12,7 @@ import type { CallerShare, Scope } from '../../sqs/request.ts';
 import { ADMIN, type Operator, parseOperators } from './operators.ts';
 
 export interface Credential {
-  readonly kind: 'access-key' | 'capability' | 'admin' | 'anyone';
+  readonly kind: 'access-key' | 'capability' | 'admin' | 'operator' | 'anyone';
   /** `SenderId` of messages sent with it; never the secret itself. */
   readonly senderId: string;
   /** The token of a capability, so that URLs in answers carry it again. */

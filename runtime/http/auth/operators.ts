@@ -1,10 +1,13 @@
 /**
- * The people who use the pages: names, roles, and passwords, of which a hash is enough.
+ * The people who use the pages, `/api/v1` and the commands: names, roles, and passwords, of which a hash is enough.
  *
  * @module
  */
-import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { SqsError } from '../../sqs/errors.ts';
+import type { Time } from '../../time.ts';
 import { equalInConstantTime } from './admin.ts';
+import type { AttemptLimit } from './attempt-limit.ts';
 
 /** Each may do what those before it may. */
 const ROLES = ['look', 'operate', 'administer'] as const;
@@ -13,6 +16,18 @@ export type Role = (typeof ROLES)[number];
 /** Whether a role includes another. */
 export function mayActAs(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
+}
+
+/** What needs more than the role `operate`: the first or the last segment of a path. */
+const ADMINISTERED: ReadonlySet<string> = new Set(['sync', 'drain', 'pull', 'tokens']);
+
+/** The role that a request needs, of the pages and of every other route that operators use. */
+export function roleFor(method: string, path: string): Role {
+  const segments = path.split('/');
+  const [first = '', last = ''] = [segments[1], segments.at(-1)];
+  if (first === 'tokens') return 'administer';
+  if (method === 'GET' || method === 'HEAD' || last === 'logout') return 'look';
+  return ADMINISTERED.has(first) || ADMINISTERED.has(last) ? 'administer' : 'operate';
 }
 
 export interface Operator {
@@ -134,4 +149,86 @@ export function createPasswordCheck(): PasswordCheck {
 /** What the key of an operator's sessions is made of: a new password or hash ends them. */
 export function sessionSalt({ name, secret }: Operator): string {
   return createHash('sha256').update(`${name}\n${secret}`).digest('hex');
+}
+
+/*
+ * Operators of programs: `/api/v1` and the commands send name and password with each request.
+ *
+ * A password that was right is remembered for a while, as a keyed hash that is worth nothing outside of this process,
+ * so that a command that asks again does not cost a hash of 16 MiB each time. It is remembered with what the password
+ * is made of: one that was changed is looked at anew.
+ */
+
+const REMEMBERED_MS = 300_000;
+
+export interface OperatorProof {
+  /**
+   * The operator that an Authorization header of the kind Basic names and proves. `undefined`: it names none, or its
+   * password is that of the administrator or a token, which let in by themselves. Errors: `SqsError`.
+   */
+  prove(authorization: string | undefined, address: string): Promise<Operator | undefined>;
+}
+
+export interface OperatorProofParts {
+  readonly operators: () => ReadonlyMap<string, Operator>;
+  readonly passwords: PasswordCheck;
+  readonly attempts: Pick<AttemptLimit, 'exhausted' | 'failed' | 'proven'>;
+  /** Whether a secret lets in without a name. */
+  readonly letsIn: (secret: string) => boolean;
+  readonly time: Pick<Time, 'monotonic'>;
+}
+
+export function createOperatorProof(parts: OperatorProofParts): OperatorProof {
+  const key = randomBytes(32);
+  const remembered = new Map<string, { readonly mac: string; readonly until: number }>();
+  const macOf = (operator: Operator, password: string): string =>
+    createHmac('sha256', key)
+      .update(`${sessionSalt(operator)}\n${password}`)
+      .digest('hex');
+
+  const fits = async (operator: Operator | undefined, password: string): Promise<boolean> => {
+    const before = operator && remembered.get(operator.name);
+    if (operator !== undefined && before !== undefined && parts.time.monotonic() < before.until) {
+      if (equalInConstantTime(before.mac, macOf(operator, password))) return true;
+    }
+    const answer = await parts.passwords.fits(operator, password);
+    if (answer === 'busy') throw new SqsError('RequestThrottled', 'Many passwords are being checked. Try again.');
+    if (answer && operator !== undefined) {
+      const until = parts.time.monotonic() + REMEMBERED_MS;
+      remembered.set(operator.name, { mac: macOf(operator, password), until });
+    }
+    return answer;
+  };
+
+  return {
+    prove: async (authorization, address) => {
+      const given = basicCredentials(authorization);
+      const operators = parts.operators();
+      const hasNamed = [...operators.keys()].some((name) => name !== ADMIN);
+      if (given === undefined || !hasNamed || parts.letsIn(given.password)) return undefined;
+      // The administrator's own password was looked at by now.
+      const operator = given.name === ADMIN ? undefined : operators.get(given.name);
+      if (operator !== undefined && (await fits(operator, given.password))) {
+        parts.attempts.proven(address);
+        return operator;
+      }
+      // A name that nobody has takes as long.
+      if (operator === undefined) await fits(undefined, given.password);
+      const exhausted = parts.attempts.exhausted(address);
+      parts.attempts.failed(address);
+      throw exhausted
+        ? new SqsError('RequestThrottled', 'Too many failed attempts from this address. Try again in a minute.')
+        : new SqsError('InvalidClientTokenId', 'The name or the password is wrong.');
+    },
+  };
+}
+
+/** Of a header that names somebody. */
+function basicCredentials(
+  authorization: string | undefined,
+): { readonly name: string; readonly password: string } | undefined {
+  const [, value] = /^basic +(\S+)$/i.exec((authorization ?? '').trimEnd()) ?? [];
+  if (value === undefined) return undefined;
+  const [, name, password] = /^([^:]+):([\s\S]*)$/.exec(Buffer.from(value, 'base64').toString('utf8')) ?? [];
+  return name === undefined || password === undefined ? undefined : { name, password };
 }

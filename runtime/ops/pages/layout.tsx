@@ -1,11 +1,10 @@
 import { raw } from 'hono/html';
 import type { Child } from 'hono/jsx';
-import { mayActAs, type Role } from '../../http/auth/operators.ts';
+import { mayActAs, type Role, roleFor } from '../../http/auth/operators.ts';
 import type { Activity } from '../activity.ts';
 import { type LivePart, wholePart } from '../live.ts';
 import { age } from '../needs.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
-import { roleFor } from '../session.ts';
 
 /** What every page knows about the server it comes from. */
 export interface PageFrame {
