@@ -1,12 +1,28 @@
 /**
- * Trying again what failed for a while: pauses that grow, with jitter, ended early by a signal.
+ * Trying again what failed for a while: pauses that grow, with jitter, ended early by a signal. Whoever in Karin backs
+ * off takes the lengths of its pauses from `backOff`.
  *
  * @module
  */
 import type { Cancel, Randomness, Time } from './time.ts';
 
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 60_000;
+/** The pauses of something that fails again and again, ms. */
+export interface Pauses {
+  /** After the first failure. */
+  readonly firstMs: number;
+  readonly longestMs: number;
+}
+
+/**
+ * How long to wait after a failure, ms: the first pause, doubled for each failure in a row before this one.
+ * `randomness`: less up to a quarter, so that many who failed together do not come again together.
+ */
+export function backOff({ firstMs, longestMs }: Pauses, failuresBefore: number, randomness?: Randomness): number {
+  const ms = Math.min(longestMs, firstMs * 2 ** failuresBefore);
+  return randomness === undefined ? ms : ms * (1 - randomness.fraction() / 4);
+}
+
+const PAUSES: Pauses = { firstMs: 1_000, longestMs: 60_000 };
 
 export interface AttemptsOptions {
   readonly time: Time;
@@ -22,7 +38,7 @@ export interface AttemptsOptions {
 /** The attempts of one transfer; its acts share the pauses, because they fail for the same causes. */
 export class Attempts {
   readonly #options: AttemptsOptions;
-  #nextMs = FIRST_PAUSE_MS;
+  #failures = 0;
 
   constructor(options: AttemptsOptions) {
     this.#options = options;
@@ -33,40 +49,21 @@ export class Attempts {
    * `undefined`: ended by the signal without success.
    */
   async persist<T>(act: () => Promise<T>): Promise<T | undefined> {
-    const { signal, onRetry, isPermanent } = this.#options;
+    const { time, randomness, signal, onRetry, isPermanent } = this.#options;
     for (;;) {
       try {
         const result = await act();
-        this.#nextMs = FIRST_PAUSE_MS;
+        this.#failures = 0;
         return result;
       } catch (error) {
         if (isPermanent?.(error)) throw error;
         if (signal.aborted) return undefined;
-        const inMs = this.#lengthen();
+        const inMs = Math.round(backOff(PAUSES, this.#failures, randomness));
+        this.#failures += 1;
         onRetry(inMs, error instanceof Error ? error.message : String(error));
-        await this.#pause(inMs);
-        if (signal.aborted) return undefined;
+        if (!(await pause(time, inMs, signal))) return undefined;
       }
     }
-  }
-
-  #lengthen(): number {
-    const ms = this.#nextMs;
-    this.#nextMs = Math.min(LONGEST_PAUSE_MS, 2 * ms);
-    return Math.round(ms * (1 - this.#options.randomness.fraction() / 4));
-  }
-
-  #pause(ms: number): Promise<void> {
-    const { time, signal } = this.#options;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = time.after(ms, done);
-      signal.addEventListener('abort', done, { once: true });
-    });
   }
 }
 

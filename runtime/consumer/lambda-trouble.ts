@@ -23,7 +23,9 @@
  *
  * @module
  */
+
 import type { ProbeOutcome } from '../aws/invoke.ts';
+import { backOff } from '../retry.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 
 /**
@@ -47,14 +49,12 @@ export interface LambdaTroubleOptions {
 }
 
 const FIRST_PAUSE_MS = 1_000;
-/** Before the next try, ms. With the jitter and a probe on top, ten seconds are kept. */
+/** Before the next try, ms. With a probe on top, ten seconds are kept. */
 const LONGEST_PAUSE_MS: Readonly<Record<Trouble['kind'], number>> = {
   'no-way': 7_000,
   'not-found': 60_000,
   refused: 7_000,
 };
-/** Up to this share of a pause is added at random, so that mappings do not return as one. */
-const JITTER = 0.25;
 
 export class LambdaTrouble {
   readonly #options: LambdaTroubleOptions;
@@ -112,11 +112,12 @@ export class LambdaTrouble {
 
   #pause(trouble: Trouble): void {
     const { time, randomness, onReady } = this.#options;
-    const ms = Math.min(FIRST_PAUSE_MS * 2 ** this.#inARow, LONGEST_PAUSE_MS[trouble.kind]);
+    const pauses = { firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS[trouble.kind] };
+    const ms = backOff(pauses, this.#inARow, randomness);
     this.#trouble = trouble;
     this.#inARow += 1;
     this.state = 'pausing';
-    this.#cancel = time.after(ms * (1 + JITTER * randomness.fraction()), () => {
+    this.#cancel = time.after(ms, () => {
       this.#cancel = undefined;
       this.state = 'over';
       onReady();

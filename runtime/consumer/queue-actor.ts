@@ -28,7 +28,9 @@
  *
  * @module
  */
+
 import type { Queue } from '../queue/queue.ts';
+import { backOff, type Pauses } from '../retry.ts';
 import type { Cancel } from '../time.ts';
 import { DEFERENCE_MS, type Rendezvous } from './instances.ts';
 import { type Draw, MappingWorker, type WorkerSnapshot } from './mapping-worker.ts';
@@ -47,14 +49,13 @@ export interface ActorSnapshot {
 }
 
 /** Pauses after failures of the store, ms: doubling from the first to the last. */
-const FIRST_BACK_OFF_MS = 100;
-const LONGEST_BACK_OFF_MS = 30_000;
+const AFTER_FAILURES: Pauses = { firstMs: 100, longestMs: 30_000 };
 /**
  * So many receives in a row without a message although something is still due mean that it cannot be had now (too many
  * messages in flight).
  */
 const EMPTY_BEFORE_BACK_OFF = 3;
-const LONGEST_EMPTY_BACK_OFF_MS = 5_000;
+const AFTER_EMPTY: Pauses = { firstMs: 100, longestMs: 5_000 };
 
 export class QueueActor {
   readonly queue: Queue;
@@ -266,7 +267,7 @@ export class QueueActor {
     this.#helping = 'no';
     this.#emptyInARow += 1;
     if (this.#emptyInARow >= EMPTY_BEFORE_BACK_OFF) {
-      this.#backOffFor(this.#emptyInARow - EMPTY_BEFORE_BACK_OFF, LONGEST_EMPTY_BACK_OFF_MS);
+      this.#backOffFor(AFTER_EMPTY, this.#emptyInARow - EMPTY_BEFORE_BACK_OFF);
     }
   }
 
@@ -276,15 +277,14 @@ export class QueueActor {
     if (this.#failures === 0) {
       warnOfStore({ mapping: worker, queue: this.queue.key }, 'messages could not be received', error, this.#parts);
     }
-    this.#backOffFor(this.#failures, LONGEST_BACK_OFF_MS);
+    this.#backOffFor(AFTER_FAILURES, this.#failures);
     this.#failures += 1;
   }
 
-  #backOffFor(before: number, longestMs: number): void {
+  #backOffFor(pauses: Pauses, before: number): void {
     if (this.#state === 'stopped') return;
-    const ms = Math.min(FIRST_BACK_OFF_MS * 2 ** before, longestMs);
-    const jittered = ms * (1 + this.#parts.randomness.fraction() / 4);
-    this.#backOff ??= this.#parts.time.after(jittered, () => {
+    const ms = backOff(pauses, before, this.#parts.randomness);
+    this.#backOff ??= this.#parts.time.after(ms, () => {
       this.#backOff = undefined;
       this.#advance();
     });

@@ -31,7 +31,7 @@ import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
 import type { Failure as KeptFailure } from '../queue/failure.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
-import { pause } from '../retry.ts';
+import { backOff, type Pauses, pause } from '../retry.ts';
 import { StoreFullError, StoreNotAskedError } from '../store/store.ts';
 import { failedIds } from './event.ts';
 import type { EventSink, FailureReason } from './events.ts';
@@ -208,8 +208,7 @@ export interface BatchName {
 }
 
 /** Pauses between tries to delete, ms: doubling from the first to the last. */
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5_000;
+const PAUSES: Pauses = { firstMs: 100, longestMs: 5_000 };
 /**
  * Tries are made for this long at least, ms, even if the lease ends before: after it, the fence still decides rightly.
  */
@@ -232,7 +231,7 @@ export async function deleteMessages(
 ): Promise<readonly string[]> {
   const handles = messages.map((message) => message.receiptHandle);
   const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+  for (let failures = 0; ; failures += 1) {
     try {
       const outcomes = await queue.delete(handles);
       const deleted: string[] = [];
@@ -241,7 +240,7 @@ export async function deleteMessages(
     } catch (error) {
       warnOfStore(name, 'messages that were handled could not be deleted yet', error, parts);
     }
-    const waitMs = pauseMs * (1 + parts.randomness.fraction() / 4);
+    const waitMs = backOff(PAUSES, failures, parts.randomness);
     const last = parts.time.monotonic() + waitMs > giveUpAt;
     if (last || !(await pause(parts.time, waitMs, parts.aborting))) return [];
   }
@@ -262,7 +261,7 @@ export async function releaseMessages(
   const handles = messages.map((message) => message.receiptHandle);
   const until = Math.max(...messages.map((message) => message.leaseEndsAt));
   const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+  for (let failures = 0; ; failures += 1) {
     try {
       const begunAt = parts.time.monotonic();
       await queue.release(handles);
@@ -270,7 +269,7 @@ export async function releaseMessages(
       parts.events.emit({ kind: 'released', ...name, messageIds: messages.map((message) => message.id), why, tookMs });
       return;
     } catch (error) {
-      const waitMs = pauseMs * (1 + parts.randomness.fraction() / 4);
+      const waitMs = backOff(PAUSES, failures, parts.randomness);
       const again = error instanceof StoreNotAskedError && parts.time.monotonic() + waitMs <= giveUpAt;
       const what = again ? 'could not be given back yet' : 'could not be given back, and wait out their lease';
       warnOfStore(name, `messages ${what}`, error, parts);

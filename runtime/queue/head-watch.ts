@@ -56,6 +56,7 @@
  *
  * @module
  */
+import { backOff, type Pauses } from '../retry.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
 
 /**
@@ -101,8 +102,7 @@ export interface HeadWatch {
 /**
  * Pause before listeners are woken again after a failed ask; doubles up to the longest, with every failure in a row.
  */
-const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 30_000;
+const RETRIES: Pauses = { firstMs: 1_000, longestMs: 30_000 };
 
 /** On the monotonic clock, or nothing known, or nothing there. */
 type Head = number | 'unknown' | 'empty';
@@ -235,7 +235,7 @@ class TimedHeadWatch implements HeadWatch {
     // A pause that runs already is not made longer: calls that go on failing must not put off the next attempt without
     // end.
     if (this.#head === 'unknown' && this.#timer !== undefined) return;
-    const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failuresInARow);
+    const pause = backOff(RETRIES, this.#failuresInARow);
     this.#failuresInARow += 1;
     this.#head = 'unknown';
     this.#arm(this.#time.monotonic() + pause);

@@ -12,6 +12,7 @@
  * @module
  */
 
+import { backOff, type Pauses } from '../retry.ts';
 import type { LeasedEntry, QueueKey } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import { type DeadLetters, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
@@ -32,8 +33,7 @@ const TRIM_LIMIT = 500;
  * How long a message that could not be set aside is left alone after its first receive, ms; doubled with each further
  * one.
  */
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 900_000;
+const PAUSES: Pauses = { firstMs: 1_000, longestMs: 900_000 };
 /** Least length of a lease, ms, while a queue has messages that could not be set aside. */
 const LEAST_LEASE_MS = 1_000;
 /** A warning is said again after this long, ms, with how often it would have been said. */
@@ -183,9 +183,9 @@ export class Receiving {
 
   /** Leaves messages alone for longer than their leases, if those would end sooner. */
   async #postpone(stuck: readonly LeasedEntry[], leaseMs: number): Promise<void> {
-    this.#troubledUntil = this.#options.time.monotonic() + 2 * LONGEST_PAUSE_MS;
+    this.#troubledUntil = this.#options.time.monotonic() + 2 * PAUSES.longestMs;
     const changes = stuck
-      .map((entry) => ({ ...entry, leaseMs: pauseAfter(entry.receiveCount) }))
+      .map((entry) => ({ ...entry, leaseMs: backOff(PAUSES, entry.receiveCount - 1) }))
       .filter((change) => change.leaseMs > leaseMs);
     // If it fails, the leases end as they would have, and the store has troubles of its own.
     await this.#options.store.changeVisibility(changes).catch(() => undefined);
@@ -238,10 +238,6 @@ export class Receiving {
     const more = last === undefined || last.passedOver === 0 ? '' : ` (and ${last.passedOver} times more since)`;
     notify({ kind: 'queue-warning', queue: queue.key, what, detail: detail + more });
   }
-}
-
-function pauseAfter(receiveCount: number): number {
-  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(receiveCount - 1, 20));
 }
 
 /*

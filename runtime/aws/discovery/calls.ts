@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { backOff, type Pauses } from '../../retry.ts';
 import type { Time } from '../../time.ts';
 
 export interface PacerOptions {
@@ -40,7 +41,7 @@ export class OutOfTimeError extends Error {
 
 const TRIES = 5;
 /** Pause of everybody after the first throttled call, milliseconds; doubled by each further one of the same call. */
-const FIRST_PAUSE_MS = 1000;
+const PAUSES: Pauses = { firstMs: 1_000, longestMs: 60_000 };
 const LEAST_PER_SECOND = 1;
 /** Calls per second by which the rate grows in a second without a throttled call. */
 const GROWTH = 1;
@@ -113,7 +114,7 @@ export function createPacer(options: PacerOptions): Pacer {
 
   const slowDown = (attempt: number): void => {
     const now = time.monotonic();
-    pausedUntil = Math.max(pausedUntil, now + FIRST_PAUSE_MS * 2 ** (attempt - 1));
+    pausedUntil = Math.max(pausedUntil, now + backOff(PAUSES, attempt - 1));
     if (now - slowedAt < 1000) return;
     slowedAt = now;
     perSecond = Math.max(LEAST_PER_SECOND, perSecond / 2);

@@ -13,11 +13,12 @@
  *
  * @module
  */
+import { backOff, type Pauses } from '../../retry.ts';
 import type { Cancel, Randomness, Time } from '../../time.ts';
 
-const FIRST_RETRY_MS = 15_000;
-const LATEST_RETRY_MS = 600_000;
-const SECOND_LOOK_MS = 2_000;
+const RETRIES: Pauses = { firstMs: 15_000, longestMs: 600_000 };
+/** The interval bounds them; without one, looks that would come later than the latest retry are not made. */
+const LOOKS: Pauses = { firstMs: 2_000, longestMs: Number.POSITIVE_INFINITY };
 /** Part of the interval by which a sync comes earlier or later. */
 const JITTER = 0.1;
 
@@ -45,10 +46,10 @@ export function scheduleSyncs(parts: ScheduleParts): Cancel {
   let cancel: Cancel = () => {};
   let stopped = false;
   let full = parts.first === 'now';
-  let retryMs = FIRST_RETRY_MS;
-  /** What the last look found, and how long the next one waits if it finds the same. */
+  let retries = 0;
+  /** What the last look found, and how many found the same before. */
   let seen: string | undefined;
-  let lookMs = SECOND_LOOK_MS;
+  let looks = 0;
 
   const runIn = (delayMs: number): void => {
     cancel();
@@ -59,19 +60,21 @@ export function scheduleSyncs(parts: ScheduleParts): Cancel {
     if (stopped) return;
     cancel();
     const now = unsettled();
-    if (now !== seen) lookMs = SECOND_LOOK_MS;
+    if (now !== seen) looks = 0;
     seen = now;
-    if (now !== undefined && (intervalMs > 0 || lookMs <= LATEST_RETRY_MS)) {
+    const lookMs = backOff(LOOKS, looks);
+    if (now !== undefined && (intervalMs > 0 || lookMs <= RETRIES.longestMs)) {
       runIn(intervalMs > 0 ? Math.min(lookMs, intervalMs) : lookMs);
-      lookMs *= 2;
+      looks += 1;
     } else if (intervalMs > 0) {
       runIn(intervalMs);
     }
   };
   const planRetry = (): void => {
     if (stopped || (intervalMs === 0 && hasResult())) return;
+    const retryMs = backOff(RETRIES, retries);
     runIn(intervalMs > 0 ? Math.min(retryMs, intervalMs) : retryMs);
-    retryMs = Math.min(retryMs * 2, LATEST_RETRY_MS);
+    retries += 1;
   };
   const run = (): void => {
     sync({ full }).then(() => {
@@ -80,7 +83,7 @@ export function scheduleSyncs(parts: ScheduleParts): Cancel {
   };
 
   const unsubscribe = parts.onSynced(() => {
-    retryMs = FIRST_RETRY_MS;
+    retries = 0;
     planNext();
   });
   if (parts.first === 'now') run();

@@ -5,12 +5,12 @@
  * is forgiven with time. The count decides two things. What a wrong attempt is told: the address that used up its
  * attempts reads so. And how long an attempt at the admin password waits before it is looked at: it is the one secret
  * that a person may have chosen. The wait comes before the comparison, so giving up early tells nothing, and doubles
- * with each attempt up to `LONGEST_WAIT_MS`. It is never a refusal: the right password passes after it, whoever else
- * fails from the same address.
+ * with each attempt up to the longest of `WAITS`. It is never a refusal: the right password passes after it, whoever
+ * else fails from the same address.
  *
- * What bounds guessing, then, is the number of connections: each carries one attempt in `LONGEST_WAIT_MS`. With all
- * 4,096 of a server that is 512 a second, some 10^10 a year, against the 10^21 passwords of twelve random letters and
- * digits.
+ * What bounds guessing, then, is the number of connections: each carries one attempt in the longest of `WAITS`. With
+ * all 4,096 of a server that is 512 a second, some 10^10 a year, against the 10^21 passwords of twelve random letters
+ * and digits.
  *
  * An attempt that waits counts as a failed one, so that many at one time are no way around. An address that was right
  * within a day is not made to wait for what other addresses do.
@@ -18,13 +18,14 @@
  * A wrong signature is slowed as well, in another way: callers sign every request, so one whose signature is right must
  * never wait for what others of its network guess. Hence the signature is looked at at once, and it is the refusal that
  * waits. It is counted by network and key together, and only for keys that there are. On one connection answers come in
- * order, so a connection carries one guess in `LONGEST_WAIT_MS`; who does not wait for the refusal pays a new
+ * order, so a connection carries one guess in the longest of `WAITS`; who does not wait for the refusal pays a new
  * connection for each guess. Nothing is counted over all networks, so no stranger makes anybody else wait.
  *
  * Memory is bounded: beyond `ADDRESSES` the one that was counted longest ago is forgotten.
  *
  * @module
  */
+import { backOff, type Pauses } from '../../retry.ts';
 import type { Cancel, Time } from '../../time.ts';
 
 /** Failed attempts that an address may make at once. */
@@ -33,10 +34,9 @@ const BURST = 20;
 const BURST_OF_ALL = 100;
 /** One more every three seconds. */
 const REFILL_MS = 3000;
-const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 8000;
+const WAITS: Pauses = { firstMs: 250, longestMs: 8_000 };
 /** Doublings from the first wait to the longest. */
-const DOUBLINGS = Math.log2(LONGEST_WAIT_MS / FIRST_WAIT_MS);
+const DOUBLINGS = Math.log2(WAITS.longestMs / WAITS.firstMs);
 const ADDRESSES = 10_000;
 /** How long an address that knew the password is told apart from strangers. */
 const KNOWN_MS = 86_400_000;
@@ -166,7 +166,7 @@ function signerName(address: string, accessKeyId: string): string {
 /** The wait before an attempt that finds `used` attempts in a bucket of `burst`. */
 function waitMs(used: number, burst: number): number {
   if (used <= burst - 1) return 0;
-  return Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.max(0, used - burst));
+  return backOff(WAITS, Math.max(0, used - burst));
 }
 
 /** Makes an entry the last of its map, and forgets the first if there are too many. */

@@ -7,6 +7,7 @@
 import { connect } from 'node:net';
 import slotOf from 'cluster-key-slot';
 import { Cluster, Redis } from 'ioredis';
+import { backOff, type Pauses } from '../../retry.ts';
 import type { RedisAddress } from '../../settings.ts';
 import type { Randomness } from '../../time.ts';
 import type { QueueKey } from '../store.ts';
@@ -17,7 +18,8 @@ const COMMAND_TIMEOUT_MS = 5_000;
 /** A socket that owes answers and has been silent for this long is dead, though nobody closed it: a new one is made. */
 const SOCKET_TIMEOUT_MS = 6_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-const LONGEST_RETRY_MS = 2_000;
+/** Between attempts to connect. */
+export const RECONNECTS: Pauses = { firstMs: 50, longestMs: 2_000 };
 const UNASKED_MS = 500;
 /** Each round of a command through a cluster waits 100 ms after a lost node; a call should fail within a second. */
 const CLUSTER_REDIRECTIONS = 6;
@@ -39,7 +41,7 @@ export class RedisConnection {
     this.#addresses = addresses;
     this.display = addresses.map(displayAddress).join(', ');
     this.#options = commonOptions(first, instanceId);
-    const retry = (attempt: number): number => backoff(attempt, randomness);
+    const retry = (attempt: number): number => Math.round(backOff(RECONNECTS, attempt - 1, randomness));
     this.client = addresses.length === 1 ? this.#standalone(first, retry) : this.#cluster(retry);
     this.client.on('error', (error: Error) => {
       this.lastFault = error;
@@ -206,15 +208,6 @@ function commonOptions({ username, password, tls, database }: RedisAddress, inst
     // permitted it writes to the console.
     enableReadyCheck: false,
   };
-}
-
-/**
- * Milliseconds to wait before attempt number `attempt` (from 1): doubling, with a quarter of jitter either way, at most
- * 2 s.
- */
-export function backoff(attempt: number, randomness: Randomness): number {
-  const base = Math.min(LONGEST_RETRY_MS, 25 * 2 ** Math.min(attempt, 10));
-  return Math.round(base * (0.75 + randomness.fraction() / 2));
 }
 
 /** The address for people: without credentials. */

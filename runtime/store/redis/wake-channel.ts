@@ -21,10 +21,12 @@
  *
  * @module
  */
+
 import type { Redis } from 'ioredis';
+import { backOff } from '../../retry.ts';
 import type { Cancel, Randomness, Time } from '../../time.ts';
 import type { Signal } from '../store.ts';
-import { backoff } from './connection.ts';
+import { RECONNECTS } from './connection.ts';
 import { goodbyeText, parseChannelMessage, pingText, questionText } from './keys.ts';
 
 /** How long a ping may take to come back, and the answer to a question; no longer than half the canary interval. */
@@ -164,7 +166,7 @@ export class WakeChannel {
     this.#firstAttempt = undefined;
     this.#failures += 1;
     const { time, randomness } = this.#options;
-    this.#cancelRetry = time.after(backoff(this.#failures, randomness), () => this.#connect());
+    this.#cancelRetry = time.after(backOff(RECONNECTS, this.#failures - 1, randomness), () => this.#connect());
   }
 
   #forgetClient(): void {
