@@ -285,7 +285,7 @@ describe('operators of programs', () => {
     const ann = as(karin, 'ann');
     expect((await ann('POST', `${JOBS}/hold`, {})).status).toBe(200);
     expect((await ann('POST', `${JOBS}/resume`, {})).status).toBe(200);
-    const told = karin.logged.filter((line) => line.includes('"who":"ann"')).map((line) => JSON.parse(line).audit);
+    const told = karin.logged.filter((line) => line.includes('"who":"ann"')).map((line) => JSON.parse(line).what);
     expect(told).toEqual(['hold', 'resume']);
     expect(karin.logged.join()).not.toContain('ann-has-a-password');
   });
