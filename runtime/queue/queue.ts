@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { BrowsedEntry, QueueKey, Store } from '../store/store.ts';
+import type { BrowsedEntry, FoundEntry, MessageName, NamedOutcome, QueueKey, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { QueueDefinition } from './definition.ts';
 import type { Failure, PastFailure } from './failure.ts';
@@ -128,10 +128,71 @@ export interface Queue {
    */
   readonly uses: number;
   /**
-   * Looks at the first messages held here, at most `limit` (1 to 500) and few megabytes, without receiving them, and at
-   * their last failures. Errors: `StoreUnavailableError`.
+   * Looks at the first messages held here, at most `limit` (1 to 500) and `maxBytes` of records (default and most: 2
+   * MiB; the first always), without receiving them, and at their last failures. Errors: `StoreUnavailableError`.
    */
-  browse(limit: number): Promise<readonly BrowsedMessage[]>;
+  browse(limit: number, maxBytes?: number): Promise<readonly BrowsedMessage[]>;
+  /** Single messages that are held here, by their ids. */
+  readonly messages: QueueMessages;
+}
+
+/**
+ * What people do with single messages, whatever their state. Each message is named by its id; what a look told beside
+ * it (group, sequence number) saves calls. Errors of each: `StoreUnavailableError`.
+ */
+export interface QueueMessages {
+  /** Those of up to 500 that are there, and of which one look reads: 2 MiB, the first always. Receives nothing. */
+  find(names: readonly MessageName[]): Promise<readonly FoundMessage[]>;
+  /** Deletes messages that no handler has; an outcome for each. */
+  delete(names: readonly MessageName[]): Promise<readonly NamedOutcome[]>;
+  /** Makes messages due now whose delay runs, or whose last delivery has failed; an outcome for each. */
+  retryNow(names: readonly MessageName[]): Promise<readonly NamedOutcome[]>;
+  /**
+   * Moves messages into another queue of the same type, where they are new ones: new id, no receives, the rest of their
+   * delay. Errors: `StoreFullError` too; then they are where they were.
+   */
+  move(names: readonly MessageName[], targetArn: string): Promise<readonly MovedMessage[] | 'no-such-queue'>;
+  /**
+   * Looks for a text in bodies, whatever its case, in no order, until a bound is met. `cursor`: of the reply before;
+   * what is none begins anew.
+   */
+  search(text: string, bounds: SearchBounds, cursor?: string): Promise<SearchReply>;
+}
+
+/** A message that was looked for. */
+export interface FoundMessage extends Omit<FoundEntry, 'record'>, Pick<BrowsedMessage, 'message' | 'failure'> {}
+
+/** `unreadable`: another version of Karin stored it. */
+export interface MovedMessage {
+  readonly outcome: NamedOutcome | 'unreadable';
+  /** In the other queue. */
+  readonly newId?: string;
+}
+
+/** What one call of a search may read and find. */
+export interface SearchBounds {
+  readonly messages: number;
+  /** Of records; it may be passed by half a mebibyte or one message. */
+  readonly bytes: number;
+  /** It may be passed by what one part has. */
+  readonly hits: number;
+}
+
+export interface SearchHit extends MessageName {
+  /** Bytes of the record. */
+  readonly bytes: number;
+  /** The text with what stands around it, and where in the body that begins, in characters. */
+  readonly line: string;
+  readonly from: number;
+}
+
+export interface SearchReply {
+  readonly hits: readonly SearchHit[];
+  /** What was read. */
+  readonly messages: number;
+  readonly bytes: number;
+  /** Leads on; absent: all was read. */
+  readonly cursor?: string;
 }
 
 /** A message as somebody sees it who only looks. */

@@ -17,9 +17,8 @@ import type { LeasedEntry, QueueKey } from '../store/store.ts';
 import type { Time } from '../time.ts';
 import { type DeadLetters, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
 import type { QueueAttributes, QueueDefinition } from './definition.ts';
-import { readFailure } from './failure.ts';
 import type { ReceivedMessage } from './message.ts';
-import type { BrowsedMessage, DeadLetterTarget, Notify, QueueWarning, ReceiveRequest, ReceiveRoom } from './queue.ts';
+import type { DeadLetterTarget, Notify, QueueWarning, ReceiveRequest, ReceiveRoom } from './queue.ts';
 import type { ReceiptHandles } from './receipt-handle.ts';
 import { decodeRecord, RecordError } from './record.ts';
 import type { StoreClock, WatchedStore } from './watched-store.ts';
@@ -282,32 +281,6 @@ export class InFlightLimit {
     else if (this.#allowance === Number.POSITIVE_INFINITY) this.#allowance = 0;
     else this.#allowance -= count;
   }
-}
-
-/*
- * Looks at messages without receiving them, for people: nothing is leased, counted or moved, so that looking at a dead
- * letter does not change it. One command more reads why those that were received failed.
- */
-
-/** Bytes of records that one look reads: a small machine holds them several times while a page is made of them. */
-const MAX_BYTES = 2_097_152;
-
-/** The first messages, at most `limit` (1 to 500). Errors: `StoreUnavailableError`. */
-export async function browse(store: WatchedStore, limit: number): Promise<readonly BrowsedMessage[]> {
-  const entries = await store.browse({ limit, maxBytes: MAX_BYTES });
-  const received = entries.filter(({ receiveCount }) => receiveCount > 0);
-  const failures = await store.failures(received.map(({ id }) => id));
-  return entries.map(({ record, ...entry }) => {
-    const kept = failures.get(entry.id);
-    const failure = kept === undefined ? undefined : readFailure(kept);
-    const seen = failure === undefined ? entry : { ...entry, failure };
-    try {
-      return { ...seen, message: decodeRecord(entry.id, record).message };
-    } catch (error) {
-      if (!(error instanceof RecordError)) throw error;
-      return seen;
-    }
-  });
 }
 
 /*

@@ -18,6 +18,7 @@ import { type Failure, newFailure } from './failure.ts';
 import { createHeadWatch, type HeadWatch, SafetySweep } from './head-watch.ts';
 import { LongPoll, WIDEST } from './long-poll.ts';
 import type { OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
+import { browse, StoredMessages } from './messages.ts';
 import { type QueueArn, queueKey } from './names.ts';
 import {
   type BrowsedMessage,
@@ -27,12 +28,13 @@ import {
   type Queue,
   type QueueContext,
   type QueueDepth,
+  type QueueMessages,
   type ReceiveRequest,
   type VisibilityOutcome,
 } from './queue.ts';
 import type { Receipt } from './receipt-handle.ts';
 import { ReceiveAttempts } from './receive-attempts.ts';
-import { browse, isPastRetention, Receiving } from './receiving.ts';
+import { isPastRetention, Receiving } from './receiving.ts';
 import { newEntry } from './record.ts';
 import { Upkeep } from './upkeep.ts';
 import { WatchedStore } from './watched-store.ts';
@@ -191,8 +193,17 @@ export class StoredQueue implements Queue {
     return this.store.purge();
   }
 
-  browse(limit: number): Promise<readonly BrowsedMessage[]> {
-    return browse(this.store, limit);
+  browse(limit: number, maxBytes?: number): Promise<readonly BrowsedMessage[]> {
+    return browse(this.store, limit, maxBytes);
+  }
+
+  get messages(): QueueMessages {
+    const { randomness, findDeadLetterQueue } = this.#context;
+    const { fifo } = this.definition;
+    return new StoredMessages({
+      ...{ fifo, store: this.store, randomness },
+      findQueue: (arn) => findDeadLetterQueue(arn, fifo),
+    });
   }
 
   async depth(): Promise<QueueDepth> {

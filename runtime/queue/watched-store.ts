@@ -32,6 +32,7 @@ import {
 import type { Time } from '../time.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Ask, HeadWatch, SafetySweep } from './head-watch.ts';
+import { WatchedNames } from './watched-names.ts';
 
 /** Most messages that one call to the store may send or delete. */
 const MOST_PER_CALL = 500;
@@ -64,6 +65,11 @@ export class WatchedStore {
 
   constructor(options: WatchedStoreOptions) {
     this.#options = options;
+  }
+
+  /** Messages by their names. */
+  get named(): WatchedNames {
+    return new WatchedNames(this.#options);
   }
 
   /** Bytes of the largest record that was sent or received here; `undefined`: none was. */
