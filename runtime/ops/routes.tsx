@@ -136,7 +136,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   // That a page of a session holds a secret beside a text of the query (BREACH) helps nobody: its cookie is
   // SameSite=Strict, so no other site can make a browser ask for one.
   const compressed = compress();
-  for (const path of ['/ops', '/ops/*', '/functions']) app.use(path, secured, compressed);
+  for (const path of PAGES) app.use(path, secured, compressed);
 
   const record = (c: Context<AppEnv>, what: string, to?: Readonly<Record<string, unknown>>): void => {
     const who = c.get('operator').name;
@@ -173,6 +173,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     return loginPage(c, to);
   });
   app.post('/ops/login', async (c) => {
+    // The one form without a token: there is no session yet. Else another site could let somebody work under its name.
+    if (c.req.header('Sec-Fetch-Site') === 'cross-site') throw new HTTPException(403, { message: OTHER_SITE });
     const address = edge.clientAddress(c.env.incoming);
     const form = await readForm(c, edge, LOGIN_FORM);
     const to = pageToOpen(form.get('to'));
@@ -194,20 +196,10 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     return c.redirect(base + to, 303);
   });
 
+  // What is open to strangers stands above. All that follows is guarded, so that no new page can be forgotten.
   const guard = requireSession(edge, pages, parts);
   const formGuard = requireFormToken(edge, sessions);
-  for (const path of [
-    '/ops',
-    '/ops/sync',
-    '/ops/system',
-    '/ops/audit',
-    '/ops/logout',
-    '/ops/queues/*',
-    '/ops/mappings/*',
-    '/functions',
-  ]) {
-    app.use(path, guard, formGuard);
-  }
+  for (const path of PAGES) app.use(path, guard, formGuard);
 
   app.post('/ops/logout', async (c) => {
     // Ended here in any case; where the store cannot be reached, other servers keep it until its time.
@@ -338,10 +330,17 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     const functions = functionRows(parts.syncState()?.discovery, urls);
     return c.html(<FunctionsPage frame={frame(c)} functions={functions} hint={hint} />);
   });
+
+  // The last route: only what no other one takes comes here.
+  app.all('/ops/*', () => {
+    throw new HTTPException(404, { message: 'There is no such page.' });
+  });
   return app;
 }
 
+const PAGES = ['/ops', '/ops/*', '/functions'];
 const NOTHING_HERE = new HTTPException(404, { message: 'There is no such queue; it may have been deleted.' });
+const OTHER_SITE = 'This form was sent by another site. Log in at this one.';
 const NO_PASSWORD: Notice = {
   text: 'This server has no admin password and no operators. Set KARIN_ADMIN_PASSWORD or KARIN_OPERATORS and start it again.',
   kind: 'bad',

@@ -18,10 +18,16 @@ interface Armed {
  */
 export class ForwardTime implements Time {
   readonly #armed = new Set<Armed>();
+  readonly #behindMs: number;
   #skippedMs = 0;
 
+  /** `behindMs`: how far the wall clock is behind that of the machine at first; skips bring it nearer. Default 0. */
+  constructor(behindMs = 0) {
+    this.#behindMs = behindMs;
+  }
+
   now(): number {
-    return systemTime.now() + this.#skippedMs;
+    return systemTime.now() - this.#behindMs + this.#skippedMs;
   }
 
   monotonic(): number {

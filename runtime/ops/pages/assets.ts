@@ -24,6 +24,7 @@ header > div, main { max-width: 1180px; margin: 0 auto; padding: 0 20px; }
 header > div { display: flex; align-items: center; gap: 20px; min-height: 56px; flex-wrap: wrap; }
 header .name { font-weight: 700; font-size: 18px; color: var(--ink); text-decoration: none; }
 header nav { display: flex; gap: 16px; flex: 1; }
+header nav a[aria-current] { color: var(--ink); text-decoration-thickness: 2px; text-underline-offset: 6px; }
 main { padding-top: 20px; padding-bottom: 60px; }
 a { color: var(--accent); }
 h1 { font-size: 22px; margin: 8px 0 16px; overflow-wrap: anywhere; }
@@ -78,7 +79,7 @@ code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 16px; align-items: start; }
 .panels .card h2 { margin-top: 0; }
 .spark { width: 80px; height: 20px; vertical-align: middle; }
-.chart { padding: 12px; }
+.chart { margin: 0; padding: 12px; }
 .chart svg { width: 100%; min-width: 480px; display: block; }
 .chart text { font: 11px system-ui, sans-serif; fill: var(--quiet); }
 rect.handled, .legend .handled { fill: var(--good); background: var(--good); }
@@ -99,6 +100,7 @@ form.search input { flex: 1 1 220px; width: auto; }
 select { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 6px 8px; }
 .pager { margin-top: 10px; }
 dialog { color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 16px 20px; }
+dialog[open] { display: grid; gap: 16px; }
 dialog::backdrop { background: rgb(0 0 0 / 40%); }
 kbd { font: 13px ui-monospace, monospace; border: 1px solid var(--line); border-radius: 4px; padding: 0 6px; }
 .login { max-width: 340px; margin: 12vh auto; }
@@ -115,8 +117,10 @@ kbd { font: 13px ui-monospace, monospace; border: 1px solid var(--line); border-
   tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(56px, 1fr)); padding: 8px 12px; border-bottom: 1px solid var(--line); }
   tr:last-child { border-bottom: 0; }
   td { border-bottom: 0; padding: 1px 0; grid-column: 1 / -1; }
+  table.activity tr { display: flex; flex-wrap: wrap; column-gap: 12px; }
   table.activity td:first-child { width: auto; }
-  td.number { grid-column: auto; text-align: left; padding-top: 4px; }
+  table.activity td:last-child { flex-basis: 100%; }
+  td.number { grid-column: auto; text-align: left; padding-top: 4px; white-space: normal; }
   td[data-label]::before { content: attr(data-label); color: var(--quiet); font-size: 12px; }
   td.number[data-label]::before { display: block; }
   .wide { display: none; }
@@ -127,9 +131,10 @@ kbd { font: 13px ui-monospace, monospace; border: 1px solid var(--line); border-
  * The one script of the pages. Everything works without it; with it the pages stay fresh, choices search at once, keys
  * work, and dangerous buttons ask without another page.
  *
- * A change is patched into the page: attributes and texts that differ are set, elements are matched by id or by place.
- * What did not change is not touched. An input keeps what was typed, an opened detail stays open. (The library for
- * this, idiomorph, has 12 KB; the parts here have no elements that change places, so thirty lines do.)
+ * A change is patched into the page: attributes and texts that differ are set. Elements with an id are matched by it,
+ * wherever they stand, the others in their order; so a row keeps its focus, its selection and its opened details when
+ * other rows come, go or change places. What did not change is not touched. An input keeps what was typed. (The library
+ * for this, idiomorph, has 12 KB; elements here never change parents, so fifty lines do.)
  */
 
 export const SCRIPT = `
@@ -168,13 +173,41 @@ function patch(old, fresh) {
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
   }
-  const before = [...old.childNodes];
-  const after = [...fresh.childNodes];
-  after.forEach((node, at) => {
-    if (before[at]) patch(before[at], node);
-    else old.append(node);
-  });
-  for (const node of before.slice(after.length)) node.remove();
+  patchChildren(old, fresh);
+}
+
+// What is gone is removed first: then whoever keeps his place among his siblings need not be moved, and what moves
+// loses a selection.
+function patchChildren(old, fresh) {
+  const wanted = [...fresh.childNodes];
+  const ids = new Set(wanted.map(({ id }) => id).filter(Boolean));
+  const named = new Map();
+  const others = [];
+  for (const node of [...old.childNodes]) {
+    if (!node.id) others.push(node);
+    else if (ids.has(node.id)) named.set(node.id, node);
+    else node.remove();
+  }
+  let place = old.firstChild;
+  for (const node of wanted) {
+    const match = node.id ? named.get(node.id) : others.shift();
+    if (match === undefined) {
+      old.insertBefore(node, place);
+      continue;
+    }
+    if (match === place) place = place.nextSibling;
+    else move(old, match, place);
+    patch(match, node);
+  }
+  for (const node of others) node.remove();
+}
+
+function move(parent, node, place) {
+  const focused = document.activeElement;
+  // Younger browsers move an element without taking it out.
+  if (parent.moveBefore) parent.moveBefore(node, place);
+  else parent.insertBefore(node, place);
+  if (focused !== document.activeElement) focused.focus({ preventScroll: true });
 }
 
 function patchPart(id, html) {
@@ -249,7 +282,7 @@ document.addEventListener('keydown', (event) => {
   else if (event.key === '/') {
     const search = document.querySelector('[data-key="/"]');
     if (search) { event.preventDefault(); search.focus(); search.select(); }
-    else location.href = base + '/ops';
+    else location.href = base + '/ops#search';
   } else if (event.key === '?') document.getElementById('keys')?.showModal?.();
 });
 `;

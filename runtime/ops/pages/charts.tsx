@@ -55,7 +55,8 @@ export function DayChart({ history, now }: { history: QueueHistory; now: number 
         {most === 0 && total('failed') === 0 ? 'Nothing was sent and nothing handled.' : `${said.join(', ')}.${took}`}
       </p>
       {most === 0 ? null : (
-        <div class="scroll chart">
+        // On a phone it is scrolled sideways, by keyboard as well.
+        <figure class="scroll chart" tabindex={0}>
           <svg viewBox="0 0 960 120" role="img" aria-label={`last 24 hours: ${said.join(', ')}`}>
             {day.map((bar, at) => (
               <Stack x={at * 10} width={8} height={100} most={most} {...bar} />
@@ -74,7 +75,7 @@ export function DayChart({ history, now }: { history: QueueHistory; now: number 
             ))}
             <span class="quiet">most in a quarter of an hour: {count(most)}</span>
           </p>
-        </div>
+        </figure>
       )}
     </>
   );

@@ -47,7 +47,7 @@ export function Page(props: {
           <script src={`${frame.base}/ops/ops.js`} defer />
         </head>
         <body data-base={frame.base} data-live={live === undefined ? undefined : frame.base + live}>
-          {frame.formToken === undefined ? null : <Header frame={frame} />}
+          {frame.formToken === undefined ? null : <Header frame={frame} title={title} />}
           <main>
             <p id="status" class="bad small" role="status" />
             {notice === undefined ? null : (
@@ -96,7 +96,15 @@ function Keys() {
   );
 }
 
-function Header({ frame }: { frame: PageFrame }) {
+/** By the titles of the pages. */
+const NAVIGATION = [
+  ['Queues', '/ops'],
+  ['Functions', '/functions'],
+  ['System', '/ops/system'],
+  ['Audit', '/ops/audit'],
+] as const;
+
+function Header({ frame, title }: { frame: PageFrame; title: string }) {
   return (
     <header>
       <div>
@@ -104,10 +112,11 @@ function Header({ frame }: { frame: PageFrame }) {
           Karin
         </a>
         <nav>
-          <a href={`${frame.base}/ops`}>Queues</a>
-          <a href={`${frame.base}/functions`}>Functions</a>
-          <a href={`${frame.base}/ops/system`}>System</a>
-          <a href={`${frame.base}/ops/audit`}>Audit</a>
+          {NAVIGATION.map(([name, path]) => (
+            <a href={frame.base + path} aria-current={name === title ? 'page' : undefined}>
+              {name}
+            </a>
+          ))}
         </nav>
         <span class="quiet small">
           {frame.region}, version {frame.version}
@@ -335,6 +344,7 @@ export function ActivityTable(props: {
   ofOneQueue?: boolean;
 }) {
   const { base, activities, ofOneQueue = false } = props;
+  const ids = eventIds(activities);
   return (
     <div class="scroll">
       <table class="activity">
@@ -353,8 +363,8 @@ export function ActivityTable(props: {
               </td>
             </tr>
           ) : (
-            activities.map((activity) => (
-              <tr>
+            activities.map((activity, index) => (
+              <tr id={ids[index]}>
                 <td class="quiet small">
                   <Time at={activity.at} />
                 </td>
@@ -371,6 +381,19 @@ export function ActivityTable(props: {
       </table>
     </div>
   );
+}
+
+/** For each event the same while newer ones come. Those of one millisecond are counted from the oldest on. */
+function eventIds(events: readonly Pick<Activity, 'at'>[]): readonly string[] {
+  const counts = new Map<number, number>();
+  return events
+    .toReversed()
+    .map(({ at }) => {
+      const before = counts.get(at) ?? 0;
+      counts.set(at, before + 1);
+      return `event-${at}-${before}`;
+    })
+    .reverse();
 }
 
 /** A part whose element has its id. */

@@ -82,7 +82,7 @@ function Needs({ frame, needs }: { frame: PageFrame; needs: readonly Need[] }) {
       <h2>Needs you</h2>
       <ul class="needs">
         {needs.slice(0, SHOWN_NEEDS).map((need) => (
-          <li class={need.urgency === 'now' ? 'now' : 'soon'}>
+          <li id={`need-${encodeURIComponent(need.id)}`} class={need.urgency === 'now' ? 'now' : 'soon'}>
             <span class="what">{need.text}</span>
             {need.resume === undefined ? null : (
               <Form frame={frame} action={`/ops/mappings/${encodeURIComponent(need.resume)}/resume`}>
@@ -170,6 +170,7 @@ function QueueSearch({ frame, overview }: { frame: PageFrame; overview: Overview
       <form method="get" action={`${frame.base}/ops`} class="search">
         <input
           type="search"
+          id="search"
           name="q"
           value={query.search}
           placeholder="queue, function or ARN"
@@ -369,7 +370,7 @@ function MappingTable({ frame, overview }: { frame: PageFrame; overview: Overvie
 function MappingLine({ frame, row }: { frame: PageFrame; row: MappingRow }) {
   const { counts } = row;
   return (
-    <tr>
+    <tr id={`mapping-${row.uuid}`}>
       <td>
         <a href={queueHref(frame.base, row.queueKey)}>{row.queueName}</a>
       </td>
