@@ -211,6 +211,8 @@ describe('a role', () => {
         ...{ method, headers: { cookie: ann.cookieHeader() } },
       });
       expect(answer.status, `${method} ${path}`).toBe(401);
+      // A browser that is asked for Basic credentials sends them with every later request, also of another site.
+      expect(answer.headers.get('www-authenticate'), `${method} ${path}`).not.toMatch(/basic/i);
     }
   });
 });
