@@ -140,6 +140,12 @@ export function checkNames(names: readonly MessageName[]): void {
   }
 }
 
+/** Throws unless `from` is 0 or more and `count` 1 to 500. */
+export function checkScheduled(from: number, count: number): void {
+  if (!(Number.isSafeInteger(from) && from >= 0)) throw new RangeError(`a place is 0 or more, not ${from}`);
+  checkBrowse(count);
+}
+
 /** Throws unless `limit` is 1 to 500. */
 export function checkBrowse(limit: number): void {
   if (!(limit >= 1 && limit <= STEP)) throw new RangeError(`1 to ${STEP} messages can be looked at, not ${limit}`);

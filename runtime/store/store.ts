@@ -279,6 +279,13 @@ export interface NamesReply {
   readonly cursor?: string;
 }
 
+export interface ScheduledReply {
+  /** By when their delays end, and how many milliseconds from now that is: 1 or more. */
+  readonly scheduled: readonly { readonly id: string; readonly dueInMs: number }[];
+  /** All messages of the queue whose delay runs. */
+  readonly total: number;
+}
+
 export interface RecordsReply {
   /** By id; those that are not there are absent. */
   readonly records: ReadonlyMap<string, Uint8Array>;
@@ -314,6 +321,11 @@ export interface NamedMessages {
    * the last come at least once. Costs one command.
    */
   names(queue: StoredQueue, count: number, cursor?: string): Promise<NamesReply>;
+  /**
+   * Which messages have a delay that still runs: up to `count` (1 to 500) from the one with this place on, 0 being that
+   * whose delay ends first. Costs four commands.
+   */
+  scheduled(queue: StoredQueue, from: number, count: number): Promise<ScheduledReply>;
   /**
    * Reads records only, of messages named by id; reading stops before they together exceed `maxBytes`, the first always
    * read. Costs a command for 16 messages, where `lookUp` costs a few for each.

@@ -57,6 +57,28 @@ export function namedMessagesContract(context: Context): void {
         expect(await look(27)).toMatchObject({ looked: 4 });
       });
 
+      it('tells which messages have a delay that runs, earliest first, from any place on', async () => {
+        const queue = newQueue(fifo);
+        const [third, first, now, second] = [30, 10, 0, 20].map((delayMs) => grouped(`g${delayMs}`, { delayMs }));
+        await context.store.send(
+          queue,
+          [third, first, now, second].filter((one) => one !== undefined),
+        );
+        expect(await context.store.named.scheduled(queue, 0, 2)).toEqual({
+          scheduled: [
+            { id: first?.id, dueInMs: 10 },
+            { id: second?.id, dueInMs: 20 },
+          ],
+          total: 3,
+        });
+        context.time.advance(10);
+        expect(await context.store.named.scheduled(queue, 1, 2)).toEqual({
+          scheduled: [{ id: third?.id, dueInMs: 20 }],
+          total: 2,
+        });
+        expect(await context.store.named.scheduled(queue, 2, 2)).toEqual({ scheduled: [], total: 2 });
+      });
+
       it('reads records alone, within a bound of bytes, and says how many ids it looked at', async () => {
         const queue = newQueue(fifo);
         const sent = Array.from({ length: 40 }, (_, at) => grouped('a', { text: `message ${at + 10}` }));

@@ -223,6 +223,14 @@ const calls: fc.Arbitrary<{ readonly name: string; readonly input: unknown; read
       return [names.toSorted((a, b) => (a.id < b.id ? -1 : 1)), held];
     }),
   },
+  {
+    weight: 1,
+    arbitrary: step(
+      'scheduled',
+      fc.record({ from: fc.constantFrom(0, 1, 5), count: fc.constantFrom(1, 500) }),
+      ({ store, queue }, { from, count }) => store.named.scheduled(queue, from, count),
+    ),
+  },
   { weight: 2, arbitrary: step('depth', fc.constant(null), ({ store, queue }) => store.depth(queue)) },
   {
     weight: 2,

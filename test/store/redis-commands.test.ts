@@ -386,6 +386,12 @@ const CASES: readonly Case[] = [
       ),
     commands: ['evalsha', 'hmget', 'hmget'],
   },
+  {
+    name: 'scheduled',
+    before: async (queue) => send(queue, [LATER]),
+    act: (queue) => store.named.scheduled(queue, 0, 10),
+    commands: scripted('zcount zrange'),
+  },
   { name: 'names', act: (queue) => store.named.names(queue, 100), commands: ['zscan'] },
   {
     name: 'holders: of three queues',

@@ -13,6 +13,7 @@ import {
   type NewEntry,
   type ReceiveOptions,
   type ReceiveReply,
+  type ScheduledReply,
   type SendReply,
   type SentEntry,
   type TakeReply,
@@ -246,6 +247,10 @@ export class FifoMemoryQueue implements MemoryQueue {
       return 'done';
     });
     return { ...reply, leases };
+  }
+
+  scheduled(now: number, from: number, count: number): ScheduledReply {
+    return this.#delays.page(now, from, count);
   }
 
   names(after: number, limit: number): { readonly names: readonly MessageName[]; readonly last?: number } {

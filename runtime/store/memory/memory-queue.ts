@@ -19,6 +19,7 @@ import {
   OVERDUE_MS,
   type ReceiveOptions,
   type ReceiveReply,
+  type ScheduledReply,
   type SendReply,
   type TakeReply,
   type VisibilityChange,
@@ -46,6 +47,8 @@ export interface MemoryQueue {
   deleteNamed(now: number, names: readonly FreeMessage[]): NamedReply;
   makeDue(now: number, names: readonly FreeMessage[]): NamedReply;
   take(now: number, names: readonly FreeMessage[], leaseMs: number): TakeReply;
+  /** Messages whose delay runs, from a place on; earliest first. */
+  scheduled(now: number, from: number, count: number): ScheduledReply;
   /** Names of messages that were stored after the `after`-th, at most `limit`, with their numbers. */
   names(after: number, limit: number): { readonly names: readonly MessageName[]; readonly last?: number };
 }
@@ -206,6 +209,19 @@ export class Delays {
       if (until >= from) ids.push(id);
     }
     return ids;
+  }
+
+  /** Those from a place on, at most `count`, earliest first, and how many run. */
+  page(now: number, from: number, count: number): ScheduledReply {
+    const total = this.running(now);
+    const scheduled: { readonly id: string; readonly dueInMs: number }[] = [];
+    let place = 0;
+    for (const { id, until } of this.#list) {
+      if (scheduled.length === count) break;
+      if (place >= from) scheduled.push({ id, dueInMs: until - now });
+      place += 1;
+    }
+    return { scheduled, total };
   }
 
   clear(): void {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Time } from '../../time.ts';
-import { checkBrowse, checkNames, wholeMs } from '../steps.ts';
+import { checkBrowse, checkNames, checkScheduled, wholeMs } from '../steps.ts';
 import type { FoundEntry, HeadLowered, NamedMessages, NamedReply, StoredQueue } from '../store.ts';
 import type { MemoryQueue } from './memory-queue.ts';
 
@@ -52,6 +52,10 @@ export function memoryNamed({ time, queue: open, forget, woken }: MemoryNamedPar
       checkBrowse(count);
       const { names, last } = open(queue).names(Number(cursor), count);
       return { names, ...(last === undefined ? {} : { cursor: String(last) }) };
+    },
+    scheduled: async (queue, from, count) => {
+      checkScheduled(from, count);
+      return open(queue).scheduled(time.now(), from, count);
     },
     records: async (queue, ids, maxBytes) => {
       checkNames(ids.map((id) => ({ id })));

@@ -14,6 +14,7 @@ import type {
   NewEntry,
   ReceiveOptions,
   ReceiveReply,
+  ScheduledReply,
   SendReply,
   SentEntry,
   TakeReply,
@@ -224,6 +225,10 @@ export class StandardMemoryQueue implements MemoryQueue {
       return 'done';
     });
     return { outcomes, leases, ...nextDue(now, this.head()) };
+  }
+
+  scheduled(now: number, from: number, count: number): ScheduledReply {
+    return this.#delays.page(now, from, count);
   }
 
   names(after: number, limit: number): { readonly names: readonly MessageName[]; readonly last?: number } {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkBrowse, checkNames, wholeMs } from '../steps.ts';
+import { checkBrowse, checkNames, checkScheduled, wholeMs } from '../steps.ts';
 import {
   type BrowsedEntry,
   type FoundEntry,
@@ -18,6 +18,7 @@ import {
   type NamesReply,
   type QueueKey,
   type RecordsReply,
+  type ScheduledReply,
   type StoredQueue,
   StoreUnavailableError,
   type TakeReply,
@@ -36,7 +37,7 @@ import {
 } from './calls.ts';
 import { queueKeys, wakeSubject } from './keys.ts';
 import { FIFO_DELETE_NAMED, FIFO_LOOK_UP, FIFO_MAKE_DUE, FIFO_TAKE } from './scripts/fifo-named.ts';
-import { DELETE_NAMED, HOLDERS, LOOK_UP, MAKE_DUE, RECORDS, TAKE } from './scripts/named.ts';
+import { DELETE_NAMED, HOLDERS, LOOK_UP, MAKE_DUE, RECORDS, SCHEDULED, TAKE } from './scripts/named.ts';
 import type { Script } from './scripts/script.ts';
 import { readHeadLowered, readNextDue } from './standard-commands.ts';
 
@@ -114,6 +115,15 @@ export class NamedCommands implements NamedMessages {
     }
     const after = new ReplyReader([next]).text();
     return after === '0' ? { names } : { names, cursor: after };
+  }
+
+  async scheduled({ key }: StoredQueue, from: number, count: number): Promise<ScheduledReply> {
+    checkScheduled(from, count);
+    const reply = new ReplyReader(await this.#parts.calls.script(SCHEDULED, [queueKeys(key).delayed], [from, count]));
+    const total = reply.integer();
+    const scheduled: { readonly id: string; readonly dueInMs: number }[] = [];
+    while (!reply.done) scheduled.push({ id: idText(reply.bytes()), dueInMs: reply.integer() });
+    return { scheduled, total };
   }
 
   async records({ key, fifo }: StoredQueue, ids: readonly string[], maxBytes: number): Promise<RecordsReply> {

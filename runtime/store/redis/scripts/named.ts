@@ -235,6 +235,27 @@ return reply`,
 );
 
 /**
+ * Which messages have a delay that still runs, for both kinds of queue.
+ *
+ * KEYS[1] -> delayed
+ * ARGV: messages to pass over, most messages; time
+ * Returns: how many there are; then for each: id, ms until its delay ends.
+ * Commands: 4 (EVALSHA, TIME, ZCOUNT, ZRANGE).
+ */
+export const SCHEDULED = script(
+  'no-writes',
+  CLOCK,
+  `
+local reply = {redis.call('ZCOUNT', KEYS[1], now + 1, '+inf')}
+local found = redis.call('ZRANGE', KEYS[1], now + 1, '+inf', 'BYSCORE', 'LIMIT', ARGV[1], ARGV[2], 'WITHSCORES')
+for i = 1, #found, 2 do
+  table.insert(reply, found[i])
+  table.insert(reply, tonumber(found[i + 1]) - now)
+end
+return reply`,
+);
+
+/**
  * Which of up to 100 queues have a message.
  *
  * KEYS: the messages of each queue
