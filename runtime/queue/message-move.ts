@@ -1,6 +1,6 @@
 /**
  * One step of a move task: leases some messages of the source, stores each as a new message in its destination, deletes
- * it from the source.
+ * it from the source. They are those that a receive gives, or the next ones of a selection.
  *
  * The new id is derived from the task and the old id. So a step that is repeated after a crash between storing and
  * deleting stores nothing twice, as long as the first copy is still there (or, on FIFO queues, for five minutes): the
@@ -9,7 +9,7 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import type { LeasedEntry, NewEntry, QueueKey } from '../store/store.ts';
+import type { Lease, MessageName, NewEntry, QueueKey } from '../store/store.ts';
 import { withoutTurns } from './message.ts';
 import type { MoveTaskFailure } from './move-task.ts';
 import { parseQueueArn, queueKey } from './names.ts';
@@ -24,8 +24,8 @@ export interface MoveStep {
   readonly moved: number;
   /** Messages past the retention period of the source, which were deleted: moved, they would begin a new life. */
   readonly expired: number;
-  /** Nothing could be received. */
-  readonly exhausted: boolean;
+  /** Messages that the step came to: 0, nothing could be received. Of a selection, more than it moves may be met. */
+  readonly met: number;
   /** Messages that have nowhere to go; they were given back to the source. */
   readonly failure?: MoveTaskFailure;
 }
@@ -37,11 +37,19 @@ interface MoveStepOptions {
   /** ARNs of the only queues to which messages may go back; `undefined`: all. */
   readonly sources: readonly string[] | undefined;
   readonly maxMessages: number;
+  /** What is still to be moved of a selection, 1 or more; absent: whatever can be received. */
+  readonly selection?: readonly MessageName[];
   readonly byKey: (key: QueueKey) => StoredQueue | undefined;
 }
 
+/** A message of the source under the lease of a step. */
+interface Held extends Lease {
+  readonly record: Uint8Array;
+  readonly sentAt: number;
+}
+
 interface Planned {
-  readonly lease: LeasedEntry;
+  readonly lease: Held;
   readonly target: StoredQueue;
   readonly entry: NewEntry;
 }
@@ -52,14 +60,10 @@ interface Planned {
  */
 export async function moveStep(options: MoveStepOptions): Promise<MoveStep> {
   const { source } = options;
-  const { leased } = await source.store.receive({
-    maxMessages: options.maxMessages,
-    maxBytes: STEP_MAX_BYTES,
-    leaseMs: STEP_LEASE_MS,
-  });
+  const { leased, met } = await leaseSome(options);
   const old = leased.filter(({ sentAt }) => source.isPastRetention(sentAt));
   const planned: Planned[] = [];
-  const stranded: LeasedEntry[] = [];
+  const stranded: Held[] = [];
   let failure: MoveTaskFailure | undefined;
   for (const lease of leased) {
     if (old.includes(lease)) continue;
@@ -82,13 +86,45 @@ export async function moveStep(options: MoveStepOptions): Promise<MoveStep> {
   return {
     moved: planned.length,
     expired: old.length,
-    exhausted: leased.length === 0,
+    met,
     ...(failure === undefined ? {} : { failure }),
   };
 }
 
+async function leaseSome({ source, maxMessages, selection }: MoveStepOptions) {
+  if (selection !== undefined) return takeSome(source, selection.slice(0, maxMessages));
+  const limits = { maxMessages, maxBytes: STEP_MAX_BYTES, leaseMs: STEP_LEASE_MS };
+  const leased: readonly Held[] = (await source.store.receive(limits)).leased;
+  return { leased, met: leased.length };
+}
+
+/**
+ * Leases messages by their names. Those that are gone, or that another receiver has, are met and not leased. So are
+ * those of a step that was repeated, which are under its first lease; the repeat waits until that is over.
+ */
+async function takeSome({ store }: StoredQueue, names: readonly MessageName[]) {
+  const { found, looked } = await store.named.lookUp(names, STEP_MAX_BYTES);
+  if (found.length === 0) return { leased: [], met: looked };
+  const free = found.map((entry) => {
+    const group = entry.group ?? readMessage(entry)?.groupId;
+    const sequenceNumber = entry.sequenceNumber ?? names.find(({ id }) => id === entry.id)?.sequenceNumber;
+    return {
+      id: entry.id,
+      ...(group === undefined ? {} : { group }),
+      ...(sequenceNumber === undefined ? {} : { sequenceNumber }),
+    };
+  });
+  const { leases } = await store.named.take(free, STEP_LEASE_MS);
+  const entries = new Map(found.map((entry) => [entry.id, entry]));
+  const leased = leases.flatMap((lease): readonly Held[] => {
+    const entry = entries.get(lease.id);
+    return entry === undefined ? [] : [{ ...lease, record: entry.record, sentAt: entry.sentAt }];
+  });
+  return { leased, met: looked };
+}
+
 /** An unreadable message stays under its lease, and so is not met again by this task. */
-function planMove(lease: LeasedEntry, options: MoveStepOptions): Planned | MoveTaskFailure | 'unreadable' {
+function planMove(lease: Held, options: MoveStepOptions): Planned | MoveTaskFailure | 'unreadable' {
   const { taskId, source, destinationArn, sources, byKey } = options;
   const message = readMessage(lease);
   if (message === undefined) return 'unreadable';
@@ -114,9 +150,9 @@ function planMove(lease: LeasedEntry, options: MoveStepOptions): Planned | MoveT
   return { lease, target, entry };
 }
 
-function readMessage(lease: LeasedEntry) {
+function readMessage({ id, record }: Pick<Held, 'id' | 'record'>) {
   try {
-    return decodeRecord(lease.id, lease.record).message;
+    return decodeRecord(id, record).message;
   } catch (error) {
     if (error instanceof RecordError) return undefined;
     throw error;

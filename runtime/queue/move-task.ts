@@ -7,7 +7,7 @@
  */
 
 import * as z from 'zod/mini';
-import type { QueueKey } from '../store/store.ts';
+import type { MessageName, QueueKey } from '../store/store.ts';
 import { formatQueueArn, parseQueueArn, queueKey } from './names.ts';
 import type { Queue } from './queue.ts';
 
@@ -31,8 +31,10 @@ export interface MoveTask {
   readonly status: MoveTaskStatus;
   /** Messages moved so far, as last written down. */
   readonly moved: number;
-  /** Messages that could be received from the source when the task began; no more are moved. */
+  /** Messages that were selected, or that could be received when the task began; no more are moved. */
   readonly toMove: number;
+  /** Messages of a selection that were not moved: gone, too old, or in flight. Absent: nothing was selected. */
+  readonly left?: number;
   readonly failure?: MoveTaskFailure;
   /** Epoch ms. */
   readonly startedAt: number;
@@ -60,15 +62,31 @@ export class MoveTaskError extends Error {
   }
 }
 
+/** How messages are to be moved; without any, all go back where they came from, as fast as the store takes them. */
+export interface MoveTaskOptions {
+  /** Default: each message goes back to the queue that it came from. */
+  readonly destination?: Queue | undefined;
+  /** 1 to 500; default: no bound. */
+  readonly maxPerSecond?: number | undefined;
+  /**
+   * ARNs of the only queues to which messages may go back, for a caller who reaches no others; those from elsewhere are
+   * as if their source were gone. Default: all.
+   */
+  readonly sources?: readonly string[] | undefined;
+  /** The only messages to move, 1 to `MOST_SELECTED`; default: all. On a FIFO queue in their order. */
+  readonly messages?: readonly MessageName[] | undefined;
+}
+
+/** Messages that one task can be given by name: they are written down with every step. */
+export const MOST_SELECTED = 1_000;
+
 export interface MoveTasks {
   /**
    * Begins to move messages out of `source`; resolves as soon as that is written down. A moved message is a new one:
-   * new id, new sent time, never received. `sources`: ARNs of the only queues to which messages may go back, for a
-   * caller who reaches no others; those from elsewhere are as if their source were gone. Errors: `MoveTaskError`
-   * (`not-a-dead-letter-queue`, also if `sources` is empty, `unfit-destination`, `already-running`),
-   * `StoreUnavailableError`.
+   * new id, new sent time, never received. Errors: `MoveTaskError` (`not-a-dead-letter-queue`, also if `sources` is
+   * empty, `unfit-destination`, `already-running`), `RangeError` (too many messages), `StoreUnavailableError`.
    */
-  start(source: Queue, destination?: Queue, maxPerSecond?: number, sources?: readonly string[]): Promise<MoveTask>;
+  start(source: Queue, options?: MoveTaskOptions): Promise<MoveTask>;
   /**
    * Stops a running task; what was moved stays moved. Errors: `MoveTaskError` (`invalid-handle`, `no-such-task`,
    * `not-running`), `StoreUnavailableError`.
@@ -102,6 +120,9 @@ const storedTask = z.object({
   maxPerSecond: z.exactOptional(z.number()),
   /** ARNs of the only queues to which messages may go back; absent: all. Kept while the task runs. */
   sources: z.exactOptional(z.array(z.string())),
+  /** Of a selection: messages that no step has come to yet, as `nameText` writes them. Kept while the task runs. */
+  messages: z.exactOptional(z.array(z.string())),
+  left: z.exactOptional(z.number()),
   status: z.enum(['RUNNING', 'COMPLETED', 'CANCELLING', 'CANCELLED', 'FAILED']),
   moved: z.number(),
   toMove: z.number(),
@@ -122,7 +143,7 @@ export function writeMoveTasks(tasks: readonly StoredMoveTask[]): string {
   const active = activeTask(tasks);
   const kept = tasks.slice(0, REMEMBERED_TASKS).map((task) => {
     if (task === active) return task;
-    const { sources: _, ...over } = task;
+    const { sources: _, messages: __, ...over } = task;
     return over;
   });
   return JSON.stringify(kept);
@@ -136,7 +157,7 @@ export function activeTask(tasks: readonly StoredMoveTask[]): StoredMoveTask | u
 
 /** What callers see of a task. */
 export function describeTask(task: StoredMoveTask): MoveTask {
-  const { id, runner: _, sources: __, ...shown } = task;
+  const { id, runner: _, sources: __, messages: ___, ...shown } = task;
   const handle = Buffer.from(JSON.stringify({ taskId: id, sourceArn: task.sourceArn })).toString('base64');
   return { ...shown, handle };
 }
@@ -153,6 +174,20 @@ export function readTaskHandle(handle: string): { readonly id: string; readonly 
     // Neither base64 of JSON nor ours: the same refusal as below.
   }
   throw new MoveTaskError('invalid-handle', 'Value for parameter TaskHandle is invalid.');
+}
+
+/*
+ * The name of a message in a stored task: its id, and on a FIFO queue its sequence number, which finds it at once. The
+ * group stands in its record.
+ */
+
+export function nameText({ id, sequenceNumber }: MessageName): string {
+  return sequenceNumber === undefined ? id : `${id} ${sequenceNumber}`;
+}
+
+export function readNameText(text: string): MessageName {
+  const [id = '', sequenceNumber] = text.split(' ');
+  return sequenceNumber === undefined ? { id } : { id, sequenceNumber };
 }
 
 export function arnOf(queue: Queue): string {

@@ -21,13 +21,17 @@ import {
   activeTask,
   arnOf,
   describeTask,
+  MOST_SELECTED,
   MOVE_TASKS_PREFIX,
   type MoveTask,
   MoveTaskError,
   type MoveTaskFailure,
+  type MoveTaskOptions,
   type MoveTasks,
   moveTasksName,
+  nameText,
   readMoveTasks,
+  readNameText,
   readTaskHandle,
   type StoredMoveTask,
   writeMoveTasks,
@@ -85,14 +89,13 @@ export class StoredMoveTasks implements MoveTasks {
     this.#unsubscribe = options.store.subscribe((signal) => this.#hear(signal));
   }
 
-  async start(
-    source: Queue,
-    destination?: Queue,
-    maxPerSecond?: number,
-    sources?: readonly string[],
-  ): Promise<MoveTask> {
+  async start(source: Queue, options: MoveTaskOptions = {}): Promise<MoveTask> {
+    const { destination, maxPerSecond, sources, messages } = options;
     this.#checkQueues(source, destination, sources);
-    const { visible } = await source.depth();
+    if (messages !== undefined && (messages.length < 1 || messages.length > MOST_SELECTED)) {
+      throw new RangeError(`1 to ${MOST_SELECTED} messages can be selected, not ${messages.length}`);
+    }
+    const toMove = messages?.length ?? (await source.depth()).visible;
     const { randomness, time } = this.#options;
     const task: StoredMoveTask = {
       id: randomness.uuid(),
@@ -100,9 +103,10 @@ export class StoredMoveTasks implements MoveTasks {
       ...(destination === undefined ? {} : { destinationArn: arnOf(destination) }),
       ...(maxPerSecond === undefined ? {} : { maxPerSecond }),
       ...(sources === undefined ? {} : { sources: [...sources] }),
+      ...(messages === undefined ? {} : { messages: messages.map(nameText), left: 0 }),
       status: 'RUNNING',
       moved: 0,
-      toMove: visible,
+      toMove,
       startedAt: time.now(),
       runner: this.#runner,
     };
@@ -265,20 +269,29 @@ export class StoredMoveTasks implements MoveTasks {
     if (task.status === 'CANCELLING') return { ...task, status: 'CANCELLED' };
     const queue = this.#options.directory.byKey(source);
     if (queue === undefined) return failed(task, 'AWS.SimpleQueueService.NonExistentQueue');
-    const left = task.toMove - task.moved;
-    if (left <= 0) return { ...task, status: 'COMPLETED' };
-    const { moved, expired, exhausted, failure } = await moveStep({
+    const selection = task.messages?.map(readNameText);
+    const remaining = selection?.length ?? task.toMove - task.moved;
+    if (remaining <= 0) return { ...task, status: 'COMPLETED' };
+    const { moved, expired, met, failure } = await moveStep({
       taskId: task.id,
       source: queue,
       destinationArn: task.destinationArn,
       sources: task.sources,
-      maxMessages: Math.min(left, stepMessages(task)),
+      maxMessages: Math.min(remaining, stepMessages(task)),
+      ...(selection === undefined ? {} : { selection }),
       byKey: (key): StoredQueue | undefined => this.#options.directory.byKey(key),
     });
     if (expired > 0) this.#options.notify({ kind: 'expired', queue: source, count: expired });
-    const next = { ...task, moved: task.moved + moved };
+    const next: StoredMoveTask = {
+      ...task,
+      moved: task.moved + moved,
+      ...(task.messages === undefined
+        ? {}
+        : { messages: task.messages.slice(met), left: (task.left ?? 0) + met - moved }),
+    };
     if (failure !== undefined) return failed(next, failure);
-    return exhausted || next.moved >= task.toMove ? { ...next, status: 'COMPLETED' } : next;
+    const isOver = selection === undefined ? met === 0 || next.moved >= task.toMove : met >= selection.length;
+    return isOver ? { ...next, status: 'COMPLETED' } : next;
   }
 
   /**

@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
-import { type MoveTask, MoveTaskError, moveTasksName } from '../../runtime/queue/move-task.ts';
+import { MOST_SELECTED, type MoveTask, MoveTaskError, moveTasksName } from '../../runtime/queue/move-task.ts';
 import type { Queue } from '../../runtime/queue/queue.ts';
 import { createMoveTasks, type StoredMoveTasks } from '../../runtime/queue/stored-move-tasks.ts';
 import type { StoredQueue } from '../../runtime/queue/stored-queue.ts';
+import type { MessageName } from '../../runtime/store/store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { existing, forEachStore, type Instance, message, type QueueWorld, settled } from './queue-world.ts';
 
@@ -105,7 +106,7 @@ forEachStore('message move tasks', (open) => {
       message('traced', { traceHeader: 'Root=1-5759e988-bd862e3fe1be46a994272793;Karin=0a1b2c3d:16;Sampled=1' }),
       message('turns only', { traceHeader: 'Karin=0a1b2c3d:16' }),
     ]);
-    await tasks.start(source, other);
+    await tasks.start(source, { destination: other });
     await task(world, tasks, source, completed);
     const received = await other.receive({ maxMessages: 10 });
     expect(new Map(received.map(({ body, traceHeader }) => [body, traceHeader]))).toEqual(
@@ -120,9 +121,101 @@ forEachStore('message move tasks', (open) => {
   it('move to another queue if one is named', async () => {
     const { world, source, tasks } = await scene();
     const other = await world.queue('other');
-    await tasks.start(source, other);
+    await tasks.start(source, { destination: other });
     await task(world, tasks, source, completed);
     expect(await bodies(other)).toEqual(['0', '1', '2']);
+    await tasks.close();
+  });
+
+  /** Names of all messages of a queue, by their bodies. */
+  async function namesIn(queue: Queue): Promise<(body: string) => MessageName> {
+    const seen = await queue.browse(100);
+    return (body) => {
+      const one = seen.find(({ message }) => message?.body === body);
+      if (one === undefined) throw new Error(`no message ${body}`);
+      return { id: one.id, ...(one.sequenceNumber === undefined ? {} : { sequenceNumber: one.sequenceNumber }) };
+    };
+  }
+
+  it('move only the messages that were selected, at the rate that was asked for', async () => {
+    const { world, source, jobs, tasks } = await scene(5);
+    const name = await namesIn(source);
+    const started = await tasks.start(source, { messages: ['4', '0', '2'].map(name), maxPerSecond: 2 });
+    expect(started).toMatchObject({ toMove: 3, moved: 0, left: 0 });
+    expect(started).not.toHaveProperty('messages');
+    await task(world, tasks, source, ({ moved }) => moved === 2);
+    const done = task(world, tasks, source, completed);
+    world.time.advance(1_000);
+    expect(await done).toMatchObject({ moved: 3, left: 0 });
+    expect(await bodies(jobs)).toEqual(['0', '2', '4']);
+    expect(await bodies(source)).toEqual(['1', '3']);
+    await tasks.close();
+  });
+
+  it('count what of a selection is gone or in flight, and leave it alone', async () => {
+    const { world, source, jobs, tasks } = await scene(3);
+    const name = await namesIn(source);
+    const messages = ['0', '1', '2'].map(name);
+    const [first, second] = await source.receive({ maxMessages: 2 });
+    await source.delete([first?.receiptHandle ?? '']);
+    await tasks.start(source, { messages });
+    expect(await task(world, tasks, source, completed)).toMatchObject({ moved: 1, toMove: 3, left: 2 });
+    expect(await bodies(jobs)).toEqual(['2']);
+    expect(await source.delete([second?.receiptHandle ?? ''])).toEqual(['done']);
+    await tasks.close();
+  });
+
+  it('move the first selected messages of a FIFO group in order, and leave those behind one that stays', async () => {
+    const { world, source, jobs, tasks } = await scene(5, true);
+    const name = await namesIn(source);
+    await tasks.start(source, { messages: ['0', '1', '3'].map(name) });
+    expect(await task(world, tasks, source, completed)).toMatchObject({ moved: 2, left: 1 });
+    expect((await jobs.receive({ maxMessages: 10 })).map(({ body }) => body)).toEqual(['0', '1']);
+    expect((await source.receive({ maxMessages: 10 })).map(({ body }) => body)).toEqual(['2', '3', '4']);
+    await tasks.close();
+  });
+
+  it('go on with a selection after a restart, where they stopped', async () => {
+    const { world, source, jobs, tasks } = await scene(5);
+    const name = await namesIn(source);
+    await tasks.start(source, { messages: ['0', '1', '2', '3'].map(name), maxPerSecond: 2 });
+    await task(world, tasks, source, ({ moved }) => moved === 2);
+    await tasks.close();
+    const again = await engine(world, world);
+    expect(await task(world, again, source, completed)).toMatchObject({ moved: 4, toMove: 4, left: 0 });
+    expect(await bodies(source)).toEqual(['4']);
+    expect(await bodies(jobs)).toEqual(['0', '1', '2', '3']);
+    await again.close();
+  });
+
+  it('move each message of a selection once although the store failed in the middle', async () => {
+    const { world, source, jobs, tasks } = await scene(3);
+    const name = await namesIn(source);
+    await tasks.close();
+    let interrupted: () => void = () => undefined;
+    const interruption = new Promise<void>((resolve) => {
+      interrupted = resolve;
+    });
+    const failing = await createMoveTasks({ ...world, randomness: systemRandomness, notify: () => interrupted() });
+    const remove = world.store.delete.bind(world.store);
+    world.store.delete = async () => {
+      world.store.delete = remove;
+      throw new Error('the connection is gone');
+    };
+    await failing.start(source, { messages: ['0', '2'].map(name) });
+    await interruption;
+    const done = task(world, failing, source, completed);
+    world.time.advance(31_000);
+    expect(await done).toMatchObject({ moved: 2, left: 0 });
+    expect(await bodies(jobs)).toEqual(['0', '2']);
+    expect(await bodies(source)).toEqual(['1']);
+    await failing.close();
+  });
+
+  it('refuse more selected messages than they write down', async () => {
+    const { source, tasks } = await scene(0);
+    const messages = Array.from({ length: MOST_SELECTED + 1 }, () => ({ id: crypto.randomUUID() }));
+    await expect(tasks.start(source, { messages })).rejects.toThrow('1 to 1000 messages can be selected, not 1001');
     await tasks.close();
   });
 
@@ -154,7 +247,7 @@ forEachStore('message move tasks', (open) => {
 
   it('keep the rate', async () => {
     const { world, source, tasks } = await scene(5);
-    await tasks.start(source, undefined, 2);
+    await tasks.start(source, { maxPerSecond: 2 });
     expect((await task(world, tasks, source, ({ moved }) => moved > 0)).moved).toBe(2);
     world.time.advance(999);
     expect((await tasks.list(source))[0]?.moved).toBe(2);
@@ -168,7 +261,7 @@ forEachStore('message move tasks', (open) => {
 
   it('stop when they are cancelled; what was moved stays moved', async () => {
     const { world, source, jobs, tasks } = await scene(5);
-    const { handle } = await tasks.start(source, undefined, 2);
+    const { handle } = await tasks.start(source, { maxPerSecond: 2 });
     await task(world, tasks, source, ({ moved }) => moved === 2);
     // By another instance.
     const elsewhere = await engine(world, await world.another());
@@ -230,15 +323,17 @@ forEachStore('message move tasks', (open) => {
 
   it('are refused with a destination of the other type, or the source itself', async () => {
     const { world, source, tasks } = await scene(0);
-    expect(await refusal(tasks.start(source, await world.queue('other.fifo')))).toBe('unfit-destination');
-    expect(await refusal(tasks.start(source, source))).toBe('unfit-destination');
+    expect(await refusal(tasks.start(source, { destination: await world.queue('other.fifo') }))).toBe(
+      'unfit-destination',
+    );
+    expect(await refusal(tasks.start(source, { destination: source }))).toBe('unfit-destination');
     await tasks.close();
   });
 
   it('are refused while one runs for the source, on any instance', async () => {
     const { world, source, tasks } = await scene(5);
     const elsewhere = await engine(world, await world.another());
-    await tasks.start(source, undefined, 1);
+    await tasks.start(source, { maxPerSecond: 1 });
     expect(await refusal(elsewhere.start(source))).toBe('already-running');
     await Promise.all([tasks.close(), elsewhere.close()]);
   });
@@ -271,7 +366,7 @@ forEachStore('message move tasks', (open) => {
 
   it('go on after an orderly restart, at once', async () => {
     const { world, source, jobs, tasks } = await scene(5);
-    await tasks.start(source, undefined, 2);
+    await tasks.start(source, { maxPerSecond: 2 });
     await task(world, tasks, source, ({ moved }) => moved === 2);
     await tasks.close();
     const again = await engine(world, world);
@@ -295,7 +390,7 @@ forEachStore('message move tasks', (open) => {
       randomness: systemRandomness,
       notify: () => undefined,
     });
-    await dying.start(existing(other.directory, 'dead'), undefined, 2);
+    await dying.start(existing(other.directory, 'dead'), { maxPerSecond: 2 });
     await task(world, dying, source, ({ moved }) => moved === 2);
     const heir = await engine(world, world);
     const done = task(world, heir, source, completed);

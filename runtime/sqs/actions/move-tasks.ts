@@ -37,7 +37,10 @@ export const startMessageMoveTask: Action<'StartMessageMoveTask'> = {
       );
     }
     const task = await toldAsSqs(() =>
-      call.moveTasks.start(source, destination, rate, sourcesFor(call, source, destination)),
+      call.moveTasks.start(source, {
+        ...{ destination, maxPerSecond: rate },
+        sources: sourcesFor(call, source, destination),
+      }),
     );
     return { TaskHandle: task.handle };
   },
