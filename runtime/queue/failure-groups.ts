@@ -16,7 +16,7 @@ import { type PastFailure, readFailure } from './failure.ts';
 import type { WatchedStore } from './watched-store.ts';
 
 /** Messages that one scan looks at. */
-export const MOST_SCANNED = 10_000;
+const MOST_SCANNED = 10_000;
 /** Names for which one call asks. */
 const PART = 500;
 /** Calls for names that one scan makes at most: parts may be empty. */
@@ -26,7 +26,7 @@ const LONGEST_MESSAGE = 200;
 /** The group of messages without a kept failure. */
 export const NO_FAILURE = 'none';
 
-export interface FailureGroup {
+interface FailureGroup {
   /** The same for the same error, in every queue: 10 hexadecimal digits, or `NO_FAILURE`. */
   readonly id: string;
   /** What its failures have in common; absent: none is kept. */

@@ -17,6 +17,7 @@
 import type { FoundEntry, FreeMessage, Lease, MessageName, NamedOutcome, NamedReply } from '../store/store.ts';
 import type { Randomness } from '../time.ts';
 import { type PastFailure, readFailure } from './failure.ts';
+import { type FailureScan, groupFailures } from './failure-groups.ts';
 import { type Message, newMessageId, withoutTurns } from './message.ts';
 import type {
   BrowsedMessage,
@@ -24,6 +25,7 @@ import type {
   FoundMessage,
   MovedMessage,
   QueueMessages,
+  ScheduledMessages,
   SearchBounds,
   SearchHit,
   SearchReply,
@@ -88,6 +90,20 @@ export class StoredMessages implements QueueMessages {
       for (const [id, outcome] of await this.#movePart(found, target)) moved.set(id, outcome);
     }
     return names.map(({ id }) => moved.get(id) ?? { outcome: 'missing' });
+  }
+
+  groups(): Promise<FailureScan> {
+    return groupFailures(this.#parts.store);
+  }
+
+  async scheduled(from: number, count: number): Promise<ScheduledMessages> {
+    const { scheduled, total } = await this.#parts.store.named.scheduled(from, count);
+    const found = new Map((await this.find(scheduled)).map((message) => [message.id, message]));
+    const messages = scheduled.map((one) => {
+      const message = found.get(one.id);
+      return message === undefined ? one : { ...one, found: message };
+    });
+    return { messages, total };
   }
 
   search(text: string, bounds: SearchBounds, cursor?: string): Promise<SearchReply> {

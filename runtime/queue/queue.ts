@@ -10,6 +10,7 @@ import type { BrowsedEntry, FoundEntry, MessageName, NamedOutcome, QueueKey, Sto
 import type { Randomness, Time } from '../time.ts';
 import type { QueueDefinition } from './definition.ts';
 import type { Failure, PastFailure } from './failure.ts';
+import type { FailureScan } from './failure-groups.ts';
 import type { HeadWatch } from './head-watch.ts';
 import type { Message, OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import type { QueueArn } from './names.ts';
@@ -157,6 +158,17 @@ export interface QueueMessages {
    * what is none begins anew.
    */
   search(text: string, bounds: SearchBounds, cursor?: string): Promise<SearchReply>;
+  /** All messages by why they failed, up to `MOST_SCANNED` of them. */
+  groups(): Promise<FailureScan>;
+  /** Messages whose delay runs: up to `count` (1 to 500) from a place on, 0 being the one that is due first. */
+  scheduled(from: number, count: number): Promise<ScheduledMessages>;
+}
+
+export interface ScheduledMessages {
+  /** By due time. `found` is absent beyond what one look reads, and of a message that went meanwhile. */
+  readonly messages: readonly { readonly id: string; readonly dueInMs: number; readonly found?: FoundMessage }[];
+  /** All messages of the queue whose delay runs. */
+  readonly total: number;
 }
 
 /** A message that was looked for. */

@@ -11,6 +11,7 @@ import type {
   NamedReply,
   NamesReply,
   RecordsReply,
+  ScheduledReply,
   Store,
   StoredQueue as StoreAddress,
   TakeReply,
@@ -38,6 +39,10 @@ export class WatchedNames {
 
   names(count: number, cursor?: string): Promise<NamesReply> {
     return this.#options.store.named.names(this.#address, count, cursor);
+  }
+
+  scheduled(from: number, count: number): Promise<ScheduledReply> {
+    return this.#options.store.named.scheduled(this.#address, from, count);
   }
 
   records(ids: readonly string[], maxBytes: number): Promise<RecordsReply> {

@@ -59,7 +59,7 @@ forEachStore('dead letters by why they failed', (open) => {
     world.time.advance(1_000);
     const other = 'arn:aws:lambda:eu-west-1:123456789012:function:on-mails';
     await queue.keepFailures(new Map([[id(2), failure({ message: 'order 22 has no lines', functionArn: other })]]));
-    const { groups, looked, more } = await groupFailures(queue.store);
+    const { groups, looked, more } = await queue.messages.groups();
     expect({ looked, more }).toEqual({ looked: 6, more: false });
     expect(groups.map(({ error, messages }) => [error, messages.map((name) => name.id)])).toEqual([
       [{ type: 'TypeError', message: 'order <n> has no lines' }, [id(2), id(0)]],
@@ -82,6 +82,6 @@ forEachStore('dead letters by why they failed', (open) => {
     expect(await groupFailures(queue.store, 100)).toMatchObject({ looked: 100, more: true });
     expect(await groupFailures(queue.store, 600)).toMatchObject({ looked: 600, more: true });
     expect(await groupFailures(queue.store, 700)).toMatchObject({ looked: 700 });
-    expect(await groupFailures(queue.store)).toMatchObject({ looked: 700, more: false });
+    expect(await queue.messages.groups()).toMatchObject({ looked: 700, more: false });
   });
 });

@@ -161,4 +161,28 @@ forEachStore('single messages', (open) => {
     const all = await queue.messages.search('nothing like it', BOUNDS, 'no cursor at all');
     expect(all).toMatchObject({ hits: [], messages: 6 });
   });
+
+  it('tells what is scheduled by due time, page by page, and reads no more of it than one look does', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    const large = message('x'.repeat(1_000_000), { delayMs: 40_000 });
+    const delayed = [30, 10, 20].map((seconds) =>
+      message(`in ${seconds} s`, { delayMs: seconds * 1_000, groupId: 'g' }),
+    );
+    await queue.send([...delayed, message('now'), large]);
+    await queue.send([message('y'.repeat(1_000_000), { delayMs: 50_000 }), message('z', { delayMs: 60_000 })]);
+    const { messages, total } = await queue.messages.scheduled(1, 4);
+    expect(total).toBe(6);
+    expect(messages.map(({ dueInMs, found }) => [dueInMs, found?.state, found?.message?.body.slice(0, 9)])).toEqual([
+      [20_000, 'delayed', 'in 20 s'],
+      [30_000, 'delayed', 'in 30 s'],
+      [40_000, 'delayed', 'xxxxxxxxx'],
+      [50_000, 'delayed', 'yyyyyyyyy'],
+    ]);
+    const again = message('w'.repeat(900_000), { delayMs: 45_000 });
+    await queue.send([again]);
+    const cut = await queue.messages.scheduled(3, 10);
+    expect(cut.messages.map(({ found }) => found !== undefined)).toEqual([true, true, false, false]);
+    expect(cut.messages[1]?.id).toBe(again.id);
+  });
 });
