@@ -1,6 +1,6 @@
 import type { CfnResource } from 'aws-cdk-lib';
 import { counterpartOfType } from './counterparts';
-import type { KarinQueueBase } from './karin-queue-base';
+import type { AnchoredQueue } from './queue-interface';
 
 /**
  * Where a reference to an anchor does no harm: resource type to the properties (first key, or the beginning of the
@@ -65,7 +65,7 @@ export interface AnchorReference {
   readonly property: string;
   /** All properties of the resource, as they will stand in the template. */
   readonly properties: unknown;
-  readonly queue: KarinQueueBase;
+  readonly queue: AnchoredQueue;
   /** Whether the resource is itself the anchor of a Karin queue. */
   readonly isAnchor: boolean;
 }

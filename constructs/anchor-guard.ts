@@ -3,10 +3,9 @@ import type { IConstruct, IValidation } from 'constructs';
 import { complaint, isHarmless } from './allowed-references';
 import { AnchorIndex } from './anchor-index';
 import { checkEnvironment } from './environment-checks';
-import type { KarinQueueBase } from './karin-queue-base';
 import { mentionsIn } from './mentions';
+import type { AnchoredQueue } from './queue-interface';
 import { type RenderedResource, renderResource } from './rendered-resource';
-import type { StageRegistry } from './stage-registry';
 
 /**
  * Refuses every reference to an anchor that is not known to be harmless.
@@ -17,16 +16,19 @@ import type { StageRegistry } from './stage-registry';
  * it.
  */
 export class AnchorGuard implements IValidation {
-  readonly #registry: StageRegistry;
+  readonly #stage: IConstruct;
+  readonly #queues: readonly AnchoredQueue[];
 
-  constructor(registry: StageRegistry) {
-    this.#registry = registry;
+  /** `queues`: those of the Stage; the list grows as they are defined. */
+  constructor(stage: IConstruct, queues: readonly AnchoredQueue[]) {
+    this.#stage = stage;
+    this.#queues = queues;
   }
 
   validate(): string[] {
-    const elements = elementsIn(this.#registry.stage);
+    const elements = elementsIn(this.#stage);
     const index = new AnchorIndex(
-      this.#registry.queues,
+      this.#queues,
       elements.filter((element) => element instanceof CfnOutput),
     );
     return elements.filter(CfnResource.isCfnResource).flatMap((resource) => {
@@ -51,7 +53,7 @@ function elementsIn(scope: IConstruct): CfnElement[] {
 function complaintsAbout(
   resource: CfnResource,
   { properties }: RenderedResource,
-  anchors: ReadonlyMap<string, KarinQueueBase>,
+  anchors: ReadonlyMap<string, AnchoredQueue>,
   index: AnchorIndex,
 ): string[] {
   return Array.from(anchors, ([property, queue]) => ({
@@ -70,8 +72,8 @@ function anchorsIn(
   resource: CfnResource,
   { properties, sightings }: RenderedResource,
   index: AnchorIndex,
-): Map<string, KarinQueueBase> {
-  const found = new Map<string, KarinQueueBase>();
+): Map<string, AnchoredQueue> {
+  const found = new Map<string, AnchoredQueue>();
   for (const { token, path } of sightings) {
     const queue = index.ofToken(token);
     if (queue !== undefined) found.set(propertyOf(path), queue);

@@ -1,7 +1,7 @@
 import { type CfnOutput, type IResolvable, Reference, Stack, Token, Tokenization } from 'aws-cdk-lib';
-import type { KarinQueueBase } from './karin-queue-base';
 import type { Mention } from './mentions';
 import { addressesIn, type QueueAddress } from './queue-addresses';
+import type { AnchoredQueue } from './queue-interface';
 import { resolveIn } from './references';
 
 /**
@@ -9,13 +9,13 @@ import { resolveIn } from './references';
  * thousands.
  */
 export class AnchorIndex {
-  readonly #byAnchor = new Map<unknown, KarinQueueBase>();
-  readonly #byArnToken = new Map<IResolvable, KarinQueueBase>();
-  readonly #byLogicalId = new Map<Stack, Map<string, KarinQueueBase>>();
-  readonly #byName = new Map<string, KarinQueueBase[]>();
-  readonly #byExport = new Map<string, KarinQueueBase>();
+  readonly #byAnchor = new Map<unknown, AnchoredQueue>();
+  readonly #byArnToken = new Map<IResolvable, AnchoredQueue>();
+  readonly #byLogicalId = new Map<Stack, Map<string, AnchoredQueue>>();
+  readonly #byName = new Map<string, AnchoredQueue[]>();
+  readonly #byExport = new Map<string, AnchoredQueue>();
 
-  constructor(queues: readonly KarinQueueBase[], outputs: readonly CfnOutput[]) {
+  constructor(queues: readonly AnchoredQueue[], outputs: readonly CfnOutput[]) {
     for (const queue of queues) {
       if (queue._anchor !== undefined) {
         this.#byAnchor.set(queue._anchor, queue);
@@ -37,13 +37,13 @@ export class AnchorIndex {
    * The queue that a token refers to: an attribute of its anchor, or the very token that an imported queue has as its
    * ARN.
    */
-  ofToken(token: IResolvable): KarinQueueBase | undefined {
+  ofToken(token: IResolvable): AnchoredQueue | undefined {
     const target = Reference.isReference(token) ? this.#byAnchor.get(token.target) : undefined;
     return target ?? this.#byArnToken.get(token);
   }
 
   /** The queue that is named without a token, in a resource of `stack`. */
-  ofMention({ logicalIds, importedExport, text }: Mention, stack: Stack): KarinQueueBase | undefined {
+  ofMention({ logicalIds, importedExport, text }: Mention, stack: Stack): AnchoredQueue | undefined {
     const inStack = this.#byLogicalId.get(stack);
     for (const logicalId of logicalIds) {
       const queue = inStack?.get(logicalId);
@@ -57,8 +57,8 @@ export class AnchorIndex {
     return undefined;
   }
 
-  #logicalIdsOf(stack: Stack): Map<string, KarinQueueBase> {
-    const ids = this.#byLogicalId.get(stack) ?? new Map<string, KarinQueueBase>();
+  #logicalIdsOf(stack: Stack): Map<string, AnchoredQueue> {
+    const ids = this.#byLogicalId.get(stack) ?? new Map<string, AnchoredQueue>();
     this.#byLogicalId.set(stack, ids);
     return ids;
   }
@@ -74,7 +74,7 @@ export class AnchorIndex {
 }
 
 /** Queues in other accounts and regions may have the same name; what is only known at deployment may be the same. */
-function mayBeAt({ env }: KarinQueueBase, { region, account }: QueueAddress): boolean {
+function mayBeAt({ env }: AnchoredQueue, { region, account }: QueueAddress): boolean {
   const same = (said: string, actual: string) => said === '' || Token.isUnresolved(actual) || said === actual;
   return same(region, env.region) && same(account, env.account);
 }

@@ -3,7 +3,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { AnchorIndex } from './anchor-index';
 import { ENDPOINT_VARIABLE, hasBound } from './function-environment';
-import type { KarinQueueBase } from './karin-queue-base';
+import type { AnchoredQueue } from './queue-interface';
 import { resolveIn } from './references';
 import type { RenderedResource } from './rendered-resource';
 
@@ -17,7 +17,7 @@ const GOES_BY_QUEUE_URL = /^(nodejs|ruby)/;
 export function checkEnvironment(
   resource: CfnResource,
   rendered: RenderedResource,
-  anchors: ReadonlyMap<string, KarinQueueBase>,
+  anchors: ReadonlyMap<string, AnchoredQueue>,
   index: AnchorIndex,
 ): void {
   if (!lambda.CfnFunction.isCfnFunction(resource)) return;
@@ -45,7 +45,7 @@ function warnOfRedirect(resource: lambda.CfnFunction, { sightings }: RenderedRes
 function warnOfMissingEndpoint(
   resource: lambda.CfnFunction,
   { properties }: RenderedResource,
-  anchors: ReadonlyMap<string, KarinQueueBase>,
+  anchors: ReadonlyMap<string, AnchoredQueue>,
 ): void {
   const variables = at(at(properties, 'Environment'), 'Variables');
   if ([ENDPOINT_VARIABLE, 'AWS_ENDPOINT_URL'].some((name) => at(variables, name) !== undefined)) return;
@@ -66,7 +66,7 @@ function isArn(value: unknown): boolean {
   return typeof value === 'string' ? value.startsWith('arn:') : String(at(value, 'Fn::GetAtt')).endsWith(',Arn');
 }
 
-function isOnServer(value: unknown, resource: CfnResource, queue: KarinQueueBase): boolean {
+function isOnServer(value: unknown, resource: CfnResource, queue: AnchoredQueue): boolean {
   const endpoint = resolveIn(resource, queue.endpoint).value;
   return typeof value === 'string' && typeof endpoint === 'string' && value.includes(`${endpoint}/`);
 }

@@ -1,5 +1,5 @@
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import type { BindEnvironmentOptions, IKarinQueue } from './karin-queue-base';
+import type { BindEnvironmentOptions, IKarinQueue } from './queue-interface';
 
 /** What the SDKs for Python, Go, PHP and current Java go by. */
 export const ENDPOINT_VARIABLE = 'AWS_ENDPOINT_URL_SQS';

@@ -1,7 +1,6 @@
 export { KarinDrain } from './drain';
 export type { KarinAccessProps, KarinServerProps } from './endpoint';
 export type { KarinQueueAttributes } from './imported-karin-queue';
-export type { KarinDeliveryOptions, KarinIngestOptions, KarinIngestUrlOptions, KarinTopicOptions } from './ingest';
 export { KarinEventSource, type KarinEventSourceProps } from './karin-event-source';
 export {
   KarinHttpIntegration,
@@ -12,7 +11,7 @@ export {
   KarinWebSocketIntegration,
 } from './karin-integrations';
 export { KarinQueue } from './karin-queue';
-export { type BindEnvironmentOptions, type IKarinQueue, KarinQueueBase } from './karin-queue-base';
+export { KarinQueueBase } from './karin-queue-base';
 export type { KarinQueueProps } from './karin-queue-props';
 export {
   KarinBucketDestination,
@@ -21,6 +20,14 @@ export {
   type KarinSubscriptionProps,
 } from './karin-subscription';
 export { KarinTarget, type KarinTargetProps } from './karin-target';
+export type {
+  BindEnvironmentOptions,
+  IKarinQueue,
+  KarinDeliveryOptions,
+  KarinIngestOptions,
+  KarinIngestUrlOptions,
+  KarinTopicOptions,
+} from './queue-interface';
 export { type IKarinRuntimeIdentity, KarinRuntimeIdentity } from './runtime-identity';
 export type {
   FlyMachineIdentityProps,

@@ -1,123 +1,7 @@
-import { type Duration, Fn, type IResolvable, type IResolveContext, Token, Tokenization } from 'aws-cdk-lib';
-import type * as sns from 'aws-cdk-lib/aws-sns';
-import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Fn, type IResolvable, type IResolveContext, Token, Tokenization } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 import { isLoopback } from './endpoint';
-import type { IKarinQueue, KarinQueueBase } from './karin-queue-base';
-
-/**
- * What becomes of a delivery that is not made by an SQS client.
- */
-export interface KarinIngestOptions {
-  /**
-   * How long each message is hidden before it is delivered.
-   *
-   * From 0 to 900 seconds; not on a FIFO queue.
-   *
-   * @default - the delivery delay of the queue
-   */
-  readonly delay?: Duration;
-
-  /**
-   * The message group: a text, `header:<name>` for the value of a request header, or `json:<pointer>` for a value in
-   * the body, for example `json:/detail/orderId`.
-   *
-   * A FIFO queue needs one.
-   *
-   * @default - no group
-   */
-  readonly messageGroupId?: string;
-
-  /**
-   * By what a FIFO queue knows a delivery that is repeated: a text, `header:<name>` or `json:<pointer>`.
-   *
-   * @default - the MessageId of Amazon SNS, the id of an EventBridge event; from others the body, if the queue has
-   *   content-based deduplication
-   */
-  readonly messageDeduplicationId?: string;
-
-  /**
-   * Request headers that become message attributes, by their names; at most 10.
-   *
-   * A function can only verify the signature of a web hook if it gets the header that carries it.
-   *
-   * @default - none
-   */
-  readonly attributeHeaders?: string[];
-
-  /**
-   * Whether the Content-Type of the request becomes a message attribute.
-   *
-   * @default false
-   */
-  readonly keepContentType?: boolean;
-
-  /**
-   * Whether the body is stored as base64; for bodies that are no UTF-8 text, or have characters that SQS refuses.
-   *
-   * @default false
-   */
-  readonly base64?: boolean;
-}
-
-/**
- * What becomes of a delivery that another service of AWS makes.
- */
-export interface KarinDeliveryOptions extends KarinIngestOptions {
-  /**
-   * An Amazon SQS queue for what the service could not deliver.
-   *
-   * It cannot be a Karin queue. It costs nothing while it is idle, as no mapping polls it.
-   *
-   * @default - what could not be delivered is lost: by Amazon SNS after an hour, by EventBridge after `maxEventAge`
-   */
-  readonly deadLetterQueue?: sqs.IQueue;
-}
-
-/**
- * What becomes of a message that Amazon SNS delivers.
- */
-export interface KarinTopicOptions extends KarinIngestOptions {
-  /**
-   * Whether the message has the body and the attributes that it was published with, and not the envelope of Amazon SNS
-   * as its body.
-   *
-   * The server takes the envelope off, after it has verified its signature. Raw delivery of SNS itself must stay off:
-   * over HTTPS it drops the attributes and the signature.
-   *
-   * @default false
-   */
-  readonly rawMessageDelivery?: boolean;
-}
-
-/**
- * What becomes of a delivery, and who makes it.
- */
-export interface KarinIngestUrlOptions extends KarinTopicOptions {
-  /**
-   * A name for the sender, on the page of the server and in its metrics: up to 64 letters, digits and `_.:/-`.
-   *
-   * @default - the server tells SNS topics, rules of EventBridge and the rest apart by itself
-   */
-  readonly senderName?: string;
-
-  /**
-   * The one topic whose messages are taken; the server verifies that Amazon SNS signed them.
-   *
-   * @default - every message that Amazon SNS signed, and every other delivery
-   */
-  readonly topic?: sns.ITopic;
-
-  /**
-   * Whether the capability of the queue stands in the address.
-   *
-   * Set this to `false` for a sender that can keep a secret, and let it send the header
-   * `Authorization: Bearer <capability>`.
-   *
-   * @default true
-   */
-  readonly withCapability?: boolean;
-}
+import type { AnchoredQueue, IKarinQueue, KarinIngestUrlOptions } from './queue-interface';
 
 /** The parameters of an address, by their names in the query; those of `KarinIngestUrlOptions` that were given. */
 export type IngestQuery = Readonly<Record<string, string>>;
@@ -149,13 +33,13 @@ export interface Repeats {
 }
 
 /** The address with all its parameters. Throws as `checkIngest`. */
-export function ingestUrlOf(queue: KarinQueueBase, options: KarinIngestUrlOptions): string {
+export function ingestUrlOf(queue: AnchoredQueue, options: KarinIngestUrlOptions): string {
   checkIngest(queue, options, { known: options.topic !== undefined });
   return withQuery(ingestAddress(queue, options.withCapability ?? true), ingestQuery(options));
 }
 
 /** The address alone, without parameters. */
-export function ingestAddress(queue: KarinQueueBase, withCapability: boolean): string {
+export function ingestAddress(queue: AnchoredQueue, withCapability: boolean): string {
   const { endpoint, server } = queue._access;
   return Token.asString(new IngestAddress(withCapability ? endpoint : server, queue), { displayHint: 'IngestUrl' });
 }
@@ -200,9 +84,9 @@ class IngestAddress implements IResolvable {
   public readonly creationStack: string[] = [];
   public readonly [MARK] = true;
   readonly #endpoint: string;
-  readonly #queue: KarinQueueBase;
+  readonly #queue: AnchoredQueue;
 
-  constructor(endpoint: string, queue: KarinQueueBase) {
+  constructor(endpoint: string, queue: AnchoredQueue) {
     this.#endpoint = endpoint;
     this.#queue = queue;
   }
@@ -297,7 +181,7 @@ function deduplicatesByContent(queue: IConstruct): boolean | undefined {
  * Throws unless a service of AWS could deliver to the queue: it needs an address that the internet reaches over https,
  * and a credential. Addresses on this machine are let through, for `karin dev`.
  */
-export function checkReachable(queue: KarinQueueBase, who: string): void {
+export function checkReachable(queue: AnchoredQueue, who: string): void {
   const { server, capability } = queue._access;
   if (isLoopback(server)) return;
   if (!Tokenization.isResolvable(server) && !Token.isUnresolved(server) && !server.startsWith('https://')) {

@@ -2,7 +2,7 @@ import type { Duration } from 'aws-cdk-lib';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sources from 'aws-cdk-lib/aws-lambda-event-sources';
 import { defined } from './defined';
-import type { IKarinQueue } from './karin-queue-base';
+import type { IKarinQueue } from './queue-interface';
 
 /**
  * How a function consumes from a Karin queue.

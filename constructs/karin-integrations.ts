@@ -2,15 +2,9 @@ import { Aspects, type Duration } from 'aws-cdk-lib';
 import * as apigateway from 'aws-cdk-lib/aws-apigateway';
 import * as apigatewayv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import { defined } from './defined';
-import {
-  checkIngest,
-  checkReachable,
-  INGEST_PARAMETERS,
-  ingestAddress,
-  ingestQuery,
-  type KarinIngestOptions,
-} from './ingest';
-import { type IKarinQueue, type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
+import { checkIngest, checkReachable, INGEST_PARAMETERS, ingestAddress, ingestQuery } from './ingest';
+import { type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
+import type { IKarinQueue, KarinIngestOptions } from './queue-interface';
 
 /**
  * How API Gateway sends to a Karin queue.

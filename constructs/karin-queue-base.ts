@@ -8,8 +8,9 @@ import { functionBehind, invokedFunctionArn } from './consumer-mapping';
 import { counterpartOfPrincipal } from './counterparts';
 import type { Access } from './endpoint';
 import { bindFunctionEnvironment } from './function-environment';
-import { ingestUrlOf, type KarinIngestUrlOptions } from './ingest';
+import { ingestUrlOf } from './ingest';
 import { MANAGED_TAG, MANAGED_TAG_VALUE } from './managed-tag';
+import type { AnchoredQueue, BindEnvironmentOptions, IKarinQueue, KarinIngestUrlOptions } from './queue-interface';
 import type { IKarinRuntimeIdentity } from './runtime-identity';
 import { StageRegistry } from './stage-registry';
 
@@ -27,80 +28,9 @@ const PUBLISHED_METRICS: readonly string[] = [
 const KARIN_QUEUE = Symbol.for('karin-queue.KarinQueue');
 
 /**
- * How a function learns where the queue is.
- */
-export interface BindEnvironmentOptions {
-  /**
-   * Name of the environment variable that receives the queue URL.
-   *
-   * A function that sends to several queues needs one name for each.
-   *
-   * @default 'QUEUE_URL'
-   */
-  readonly urlVariable?: string;
-
-  /**
-   * Whether to set `AWS_ENDPOINT_URL_SQS` as well.
-   *
-   * The SDKs for Python, Go, PHP and current Java go by this variable alone and ignore the host of a queue URL; the SDK
-   * for JavaScript goes by the queue URL, and warns on each call where the two differ. The variable redirects **every**
-   * SQS client of the function: set this to `false` for a function that also uses queues of Amazon SQS, and give its
-   * Karin client the endpoint in code.
-   *
-   * @default true
-   */
-  readonly endpointVariable?: boolean;
-}
-
-/**
- * An SQS queue whose messages are kept, and whose consumers are invoked, by a Karin server.
- */
-export interface IKarinQueue extends sqs.IQueue {
-  /**
-   * The endpoint to give to an SQS client, without the account and the name of the queue.
-   *
-   * Ends in `/k/<capability>` if the queue has a capability.
-   */
-  readonly endpoint: string;
-
-  /**
-   * Tell a producer where the queue is: sets its queue URL and `AWS_ENDPOINT_URL_SQS`.
-   *
-   * No code of the function changes. Calling it again for the same queue and variable changes nothing.
-   *
-   * @param fn the function that sends
-   * @param options names of the variables
-   */
-  bindEnvironment(fn: lambda.Function, options?: BindEnvironmentOptions): void;
-
-  /**
-   * An address at which anybody who can post over HTTPS puts messages into the queue: the body becomes the body of a
-   * message.
-   *
-   * For a topic, a rule, a bucket and an API there is a construct: `KarinSubscription`, `KarinTarget`,
-   * `KarinBucketDestination`, `KarinHttpIntegration`, `KarinWebSocketIntegration`, `KarinRestIntegration`. This is for
-   * everything else: tasks of Step Functions, pipes, web hooks. The capability of the queue stands in the address, in a
-   * template as a dynamic reference.
-   *
-   * @param options what becomes of a delivery
-   */
-  ingestUrl(options?: KarinIngestUrlOptions): string;
-
-  /**
-   * Let one construct refer to the anchor although AWS may deliver messages there, which nobody reads.
-   *
-   * Every other reference to the anchor's ARN, name or URL outside of what Karin understands is an error at synthesis.
-   *
-   * @param construct the construct whose resources may refer to the anchor
-   * @param reason why that loses no message; shown beside the resource as metadata
-   */
-  allowAnchorReference(construct: IConstruct, reason: string): void;
-}
-
-/**
  * What queues that are defined here and imported queues have in common; not meant to be extended.
  */
-export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueue {
+export abstract class KarinQueueBase extends sqs.QueueBase implements AnchoredQueue {
   public abstract readonly endpoint: string;
 
   /**

@@ -7,16 +7,9 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { defined } from './defined';
 import { isLoopback } from './endpoint';
-import {
-  checkDeadLetterQueue,
-  checkIngest,
-  checkReachable,
-  ingestQuery,
-  ingestUrlOf,
-  type KarinDeliveryOptions,
-  type KarinTopicOptions,
-} from './ingest';
-import { type IKarinQueue, type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
+import { checkDeadLetterQueue, checkIngest, checkReachable, ingestQuery, ingestUrlOf } from './ingest';
+import { type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
+import type { IKarinQueue, KarinDeliveryOptions, KarinTopicOptions } from './queue-interface';
 
 /**
  * How a Karin queue subscribes to a topic: the properties of `SqsSubscriptionProps`, and what becomes of a message.

@@ -3,16 +3,9 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import { defined } from './defined';
-import {
-  checkDeadLetterQueue,
-  checkIngest,
-  checkReachable,
-  ingestAddress,
-  ingestQuery,
-  type KarinDeliveryOptions,
-  type KarinIngestOptions,
-} from './ingest';
-import { type IKarinQueue, type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
+import { checkDeadLetterQueue, checkIngest, checkReachable, ingestAddress, ingestQuery } from './ingest';
+import { type KarinQueueBase, requireKarinQueue } from './karin-queue-base';
+import type { IKarinQueue, KarinDeliveryOptions, KarinIngestOptions } from './queue-interface';
 
 /** EventBridge: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html */
 const RATE = { smallest: 1, default: 300 } as const;

@@ -2,7 +2,7 @@ import { AspectPriority, Aspects, Stage } from 'aws-cdk-lib';
 import type { Construct, IConstruct } from 'constructs';
 import { AnchorGuard } from './anchor-guard';
 import { DisableMappings } from './disable-mappings';
-import type { KarinQueueBase } from './karin-queue-base';
+import type { AnchoredQueue } from './queue-interface';
 
 const REGISTRY = Symbol.for('karin-queue.StageRegistry');
 
@@ -22,25 +22,20 @@ export class StageRegistry {
     const existing: unknown = Reflect.get(stage, REGISTRY);
     // The symbol is this package's own: whatever stands there was put there by the lines below.
     if (existing !== undefined) return existing as StageRegistry;
-    const registry = new StageRegistry(stage);
+    const registry = new StageRegistry();
     Object.defineProperty(stage, REGISTRY, { value: registry });
-    Aspects.of(stage).add(new DisableMappings(registry), { priority: AspectPriority.MUTATING });
-    stage.node.addValidation(new AnchorGuard(registry));
+    Aspects.of(stage).add(new DisableMappings(registry.queues), { priority: AspectPriority.MUTATING });
+    stage.node.addValidation(new AnchorGuard(stage, registry.queues));
     return registry;
   }
 
-  readonly stage: IConstruct;
-  readonly #queues: KarinQueueBase[] = [];
+  readonly #queues: AnchoredQueue[] = [];
 
-  private constructor(stage: IConstruct) {
-    this.stage = stage;
-  }
-
-  get queues(): readonly KarinQueueBase[] {
+  get queues(): readonly AnchoredQueue[] {
     return this.#queues;
   }
 
-  add(queue: KarinQueueBase): void {
+  add(queue: AnchoredQueue): void {
     this.#queues.push(queue);
   }
 }

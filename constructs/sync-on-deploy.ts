@@ -9,7 +9,8 @@ import { Construct, Dependable, type IConstruct, type IDependable } from 'constr
 import { functionTimeout } from './consumer-mapping';
 import { defined } from './defined';
 import { type KarinServerProps, resolveServer } from './endpoint';
-import { type IKarinQueue, isKarinQueueBase, type KarinQueueBase } from './karin-queue-base';
+import { isKarinQueueBase } from './karin-queue-base';
+import type { AnchoredQueue, IKarinQueue } from './queue-interface';
 import { renderResource } from './rendered-resource';
 import { isConsumerAccess } from './runtime-policy';
 import { StageRegistry } from './stage-registry';
@@ -162,7 +163,7 @@ export class SyncOnDeploy extends Construct {
     new CfnOutput(this, 'Summary', { value: this.summary, description: 'What the Karin server found' });
   }
 
-  private watchedQueues(): readonly KarinQueueBase[] {
+  private watchedQueues(): readonly AnchoredQueue[] {
     const stack = Stack.of(this);
     if (this.queues !== undefined) return this.queues.filter(isKarinQueueBase);
     return StageRegistry.of(this).queues.filter(
