@@ -133,7 +133,7 @@ export async function deliver(
     endOutlasting?.();
     const endedAt = time.monotonic();
     const durationMs = endedAt - startedAt;
-    events.emit({ kind: 'answered', ...name, messageIds, attempt, outcome: outcome.kind, durationMs });
+    events.emit({ kind: 'answered', ...name, messageIds, attempt, outcome: outcome.kind, durationMs, traceHeader });
     const decision = decide(outcome, {
       attempt,
       sentIds,

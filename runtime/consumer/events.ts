@@ -71,6 +71,8 @@ export type ConsumerEvent =
       readonly attempt: number;
       readonly outcome: InvokeOutcome['kind'];
       readonly durationMs: number;
+      /** As in `invoked`. */
+      readonly traceHeader: string;
     } & OfBatch)
   /** The function was throttled or unavailable; the next attempt follows inside the same lease. */
   | ({ readonly kind: 'retrying'; readonly attempt: number; readonly inMs: number; readonly reason: string } & OfBatch)

@@ -275,6 +275,16 @@ export function membersOf(header: string | undefined): ReadonlyMap<string, strin
   return members;
 }
 
+/**
+ * The id of a trace as OpenTelemetry writes it, of a header of X-Ray: `1-5759e988-bd862e3fe1be46a994272793` is
+ * `5759e988bd862e3fe1be46a994272793`. Source: X-Ray, "Trace ID".
+ */
+export function traceIdOf(header: string | undefined): string | undefined {
+  const [, seconds, rest] = /^1-([0-9a-f]{8})-([0-9a-f]{24})$/i.exec(membersOf(header).get('Root') ?? '') ?? [];
+  const id = `${seconds}${rest}`.toLowerCase();
+  return seconds === undefined || /^0+$/.test(id) ? undefined : id;
+}
+
 function ownTurns(members: ReadonlyMap<string, string>): ReadonlyMap<string, number> {
   const turns = new Map<string, number>();
   for (const entry of members.get(TURNS_MEMBER)?.split('|', COUNTED_FUNCTIONS) ?? []) {

@@ -4,6 +4,7 @@
  * @module
  */
 import { Hono } from 'hono';
+import { accepts } from 'hono/accepts';
 import { HTTPException } from 'hono/http-exception';
 import { reportFor, type SyncReport } from '../aws/sync/synchroniser.ts';
 import type { Log } from '../log.ts';
@@ -18,18 +19,27 @@ import { type AppEnv, answerErrors, reachOf, requireManage, tokensRoute } from '
  */
 const LARGEST_BODY = 1_310_720;
 
+/** Formats of `/metrics`; a scraper names the media type in `Accept`. */
+type MetricsFormat = 'prometheus' | 'openmetrics';
+const TEXT = 'text/plain';
+const OPEN_METRICS = 'application/openmetrics-text';
+
 export interface AppParts {
   readonly edge: Edge;
   /** What `/readyz` says. */
   readonly readiness: () => { readonly ready: boolean };
   readonly metrics: {
-    /** Content type of the page. */
-    readonly type: string;
+    /** Content types of the page, by the name of its format; the first where nothing is asked for. */
+    readonly types: Readonly<Record<MetricsFormat, string>>;
     /**
      * `depth`: with what costs the store a call for each queue. `sees`: of which queues the reader may know; absent: of
      * everything.
      */
-    readonly page: (depth: boolean, sees: ((queueName: string) => boolean) | undefined) => Promise<string>;
+    readonly page: (
+      depth: boolean,
+      sees: ((queueName: string) => boolean) | undefined,
+      format: MetricsFormat,
+    ) => Promise<string>;
   };
   /**
    * Reads the source of mappings, details included; `undefined`: the server has none. Errors: `DiscoveryError`,
@@ -84,8 +94,10 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
     return c.json(readiness, readiness.ready ? 200 : 503);
   });
   app.get('/metrics', requireManage(edge), async (c) => {
-    const page = await metrics.page(c.req.query('depth') === '1', reachOf(c.get('credential')));
-    return c.body(page, 200, { 'Content-Type': metrics.type });
+    const wanted = accepts(c, { header: 'Accept', supports: [TEXT, OPEN_METRICS], default: TEXT });
+    const format = wanted === OPEN_METRICS ? 'openmetrics' : 'prometheus';
+    const page = await metrics.page(c.req.query('depth') === '1', reachOf(c.get('credential')), format);
+    return c.body(page, 200, { 'Content-Type': metrics.types[format], Vary: 'Accept' });
   });
   app.post('/sync', requireManage(edge), async (c) => {
     const report = await sync?.();

@@ -69,8 +69,11 @@ export interface Traffic {
   byStatus(): ReadonlyMap<number, number>;
 }
 
+/** Counted from the start, at 0, so that the first of them is an increase that can be seen. */
+const USUAL_STATUSES = [200, 400, 401, 403, 404, 413, 429, 500, 503];
+
 export function createTraffic(): Traffic {
-  const counts = new Map<number, number>();
+  const counts = new Map(USUAL_STATUSES.map((status): [number, number] => [status, 0]));
   return {
     answered: (status) => {
       counts.set(status, (counts.get(status) ?? 0) + 1);

@@ -1,5 +1,9 @@
 /**
- * The text format of Prometheus, version 0.0.4, and the histograms that it shows.
+ * The text format of Prometheus, version 0.0.4, that of OpenMetrics, version 1.0, and the histograms that they show.
+ *
+ * OpenMetrics is what a scraper gets that asks for it. Its families are named without `_total`, it ends with a line of
+ * its own, and a bucket carries an exemplar: the trace of the last observation that fell into it. Source: "OpenMetrics
+ * 1.0", Text Format.
  *
  * The few lines of it stand here and not in prom-client, because a page shows each reader his own queues, its labels
  * come from what the last sync found, and series end with their mapping. A registry of that library keeps series under
@@ -27,12 +31,30 @@ export interface Sample {
   /** What follows the name of the family: `_bucket`, `_sum` and `_count` of a histogram. */
   readonly suffix?: string;
   readonly value: number;
+  readonly exemplar?: Exemplar;
 }
 
-export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+/** One observation of those that a bucket counts. */
+export interface Exemplar {
+  /** As OpenTelemetry writes it, 32 hex digits. */
+  readonly traceId: string;
+  /** Of the observation, in the unit of the family. */
+  readonly value: number;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly at: number;
+}
 
-/** Families without samples are left out. */
-export function exposition(families: readonly MetricFamily[]): string {
+export type Format = 'prometheus' | 'openmetrics';
+
+/** Content types of the formats. */
+export const EXPOSITION_TYPES: Readonly<Record<Format, string>> = {
+  prometheus: 'text/plain; version=0.0.4; charset=utf-8',
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+};
+
+/** Families without samples are left out; exemplars are there only in OpenMetrics. */
+export function exposition(families: readonly MetricFamily[], format: Format = 'prometheus'): string {
+  const isOpen = format === 'openmetrics';
   const texts = new Map<Labels, string>();
   const textOf = (labels: Labels): string => {
     const text = texts.get(labels) ?? pairsText(labels);
@@ -41,18 +63,30 @@ export function exposition(families: readonly MetricFamily[]): string {
   };
   const labelText = ({ labels, le }: Sample): string => {
     const text = labels === undefined ? '' : textOf(labels);
-    if (le !== undefined) return `{${text === '' ? '' : `${text},`}le="${le}"}`;
+    if (le !== undefined) return `{${text === '' ? '' : `${text},`}le="${isOpen ? asFloat(le) : le}"}`;
     return text === '' ? '' : `{${text}}`;
   };
-  return families
+  const written = families
     .filter((family) => family.samples.length > 0)
-    .map(
-      ({ name, type, help, samples }) =>
-        `# HELP ${name} ${help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}\n# TYPE ${name} ${type}\n${samples
-          .map((sample) => `${name}${sample.suffix ?? ''}${labelText(sample)} ${sample.value}\n`)
-          .join('')}`,
-    )
-    .join('');
+    .map(({ name, type, help, samples }) => {
+      const family = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name;
+      const told = isOpen ? escapeLabel(help) : help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n');
+      const lines = samples.map((sample) => {
+        const exemplar = isOpen && sample.exemplar !== undefined ? exemplarText(sample.exemplar) : '';
+        return `${name}${sample.suffix ?? ''}${labelText(sample)} ${sample.value}${exemplar}\n`;
+      });
+      return `# HELP ${family} ${told}\n# TYPE ${family} ${type}\n${lines.join('')}`;
+    });
+  return `${written.join('')}${isOpen ? '# EOF\n' : ''}`;
+}
+
+function exemplarText({ traceId, value, at }: Exemplar): string {
+  return ` # {trace_id="${escapeLabel(traceId)}"} ${value} ${(at / 1000).toFixed(3)}`;
+}
+
+/** Bounds are floating-point numbers in OpenMetrics: `1` is written `1.0`. */
+function asFloat(bound: string): string {
+  return /^\d+$/.test(bound) ? `${bound}.0` : bound;
 }
 
 function pairsText(labels: Labels): string {
@@ -70,6 +104,8 @@ export class Histogram {
   readonly #bounds: readonly number[];
   /** By the first bound that the observation does not exceed; the last count: those beyond all bounds. */
   readonly #counts: number[];
+  /** By the same place; made with the first. */
+  #exemplars: (Exemplar | undefined)[] | undefined;
   #sum = 0;
 
   /** `bounds`: in seconds, ascending, without infinity. */
@@ -78,11 +114,15 @@ export class Histogram {
     this.#counts = new Array<number>(bounds.length + 1).fill(0);
   }
 
-  observe(seconds: number): void {
+  /** `trace`: of the observation, where somebody reads exemplars. */
+  observe(seconds: number, trace?: Pick<Exemplar, 'traceId' | 'at'>): void {
     const found = this.#bounds.findIndex((bound) => seconds <= bound);
     const at = found === -1 ? this.#bounds.length : found;
     this.#counts[at] = (this.#counts[at] ?? 0) + 1;
     this.#sum += seconds;
+    if (trace === undefined) return;
+    this.#exemplars ??= [];
+    this.#exemplars[at] = { ...trace, value: seconds };
   }
 
   /** As Prometheus wants them: each bucket with all smaller ones, then the sum and the count. */
@@ -90,7 +130,11 @@ export class Histogram {
     let count = 0;
     const buckets = this.#counts.map((within, at) => {
       count += within;
-      return { labels, le: `${this.#bounds[at] ?? '+Inf'}`, suffix: '_bucket', value: count };
+      const exemplar = this.#exemplars?.[at];
+      return {
+        ...{ labels, le: `${this.#bounds[at] ?? '+Inf'}`, suffix: '_bucket', value: count },
+        ...(exemplar === undefined ? {} : { exemplar }),
+      };
     });
     return [...buckets, { labels, suffix: '_sum', value: this.#sum }, { labels, suffix: '_count', value: count }];
   }

@@ -4,7 +4,8 @@
  * @module
  */
 import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
-import { Histogram } from './exposition.ts';
+import { membersOf, traceIdOf } from '../consumer/intake.ts';
+import { type Exemplar, Histogram } from './exposition.ts';
 
 /** What is counted of the Invokes of one mapping, since it began to be served. */
 export class InvokeCounts {
@@ -26,8 +27,18 @@ const LATENESS_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300
 /** Seconds: a delay of a quarter of an hour counts, and so do messages that waited for days. */
 const AGE_BOUNDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 900, 3600, 21_600, 86_400];
 
+/** What an exemplar of an observation says beside its value; `undefined`: the observation leaves none. */
+type Trace = Pick<Exemplar, 'traceId' | 'at'> | undefined;
+
+export interface Exemplars {
+  /** Whether somebody reads them: until then none is kept, as a thousand mappings would keep 40,000. */
+  wanted: boolean;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
 /** Counts the events of `bus` from now on, by UUID of the mapping; mappings without an Invoke so far are absent. */
-export function countInvokes(bus: EventBus): ReadonlyMap<string, InvokeCounts> {
+export function countInvokes(bus: EventBus, exemplars: Exemplars): ReadonlyMap<string, InvokeCounts> {
   const invokes = new Map<string, InvokeCounts>();
   const isLate = removedMappings();
   const countsOf = (mapping: string): InvokeCounts => {
@@ -35,10 +46,18 @@ export function countInvokes(bus: EventBus): ReadonlyMap<string, InvokeCounts> {
     invokes.set(mapping, counts);
     return counts;
   };
+  /** Of what X-Ray does not sample nobody finds the trace. */
+  const traceOf = (header: string): Trace => {
+    if (!exemplars.wanted || membersOf(header).get('Sampled') === '0') return undefined;
+    const traceId = traceIdOf(header);
+    return traceId === undefined ? undefined : { traceId, at: exemplars.now() };
+  };
   bus.subscribe((event) => {
     if (isLate(event)) return;
     if (event.kind === 'mapping-removed') invokes.delete(event.mapping);
-    if (event.kind === 'invoked' || event.kind === 'answered') countAttempt(countsOf(event.mapping), event);
+    if (event.kind === 'invoked' || event.kind === 'answered') {
+      countAttempt(countsOf(event.mapping), event, traceOf(event.traceHeader));
+    }
     // A record too large for an event was never part of an Invoke.
     if (event.kind === 'succeeded' || (event.kind === 'failed' && !neverInvoked(event.reason))) {
       const counts = countsOf(event.mapping);
@@ -50,19 +69,23 @@ export function countInvokes(bus: EventBus): ReadonlyMap<string, InvokeCounts> {
 }
 
 /** What an attempt to invoke adds. */
-function countAttempt(counts: InvokeCounts, event: ConsumerEvent & { readonly kind: 'invoked' | 'answered' }): void {
+function countAttempt(
+  counts: InvokeCounts,
+  event: ConsumerEvent & { readonly kind: 'invoked' | 'answered' },
+  trace: Trace,
+): void {
   if (event.kind === 'invoked') {
-    for (const ms of event.lateMs) counts.lateness.observe(Math.max(0, ms) / 1000);
-    for (const ms of event.agesMs) counts.age.observe(Math.max(0, ms) / 1000);
+    for (const ms of event.lateMs) counts.lateness.observe(Math.max(0, ms) / 1000, trace);
+    for (const ms of event.agesMs) counts.age.observe(Math.max(0, ms) / 1000, trace);
     return;
   }
   switch (event.outcome) {
     case 'success':
-      counts.duration.observe(event.durationMs / 1000);
+      counts.duration.observe(event.durationMs / 1000, trace);
       break;
     case 'function-error':
       counts.functionErrors += 1;
-      counts.duration.observe(event.durationMs / 1000);
+      counts.duration.observe(event.durationMs / 1000, trace);
       break;
     case 'throttled':
       counts.throttles += 1;

@@ -5,8 +5,9 @@
  * Labels. A series of a queue has `queue`, `account` and `region`; a series of a mapping has also `function` and
  * `mapping`, its UUID, because one queue may have several mappings to one function. Nothing else tells of them.
  *
- * Counters of every mapping and every queue are there from the start, at 0, so that the first increase is one that
- * Prometheus sees. Histograms come with their first observation: each has a dozen series, and most mappings are idle.
+ * Counters of every mapping and every queue, and the usual ones of the server, are there from the start, at 0, so that
+ * the first increase is one that Prometheus sees. Histograms come with their first observation: each has a dozen
+ * series, and most mappings are idle.
  *
  * The depths of queues cost commands to Redis (`depths.ts`), and Prometheus asks every few seconds: they come only with
  * `/metrics?depth=1`.
@@ -24,9 +25,9 @@ import type { Queue } from '../queue/queue.ts';
 import type { QueueKey } from '../store/store.ts';
 import { nameOf } from './activity.ts';
 import type { Depths } from './depths.ts';
-import { exposition, type Histogram, type Labels, type MetricFamily } from './exposition.ts';
+import { exposition, type Format, type Histogram, type Labels, type MetricFamily } from './exposition.ts';
 import type { Health } from './health.ts';
-import { countInvokes, type InvokeCounts, removedMappings } from './invoke-counts.ts';
+import { countInvokes, type Exemplars, type InvokeCounts, removedMappings } from './invoke-counts.ts';
 
 export interface MetricsParts {
   readonly bus: EventBus;
@@ -40,6 +41,8 @@ export interface MetricsParts {
   /** Failed attempts to get in, since the process began. */
   readonly failedAttempts: () => number;
   readonly version: string;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 /** Whether a reader may know of the queue of this name. */
@@ -47,11 +50,12 @@ type Sees = (queueName: string) => boolean;
 
 export interface Metrics {
   /**
-   * The page. `sees`: whether the reader may know of the queue of this name; absent: he may know everything, also of
-   * the server itself.
+   * The page. `format`: default `prometheus`; the first page of `openmetrics` has no exemplars yet, because they are
+   * kept from then on. `sees`: whether the reader may know of the queue of this name; absent: he may know everything,
+   * also of the server itself.
    * Errors: `StoreUnavailableError`, only with `depth`.
    */
-  page(options: { readonly depth: boolean; readonly sees?: Sees }): Promise<string>;
+  page(options: { readonly depth: boolean; readonly sees?: Sees; readonly format?: Format }): Promise<string>;
 }
 
 const HELP: Readonly<Record<MetricName, string>> = {
@@ -65,7 +69,8 @@ const HELP: Readonly<Record<MetricName, string>> = {
 const METRIC_NAMES = Object.keys(HELP) as MetricName[];
 
 export function createMetrics(parts: MetricsParts): Metrics {
-  const invokes = countInvokes(parts.bus);
+  const exemplars: Exemplars = { wanted: false, now: parts.now };
+  const invokes = countInvokes(parts.bus, exemplars);
   const moved = { deadLettered: new Map<string, number>(), expired: new Map<string, number>() };
   parts.bus.subscribe((event) => {
     if (event.kind === 'dead-lettered') add(moved.deadLettered, event.queue, event.messageIds.length);
@@ -225,7 +230,10 @@ export function createMetrics(parts: MetricsParts): Metrics {
         name: 'karin_refused_deliveries_total',
         type: 'counter',
         help: 'Deliveries to the ingest endpoint that were not taken, by reason.',
-        samples: [...parts.sources.refusals()].map(([reason, value]) => ({ labels: { reason }, value })),
+        samples: [...new Map([...USUAL_REFUSALS, ...parts.sources.refusals()])].map(([reason, value]) => ({
+          labels: { reason },
+          value,
+        })),
       },
       gauge(
         'karin_sns_subscriptions',
@@ -241,15 +249,23 @@ export function createMetrics(parts: MetricsParts): Metrics {
   };
 
   return {
-    page: async ({ depth, sees }) =>
-      exposition([
+    page: async ({ depth, sees, format }) => {
+      if (format === 'openmetrics') exemplars.wanted = true;
+      const families = [
         ...(sees === undefined ? serverFamilies() : []),
         ...mappingFamilies(sees),
         ...queueFamilies(sees),
         ...(depth ? [await depthFamily(sees)] : []),
-      ]),
+      ];
+      return exposition(families, format);
+    },
   };
 }
+
+/** Why deliveries are refused mostly; the rest come with their first. */
+const USUAL_REFUSALS = ['AccessDenied', 'OverLimit', 'QueueDoesNotExist', 'RequestThrottled', 'ServiceUnavailable'].map(
+  (reason): [string, number] => [reason, 0],
+);
 
 function add(counts: Map<string, number>, name: string, by: number): void {
   counts.set(name, (counts.get(name) ?? 0) + by);

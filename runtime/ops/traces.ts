@@ -40,7 +40,7 @@ import {
   type SpanExporter,
 } from '@opentelemetry/sdk-trace-base';
 import type { ConsumerEvent, EventBus } from '../consumer/events.ts';
-import { membersOf } from '../consumer/intake.ts';
+import { membersOf, traceIdOf } from '../consumer/intake.ts';
 import type { Log } from '../log.ts';
 import type { TraceExport } from '../settings.ts';
 import type { Time } from '../time.ts';
@@ -345,11 +345,4 @@ function contextOf(header: string | undefined): SpanContext | undefined {
   const spanId = membersOf(header).get('Parent')?.toLowerCase();
   if (traceId === undefined || spanId === undefined || !/^(?!0{16})[0-9a-f]{16}$/.test(spanId)) return undefined;
   return { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true };
-}
-
-/** `1-5759e988-bd862e3fe1be46a994272793` is `5759e988bd862e3fe1be46a994272793`. Source: X-Ray, "Trace ID". */
-function traceIdOf(header: string | undefined): string | undefined {
-  const [, seconds, rest] = /^1-([0-9a-f]{8})-([0-9a-f]{24})$/i.exec(membersOf(header).get('Root') ?? '') ?? [];
-  const id = `${seconds}${rest}`.toLowerCase();
-  return seconds === undefined || /^0+$/.test(id) ? undefined : id;
 }

@@ -26,7 +26,7 @@ import type { AlertTarget } from '../ops/alert-targets.ts';
 import { createAlerts } from '../ops/alerts.ts';
 import { publishToCloudWatch } from '../ops/cloudwatch.ts';
 import { createDepths, type Depths } from '../ops/depths.ts';
-import { EXPOSITION_TYPE } from '../ops/exposition.ts';
+import { EXPOSITION_TYPES } from '../ops/exposition.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
 import type { Health } from '../ops/health.ts';
 import type { History } from '../ops/history.ts';
@@ -187,13 +187,14 @@ export function openFront(parts: FrontParts): Front {
     sources,
     failedAttempts: () => access.attempts.failures,
     version,
+    now: () => time.now(),
   });
   const app = createApp({
     edge,
     readiness: () => health.readiness(),
     metrics: {
-      type: EXPOSITION_TYPE,
-      page: (depth, sees) => metrics.page({ depth, ...(sees === undefined ? {} : { sees }) }),
+      types: EXPOSITION_TYPES,
+      page: (depth, sees, format) => metrics.page({ depth, format, ...(sees === undefined ? {} : { sees }) }),
     },
     sync: parts.synchroniser === undefined ? undefined : () => parts.synchroniser?.sync({ full: true }),
     tokens: access.tokens,

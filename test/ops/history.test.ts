@@ -4,6 +4,7 @@ import { createLog } from '../../runtime/log.ts';
 import { bars, createHistory, type History, percentile, readHistory } from '../../runtime/ops/history.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import type { Documents } from '../../runtime/store/store.ts';
+import { ANSWERED } from '../support/consumer-events.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
 const QUEUE = 'eu-west-1:111122223333:jobs';
@@ -122,7 +123,7 @@ describe('the history of a queue', () => {
     const history = open();
     for (let minute = 0; minute < 2_000; minute += 1) {
       sent(history, 1_000_000);
-      bus.emit({ kind: 'answered', attempt: 1, outcome: 'success', durationMs: minute, messageIds: TEN, ...BATCH });
+      bus.emit({ ...ANSWERED, durationMs: minute, messageIds: TEN, ...BATCH });
       bus.emit({ kind: 'deleted', tookMs: 1, messageIds: TEN, ...BATCH });
       await time.advanceAsync(60_000);
     }
@@ -145,7 +146,7 @@ describe('the history of a queue', () => {
   it('tells how long nearly all Invokes took, to a fifth', async () => {
     const history = open();
     for (let ms = 1; ms <= 1_000; ms += 1) {
-      bus.emit({ kind: 'answered', attempt: 1, outcome: 'success', durationMs: ms, messageIds: ['1'], ...BATCH });
+      bus.emit({ ...ANSWERED, durationMs: ms, messageIds: ['1'], ...BATCH });
     }
     const found = (await history.read([QUEUE])).get(QUEUE);
     if (found === undefined) throw new Error('each queue that was asked for is answered');

@@ -29,6 +29,7 @@ function page(names: readonly string[] = ['a']) {
     sources: createSources(() => 0),
     failedAttempts: () => 7,
     version: '1.2.3',
+    now: () => 1_700_000_000_123,
   });
   const found = (mappings: readonly string[]): void => {
     discovery = discoveryOf(mappings);
@@ -116,6 +117,9 @@ describe('the metrics page', () => {
       `karin_dead_lettered_messages_total{${OF_QUEUE}} 0`,
       `karin_expired_messages_total{${OF_QUEUE}} 0`,
       `karin_sent_messages_total{${OF_QUEUE},source="sdk"} 0`,
+      'karin_http_responses_total{status="500"} 0',
+      'karin_http_responses_total{status="429"} 0',
+      'karin_refused_deliveries_total{reason="QueueDoesNotExist"} 0',
     ]) {
       expect(text).toContain(`${line}\n`);
     }
@@ -160,6 +164,29 @@ describe('the metrics page', () => {
     ]) {
       expect(text).toContain(`${line}\n`);
     }
+  });
+
+  it('shows a scraper of OpenMetrics the trace of the last observation in each bucket, and keeps none before one asks', async () => {
+    const { bus, metrics } = page();
+    const root = '1-5759e988-bd862e3fe1be46a994272793';
+    const traced = { traceHeader: `Root=${root};Sampled=1` };
+    bus.emit({ ...ANSWERED, ...OF, ...traced, durationMs: 250 });
+    expect(await metrics.page({ depth: false, format: 'openmetrics' })).not.toContain('trace_id');
+    bus.emit({ ...INVOKED, ...OF, ...traced, lateMs: [4], agesMs: [900_500] });
+    bus.emit({ ...ANSWERED, ...OF, ...traced, durationMs: 251 });
+    bus.emit({ ...ANSWERED, ...OF, durationMs: 900, traceHeader: `Root=${root};Sampled=0` });
+    const text = await metrics.page({ depth: false, format: 'openmetrics' });
+    const exemplar = (value: number) => `# {trace_id="5759e988bd862e3fe1be46a994272793"} ${value} 1700000000.123`;
+    const lines = text.split('\n');
+    expect(lines).toContain(`karin_wake_latency_seconds_bucket{${OF_MAPPING},le="0.005"} 1 ${exemplar(0.004)}`);
+    expect(lines).toContain(`karin_message_age_seconds_bucket{${OF_MAPPING},le="3600.0"} 1 ${exemplar(900.5)}`);
+    expect(lines).toContain(`karin_invoke_duration_seconds_bucket{${OF_MAPPING},le="0.5"} 2 ${exemplar(0.251)}`);
+    // What X-Ray does not sample has no trace that could be found.
+    expect(lines).toContain(`karin_invoke_duration_seconds_bucket{${OF_MAPPING},le="1.0"} 3`);
+    expect(lines).toContain('# TYPE karin_invocations counter');
+    expect(lines).toContain(`karin_invocations_total{${OF_MAPPING}} 0`);
+    expect(lines.slice(-2)).toEqual(['# EOF', '']);
+    expect(await metrics.page({ depth: false })).not.toMatch(/trace_id|# EOF/);
   });
 
   it('counts dead letters, expiry, responses and failed attempts', async () => {
@@ -227,6 +254,24 @@ describe('the metrics page', () => {
     const basic = Buffer.from('prometheus:correct horse battery').toString('base64');
     const allowed = await fetch(`${karin.url}/metrics`, { headers: { authorization: `Basic ${basic}` } });
     expect(allowed.status).toBe(200);
+  });
+});
+
+describe('what a scraper accepts', () => {
+  it('is what it gets: OpenMetrics if it asks for that first, else the text format', async () => {
+    const { url } = await runKarin();
+    const ofPrometheus =
+      'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2';
+    for (const [accept, type] of [
+      [ofPrometheus, 'application/openmetrics-text; version=1.0.0; charset=utf-8'],
+      ['text/plain;q=0.9, application/openmetrics-text;q=0.1', 'text/plain; version=0.0.4; charset=utf-8'],
+      ['*/*', 'text/plain; version=0.0.4; charset=utf-8'],
+      ['application/json', 'text/plain; version=0.0.4; charset=utf-8'],
+    ] as const) {
+      const answer = await fetch(`${url}/metrics`, { headers: { accept } });
+      expect([accept, answer.headers.get('content-type')]).toEqual([accept, type]);
+      expect((await answer.text()).endsWith('# EOF\n')).toBe(type.startsWith('application/'));
+    }
   });
 });
 

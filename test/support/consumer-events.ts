@@ -17,6 +17,12 @@ export const INVOKED = {
   agesMs: [],
 } as const;
 
-export const ANSWERED = { kind: 'answered', attempt: 1, outcome: 'success', durationMs: 1 } as const;
+export const ANSWERED = {
+  kind: 'answered',
+  attempt: 1,
+  outcome: 'success',
+  durationMs: 1,
+  traceHeader: INVOKED.traceHeader,
+} as const;
 
 export const DELETED = { kind: 'deleted', tookMs: 1 } as const;
