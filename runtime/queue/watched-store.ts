@@ -20,8 +20,12 @@ import {
   type LeaseOutcome,
   type NewEntry,
   type NewFailure,
+  type Page,
+  type PageOptions,
   type ReceiveOptions,
   type ReceiveReply,
+  type Restoration,
+  type RestoreOutcome,
   type SentEntry,
   type Slots,
   type Store,
@@ -261,6 +265,28 @@ export class WatchedStore {
   /** See the store. Counts as no activity. Errors: `StoreUnavailableError`. */
   browse(options: BrowseOptions): Promise<readonly BrowsedEntry[]> {
     return this.#options.store.browse(this.#options.address, options);
+  }
+
+  /** See the store. Counts as no activity. Errors: `StoreUnavailableError`. */
+  page(options: PageOptions): Promise<Page> {
+    return this.#options.store.page(this.#options.address, options);
+  }
+
+  /** See the store. Errors: `StoreFullError`, `StoreUnavailableError`. */
+  async restore(restoration: Restoration): Promise<readonly RestoreOutcome[]> {
+    const { store, address, watch, sweep } = this.#options;
+    sweep.active();
+    for (const { record } of restoration.entries) this.#largest = Math.max(this.#largest ?? 0, record.length);
+    const confirm = store.confirmation?.(address);
+    try {
+      const { outcomes, headLoweredToMs } = await store.restore(address, restoration);
+      if (headLoweredToMs !== undefined) watch.lowered(headLoweredToMs);
+      await confirm?.();
+      return outcomes;
+    } catch (error) {
+      if (!(error instanceof StoreFullError)) watch.asking().failed();
+      throw error;
+    }
   }
 
   /** See the store; in parts of 500. Errors: `StoreFullError`, `StoreUnavailableError`. */

@@ -14,6 +14,7 @@ import {
   type NewEntry,
   type ReceiveOptions,
   type ReceiveReply,
+  type Restoration,
   type StoredQueue,
   StoreNotAskedError,
   StoreUnavailableError,
@@ -149,6 +150,26 @@ export function checkScheduled(from: number, count: number): void {
 /** Throws unless `limit` is 1 to 500. */
 export function checkBrowse(limit: number): void {
   if (!(limit >= 1 && limit <= STEP)) throw new RangeError(`1 to ${STEP} messages can be looked at, not ${limit}`);
+}
+
+/** Throws unless the messages can be put back into `queue`. */
+export function checkRestoration(queue: StoredQueue, { source, entries }: Restoration): void {
+  if (source === '') throw new RangeError('messages that are put back come from somewhere');
+  if (entries.length === 0) return;
+  checkEntries(
+    queue,
+    entries.map(({ id, record, group }) => ({ id, record, delayMs: 0, ...(group === undefined ? {} : { group }) })),
+  );
+  let before = 0;
+  for (const { position, sequenceNumber } of entries) {
+    if (!(Number.isSafeInteger(position) && position > before)) {
+      throw new RangeError(`positions must grow from 1 on: ${position} comes after ${before}`);
+    }
+    before = position;
+    if (queue.fifo && !/^\d{20}$/.test(sequenceNumber ?? '')) {
+      throw new RangeError(`a message for the FIFO queue ${queue.key} needs its sequence number`);
+    }
+  }
 }
 
 /**

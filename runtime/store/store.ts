@@ -335,6 +335,62 @@ export interface NamedMessages {
   holders(queues: readonly StoredQueue[], id: string): Promise<HoldersReply>;
 }
 
+/** A message with all that the store keeps of it, so that another store can take its place. */
+export interface KeptMessage extends StoredEntry {
+  readonly receiveCount: number;
+  /** 0 if it was never received. */
+  readonly firstReceivedAt: number;
+  readonly state: BrowsedEntry['state'];
+  /**
+   * When it may be handed out, epoch ms by the store's clock; it may have passed. FIFO: when its delay or lease ends;
+   * of a visible message that is the first of its group, when the group may be served.
+   */
+  readonly dueAt: number;
+}
+
+export interface PageOptions extends BrowseOptions {
+  /** `next` of the page before; absent: the first page. */
+  readonly after?: string;
+}
+
+export interface Page {
+  readonly messages: readonly KeptMessage[];
+  /** Where the next page begins; absent: this one is the last. */
+  readonly next?: string;
+  /** FIFO: the last sequence number that the queue gave. */
+  readonly lastSequence?: number;
+}
+
+/** A message to be put back. */
+export interface RestoredEntry extends KeptMessage {
+  /** 1 or more, and growing within one `source`. */
+  readonly position: number;
+  /** FIFO: as in `NewEntry`; it counts from `sentAt`. */
+  readonly deduplicationKey?: string;
+}
+
+export interface Restoration {
+  /** Names where the messages come from. */
+  readonly source: string;
+  /** 0 to 500 messages. */
+  readonly entries: readonly RestoredEntry[];
+  /** FIFO: further sequence numbers are larger than this one. */
+  readonly lastSequence?: number;
+}
+
+/**
+ * `present`: a message of this id is stored. `earlier`: the queue has had this position of this source before, whatever
+ * became of the message since.
+ */
+export type RestoreOutcome = 'restored' | 'present' | 'earlier';
+
+export interface RestoreReply extends HeadLowered {
+  readonly outcomes: readonly RestoreOutcome[];
+}
+
+/** How long a queue remembers which positions of a source it has had, ms: as long as any message may live. */
+export const RESTORED_MS = 14 * 24 * 3_600_000;
+
 export interface Depth {
   /** May be received now. FIFO: messages whose own time has come, locked groups' waiting messages included. */
   readonly visible: number;
@@ -515,6 +571,20 @@ export interface Store {
    * message.
    */
   browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
+  /**
+   * All messages of a queue, whatever their state, page by page. Standard: by when they are due. FIFO: by group, in
+   * order within it. What stays as it is between the pages comes exactly once. In a standard queue a message that is
+   * received or returned meanwhile changes its place, and may come twice or not at all. A few commands for each
+   * message.
+   */
+  page(queue: StoredQueue, options: PageOptions): Promise<Page>;
+  /**
+   * Puts messages back as they were: id, bytes, times, receive count, order and sequence number; all or none. Nothing
+   * is done twice: see `RestoreOutcome`. Nobody holds the lease of a message that was in flight: it is handed out when
+   * that lease would have ended (FIFO: it counts as delayed until then). A purge forgets the sources. Errors:
+   * `StoreFullError`, `StoreUnavailableError`.
+   */
+  restore(queue: StoredQueue, restoration: Restoration): Promise<RestoreReply>;
   /**
    * Keeps the last failure of each of 1 to 500 messages that were received and are still there; another replaces it. It
    * goes with its message, at the latest 15 days after the queue's last failure; a delete of a message that was

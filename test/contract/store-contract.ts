@@ -7,6 +7,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { anyQueueContract } from './any-queue.ts';
 import { fifoQueueContract } from './fifo-queues.ts';
+import { movingContract } from './moving.ts';
 import { namedMessagesContract } from './named-messages.ts';
 import { sharedStateContract } from './shared-state.ts';
 import { standardQueueContract } from './standard-queues.ts';
@@ -30,6 +31,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     standardQueueContract(context);
     fifoQueueContract(context);
     namedMessagesContract(context);
+    movingContract(context);
     sharedStateContract(context);
 
     it('says how it is', async () => {

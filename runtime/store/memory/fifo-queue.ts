@@ -4,6 +4,8 @@ import {
   type DeleteReply,
   type DepthNow,
   type FreeMessage,
+  type HeadLowered,
+  type KeptMessage,
   type Lease,
   type LeasedEntry,
   type LeaseOutcome,
@@ -13,6 +15,7 @@ import {
   type NewEntry,
   type ReceiveOptions,
   type ReceiveReply,
+  type RestoredEntry,
   type ScheduledReply,
   type SendReply,
   type SentEntry,
@@ -24,16 +27,19 @@ import {
   compareText,
   countReceive,
   Delays,
+  type FoundPage,
   headLowered,
   headLoweredBySend,
   headNews,
   headTimes,
   inOrder,
+  keptMessage,
   type MemoryQueue,
   type NamedMessage,
   namesAfter,
   nextDue,
   refusalOf,
+  restoredMessage,
   type StoredMessage,
   storedMessage,
   uncountReceive,
@@ -161,6 +167,62 @@ export class FifoMemoryQueue implements MemoryQueue {
       }
     }
     return found;
+  }
+
+  page(now: number, limit: number, after: string | undefined): FoundPage {
+    const groups = [...this.#groups.values()].sort((a, b) => compareText(a.name, b.name));
+    const [, sequence = '', name = ''] = /^(\d+) (.*)$/s.exec(after ?? '') ?? [];
+    const isBehind = (message: OrderedMessage): boolean =>
+      after === undefined || (compareText(message.group, name) || message.sequence - Number(sequence)) > 0;
+    const found: KeptMessage[] = [];
+    for (const group of groups) {
+      for (const message of group.messages) {
+        if (found.length === limit) break;
+        if (!isBehind(message)) continue;
+        const dueAt = message === group.messages.first ? Math.floor(group.due) : message.sentAt;
+        const kept = keptMessage(now, message, group.leases.get(message.id), dueAt);
+        found.push({ ...kept, sequenceNumber: sequenceNumber(message.sequence) });
+      }
+    }
+    const place = ({ sequenceNumber: text, group }: KeptMessage): string => `${Number(text)} ${group}`;
+    return { found, place, lastSequence: this.#lastSequence };
+  }
+
+  has(id: string): boolean {
+    return this.#messages.has(id);
+  }
+
+  restore(now: number, entries: readonly RestoredEntry[], lastSequence = 0): HeadLowered {
+    const before = this.head();
+    this.#forgetAccepted(now);
+    this.#lastSequence = Math.max(this.#lastSequence, lastSequence);
+    const anew = new Set<Group>();
+    for (const [index, entry] of entries.entries()) {
+      const { group: name, dueAt } = entry;
+      if (name === undefined) throw new RangeError('a message for a FIFO queue needs a group');
+      const sequence = Number(entry.sequenceNumber);
+      this.#lastSequence = Math.max(this.#lastSequence, sequence);
+      const message = { ...restoredMessage(entry, dueAt > now), group: name, sequence };
+      const known = this.#groups.get(name);
+      const group = known ?? this.#newGroup(name, inOrder(dueAt, index));
+      group.messages.add(message);
+      if (known !== undefined && group.messages.first === message) anew.add(group);
+      this.#messages.set(message.id, message);
+      this.#delays.add(message);
+      const key = entry.deduplicationKey;
+      if (key !== undefined && now - entry.sentAt < DEDUPLICATION_WINDOW_MS && !this.#accepted.has(key)) {
+        this.#accepted.set(key, { at: entry.sentAt, id: entry.id, sequence });
+      }
+    }
+    // Whoever goes through the names of messages goes by sequence number.
+    const bySequence = [...this.#messages].sort(([, a], [, b]) => a.sequence - b.sequence);
+    this.#messages.clear();
+    for (const [id, message] of bySequence) this.#messages.set(id, message);
+    const byAge = [...this.#accepted].sort(([, a], [, b]) => a.at - b.at);
+    this.#accepted.clear();
+    for (const [key, accepted] of byAge) this.#accepted.set(key, accepted);
+    this.#replace(now, anew);
+    return headLowered(now, before, this.head());
   }
 
   wasReceived(id: string): boolean {

@@ -11,6 +11,8 @@ import {
   type DeleteReply,
   type DepthNow,
   type FreeMessage,
+  type HeadLowered,
+  type KeptMessage,
   type Lease,
   type MessageName,
   type NamedOutcome,
@@ -19,6 +21,7 @@ import {
   OVERDUE_MS,
   type ReceiveOptions,
   type ReceiveReply,
+  type RestoredEntry,
   type ScheduledReply,
   type SendReply,
   type TakeReply,
@@ -38,6 +41,12 @@ export interface MemoryQueue {
   depth(now: number): DepthNow;
   /** The first messages, at most `limit`. */
   browse(now: number, limit: number): BrowsedEntry[];
+  /** The first messages after a place, at most `limit`; `place` names that of one of them. */
+  page(now: number, limit: number, after: string | undefined): FoundPage;
+  /** Whether a message of this id is there. */
+  has(id: string): boolean;
+  /** Puts messages back that are not there. */
+  restore(now: number, entries: readonly RestoredEntry[], lastSequence: number | undefined): HeadLowered;
   /** Whether the message is there and was received. */
   wasReceived(id: string): boolean;
   purge(): void;
@@ -65,6 +74,13 @@ export function refusalOf(found: NamedMessage | undefined, { givenUp }: FreeMess
   if (!found.withinReach) return 'out-of-reach';
   const { state, receiveCount } = found.entry;
   return state === 'in-flight' && receiveCount !== givenUp ? 'in-flight' : undefined;
+}
+
+export interface FoundPage {
+  readonly found: readonly KeptMessage[];
+  readonly place: (message: KeptMessage) => string;
+  /** FIFO alone. */
+  readonly lastSequence?: number;
 }
 
 /** A message as both kinds of queue keep it. */
@@ -98,6 +114,16 @@ export function storedMessage(now: number, entry: NewEntry): StoredMessage {
     group: entry.group,
     receiveCount: entry.history?.receiveCount ?? 0,
     firstReceivedAt: entry.history !== undefined && entry.history.receiveCount > 0 ? entry.history.firstReceivedAt : 0,
+  };
+}
+
+/** Builds what is kept of a message that is put back. `isDelayed`: whether it is delayed until it is due. */
+export function restoredMessage(entry: RestoredEntry, isDelayed: boolean): StoredMessage {
+  const { id, record, sentAt, dueAt, group, receiveCount, firstReceivedAt } = entry;
+  return {
+    ...{ id, record: Uint8Array.from(record), sentAt, group, receiveCount },
+    delayedUntil: isDelayed ? dueAt : undefined,
+    firstReceivedAt: receiveCount > 0 ? firstReceivedAt : 0,
   };
 }
 
@@ -171,8 +197,19 @@ export function browsedEntry(now: number, message: StoredMessage, leasedUntil: n
   return group === undefined ? what : { ...what, group };
 }
 
+/** A message with all that is kept of it. `dueAt`: when it is due if it is visible. */
+export function keptMessage(
+  now: number,
+  message: StoredMessage,
+  leasedUntil: number | undefined,
+  dueAt: number,
+): KeptMessage {
+  const { dueInMs, ...rest } = browsedEntry(now, message, leasedUntil);
+  return { ...rest, dueAt: rest.state === 'visible' ? dueAt : now + dueInMs };
+}
+
 /** The entries before the one with which their records would exceed `maxBytes`; always the first. */
-export function withinBytes(entries: readonly BrowsedEntry[], maxBytes: number): BrowsedEntry[] {
+export function withinBytes<T extends { readonly record: Uint8Array }>(entries: readonly T[], maxBytes: number): T[] {
   let bytes = 0;
   const past = entries.findIndex(({ record }, index) => {
     bytes += record.length;

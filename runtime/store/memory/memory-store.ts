@@ -13,6 +13,7 @@ import {
   checkEntries,
   checkFailures,
   checkMaxMessages,
+  checkRestoration,
   receiveInSteps,
   settleInSteps,
   wholeMs,
@@ -36,8 +37,13 @@ import {
   type NamedMessages,
   type NewEntry,
   type NewFailure,
+  type Page,
+  type PageOptions,
   type ReceiveOptions,
   type ReceiveReply,
+  type Restoration,
+  type RestoreOutcome,
+  type RestoreReply,
   type SendReply,
   type Signal,
   type Slots,
@@ -64,6 +70,8 @@ export class MemoryStore implements Store {
   readonly #time: Time;
   readonly #queues = new Map<QueueKey, MemoryQueue>();
   readonly #failures = new Map<QueueKey, Map<string, KeptFailure>>();
+  /** For each queue, the last position that it had of each source. */
+  readonly #restored = new Map<QueueKey, Map<string, number>>();
   readonly #listeners = new Set<(signal: Signal) => void>();
   #closed = false;
 
@@ -134,6 +142,44 @@ export class MemoryStore implements Store {
     return withinBytes(this.#queue(queue).browse(this.#time.now(), options.limit), options.maxBytes);
   }
 
+  async page(queue: StoredQueue, { limit, maxBytes, after }: PageOptions): Promise<Page> {
+    checkBrowse(limit);
+    const { found, place, lastSequence } = this.#queue(queue).page(this.#time.now(), limit, after);
+    const messages = withinBytes(found, maxBytes);
+    const last = messages.at(-1);
+    const isLast = found.length < limit && messages.length === found.length;
+    return {
+      messages,
+      ...(last === undefined || isLast ? {} : { next: place(last) }),
+      ...(lastSequence === undefined ? {} : { lastSequence }),
+    };
+  }
+
+  async restore(queue: StoredQueue, restoration: Restoration): Promise<RestoreReply> {
+    checkRestoration(queue, restoration);
+    const { source, entries, lastSequence } = restoration;
+    const stored = this.#queue(queue);
+    const reached = this.#restored.get(queue.key)?.get(source) ?? 0;
+    const known = new Set<string>();
+    const outcomes = entries.map(({ id, position }): RestoreOutcome => {
+      if (position <= reached) return 'earlier';
+      if (known.has(id) || stored.has(id)) return 'present';
+      known.add(id);
+      return 'restored';
+    });
+    const lowered = stored.restore(
+      this.#time.now(),
+      entries.filter((_, at) => outcomes[at] === 'restored'),
+      lastSequence,
+    );
+    const last = entries.at(-1)?.position ?? 0;
+    if (last > reached) {
+      const sources = this.#restored.get(queue.key) ?? new Map<string, number>();
+      this.#restored.set(queue.key, sources.set(source, last));
+    }
+    return this.#woken(queue, { outcomes, ...lowered });
+  }
+
   async keepFailures(queue: StoredQueue, failures: readonly NewFailure[]): Promise<void> {
     checkFailures(failures.length);
     const stored = this.#queue(queue);
@@ -160,6 +206,7 @@ export class MemoryStore implements Store {
 
   async purge(queue: StoredQueue): Promise<void> {
     this.#queue(queue).purge();
+    this.#restored.delete(queue.key);
     this.#forget(queue, () => true);
   }
 

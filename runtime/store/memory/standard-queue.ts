@@ -6,6 +6,7 @@ import type {
   DeleteReply,
   DepthNow,
   FreeMessage,
+  HeadLowered,
   Lease,
   LeaseOutcome,
   MessageName,
@@ -14,6 +15,7 @@ import type {
   NewEntry,
   ReceiveOptions,
   ReceiveReply,
+  RestoredEntry,
   ScheduledReply,
   SendReply,
   SentEntry,
@@ -25,16 +27,19 @@ import {
   compareText,
   countReceive,
   Delays,
+  type FoundPage,
   headLowered,
   headLoweredBySend,
   headNews,
   headTimes,
   inOrder,
+  keptMessage,
   type MemoryQueue,
   type NamedMessage,
   namesAfter,
   nextDue,
   refusalOf,
+  restoredMessage,
   type StoredMessage,
   storedMessage,
   uncountReceive,
@@ -138,6 +143,42 @@ export class StandardMemoryQueue implements MemoryQueue {
       const delayed = (message.delayedUntil ?? 0) > now;
       return browsedEntry(now, message, delayed ? undefined : due);
     });
+  }
+
+  page(now: number, limit: number, after: string | undefined): FoundPage {
+    const [due = '', id = ''] = after?.split(' ') ?? [];
+    const isBehind = (message: DueMessage): boolean =>
+      after === undefined || (message.due - Number(due) || compareText(message.id, id)) > 0;
+    const found: DueMessage[] = [];
+    for (const message of this.#due) {
+      if (found.length === limit) break;
+      if (isBehind(message)) found.push(message);
+    }
+    return {
+      found: found.map((message) => {
+        const dueAt = Math.floor(message.due);
+        const delayed = (message.delayedUntil ?? 0) > now;
+        return keptMessage(now, message, delayed ? undefined : dueAt, dueAt);
+      }),
+      place: (last) => `${this.#messages.get(last.id)?.due ?? last.dueAt} ${last.id}`,
+    };
+  }
+
+  has(id: string): boolean {
+    return this.#messages.has(id);
+  }
+
+  restore(now: number, entries: readonly RestoredEntry[]): HeadLowered {
+    const before = this.head();
+    for (const [index, entry] of entries.entries()) {
+      const isDelayed = entry.state === 'delayed' && entry.dueAt > now;
+      const due = inOrder(entry.dueAt, index);
+      const message: DueMessage = { ...restoredMessage(entry, isDelayed), due, number: ++this.#stored };
+      this.#messages.set(message.id, message);
+      this.#due.add(message);
+      this.#delays.add(message);
+    }
+    return headLowered(now, before, this.head());
   }
 
   wasReceived(id: string): boolean {

@@ -251,6 +251,14 @@ export function storedValue(value: Buffer): { readonly sentAt: number; readonly 
   return { sentAt: value.readUIntBE(0, TIME_BYTES), record: value.subarray(TIME_BYTES) };
 }
 
+/** The value that is stored of a message with its own time; the scripts write that of new ones. */
+export function valueToStore({ sentAt, record }: { readonly sentAt: number; readonly record: Uint8Array }): Buffer {
+  const value = Buffer.allocUnsafe(TIME_BYTES + record.length);
+  value.writeUIntBE(sentAt, 0, TIME_BYTES);
+  value.set(record, TIME_BYTES);
+  return value;
+}
+
 /** Twenty digits, as SQS writes sequence numbers. */
 export function sequenceText(sequence: number): string {
   return String(sequence).padStart(20, '0');

@@ -6,11 +6,16 @@ import {
   type BrowseOptions,
   DEDUPLICATION_WINDOW_MS,
   type DeleteReply,
+  type KeptMessage,
   type Lease,
   type LeasedEntry,
   type NewEntry,
+  type Page,
+  type PageOptions,
   type ReceiveOptions,
   type ReceiveReply,
+  type Restoration,
+  type RestoreReply,
   type SendReply,
   type SentEntry,
   type VisibilityChange,
@@ -24,6 +29,7 @@ import {
   ReplyReader,
   sequenceText,
   storedValue,
+  valueToStore,
 } from './calls.ts';
 import { queueKeys, wakeSubject } from './keys.ts';
 import { FIFO_BROWSE } from './scripts/browse.ts';
@@ -31,13 +37,17 @@ import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';
 import { FIFO_SEND } from './scripts/fifo-send.ts';
 import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
 import { FIFO_PURGE, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
+import { FIFO_PAGE } from './scripts/page.ts';
+import { FIFO_RESTORE } from './scripts/restore.ts';
 import type { Script } from './scripts/script.ts';
 import {
   type QueueCommands,
   readBrowsed,
   readHeadLowered,
+  readKept,
   readNextDue,
   readOutcomes,
+  readRestored,
   readTrimmed,
 } from './standard-commands.ts';
 
@@ -111,9 +121,43 @@ export class FifoCommands implements QueueCommands {
     return found;
   }
 
+  async page(queue: QueueKey, { limit, maxBytes, after = '' }: PageOptions): Promise<Page> {
+    const keys = [...groupKeys(queue), queueKeys(queue).sequence];
+    const reply = await this.#script(FIFO_PAGE, keys, [limit, maxBytes, Buffer.from(after, 'base64url')]);
+    const lastSequence = reply.integer();
+    const next = reply.bytes().toString('base64url');
+    const messages: KeptMessage[] = [];
+    while (!reply.done) {
+      const id = idText(reply.bytes());
+      messages.push({
+        id,
+        ...readKept(reply),
+        group: reply.text(),
+        sequenceNumber: sequenceText(reply.integer()),
+      });
+    }
+    return { messages, lastSequence, ...(next === '' ? {} : { next }) };
+  }
+
+  async restore(queue: QueueKey, { source, entries, lastSequence = 0 }: Restoration): Promise<RestoreReply> {
+    const named = queueKeys(queue);
+    const keys = [...groupKeys(queue), named.sequence, named.restored];
+    const args: Argument[] = [entries.length, source, lastSequence, DEDUPLICATION_EXPIRY_MS];
+    for (const entry of entries) {
+      const { deduplicationKey } = entry;
+      if (deduplicationKey !== undefined) keys.push(named.deduplication(deduplicationKey));
+      args.push(entry.position, idBytes(entry.id), valueToStore(entry), entry.dueAt, entry.group ?? '');
+      args.push(Number(entry.sequenceNumber), entry.receiveCount, entry.firstReceivedAt, entry.sentAt);
+      args.push(deduplicationKey === undefined ? 0 : keys.length);
+    }
+    args.push(this.#channel, wakeSubject(queue, this.#instanceId));
+    return readRestored(await this.#script(FIFO_RESTORE, keys, args));
+  }
+
   async purge(queue: QueueKey): Promise<void> {
-    const { sequence, purged, failures } = queueKeys(queue);
-    await this.#calls.script(FIFO_PURGE, [...groupKeys(queue), sequence, purged, failures], [DEDUPLICATION_EXPIRY_MS]);
+    const { sequence, purged, failures, restored } = queueKeys(queue);
+    const keys = [...groupKeys(queue), sequence, purged, failures, restored];
+    await this.#calls.script(FIFO_PURGE, keys, [DEDUPLICATION_EXPIRY_MS]);
   }
 
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {

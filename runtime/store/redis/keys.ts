@@ -17,6 +17,8 @@ export interface QueueKeys {
   readonly delayed: string;
   /** The last failures of messages: `scripts/failures.ts`. Most queues have none. */
   readonly failures: string;
+  /** What was put back from where: `scripts/restore.ts`. Most queues have none. */
+  readonly restored: string;
   /** FIFO only, as are those below. */
   readonly order: string;
   readonly flight: string;
@@ -41,6 +43,7 @@ export function queueKeys(queue: QueueKey): QueueKeys {
     receives: inQueue(queue, 'rx'),
     delayed: inQueue(queue, 'delayed'),
     failures: inQueue(queue, 'fail'),
+    restored: inQueue(queue, 'restored'),
     order: inQueue(queue, 'order'),
     flight: inQueue(queue, 'flight'),
     sequence: inQueue(queue, 'seq'),

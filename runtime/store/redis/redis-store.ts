@@ -17,6 +17,7 @@ import {
   checkEntries,
   checkFailures,
   checkMaxMessages,
+  checkRestoration,
   receiveInSteps,
   STEP,
   settleInSteps,
@@ -37,8 +38,12 @@ import {
   type LeaseOutcome,
   type NewEntry,
   type NewFailure,
+  type Page,
+  type PageOptions,
   type ReceiveOptions,
   type ReceiveReply,
+  type Restoration,
+  type RestoreReply,
   type SendReply,
   type Signal,
   type Slots,
@@ -311,6 +316,17 @@ export class RedisStore implements Store {
   async browse(queue: StoredQueue, options: BrowseOptions): Promise<readonly BrowsedEntry[]> {
     checkBrowse(options.limit);
     return this.#commands(queue).browse(queue.key, options);
+  }
+
+  async page(queue: StoredQueue, options: PageOptions): Promise<Page> {
+    checkBrowse(options.limit);
+    return this.#commands(queue).page(queue.key, options);
+  }
+
+  async restore(queue: StoredQueue, restoration: Restoration): Promise<RestoreReply> {
+    checkRestoration(queue, restoration);
+    this.documents.active();
+    return this.#commands(queue).restore(queue.key, restoration);
   }
 
   async keepFailures({ key, fifo }: StoredQueue, failures: readonly NewFailure[]): Promise<void> {

@@ -7,13 +7,19 @@ import type {
   DelaySpan,
   DeleteReply,
   HeadLowered,
+  KeptMessage,
   Lease,
   LeasedEntry,
   LeaseOutcome,
   NewEntry,
+  Page,
+  PageOptions,
   QueueKey,
   ReceiveOptions,
   ReceiveReply,
+  Restoration,
+  RestoreOutcome,
+  RestoreReply,
   SendReply,
   SentEntry,
   VisibilityChange,
@@ -27,10 +33,13 @@ import {
   ReplyReader,
   shortIdBytes,
   storedValue,
+  valueToStore,
 } from './calls.ts';
 import { queueKeys, wakeSubject } from './keys.ts';
 import { BROWSE } from './scripts/browse.ts';
+import { PAGE } from './scripts/page.ts';
 import { RECEIVE } from './scripts/receive.ts';
+import { RESTORE } from './scripts/restore.ts';
 import type { Script } from './scripts/script.ts';
 import { SEND } from './scripts/send.ts';
 import { CHANGE_VISIBILITY, DELETE, RELEASE } from './scripts/settle.ts';
@@ -114,8 +123,34 @@ export class StandardCommands implements QueueCommands {
     return found;
   }
 
+  async page(queue: QueueKey, { limit, maxBytes, after = '' }: PageOptions): Promise<Page> {
+    const [score = '', member = ''] = after.split(' ');
+    const reply = await this.#script(PAGE, allKeys(queue), [limit, maxBytes, score, Buffer.from(member, 'base64url')]);
+    const place = [reply.text(), reply.bytes().toString('base64url')].join(' ');
+    const messages: KeptMessage[] = [];
+    while (!reply.done) {
+      const entry = { id: idText(reply.bytes()), ...readKept(reply) };
+      const group = reply.text();
+      messages.push(group === '' ? entry : { ...entry, group });
+    }
+    return place === ' ' ? { messages } : { messages, next: place };
+  }
+
+  async restore(queue: QueueKey, { source, entries }: Restoration): Promise<RestoreReply> {
+    const args: Argument[] = [entries.length, source];
+    for (const entry of entries) {
+      const { position, id, dueAt, state, group = '', receiveCount, firstReceivedAt } = entry;
+      args.push(position, shortIdBytes(id), valueToStore(entry), dueAt, state === 'delayed' ? 1 : 0);
+      args.push(group, receiveCount, firstReceivedAt);
+    }
+    const keys = [...allKeys(queue), queueKeys(queue).restored];
+    args.push(this.#channel, wakeSubject(queue, this.#instanceId));
+    return readRestored(await this.#script(RESTORE, keys, args));
+  }
+
   async purge(queue: QueueKey): Promise<void> {
-    await this.#calls.command('unlink', ...allKeys(queue), queueKeys(queue).failures);
+    const { failures, restored } = queueKeys(queue);
+    await this.#calls.command('unlink', ...allKeys(queue), failures, restored);
   }
 
   async trim(queue: QueueKey, olderThanMs: number, most: number): Promise<{ removed: number; more: boolean }> {
@@ -206,6 +241,8 @@ export interface QueueCommands {
   changeVisibility(queue: QueueKey, changes: readonly VisibilityChange[]): Promise<DeleteReply>;
   release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply>;
   browse(queue: QueueKey, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
+  page(queue: QueueKey, options: PageOptions): Promise<Page>;
+  restore(queue: QueueKey, restoration: Restoration): Promise<RestoreReply>;
   purge(queue: QueueKey): Promise<void>;
   /** `more`: there may be more to do at once. */
   trim(
@@ -247,6 +284,21 @@ export function readBrowsed(reply: ReplyReader): Omit<BrowsedEntry, 'id' | 'grou
     state: STATES[reply.integer()] ?? 'visible',
     dueInMs: reply.integer(),
   };
+}
+
+/** The part of a message of a page that both kinds of queue have, after its id. */
+export function readKept(reply: ReplyReader): Omit<KeptMessage, 'id' | 'group' | 'sequenceNumber'> {
+  const { dueInMs: dueAt, ...rest } = readBrowsed(reply);
+  return { ...rest, dueAt };
+}
+
+const RESTORE_OUTCOMES: readonly RestoreOutcome[] = ['restored', 'present', 'earlier'];
+
+export function readRestored(reply: ReplyReader): RestoreReply {
+  const lowered = readHeadLowered(reply);
+  const outcomes: RestoreOutcome[] = [];
+  while (!reply.done) outcomes.push(RESTORE_OUTCOMES[reply.integer()] ?? 'restored');
+  return { outcomes, ...lowered };
 }
 
 export function readTrimmed(reply: ReplyReader): { readonly removed: number; readonly more: boolean } {

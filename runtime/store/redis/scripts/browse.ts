@@ -65,6 +65,14 @@ end
 return reply`,
 );
 
+/** When the leases of a group of a FIFO queue end, by id and sequence number. */
+export const LEASE_ENDS = `
+local function leasesOf(group)
+  local text, ends = redis.call('HGET', KEYS[6], group) or '', {}
+  for at = 1, #text, 35 do ends[string.sub(text, at, at + 21)] = tonumber(string.sub(text, at + 22, at + 34)) end
+  return ends
+end`;
+
 /**
  * The first messages of a FIFO queue: by group, that which may be served first coming first, and in their order within
  * it.
@@ -83,13 +91,8 @@ export const FIFO_BROWSE = script(
   STATES,
   GROUPS,
   READ,
+  LEASE_ENDS,
   `
-local function leasesOf(group)
-  local text, ends = redis.call('HGET', KEYS[6], group) or '', {}
-  for at = 1, #text, 35 do ends[string.sub(text, at, at + 21)] = tonumber(string.sub(text, at + 22, at + 34)) end
-  return ends
-end
-
 local most, reply = tonumber(ARGV[1]), {}
 for _, group in ipairs(redis.call('ZRANGE', KEYS[1], 0, most - 1)) do
   if taken == most then break end

@@ -83,7 +83,7 @@ return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
  * original any more. Sequence numbers go on.
  *
  * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence; KEYS[8] -> purged string: the last sequence number before the
- *     purge; KEYS[9] -> failures
+ *     purge; KEYS[9] -> failures; KEYS[10] -> restored
  * ARGV: ms until a deduplication key expires
  * Returns: nothing of use.
  * Commands: 3 (EVALSHA, UNLINK, GET); +1 SET unless the queue never had a message.
@@ -91,7 +91,7 @@ return {#ids, (#ids == 500 or #ended == 500) and 1 or 0}`,
 export const FIFO_PURGE = script(
   'allow-oom',
   `
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[9])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[9], KEYS[10])
 local last = redis.call('GET', KEYS[7])
 if last then redis.call('SET', KEYS[8], last, 'PX', ARGV[1]) end
 return 0`,
