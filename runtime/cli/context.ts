@@ -13,6 +13,8 @@ export interface CliContext {
   readonly env: Environment;
   /** Standard output. */
   readonly out: (text: string) => void;
+  /** Resolves when standard output takes more; absent: it always does. */
+  readonly drained?: () => Promise<void>;
   /** Standard error. */
   readonly err: (text: string) => void;
   /** Whether the output may have colours; default: not. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { CommanderError } from 'commander';
 import { DiscoveryError } from '../aws/discovery/discovery.ts';
@@ -20,6 +21,9 @@ process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 const context: CliContext = {
   env: process.env,
   out: (text) => void process.stdout.write(text),
+  drained: async () => {
+    if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
+  },
   err: (text) => void process.stderr.write(text),
   colours: process.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '',
   ...(process.stdin.isTTY === true && process.stderr.isTTY === true ? { ask } : {}),

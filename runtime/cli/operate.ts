@@ -6,6 +6,7 @@
  */
 import * as z from 'zod/mini';
 import { age } from '../ops/needs.ts';
+import { matchesGlob } from '../queue/names.ts';
 import { type CliContext, CliError, confirmed, STATUS, table } from './context.ts';
 import { callServer, linesOf, requestServer, type ServerOptions } from './server-client.ts';
 
@@ -51,6 +52,7 @@ const queuesAnswer = z.object({
   queues: z.array(
     z.object({
       name: z.string(),
+      key: z.string(),
       mode: z.string(),
       functions: z.array(z.string()),
       visible: z.optional(z.number()),
@@ -163,9 +165,38 @@ export async function act(
 ): Promise<void> {
   const question = QUESTIONS[action]?.(queue);
   if (question !== undefined) await confirmed(context, question, options.yes === true);
-  const path = `/api/v1/queues/${encodeURIComponent(queue)}/${action}`;
-  const answer = await callServer(context, options, { method: 'POST', path });
-  context.out(options.json === true ? `${JSON.stringify(answer)}\n` : `${queue}: ${DONE[action] ?? 'done'}\n`);
+  const isGlob = question === undefined && /[*?]/.test(queue);
+  const actOn = async (name: string): Promise<void> => {
+    const path = `/api/v1/queues/${encodeURIComponent(name)}/${action}`;
+    const answer = await callServer(context, options, { method: 'POST', path });
+    context.out(options.json === true ? `${JSON.stringify(answer)}\n` : `${name}: ${DONE[action] ?? 'done'}\n`);
+  };
+  if (!isGlob) return actOn(queue);
+  let refused = 0;
+  for (const name of await fitting(queue, options, context)) {
+    // One that is refused, as AWS consumes it, keeps no other one back.
+    await actOn(name).catch((error: unknown) => {
+      if (!(error instanceof CliError) || error.status !== STATUS.refused) throw error;
+      context.err(`${name}: ${error.message}\n`);
+      refused += 1;
+    });
+  }
+  if (refused > 0) throw new CliError(`${refused} of the queues stay as they were`, STATUS.refused);
+}
+
+/** Keys of the queues whose names fit a glob. Errors: `CliError`; also if there are none. */
+async function fitting(glob: string, options: ServerOptions, context: CliContext): Promise<readonly string[]> {
+  const keys: string[] = [];
+  let seen = 0;
+  for (let page = 1; ; page += 1) {
+    const answer = await callServer(context, options, { method: 'GET', path: `/api/v1/queues?page=${page}` });
+    const { queues, count } = read(queuesAnswer, answer);
+    keys.push(...queues.filter(({ name }) => matchesGlob(glob, name)).map(({ key }) => key));
+    seen += queues.length;
+    if (queues.length === 0 || seen >= count) break;
+  }
+  if (keys.length === 0) throw new CliError(`no queue fits ${glob}`, STATUS.notFound);
+  return keys;
 }
 
 const activityItem = z.object({ at: z.number(), queue: z.string(), text: z.string(), level: z.string() });

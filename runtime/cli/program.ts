@@ -124,7 +124,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
   for (const [name, description] of QUEUE_ACTIONS) {
     withServer(program.command(name))
       .description(description)
-      .argument('<queue>', QUEUE_ARGUMENT)
+      .argument('<queue>', WITH_GLOBS.has(name) ? `${QUEUE_ARGUMENT}; or a glob such as 'app-*'` : QUEUE_ARGUMENT)
       .option('--yes', 'do not ask')
       .option('--json', 'print JSON')
       .action(async (queue: string, options) => {
@@ -132,6 +132,8 @@ export function createProgram(context: CliContext, finished: (status: number) =>
         await act(name, queue, options, context);
       });
   }
+
+  addMoving(program, context);
 
   atServer(program.command('send'))
     .description('send a message to a queue, as a program does, or as SNS, S3 or EventBridge do; prints its id')
@@ -260,6 +262,32 @@ const QUEUE_ACTIONS = [
   ['resume', 'consume a queue again that is on hold'],
 ] as const;
 
+/** Those that take a glob as well: they can be undone. */
+const WITH_GLOBS: ReadonlySet<string> = new Set(['hold', 'resume']);
+
+/** The commands that move everything to another store. */
+function addMoving(program: Command, context: CliContext): void {
+  withServer(program.command('export'))
+    .description('write every message, queue and token of a server to a file, one JSON document on each line')
+    .option('--queue <glob>', "only these queues, for example 'app-*', and no tokens; may be repeated", collect)
+    .option('--output <path>', 'the file (default: standard output)')
+    .addHelpText('after', EXPORT_HELP)
+    .action(async (options) => {
+      const { exportQueues } = await import('./move.ts');
+      await exportQueues(options, context);
+    });
+  withServer(program.command('import'))
+    .description('put back what karin export wrote; what is there stays, and nothing is imported twice')
+    .argument('<file>', 'the file; - is standard input')
+    .option('--queue <glob>', "only these queues, for example 'app-*'; may be repeated", collect)
+    .option('--dry-run', 'check the file and the server, and change nothing')
+    .option('--json', 'print JSON')
+    .action(async (file: string, options) => {
+      const { importFile } = await import('./move.ts');
+      await importFile(file, options, context);
+    });
+}
+
 /** The commands that tell what happens, and those that shells complete by. */
 function addFollowing(program: Command, context: CliContext): void {
   withServer(program.command('logs'))
@@ -323,6 +351,13 @@ function number(text: string): number {
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
   return value;
 }
+
+const EXPORT_HELP = `
+It only looks: queues go on. For a file that is one moment, put the queues on hold first and wait until nothing is in flight:
+  karin hold '*'
+  karin status
+  karin export --output karin.ndjson
+What was not on hold is named in a warning. Messages in flight are in the file, and come again where it is imported.`;
 
 const TOKEN_HELP = `
 Where tokens are kept: by the server at --url or KARIN_URL; without either, in the Redis at REDIS_URL if that is set; else by the server on this machine.

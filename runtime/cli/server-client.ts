@@ -23,6 +23,16 @@ export function serverUrl(options: ServerOptions, { env }: CliContext): string {
   return text.replace(/\/+$/, '');
 }
 
+interface ServerRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Is sent as JSON. */
+  readonly body?: unknown;
+  /** Lines of JSON, instead of `body`. */
+  readonly lines?: string;
+  readonly accept?: string;
+}
+
 /**
  * The answer of the server, parsed; `undefined` without a body. Errors: `CliError`, with what the server said and what
  * mends it.
@@ -30,7 +40,7 @@ export function serverUrl(options: ServerOptions, { env }: CliContext): string {
 export async function callServer(
   context: CliContext,
   options: ServerOptions,
-  request: { readonly method: string; readonly path: string; readonly body?: unknown },
+  request: ServerRequest,
 ): Promise<unknown> {
   const response = await requestServer(context, options, request);
   const text = await response.text();
@@ -41,10 +51,11 @@ export async function callServer(
 export async function requestServer(
   context: CliContext,
   options: ServerOptions,
-  request: { readonly method: string; readonly path: string; readonly body?: unknown; readonly accept?: string },
+  request: ServerRequest,
 ): Promise<Response> {
   const url = serverUrl(options, context);
   const authorization = authorizationOf(context, options);
+  const body = request.body === undefined ? request.lines : JSON.stringify(request.body);
   let response: Response;
   try {
     response = await fetch(url + request.path, {
@@ -53,8 +64,9 @@ export async function requestServer(
         ...(authorization === undefined ? {} : { authorization }),
         ...(request.accept === undefined ? {} : { accept: request.accept }),
         ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(request.lines === undefined ? {} : { 'content-type': 'application/x-ndjson' }),
       },
-      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+      ...(body === undefined ? {} : { body }),
       ...(context.signal === undefined ? {} : { signal: context.signal }),
     });
   } catch (error) {
@@ -140,16 +152,30 @@ function secretOf({ env }: CliContext, name: string): string | undefined {
   return secret;
 }
 
-/** The lines of an answer that comes in parts, empty ones left out. */
+/** The lines of an answer that comes in parts, empty ones left out, and one that is cut. */
 export async function* linesOf(response: Response): AsyncGenerator<string> {
   if (response.body === null) return;
+  for await (const { line, isWhole } of linesIn(response.body)) if (isWhole && line !== '') yield line;
+}
+
+/** Longer lines are given in pieces, characters: nobody has a use for them, and they would fill the memory. */
+const LONGEST_PIECE = 16 * 1_048_576;
+
+/** Lines of text that comes in parts. `isWhole`: its end was seen. */
+export async function* linesIn(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<{ readonly line: string; readonly isWhole: boolean }> {
   const decoder = new TextDecoder();
   let rest = '';
-  for await (const chunk of response.body) {
+  for await (const chunk of chunks) {
     const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = parts.pop() ?? '';
-    yield* parts.filter((part) => part !== '');
+    for (const line of parts) yield { line, isWhole: true };
+    if (rest.length <= LONGEST_PIECE) continue;
+    yield { line: rest, isWhole: false };
+    rest = '';
   }
+  if (rest !== '') yield { line: rest, isWhole: false };
 }
 
 function errorIn(text: string): string | undefined {

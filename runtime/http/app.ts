@@ -24,6 +24,13 @@ type MetricsFormat = 'prometheus' | 'openmetrics';
 const TEXT = 'text/plain';
 const OPEN_METRICS = 'application/openmetrics-text';
 
+/**
+ * The most that a part of an import may have, bytes: a line with a message of 1 MiB, each character of which is written
+ * as an escape of six, with the head of its file and the line of its queue.
+ */
+export const LARGEST_IMPORT = 6 * 1_048_576 + 524_288;
+const IMPORT_PATH = '/api/v1/import';
+
 export interface AppParts {
   readonly edge: Edge;
   /** What `/readyz` says. */
@@ -76,9 +83,10 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
     if (headers['transfer-encoding'] !== undefined) {
       throw new HTTPException(411, { message: 'send the request with a Content-Length' });
     }
-    if (Number(headers['content-length'] ?? 0) > LARGEST_BODY) {
+    const largest = c.env.location.path === IMPORT_PATH ? LARGEST_IMPORT : LARGEST_BODY;
+    if (Number(headers['content-length'] ?? 0) > largest) {
       c.header('Connection', 'close');
-      throw new HTTPException(413, { message: `the request is larger than ${LARGEST_BODY} bytes` });
+      throw new HTTPException(413, { message: `the request is larger than ${largest} bytes` });
     }
     await next();
   });

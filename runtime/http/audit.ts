@@ -13,7 +13,7 @@ import type { Time } from '../time.ts';
 export interface AuditEntry {
   /**
    * An action of SQS by its name, or `log-in`, `log-out`, `log-in-refused`, `credential-refused`, `token-created`,
-   * `token-revoked`, `sync`, `drain`, `pull`, `page`, `hold`, `hold-ended`, `delivery-refused`.
+   * `token-revoked`, `sync`, `drain`, `pull`, `export`, `import`, `page`, `hold`, `hold-ended`, `delivery-refused`.
    */
   readonly what: string;
   /** The `SenderId` of the credential, or `sync`; absent: nobody proved who he is. */

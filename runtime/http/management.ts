@@ -121,6 +121,11 @@ export async function readJson(c: Context<AppEnv>, edge: Edge): Promise<unknown>
   }
 }
 
+/** The body of a proven caller as text. Errors: those of `readBody`. */
+export async function readText(c: Context<AppEnv>, edge: Edge, limit: number): Promise<string> {
+  return Buffer.from(await bodyOf(c, edge, 'proven', limit)).toString('utf8');
+}
+
 /** Bounds of a form: who sends it, its bytes, and how many fields it has at most. */
 export interface FormBounds {
   readonly sender: 'proven' | 'stranger';
@@ -184,14 +189,18 @@ export function requireManage(edge: Edge): MiddlewareHandler<AppEnv> {
 function requireAdmin(edge: Edge): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const credential = await authenticate(c, edge);
-    if (!['admin', 'operator', 'anyone'].includes(credential.kind)) {
-      throw new HTTPException(403, {
-        message: 'only the admin password (KARIN_ADMIN_PASSWORD) and operators who administer may do this',
-      });
-    }
+    checkAdmin(credential);
     c.set('credential', credential);
     await next();
   };
+}
+
+/** Errors: `HTTPException` 403 unless it is one that `requireAdmin` lets in. */
+export function checkAdmin({ kind }: Credential): void {
+  if (['admin', 'operator', 'anyone'].includes(kind)) return;
+  throw new HTTPException(403, {
+    message: 'only the admin password (KARIN_ADMIN_PASSWORD) and operators who administer may do this',
+  });
 }
 
 /** The boundary from errors to responses of these routes: JSON with one sentence. */

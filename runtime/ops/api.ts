@@ -19,6 +19,7 @@ import type { BrowsedMessage, Queue } from '../queue/queue.ts';
 import type { Time } from '../time.ts';
 import { type ActionParts, QUEUE_ACTIONS } from './actions.ts';
 import type { Activity } from './activity.ts';
+import { type ExportApiParts, exportRoutes } from './export-api.ts';
 import {
   gatherOverview,
   type OverviewParts,
@@ -55,6 +56,8 @@ export interface ApiParts extends OverviewParts, ActionParts {
   readonly edge: Edge;
   readonly audit: Audit;
   readonly activity: OverviewParts['activity'];
+  /** What `/api/v1/export` and `/api/v1/import` need besides. */
+  readonly exports: Pick<ExportApiParts, 'directory' | 'tokens'>;
   readonly version: string;
   readonly time: Time;
 }
@@ -138,6 +141,7 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
     if (c.req.header('Accept') === 'text/event-stream') return follow(c, parts, fits);
     return c.json({ activity: parts.activity.recent().filter(fits) });
   });
+  app.route('/', exportRoutes({ ...parts, ...parts.exports }));
   return app;
 }
 

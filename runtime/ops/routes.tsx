@@ -26,7 +26,7 @@ import type { Time } from '../time.ts';
 import type { OnTransfer } from '../transfer/transfer.ts';
 import type { Transfers } from '../transfer/transfers.ts';
 import { type ApiClient, type FormFields, QUEUE_ACTIONS } from './actions.ts';
-import { apiRoute } from './api.ts';
+import { type ApiParts, apiRoute } from './api.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
 import { createLive, type LivePart } from './live.ts';
 import { gatherNeeds } from './needs.ts';
@@ -67,6 +67,7 @@ export interface PagesParts extends OverviewParts {
   readonly synchroniser?: Synchroniser;
   readonly functionUrls?: FunctionUrls;
   readonly system: SystemParts;
+  readonly exports: ApiParts['exports'];
   readonly region: string;
   readonly version: string;
   readonly maxDelaySeconds: number;

@@ -204,7 +204,7 @@ export function newEntry(outgoing: OutgoingMessage, { attributes, fifo }: QueueD
     record: encodeRecord({ ...outgoing, deduplicationId: uniqueId }),
     delayMs,
     group: groupId,
-    deduplicationKey: deduplicationKey(uniqueId, groupId, attributes),
+    deduplicationKey: deduplicationKeyOf(uniqueId, groupId, attributes),
   };
 }
 
@@ -234,7 +234,7 @@ function deduplicationId(message: OutgoingMessage, attributes: QueueAttributes):
 }
 
 /** What must be unique for five minutes: the id in the whole queue, or per group with the scope `messageGroup`. */
-function deduplicationKey(id: string, group: string, attributes: QueueAttributes): string {
+export function deduplicationKeyOf(id: string, group: string, attributes: QueueAttributes): string {
   // A group id has no spaces (alphanumeric and punctuation only), so no two pairs give one key.
   return attributes.deduplicationScope === 'messageGroup' ? `${group} ${id}` : id;
 }

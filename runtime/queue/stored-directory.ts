@@ -165,6 +165,20 @@ export class StoredDirectory implements QueueDirectory {
     return { queue, exists };
   }
 
+  /**
+   * Takes over a definition that another store held, unless there is a queue of this identity; then that one stays as
+   * it is. Errors: `StoreUnavailableError`.
+   */
+  async restore(definition: QueueDefinition): Promise<{ readonly queue: StoredQueue; readonly exists: boolean }> {
+    let exists = false;
+    const queue = await this.#update(queueKey(definition.arn), (current) => {
+      exists = current !== undefined;
+      return current ?? definition;
+    });
+    if (queue === undefined) throw new Error(`the queue ${definition.arn.name} was restored and cannot be read back`);
+    return { queue, exists };
+  }
+
   async remove(queue: Queue): Promise<void> {
     const { key } = queue;
     await this.#tombstones.add(key);

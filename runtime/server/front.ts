@@ -34,8 +34,8 @@ import { createMetrics, type MetricCounts } from '../ops/metrics.ts';
 import { gatherNeeds } from '../ops/needs.ts';
 import { queueHref } from '../ops/pages/layout.tsx';
 import { pagesRoute } from '../ops/routes.tsx';
-import type { QueueDirectory } from '../queue/directory.ts';
 import type { MoveTasks } from '../queue/move-task.ts';
+import type { StoredDirectory } from '../queue/stored-directory.ts';
 import { type Config, readVersion } from '../settings.ts';
 import type { SqsApi } from '../sqs/api.ts';
 import type { Store, StoreHealth } from '../store/store.ts';
@@ -54,7 +54,7 @@ export interface FrontParts {
   readonly sources: Sources;
   readonly sns: SnsTrust;
   readonly store: Store;
-  readonly directory: QueueDirectory;
+  readonly directory: StoredDirectory;
   readonly moveTasks: MoveTasks;
   readonly supervisor: Supervisor;
   /** Absent: the server has no source of mappings. */
@@ -162,6 +162,7 @@ export function openFront(parts: FrontParts): Front {
       tokens: () => access.tokens.list(),
       commandsLately: () => depths.commandsLately(),
     },
+    exports: { directory, tokens: access.tokens },
     now: () => time.now(),
     ...oldest,
     depths,

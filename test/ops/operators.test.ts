@@ -165,6 +165,8 @@ describe('operators of programs', () => {
       ['GET', '/tokens', 'administer'],
       ['POST', '/tokens', 'administer'],
       ['DELETE', '/tokens/none', 'administer'],
+      ['GET', '/api/v1/export', 'administer'],
+      ['POST', '/api/v1/import', 'administer'],
     ] as const;
     const roles = ['look', 'operate', 'administer'];
     for (const [name, role] of [
@@ -345,5 +347,7 @@ describe('KARIN_OPERATORS', () => {
     for (const path of ['/sync', '/sync/', '/drain', '/pull']) expect(roleFor('POST', path)).toBe('administer');
     for (const method of ['GET', 'POST', 'DELETE']) expect(roleFor(method, '/tokens/x')).toBe('administer');
     expect(roleFor('POST', '/api/v1/queues/sync/hold')).toBe('operate');
+    expect(roleFor('POST', '/api/v1/queues/import/hold')).toBe('operate');
+    for (const method of ['GET', 'HEAD', 'POST']) expect(roleFor(method, '/api/v1/export')).toBe('administer');
   });
 });

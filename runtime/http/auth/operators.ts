@@ -19,13 +19,16 @@ export function mayActAs(role: Role, needed: Role): boolean {
 }
 
 /** What needs more than the role `operate`: the first or the last segment of a path. */
-const ADMINISTERED: ReadonlySet<string> = new Set(['sync', 'drain', 'pull', 'tokens']);
+const ADMINISTERED: ReadonlySet<string> = new Set(['sync', 'drain', 'pull']);
+
+/** What needs it whatever the method: these give or take all messages and tokens. */
+const ADMINISTERED_WHOLLY = /^\/(tokens|api\/v1\/(export|import))(\/|$)/;
 
 /** The role that a request needs, of the pages and of every other route that operators use. */
 export function roleFor(method: string, path: string): Role {
   const segments = path.split('/');
   const [first = '', last = ''] = [segments[1], segments.at(-1)];
-  if (first === 'tokens') return 'administer';
+  if (ADMINISTERED_WHOLLY.test(path)) return 'administer';
   if (method === 'GET' || method === 'HEAD' || last === 'logout') return 'look';
   return ADMINISTERED.has(first) || ADMINISTERED.has(last) ? 'administer' : 'operate';
 }

@@ -39,6 +39,8 @@ export interface TokenStore {
   list(): readonly Capability[];
   /** Answers the token itself, for the only time. */
   create(token: NewToken): Promise<{ readonly token: string; readonly capability: Capability }>;
+  /** Puts a token back as it was stored elsewhere, unless one of its id is there; whether it did. */
+  restore(capability: Capability): Promise<boolean>;
   /** Answers whether there was one. It is refused here at once, and on other instances as soon as they hear of it. */
   revoke(id: string): Promise<boolean>;
   /** Reads all from the store. */
@@ -116,6 +118,12 @@ export function createTokenStore(documents: Documents, now: () => number, onFore
       });
       return { token, capability };
     },
+    restore: (capability) =>
+      asOwn(capability.id, async () => {
+        const restored = await documents.put(PREFIX + capability.id, JSON.stringify(capability), null);
+        if (restored) remember(capability);
+        return restored;
+      }),
     revoke: (id) =>
       asOwn(id, async () => {
         const removed = await documents.remove(PREFIX + id);

@@ -139,7 +139,11 @@ export class FifoCommands implements QueueCommands {
     return { messages, lastSequence, ...(next === '' ? {} : { next }) };
   }
 
-  async restore(queue: QueueKey, { source, entries, lastSequence = 0 }: Restoration): Promise<RestoreReply> {
+  async restore(
+    queue: QueueKey,
+    { source, entries, lastSequence = 0 }: Restoration,
+    node?: Redis,
+  ): Promise<RestoreReply> {
     const named = queueKeys(queue);
     const keys = [...groupKeys(queue), named.sequence, named.restored];
     const args: Argument[] = [entries.length, source, lastSequence, DEDUPLICATION_EXPIRY_MS];
@@ -151,7 +155,7 @@ export class FifoCommands implements QueueCommands {
       args.push(deduplicationKey === undefined ? 0 : keys.length);
     }
     args.push(this.#channel, wakeSubject(queue, this.#instanceId));
-    return readRestored(await this.#script(FIFO_RESTORE, keys, args));
+    return readRestored(new ReplyReader(await this.#calls.script(FIFO_RESTORE, keys, args, node)));
   }
 
   async purge(queue: QueueKey): Promise<void> {

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Redis } from 'ioredis';
 import { type Durability, parseRedisUrls } from '../../settings.ts';
 import type { Randomness, Time } from '../../time.ts';
 import {
@@ -220,9 +221,12 @@ export class RedisStore implements Store {
   async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
     checkEntries(queue, entries);
     if (!this.documents.looksSoon) this.documents.active();
-    // Where it is to be confirmed, it must be known which server carries it out.
-    const node = this.#confirmations === undefined ? undefined : this.#connection.nodeOf(queue.key);
-    return (queue.fifo ? this.#fifo : this.#standard).send(queue.key, entries, node);
+    return (queue.fifo ? this.#fifo : this.#standard).send(queue.key, entries, this.#confirmingNode(queue));
+  }
+
+  /** Where a call is to be confirmed, it must be known which server carries it out. */
+  #confirmingNode({ key }: StoredQueue): Redis | undefined {
+    return this.#confirmations === undefined ? undefined : this.#connection.nodeOf(key);
   }
 
   async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {
@@ -326,7 +330,7 @@ export class RedisStore implements Store {
   async restore(queue: StoredQueue, restoration: Restoration): Promise<RestoreReply> {
     checkRestoration(queue, restoration);
     this.documents.active();
-    return this.#commands(queue).restore(queue.key, restoration);
+    return this.#commands(queue).restore(queue.key, restoration, this.#confirmingNode(queue));
   }
 
   async keepFailures({ key, fifo }: StoredQueue, failures: readonly NewFailure[]): Promise<void> {

@@ -136,7 +136,7 @@ export class StandardCommands implements QueueCommands {
     return place === ' ' ? { messages } : { messages, next: place };
   }
 
-  async restore(queue: QueueKey, { source, entries }: Restoration): Promise<RestoreReply> {
+  async restore(queue: QueueKey, { source, entries }: Restoration, node?: Redis): Promise<RestoreReply> {
     const args: Argument[] = [entries.length, source];
     for (const entry of entries) {
       const { position, id, dueAt, state, group = '', receiveCount, firstReceivedAt } = entry;
@@ -145,7 +145,7 @@ export class StandardCommands implements QueueCommands {
     }
     const keys = [...allKeys(queue), queueKeys(queue).restored];
     args.push(this.#channel, wakeSubject(queue, this.#instanceId));
-    return readRestored(await this.#script(RESTORE, keys, args));
+    return readRestored(new ReplyReader(await this.#calls.script(RESTORE, keys, args, node)));
   }
 
   async purge(queue: QueueKey): Promise<void> {
@@ -242,7 +242,8 @@ export interface QueueCommands {
   release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply>;
   browse(queue: QueueKey, options: BrowseOptions): Promise<readonly BrowsedEntry[]>;
   page(queue: QueueKey, options: PageOptions): Promise<Page>;
-  restore(queue: QueueKey, restoration: Restoration): Promise<RestoreReply>;
+  /** `node`: as of `send`. */
+  restore(queue: QueueKey, restoration: Restoration, node?: Redis): Promise<RestoreReply>;
   purge(queue: QueueKey): Promise<void>;
   /** `more`: there may be more to do at once. */
   trim(
