@@ -6,7 +6,7 @@
  */
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { readVersion } from '../settings.ts';
-import { completion, SHELLS } from './completion.ts';
+import { type Completable, completion, SHELLS } from './completion.ts';
 import type { CliContext } from './context.ts';
 
 /** `finished`: called with the exit status of commands that end by themselves. */
@@ -310,17 +310,28 @@ function addFollowing(program: Command, context: CliContext): void {
     .command('completion')
     .description('print a script that completes commands and names of queues: eval "$(karin completion bash)"')
     .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
-    .action((shell: (typeof SHELLS)[number]) => {
-      const ofQueues = program.commands.filter(({ registeredArguments: [first] }) => first?.name() === 'queue');
-      const names = (commands: readonly Command[]): readonly string[] => commands.map((command) => command.name());
-      const shown = program.commands.filter((command) => command.name() !== 'queue-names');
-      completion(shell, names(shown), names(ofQueues), context);
-    });
+    .action((shell: (typeof SHELLS)[number]) => completion(shell, completable(program.commands), context));
   withServer(program.command('queue-names', { hidden: true }))
     .argument('[beginning]', 'what the names begin with')
     .action(async (beginning: string | undefined, options) => {
       const { queueNames } = await import('./operate.ts');
       await queueNames(beginning ?? '', options, context);
+    });
+}
+
+/** What shells offer after each command, as the program itself has it. */
+function completable(commands: readonly Command[]): readonly Completable[] {
+  return commands
+    .filter((command) => command.name() !== 'queue-names')
+    .map((command) => {
+      const [argument] = command.registeredArguments;
+      return {
+        name: command.name(),
+        options: command.options.flatMap(({ long, description }) => (long ? [{ long, description }] : [])),
+        commands: completable(command.commands),
+        words: argument?.argChoices ?? [],
+        ofQueues: argument?.name() === 'queue',
+      };
     });
 }
 

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { type CliContext, CliError } from '../../runtime/cli/context.ts';
 import { act, tail } from '../../runtime/cli/operate.ts';
@@ -91,26 +90,5 @@ describe('the commands over the API of the server', () => {
       status: 4,
       message: expect.stringContaining('set KARIN_ADMIN_PASSWORD to the password of the server'),
     });
-  });
-});
-
-describe('karin completion', () => {
-  it('completes commands and names of queues in bash', async () => {
-    const env = await server();
-    const script = (await runCli(['completion', 'bash'])).out;
-    const names = (await runCli(['queue-names', 'jo'], env)).out;
-    expect(names).toBe('jobs\n');
-    const program = `karin() { [ "$1 $2" = "queue-names jo" ] && printf '${names.replace('\n', '\\n')}'; }
-${script}
-COMP_WORDS=(karin pee); COMP_CWORD=1; _karin; echo "\${COMPREPLY[@]}"
-COMP_WORDS=(karin peek jo); COMP_CWORD=2; _karin; echo "\${COMPREPLY[@]}"`;
-    const { stdout, stderr } = spawnSync('bash', ['-c', program], { encoding: 'utf8' });
-    expect(stderr).toBe('');
-    expect(stdout).toBe('peek\njobs\n');
-  });
-
-  it('offers the same commands to zsh and fish, and nothing where no server answers', async () => {
-    for (const shell of ['zsh', 'fish']) expect((await runCli(['completion', shell])).out).toContain('queue-names');
-    expect((await runCli(['queue-names', 'jo', '--url', 'http://127.0.0.1:1'])).out).toBe('');
   });
 });
