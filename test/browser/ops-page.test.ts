@@ -1,68 +1,17 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
 import { DiscoveryError } from '../../runtime/aws/discovery/discovery.ts';
-import type { Invoker } from '../../runtime/aws/invoke.ts';
-import type { InvokeOutcome } from '../../runtime/aws/invoke-outcome.ts';
-import type { Overrides } from '../../runtime/main.ts';
-import { type RunningKarin, runKarin, sqsCall } from '../http/running-karin.ts';
+import { type RunningKarin, sqsCall } from '../http/running-karin.ts';
 import { type Envelope, FakeSns, SNS_HOST, snsHeaders } from '../support/fake-sns.ts';
-import { ForwardTime } from '../support/forward-time.ts';
-import { RedisServer } from '../support/redis-server.ts';
 import { discoveryOf, foreignOf, keyOf, mappingOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
-import { startChromium, visit } from './chromium.ts';
 import { unreadable } from './readable.ts';
+import { PASSWORD, queuePage, send, useStage } from './stage.ts';
 
-const PASSWORD = 'correct horse battery';
-const CLOSED = { KARIN_ADMIN_PASSWORD: PASSWORD, AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333' };
-/** Between two looks at the depths of queues, and more. */
-const LOOK_MS = 6_000;
-
-let browser: Browser;
-let redis: RedisServer;
-let time: ForwardTime;
-let context: BrowserContext;
-/** What the browser complained about: blocked by the policy, failed scripts, missing files. */
-let complaints: string[];
-
-beforeAll(async () => {
-  [browser, redis] = await Promise.all([startChromium(), RedisServer.start()]);
-});
-afterAll(async () => {
-  await browser.close();
-  await redis.stop();
-});
-afterEach(async () => {
-  await context.close();
-});
-
-/** A server on a Redis that is empty. */
-async function serve(env: Readonly<Record<string, string>>, overrides: Overrides = {}): Promise<RunningKarin> {
-  await redis.ask((client) => client.flushall());
-  time = new ForwardTime();
-  return runKarin({ REDIS_URL: redis.url, ...env }, { time, ...overrides });
-}
-
-async function open(url: string, options: BrowserContextOptions = {}): Promise<Page> {
-  const visitor = await visit(browser, options);
-  ({ context, complaints } = visitor);
-  await visitor.page.goto(url);
-  return visitor.page;
-}
-
-async function openLoggedIn(karin: RunningKarin, options: BrowserContextOptions = {}): Promise<Page> {
-  const page = await open(`${karin.url}/ops`, options);
-  await page.getByLabel('Admin password').fill(PASSWORD);
-  await page.getByRole('button', { name: 'Log in' }).click();
-  await page.getByRole('heading', { name: 'Queues', level: 1 }).waitFor();
-  return page;
-}
-
-/** An invoker that answers as the test says, without Lambda. */
-function invoker(outcome: InvokeOutcome): Invoker {
-  return { invoke: async () => outcome, probe: async () => ({ kind: 'reached' }), close: () => {} };
-}
+const stage = useStage();
+const { serve, scene, open, openLoggedIn } = stage;
+const complaints = (): readonly string[] => stage.visitor().complaints;
 
 function cells(page: Page, table: string, row: string): Promise<string[]> {
   return page.locator(`#${table} tbody tr`, { hasText: row }).locator('td').allInnerTexts();
@@ -74,41 +23,10 @@ async function rows(page: Page, table: string): Promise<string[][]> {
   return Promise.all(lines.map((line) => line.locator('td').allInnerTexts()));
 }
 
-/** A server with a queue of every kind. */
-async function scene() {
-  const source = new ScriptedSource();
-  source.found = discoveryOf(['orders', 'mails'], {
-    mappings: [
-      mappingOf('orders', { maximumConcurrency: 5, filterPatterns: ['{"body":{"a":[1]}}'] }),
-      mappingOf('mails'),
-    ],
-    queues: [queueOf('orders', 'dead'), queueOf('mails'), queueOf('dead')],
-    broken: [{ ...mappingOf('bills'), reason: 'its function is gone; delete the mapping' }],
-    waitingInSqs: { 'arn:aws:sqs:eu-west-1:111122223333:mails': 3 },
-  });
-  const outcome: InvokeOutcome = { kind: 'success', response: new Uint8Array() };
-  const urls = [{ functionArn: mappingOf('orders').functionArn, url: 'https://orders.example/' }];
-  const functionUrls = { list: async () => ({ urls }) };
-  const karin = await serve(CLOSED, { source, invoker: invoker(outcome), functionUrls });
-  return { karin, source };
-}
-
-async function send(karin: RunningKarin, name: string, ...bodies: readonly string[]): Promise<void> {
-  const messages = bodies.map((body) => ({ id: crypto.randomUUID(), body, attributes: {}, senderId: 'test' }));
-  await karin.directory.byKey(keyOf(name))?.send(messages);
-}
-
-/** Waits until a number of the page is this one; the looks at the depths that it takes come at once. */
-async function figure(page: Page, label: string, value: string): Promise<void> {
-  const looks = setInterval(() => time.skip(LOOK_MS), 50);
-  try {
-    await page
-      .locator('.card', { hasText: label })
-      .locator('b', { hasText: new RegExp(`^${value}$`) })
-      .waitFor();
-  } finally {
-    clearInterval(looks);
-  }
+/** Waits until a number of the page is this one. */
+function figure(page: Page, label: string, value: string): Promise<void> {
+  const card = page.locator('.card', { hasText: label });
+  return stage.seen(card.locator('b', { hasText: new RegExp(`^${value}$`) }).waitFor());
 }
 
 describe('the ops page', () => {
@@ -123,7 +41,7 @@ describe('the ops page', () => {
     await page.getByRole('button', { name: 'Log in' }).click();
     await page.getByRole('heading', { name: 'Queues', level: 1 }).waitFor();
 
-    const [cookie] = await context.cookies();
+    const [cookie] = await stage.visitor().context.cookies();
     expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict', path: '/' });
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.getByLabel('Admin password').waitFor();
@@ -160,7 +78,7 @@ describe('the ops page', () => {
     ]);
     await page.getByText('bills is not handed to on-bills: its function is gone; delete the mapping').waitFor();
     await page.getByText('3 messages of mails wait in SQS itself; a pull brings them here').waitFor();
-    expect(complaints).toEqual([]);
+    expect(complaints()).toEqual([]);
   });
 
   it('shows what happens as it happens, without a reload', async () => {
@@ -170,7 +88,7 @@ describe('the ops page', () => {
     await page.locator('#mappings tr', { hasText: 'on-orders' }).locator('td').nth(7).getByText('2').waitFor();
     await page.getByText('1 message handled in').first().waitFor();
     await page.getByText('1 message deleted: no filter matched').waitFor();
-    expect(complaints).toEqual([]);
+    expect(complaints()).toEqual([]);
   });
 
   it('sends a test message and purges, after a question', async () => {
@@ -191,13 +109,13 @@ describe('the ops page', () => {
     await page.getByRole('button', { name: 'Purge' }).click();
     await page.getByText('Purged.').waitFor();
     await figure(page, 'visible', '0');
-    expect(complaints).toEqual([]);
+    expect(complaints()).toEqual([]);
   });
 
   it('says what SQS says when a message cannot be sent', async () => {
     const { karin } = await scene();
     const page = await openLoggedIn(karin);
-    await page.goto(`${karin.url}/ops/queues/${keyOf('dead')}`);
+    await page.goto(queuePage(karin, 'dead'));
     await page.getByLabel('Delay, seconds').evaluate((input) => input.removeAttribute('max'));
     await page.getByLabel('Body').fill('typed with care');
     await page.getByLabel('Delay, seconds').fill('901');
@@ -211,7 +129,7 @@ describe('the ops page', () => {
   it('puts a queue on hold and lets it go on', async () => {
     const { karin } = await scene();
     const page = await openLoggedIn(karin);
-    await page.goto(`${karin.url}/ops/queues/${keyOf('orders')}`);
+    await page.goto(queuePage(karin, 'orders'));
     await page.getByRole('button', { name: 'Hold' }).click();
     await page.getByText('The queue is on hold.').waitFor();
     await send(karin, 'orders', '{"a":1}');
@@ -224,14 +142,14 @@ describe('the ops page', () => {
   it('moves dead letters back', async () => {
     const { karin } = await scene();
     const page = await openLoggedIn(karin);
-    await page.goto(`${karin.url}/ops/queues/${keyOf('orders')}`);
+    await page.goto(queuePage(karin, 'orders'));
     await page.getByRole('button', { name: 'Hold' }).click();
     await page.getByText('The queue is on hold.').waitFor();
     const source = 'arn:aws:sqs:eu-west-1:111122223333:orders';
     await karin.directory
       .byKey(keyOf('dead'))
       ?.send([{ id: crypto.randomUUID(), body: 'x', attributes: {}, senderId: 'test', deadLetterSourceArn: source }]);
-    await page.goto(`${karin.url}/ops/queues/${keyOf('dead')}`);
+    await page.goto(queuePage(karin, 'dead'));
     page.once('dialog', (dialog) => void dialog.accept());
     await page.getByRole('button', { name: 'Redrive' }).click();
     await page.getByText('The redrive has begun.').waitFor();
@@ -244,7 +162,7 @@ describe('the ops page', () => {
     const page = await openLoggedIn(karin);
     const hostile = `<script>document.title='owned'</script>\u0000\u202e${'x'.repeat(20_000)}`;
     await send(karin, 'dead', hostile, '{"order":17}');
-    await page.goto(`${karin.url}/ops/queues/${keyOf('dead')}`);
+    await page.goto(queuePage(karin, 'dead'));
     expect(await page.locator('#first-messages').count()).toBe(0);
     await page.getByRole('link', { name: 'Look at the first 20' }).click();
     const first = page.locator('#first-messages tbody tr');
@@ -263,7 +181,7 @@ describe('the ops page', () => {
     expect(received?.map(({ receiveCount }) => receiveCount)).toEqual([1, 1]);
     await page.getByRole('link', { name: 'Look again' }).click();
     await first.getByText('in flight').first().waitFor();
-    expect(complaints).toEqual([]);
+    expect(complaints()).toEqual([]);
   });
 
   it('syncs, and shows what it found', async () => {
@@ -285,7 +203,7 @@ describe('the ops page', () => {
     const page = await openLoggedIn(karin);
     await page.getByRole('link', { name: 'Functions' }).click();
     expect(await cells(page, 'functions', 'on-orders')).toEqual(['on-orders', 'orders', 'https://orders.example/']);
-    expect(complaints).toEqual([]);
+    expect(complaints()).toEqual([]);
   });
 
   it('works without its script', async () => {
@@ -310,7 +228,7 @@ describe('the ops page', () => {
   it('says on a page what cannot be found', async () => {
     const { karin } = await scene();
     const page = await openLoggedIn(karin);
-    const answer = await page.goto(`${karin.url}/ops/queues/${keyOf('nowhere')}`);
+    const answer = await page.goto(queuePage(karin, 'nowhere'));
     expect(answer?.status()).toBe(404);
     await page.getByRole('alert').getByText('There is no such queue; it may have been deleted.').waitFor();
     // Names that every object has are no actions and no notices.
@@ -389,7 +307,7 @@ describe('the ops page of a server that services of AWS deliver to', () => {
       ['mails', '403: The signature is not one of SNS for this message.'],
       ['mails', `503: The subscription to ${topic(LATE)} cannot be confirmed now: SNS cannot be reached.`],
     ]);
-    expect(complaints).toEqual([]);
+    expect(complaints()).toEqual([]);
   });
 
   it('keeps its columns readable on a desktop and on a telephone', async () => {
@@ -418,7 +336,7 @@ describe('a page of another site', () => {
     await page.locator('form').evaluate((form) => (form as unknown as { submit(): void }).submit());
     await page.waitForURL(`${karin.url}/**`);
     expect((await karin.directory.byKey(keyOf('dead'))?.depth())?.visible).toBe(1);
-    expect(complaints.join()).toContain('frame-ancestors');
+    expect(complaints().join()).toContain('frame-ancestors');
     evil.close();
   });
 
@@ -444,6 +362,6 @@ describe('what others wrote', () => {
     expect(await page.title()).toBe('Queues - Karin');
     await page.goto(`${karin.url}/ops?q=${encodeURIComponent('"><script>document.title="owned"</script>')}`);
     expect(await page.title()).toBe('Queues - Karin');
-    expect(complaints).toEqual([]);
+    expect(complaints()).toEqual([]);
   });
 });
