@@ -2,7 +2,9 @@
  * `karin export` and `karin import`: everything comes back from a file into an empty Redis, once, in order and when it
  * is due. `KARIN_TEST_SIZE=full` moves 10,000 messages.
  */
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -410,9 +412,20 @@ describe('/api/v1/export and /api/v1/import', () => {
   });
 
   it('tell a server of an earlier version apart', async () => {
-    const { karin } = await serverOn(redis.url);
-    const env = { ...ENV, KARIN_URL: `${karin.url}/ops` };
-    await expect(runCli(['export'], env)).rejects.toThrow('its version cannot export or import: upgrade it first');
+    const earlier = createServer((_, response) => {
+      response.writeHead(404, { 'content-type': 'application/json' });
+      response.end('{"error":"there is nothing at this path"}');
+    });
+    await once(earlier.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const address = earlier.address();
+      const port = typeof address === 'object' ? address?.port : undefined;
+      await expect(runCli(['export'], { ...ENV, KARIN_URL: `http://127.0.0.1:${port}` })).rejects.toThrow(
+        'there is nothing at this path; its version cannot export or import: upgrade it first',
+      );
+    } finally {
+      earlier.close();
+    }
   });
 });
 
