@@ -1,10 +1,11 @@
+import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { SignatureV4 } from '@smithy/signature-v4';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeRfc3986 } from '../../runtime/http/auth/canonical.ts';
-import { readClaim, SignatureVerifier, type SignedRequest } from '../../runtime/http/auth/sigv4.ts';
+import { HmacKey, readClaim, SignatureVerifier, type SignedRequest } from '../../runtime/http/auth/sigv4.ts';
 import { SqsError } from '../../runtime/sqs/errors.ts';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
@@ -141,6 +142,23 @@ const JSON_HEADERS = {
   'x-amz-target': 'AmazonSQS.SendMessage',
   'x-amzn-query-mode': 'true',
 };
+
+describe('the code of a text', () => {
+  it('is that of HMAC with SHA-256, for keys and texts of any length', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 64 }),
+        fc.array(fc.integer({ min: 0, max: 255 }), { maxLength: 1_000 }),
+        (key, codes) => {
+          const text = String.fromCharCode(...codes);
+          const expected = createHmac('sha256', key).update(text, 'latin1').digest('hex');
+          expect(new HmacKey(Buffer.from(key)).sign(text)).toBe(expected);
+        },
+      ),
+    );
+    expect(() => new HmacKey(Buffer.alloc(65))).toThrow('at most 64 bytes');
+  });
+});
 
 describe('a signed request', () => {
   // The signer keeps parameters in an object, which cannot have this one.

@@ -36,7 +36,7 @@ export class SignatureVerifier {
   readonly #now: () => number;
   readonly #region: string | undefined;
   /** Signing keys by `key id/date/region`; a key is good for a day, so the oldest entry is the one to drop. */
-  readonly #signingKeys = new Map<string, { readonly secret: string; readonly key: Buffer }>();
+  readonly #signingKeys = new Map<string, { readonly secret: string; readonly key: HmacKey }>();
 
   /**
    * `service`: of the credential scope, `sqs`. `now`: wall clock, milliseconds since the epoch. `region`: the one of
@@ -79,7 +79,7 @@ export class SignatureVerifier {
       const canonical = canonicalRequest({ method, path, query, rawHeaders }, claim.signedHeaders, payloadHash, host);
       const digest = hash('sha256', Buffer.from(canonical, 'latin1'), 'hex');
       const stringToSign = `${ALGORITHM}\n${claim.timestamp}\n${claim.scope}\n${digest}`;
-      const expected = Buffer.from(createHmac('sha256', key).update(stringToSign, 'latin1').digest('hex'), 'latin1');
+      const expected = Buffer.from(key.sign(stringToSign), 'latin1');
       return given.length === expected.length && timingSafeEqual(given, expected);
     });
   }
@@ -103,14 +103,12 @@ export class SignatureVerifier {
     }
   }
 
-  #signingKey(claim: SignatureClaim, secret: string): Buffer {
+  #signingKey(claim: SignatureClaim, secret: string): HmacKey {
     const name = `${claim.accessKeyId}/${claim.scopeDate}/${claim.region}`;
     const cached = this.#signingKeys.get(name);
     if (cached?.secret === secret) return cached.key;
-    const key = [claim.region, claim.service, TERMINATOR].reduce(
-      (derived, part) => hmac(derived, part),
-      hmac(`AWS4${secret}`, claim.scopeDate),
-    );
+    const derived = [claim.region, claim.service, TERMINATOR].reduce(hmac, hmac(`AWS4${secret}`, claim.scopeDate));
+    const key = new HmacKey(derived);
     this.#signingKeys.set(name, { secret, key });
     if (this.#signingKeys.size > SIGNING_KEYS) {
       for (const oldest of this.#signingKeys.keys()) {
@@ -171,6 +169,38 @@ const SIGNING_KEYS = 200;
 
 function hmac(key: string | Buffer, data: string): Buffer {
   return createHmac('sha256', key).update(data).digest();
+}
+
+/** Bytes that SHA-256 takes at a time, by which HMAC lengthens its key. */
+const BLOCK = 64;
+
+/**
+ * A key of HMAC with SHA-256 that signs many texts (RFC 2104): the hash of the outer key and the hash of the inner key
+ * and the text. `createHmac` makes an object of OpenSSL for each text, which cost a tenth of a signed send.
+ */
+export class HmacKey {
+  readonly #inner: Buffer;
+  readonly #outer: Buffer;
+
+  /** `key`: at most 64 bytes. */
+  constructor(key: Buffer) {
+    if (key.length > BLOCK) throw new RangeError(`a key of HMAC has at most ${BLOCK} bytes here, not ${key.length}`);
+    const whole = Buffer.alloc(BLOCK);
+    key.copy(whole);
+    this.#inner = Buffer.from(whole.map((byte) => byte ^ 0x36));
+    this.#outer = Buffer.from(whole.map((byte) => byte ^ 0x5c));
+  }
+
+  /** The signature in hex. `text`: each character is one byte. */
+  sign(text: string): string {
+    const inner = Buffer.allocUnsafe(BLOCK + text.length);
+    this.#inner.copy(inner);
+    inner.write(text, BLOCK, 'latin1');
+    const outer = Buffer.allocUnsafe(BLOCK + 32);
+    this.#outer.copy(outer);
+    outer.write(hash('sha256', inner, 'hex'), BLOCK, 'hex');
+    return hash('sha256', outer, 'hex');
+  }
 }
 
 /*
