@@ -13,9 +13,10 @@
  */
 
 import type { DiscoverySource } from './aws/discovery/discovery.ts';
-import { createInvoker, type Invoker } from './aws/invoke.ts';
+import { createScopedInvoker, type Invoker } from './aws/invoke.ts';
 import type { Mapping } from './aws/mapping.ts';
 import type { RealQueues } from './aws/real-queues.ts';
+import { placesOf } from './aws/scope.ts';
 import { scheduleSyncs } from './aws/sync/schedule.ts';
 import { type ApplyDiff, createSynchroniser, type SyncReport } from './aws/sync/synchroniser.ts';
 import { createEventBus, type EventListener } from './consumer/events.ts';
@@ -37,7 +38,13 @@ import type { Notify } from './queue/queue.ts';
 import { createDirectory } from './queue/stored-directory.ts';
 import { createMoveTasks } from './queue/stored-move-tasks.ts';
 import { openFront } from './server/front.ts';
-import { configuredAlerts, configuredRealQueues, configuredSource, openConfiguredStore } from './server/parts.ts';
+import {
+  configuredAlerts,
+  configuredRealQueues,
+  configuredScopes,
+  configuredSources,
+  openConfiguredStore,
+} from './server/parts.ts';
 import { createReleasers, type Releasers, unlessGivenUp } from './server/releasers.ts';
 import { type Config, ConfigError, readVersion } from './settings.ts';
 import { createSqsApi } from './sqs/api.ts';
@@ -123,6 +130,8 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   const { time = systemTime, randomness = systemRandomness, signal } = overrides;
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
   const alertTargets = configuredAlerts(config, time);
+  const scopes = configuredScopes(config, time);
+  const places = placesOf(config, scopes);
   const instanceId = randomness.uuid();
 
   const door = await openDoor(config.host, config.port);
@@ -136,7 +145,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
       releasers,
     ));
   for (const warning of (await store.health()).warnings) log.warn({ warning }, 'store');
-  const access = await createAccess(config, store.documents, time, log);
+  const access = await createAccess(config, places, store.documents, time, log);
   releasers.add('the trail of actions', () => access.trail.close());
 
   const bus = createEventBus((error, event) =>
@@ -175,7 +184,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     activity.transferred(event);
   };
 
-  const realQueues = overrides.realQueues ?? configuredRealQueues(config, releasers);
+  const realQueues = overrides.realQueues ?? configuredRealQueues(config, scopes, releasers);
   const directory = await createDirectory({
     store,
     time,
@@ -210,7 +219,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   const moveTasks = await createMoveTasks({ store, directory, time, randomness, notify });
   releasers.add('message move tasks', () => moveTasks.close());
 
-  const invoker = overrides.invoker ?? createInvoker({ region: config.region, time });
+  const invoker = overrides.invoker ?? createScopedInvoker(scopes, time);
   if (overrides.invoker === undefined) releasers.add('the invoker', () => invoker.close());
   const supervisor = createSupervisor({
     directory,
@@ -227,13 +236,14 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   const graceMs = config.stopGraceSeconds * 1000;
   releasers.add('the consumer', () => supervisor.stop(graceMs));
 
-  const source = overrides.source ?? (await configuredSource(config, time));
+  const discoverySources =
+    overrides.source === undefined ? await configuredSources(config, scopes, time) : [overrides.source];
   const serve = (mappings: readonly Mapping[]): ApplyDiff => supervisor.apply(mappings);
   const synchroniser =
-    source === undefined
+    discoverySources.length === 0
       ? undefined
       : createSynchroniser({
-          source,
+          sources: discoverySources,
           documents: store.documents,
           directory,
           serve,
@@ -285,7 +295,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     maxQueues: config.maxQueues,
     hasRoom: createReserve(() => store.health(), time),
     sent: sources.sent,
-    unknownQueues: () => health.unknownQueues(),
+    unknownQueues: (place) => health.unknownQueues(place),
     report: (error, request) => log.error({ err: error, ...request }, 'a request failed unexpectedly'),
     audited: ({ action, caller: { senderId, address }, queue, destination }) => {
       if (address === undefined) return;
@@ -298,6 +308,8 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   const front = openFront({
     door,
     config,
+    scopes,
+    places,
     access,
     api,
     sources,

@@ -40,6 +40,17 @@ export interface Config {
   readonly publicUrl?: string;
   /** `AWS_REGION` or `AWS_DEFAULT_REGION`; default us-east-1 in dev only. */
   readonly region: string;
+  /**
+   * `KARIN_REGIONS`: further regions that are served with the process's own credentials, beside `region`; `none`: not
+   * even that one, only what `KARIN_ROLES` names. Default: `region` alone.
+   */
+  readonly ownRegions: readonly string[];
+  /**
+   * `KARIN_ROLES` (or the file `KARIN_ROLES_FILE`): roles to assume in other accounts, separated by commas or white
+   * space: `<role ARN>[:<regions>[:<external id>]]`, regions joined by `+`; default region: `region`. Read by
+   * `aws/scope.ts`.
+   */
+  readonly roles: readonly string[];
   /** `KARIN_ACCOUNT_ID`; default: the account of the discovered functions, else 000000000000. */
   readonly accountId?: string;
   /** Where mappings come from: `KARIN_DISCOVERY` = `aws` (default), `template:<path>`, `none`. */
@@ -212,6 +223,7 @@ export function readConfig(
     (value === undefined ? {} : { [name]: value }) as { [P in K]?: V };
 
   const redis = readRedis(env, purpose);
+  const region = readRegion(env, purpose);
   const config: Config = {
     // In brackets, as in a URL, is how many write an IPv6 address.
     host: (env.text('HOST') ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1'),
@@ -221,7 +233,9 @@ export function readConfig(
     dataDirectory: env.text('KARIN_DATA_DIR') ?? './karin-data',
     embeddedRedisBytes: env.integer('KARIN_EMBEDDED_REDIS_MEMORY', 16, 65_536, 64, 'MiB') * MIB,
     ...optional('publicUrl', readPublicUrl(env)),
-    region: readRegion(env, purpose),
+    region,
+    ownRegions: readOwnRegions(env, region),
+    roles: env.secretList('KARIN_ROLES'),
     ...optional('accountId', readAccountId(env)),
     discovery: readDiscovery(env, purpose),
     syncIntervalSeconds: env.integer('KARIN_SYNC_INTERVAL', 0, 604_800, 3600, 'seconds'),
@@ -337,6 +351,9 @@ function readSnsEndpoint(env: EnvironmentReader): string | undefined {
   return undefined;
 }
 
+/** How AWS names regions. */
+export const REGION = /^[a-z]{2,}(-[a-z0-9]+)+$/;
+
 function readRegion(env: EnvironmentReader, purpose: ConfigPurpose): string {
   const region = env.text('AWS_REGION') ?? env.text('AWS_DEFAULT_REGION');
   if (region === undefined) {
@@ -345,10 +362,25 @@ function readRegion(env: EnvironmentReader, purpose: ConfigPurpose): string {
     }
     return 'us-east-1';
   }
-  if (!/^[a-z]{2,}(-[a-z0-9]+)+$/.test(region)) {
+  if (!REGION.test(region)) {
     env.problems.push(`AWS_REGION=${region}: must be the name of an AWS region, for example us-east-1`);
   }
   return region;
+}
+
+function readOwnRegions(env: EnvironmentReader, region: string): readonly string[] {
+  const named = env.list('KARIN_REGIONS');
+  if (named.includes('none')) {
+    if (named.length === 1) return [];
+    env.problems.push('KARIN_REGIONS: none stands alone; leave it out, or leave the regions out');
+    return [region];
+  }
+  for (const name of named.filter((text) => !REGION.test(text))) {
+    env.problems.push(
+      `KARIN_REGIONS: ${name} is not the name of an AWS region; name some, for example eu-west-1,us-east-1, or none`,
+    );
+  }
+  return [...new Set([region, ...named])];
 }
 
 function readAccountId(env: EnvironmentReader): string | undefined {

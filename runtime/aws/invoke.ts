@@ -11,6 +11,7 @@ import { InvokeCommand, LambdaClient, type LambdaClientConfig } from '@aws-sdk/c
 import { NodeHttpHandler, type NodeHttpHandlerOptions } from '@smithy/node-http-handler';
 import type { Time } from '../time.ts';
 import { classifyError, functionError, type InvokeOutcome, ResponseTooLargeError } from './invoke-outcome.ts';
+import { type AwsScope, noScope, scopeFor } from './scope.ts';
 
 export interface InvokeRequest {
   /** Passed to Lambda unchanged, qualifier included. */
@@ -79,6 +80,8 @@ export interface InvokerOptions {
    * Lambda's own limit.
    */
   readonly maxResponseBytes?: number;
+  /** Lets few large responses be read at one time; shared by all invokers of a process. Default: one of its own. */
+  readonly largeBodies?: LargeBodies;
   readonly time: Time;
 }
 
@@ -120,6 +123,7 @@ export function createInvoker(options: InvokerOptions): Invoker {
       socketTimeout: 0,
     }),
     options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
+    options.largeBodies ?? new LargeBodies(LARGE_AT_ONCE),
   );
   const client = new LambdaClient({
     ...(options.region !== undefined && { region: options.region }),
@@ -134,6 +138,41 @@ export function createInvoker(options: InvokerOptions): Invoker {
     invoke: (request) => invoke(client, time, request),
     probe: (functionArn) => probe(client, time, functionArn),
     close: () => client.destroy(),
+  };
+}
+
+/**
+ * The invoker of all scopes: a function is invoked with the credentials of its account and in its region. The client of
+ * a scope is made by its first Invoke.
+ */
+export function createScopedInvoker(scopes: readonly AwsScope[], time: Time): Invoker {
+  const largeBodies = new LargeBodies(LARGE_AT_ONCE);
+  const invokers = new Map<AwsScope, Invoker>();
+  const invokerOf = (functionArn: string): Invoker | { readonly missing: string } => {
+    const [, , , region = '', account = ''] = functionArn.split(':');
+    const scope = scopeFor(scopes, { account, region });
+    if (scope === undefined) return { missing: noScope({ account, region }) };
+    const known = invokers.get(scope);
+    if (known !== undefined) return known;
+    const { credentials } = scope;
+    const made = createInvoker({ region, time, largeBodies, ...(credentials === undefined ? {} : { credentials }) });
+    invokers.set(scope, made);
+    return made;
+  };
+  return {
+    invoke: async (request) => {
+      const invoker = invokerOf(request.functionArn);
+      if ('missing' in invoker) return { kind: 'unreached', why: 'no-way', message: invoker.missing };
+      return invoker.invoke(request);
+    },
+    probe: async (functionArn) => {
+      const invoker = invokerOf(functionArn);
+      if ('missing' in invoker) return { kind: 'unreached', why: 'no-way', message: invoker.missing };
+      return invoker.probe(functionArn);
+    },
+    close: () => {
+      for (const invoker of invokers.values()) invoker.close();
+    },
   };
 }
 
@@ -243,10 +282,11 @@ class CappedHandler {
   readonly metadata: { readonly handlerProtocol: string };
   readonly #inner: NodeHttpHandler;
   readonly #maxBytes: number;
-  readonly #large = new LargeBodies(LARGE_AT_ONCE);
+  readonly #large: LargeBodies;
 
   /** `maxBytes`: of the body of one response. */
-  constructor(inner: NodeHttpHandler, maxBytes: number) {
+  constructor(inner: NodeHttpHandler, maxBytes: number, large: LargeBodies) {
+    this.#large = large;
     this.metadata = inner.metadata;
     this.#inner = inner;
     this.#maxBytes = maxBytes;

@@ -15,6 +15,7 @@ import type { Message, MessageAttribute, MessageAttributes } from '../queue/mess
 import { formatQueueArn, type QueueArn } from '../queue/names.ts';
 import { awsFailure, describeAwsError } from './discovery/calls.ts';
 import { realQueueUrl } from './discovery/queues.ts';
+import { type AwsScope, noScope, scopeFor } from './scope.ts';
 
 /** A message for a real queue. */
 export interface RealEntry {
@@ -157,6 +158,30 @@ const CONTENT_ERRORS = new Set([
  */
 export function createAwsRealQueues(options: AwsRealQueuesOptions = {}): RealQueues {
   return new AwsRealQueues(options);
+}
+
+/** The real queues of all scopes, each asked in its own region with the credentials of its account. */
+export function createScopedRealQueues(scopes: readonly AwsScope[]): RealQueues {
+  const made = new Map<AwsScope, RealQueues>();
+  const of = (queue: QueueArn): RealQueues => {
+    const scope = scopeFor(scopes, queue);
+    if (scope === undefined) throw new TransferError(`${formatQueueArn(queue)}: ${noScope(queue)}`);
+    const known = made.get(scope);
+    if (known !== undefined) return known;
+    const { region, credentials } = scope;
+    const realQueues = createAwsRealQueues({ region, ...(credentials === undefined ? {} : { credentials }) });
+    made.set(scope, realQueues);
+    return realQueues;
+  };
+  return {
+    send: async (queue, entries) => of(queue).send(queue, entries),
+    receive: async (queue, request) => of(queue).receive(queue, request),
+    delete: async (queue, receiptHandles) => of(queue).delete(queue, receiptHandles),
+    depth: async (queue) => of(queue).depth(queue),
+    close: () => {
+      for (const realQueues of made.values()) realQueues.close();
+    },
+  };
 }
 
 class AwsRealQueues implements RealQueues {

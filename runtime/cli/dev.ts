@@ -24,9 +24,9 @@ import { discoveryOf, type ServingOptions } from '../dev/template/discovery.ts';
 import type { TemplateApplication, TemplateSettings } from '../dev/template/model.ts';
 import { TemplateSyntaxError } from '../dev/template/parse.ts';
 import { ProjectWatcher } from '../dev/watch.ts';
-import { credentialProblems } from '../http/auth/credentials.ts';
 import { createLog, readable } from '../log.ts';
 import { type Karin, startKarin } from '../main.ts';
+import { configProblems } from '../server/parts.ts';
 import { createReleasers, type Releasers } from '../server/releasers.ts';
 import { type Config, type Environment, readConfig } from '../settings.ts';
 import { systemRandomness, systemTime, type Time } from '../time.ts';
@@ -168,7 +168,7 @@ class Development {
       ...(port === undefined ? {} : { PORT: String(port) }),
       ...(host === undefined ? {} : { HOST: host }),
     };
-    const config = readConfig(given, 'dev', credentialProblems);
+    const config = readConfig(given, 'dev', configProblems);
     try {
       const port = await availablePort(config.host, config.port);
       return { ...config, accountId: ACCOUNT, staysOpen: true, port };

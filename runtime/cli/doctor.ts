@@ -7,16 +7,11 @@
 
 import { createAwsDiscovery } from '../aws/discovery/aws.ts';
 import { type Discovery, DiscoveryError } from '../aws/discovery/discovery.ts';
-import {
-  credentialProblems,
-  isEmpty,
-  isLoopback,
-  openServerProblem,
-  readCredentialBook,
-} from '../http/auth/credentials.ts';
+import { type AwsScope, scopesOf } from '../aws/scope.ts';
+import { isEmpty, isLoopback, openServerProblem, readCredentialBook } from '../http/auth/credentials.ts';
 import { readAlertTargets } from '../ops/alert-targets.ts';
 import { formatQueueArn, type QueueArn } from '../queue/names.ts';
-import { NO_ACCOUNT } from '../server/parts.ts';
+import { configProblems, NO_ACCOUNT } from '../server/parts.ts';
 import { type Config, ConfigError, readConfig } from '../settings.ts';
 import { openStore } from '../store/open-store.ts';
 import { systemRandomness, systemTime } from '../time.ts';
@@ -55,18 +50,20 @@ export async function doctor(options: DoctorOptions, context: CliContext): Promi
   for (const finding of checkAddress(config)) say(finding);
   for (const finding of await checkStore(config)) say(finding);
   if (config.discovery.kind !== 'aws') return healthy;
-  const discovery = await checkDiscovery(config, say);
-  if (discovery !== undefined) {
-    for (const finding of await checkInvokes(config, discovery)) say(finding);
-    for (const finding of await checkSubscriptions(config, discovery)) say(finding);
+  for (const scope of scopesOf(config, systemTime)) {
+    const discovery = await checkDiscovery(scope, say);
+    if (discovery !== undefined) {
+      for (const finding of await checkInvokes(scope, discovery)) say(finding);
+      for (const finding of await checkSubscriptions(scope, discovery)) say(finding);
+    }
+    for (const finding of await checkPermissions(options, context, scope, config.accountId, discovery)) say(finding);
   }
-  for (const finding of await checkPermissions(options, context, config, discovery)) say(finding);
   return healthy;
 }
 
 function checkConfig({ env }: CliContext, say: (finding: Finding) => void): Config | undefined {
   try {
-    const config = readConfig(env, 'start', credentialProblems);
+    const config = readConfig(env, 'start', configProblems);
     say(['ok', 'the configuration can be read']);
     for (const warning of config.warnings) say(['warn', warning]);
     say(checkAlerts(config));
@@ -141,8 +138,8 @@ async function checkStore(config: Config): Promise<readonly Finding[]> {
   }
 }
 
-async function checkDiscovery(config: Config, say: (finding: Finding) => void): Promise<Discovery | undefined> {
-  const source = createAwsDiscovery({ region: config.region, time: systemTime });
+async function checkDiscovery(scope: AwsScope, say: (finding: Finding) => void): Promise<Discovery | undefined> {
+  const source = createAwsDiscovery({ scope, time: systemTime });
   try {
     // Ten calls a second are the most that one may make, and each mapping takes some.
     say(['ok', `reading ${source.description}; a hundred mappings take half a minute`]);
@@ -164,10 +161,15 @@ async function checkDiscovery(config: Config, say: (finding: Finding) => void): 
   }
 }
 
+/** Settings of a client of the SDK for this scope. */
+function clientOf({ region, credentials }: AwsScope) {
+  return { region, ...(credentials === undefined ? {} : { credentials }) };
+}
+
 /** A dry run checks the permission to invoke without running anything. */
-async function checkInvokes(config: Config, discovery: Discovery): Promise<readonly Finding[]> {
+async function checkInvokes(scope: AwsScope, discovery: Discovery): Promise<readonly Finding[]> {
   const { InvokeCommand, LambdaClient } = await import('@aws-sdk/client-lambda');
-  const lambda = new LambdaClient({ region: config.region });
+  const lambda = new LambdaClient(clientOf(scope));
   const every = [...new Set(discovery.mappings.map((mapping) => mapping.functionArn))];
   const arns = every.slice(0, MOST_TRIED);
   const findings: Finding[] = [];
@@ -192,9 +194,9 @@ async function checkInvokes(config: Config, discovery: Discovery): Promise<reado
  *
  * An endpoint is never printed: the capability of a sender stands in it.
  */
-async function checkSubscriptions(config: Config, discovery: Discovery): Promise<readonly Finding[]> {
+async function checkSubscriptions(scope: AwsScope, discovery: Discovery): Promise<readonly Finding[]> {
   const { GetTopicAttributesCommand, paginateListSubscriptions, SNSClient } = await import('@aws-sdk/client-sns');
-  const sns = new SNSClient({ region: config.region });
+  const sns = new SNSClient(clientOf(scope));
   const anchors = anchorsOf(discovery);
   const served = new Set(discovery.queues.map(({ arn }) => pathOf(arn)));
   const findings: Finding[] = [];
@@ -258,16 +260,20 @@ function ingestPath(endpoint: string): string | undefined {
 async function checkPermissions(
   options: DoctorOptions,
   context: CliContext,
-  config: Config,
+  scope: AwsScope,
+  accountId: string | undefined,
   discovery: Discovery | undefined,
 ): Promise<readonly Finding[]> {
   const { GetUserCommand, IAMClient, SimulatePrincipalPolicyCommand } = await import('@aws-sdk/client-iam');
-  const iam = new IAMClient({ region: config.region });
+  const iam = new IAMClient(clientOf(scope));
   try {
     const principal =
-      options.principal ?? context.env['AWS_ROLE_ARN'] ?? (await iam.send(new GetUserCommand({}))).User?.Arn;
+      scope.role?.arn ??
+      options.principal ??
+      context.env['AWS_ROLE_ARN'] ??
+      (await iam.send(new GetUserCommand({}))).User?.Arn;
     if (principal === undefined) return [['warn', 'permissions were not simulated: name the role with --principal']];
-    const calls = simulatedCalls(config, discovery);
+    const calls = simulatedCalls(scope, accountId, discovery);
     const simulations = calls.map(async ({ actions, resources, tagged }) => {
       const answer = await iam.send(
         new SimulatePrincipalPolicyCommand({
@@ -312,15 +318,22 @@ interface SimulatedCall {
 }
 
 /** The calls of the policy, on the resources that were found. */
-function simulatedCalls(config: Config, discovery: Discovery | undefined): readonly SimulatedCall[] {
-  const account = config.accountId ?? discovery?.mappings[0]?.functionArn.split(':')[4] ?? NO_ACCOUNT;
+function simulatedCalls(
+  { account: ofRole, region }: AwsScope,
+  accountId: string | undefined,
+  discovery: Discovery | undefined,
+): readonly SimulatedCall[] {
+  const found = discovery?.mappings[0]?.functionArn.split(':')[4];
+  const account = ofRole ?? accountId ?? found ?? NO_ACCOUNT;
   const mappings = discovery?.mappings ?? [];
   const isTagged = ({ tags }: { readonly tags: Readonly<Record<string, string>> }): boolean => tags[TAG] === 'true';
   const arnsOf = (queues: Discovery['queues']): readonly string[] => queues.map(({ arn }) => formatQueueArn(arn));
   const [tagged, untagged] = [true, false].map((wanted) =>
     arnsOf((discovery?.queues ?? []).filter((queue) => isTagged(queue) === wanted)),
   );
-  const found: Readonly<Record<string, readonly { readonly arns: readonly string[]; readonly tagged: boolean }[]>> = {
+  const resourcesOf: Readonly<
+    Record<string, readonly { readonly arns: readonly string[]; readonly tagged: boolean }[]>
+  > = {
     ListMappings: [{ arns: ['*'], tagged: false }],
     ReadMappings: [{ arns: mappings.map(({ mappingArn }) => mappingArn), tagged: false }],
     // The tags of functions are not read. Whether they are in order is what the dry runs show.
@@ -330,8 +343,8 @@ function simulatedCalls(config: Config, discovery: Discovery | undefined): reado
       { arns: untagged ?? [], tagged: false },
     ],
   };
-  return policy({ region: config.region, account, function: [], queue: [] }).Statement.flatMap(({ Sid, Action }) =>
-    (found[Sid] ?? [])
+  return policy({ region, account, function: [], queue: [] }).Statement.flatMap(({ Sid, Action }) =>
+    (resourcesOf[Sid] ?? [])
       .filter(({ arns }) => arns.length > 0)
       .map((group) => ({
         actions: [...Action],

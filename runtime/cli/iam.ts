@@ -147,7 +147,8 @@ async function withDeployed(options: IamOptions, { env }: CliContext): Promise<I
   const region = options.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'];
   if (region === undefined) throw new CliError('say in which region to look, with --region or AWS_REGION');
   const { createAwsDiscovery } = await import('../aws/discovery/aws.ts');
-  const found = await createAwsDiscovery({ region, time: systemTime }).discover(undefined, true);
+  const { ownScope } = await import('../aws/scope.ts');
+  const found = await createAwsDiscovery({ scope: ownScope(region), time: systemTime }).discover(undefined, true);
   const mappings = [...found.mappings, ...found.broken];
   const [first] = mappings;
   if (first === undefined) throw new CliError(`there is no disabled SQS mapping in ${region}`);

@@ -168,7 +168,12 @@ export function createProgram(context: CliContext, finished: (status: number) =>
   withServer(token.command('create'))
     .description('make a token and print it, once')
     .requiredOption('--scope <scope>', 'send, consume, manage or all; may be repeated', collect)
-    .option('--queue <glob>', "names of queues, for example 'app-*'; may be repeated (default: all)", collect, [])
+    .option(
+      '--queue <glob>',
+      "names of queues, for example 'app-*', or '<account>/<region>/app-*'; may be repeated (default: all at home)",
+      collect,
+      [],
+    )
     .option('--expires <time>', '30m, 12h or 90d (default: never)')
     .option('--name <text>', 'whose token it is')
     .option('--sends <count>', 'messages that may be sent in a second, through each server (default: no bound)', number)
@@ -407,6 +412,9 @@ Environment (AWS_* variables reach the AWS SDK untouched):
   KARIN_KEYS               id:secret[:scopes[:queues[:share]...]], ... (or KARIN_KEYS_FILE, read again on SIGHUP)
                            a share is sends=N a second, queues=N, messages=N or bytes=N
   KARIN_DISCOVERY          aws, template:<path> or none (aws)
+  KARIN_REGIONS            further regions of the server's own credentials; none: not even its own (none further)
+  KARIN_ROLES              roles of other accounts: <role ARN>[:<regions joined by +>[:<external id>]], ...
+                           (or KARIN_ROLES_FILE)
   KARIN_SYNC_INTERVAL      seconds between syncs, 0 for none (3600)
   KARIN_ACCOUNT_ID         account of queues named without one (that of the functions)
   KARIN_CONSUME          names of the queues to consume, * and ? as wildcards, ! excludes (all)

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { credentialProblems } from '../http/auth/credentials.ts';
 import { createLog } from '../log.ts';
 import { startKarin } from '../main.ts';
 import { createIdleMemory, giveMemoryBack } from '../ops/idle-memory.ts';
+import { configProblems } from '../server/parts.ts';
 import { readConfig } from '../settings.ts';
 import { systemTime } from '../time.ts';
 import { type CliContext, onReloadSignal, onStopSignals } from './context.ts';
@@ -16,7 +16,7 @@ import { type CliContext, onReloadSignal, onStopSignals } from './context.ts';
  * those of `readConfig` and `startKarin`.
  */
 export async function start({ env }: CliContext): Promise<void> {
-  const config = readConfig(env, 'start', credentialProblems);
+  const config = readConfig(env, 'start', configProblems);
   const log = createLog({ level: config.logLevel });
   const given = new AbortController();
   const starting = startKarin(config, { log, signal: given.signal });

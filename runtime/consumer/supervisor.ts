@@ -18,7 +18,7 @@ import type { BrokenMapping, Mapping } from '../aws/mapping.ts';
 import { stableJson } from '../aws/mapping.ts';
 import type { ApplyDiff } from '../aws/sync/synchroniser.ts';
 import type { DirectoryEvent, QueueDirectory } from '../queue/directory.ts';
-import { queueKey } from '../queue/names.ts';
+import { type QueueRef, queueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { QueueKey, Signal, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
@@ -29,7 +29,7 @@ import { mappingOfSlotSet, Rendezvous } from './instances.ts';
 import { type LimitOptions, ProcessLimits } from './limits.ts';
 import { type ConsumerParts, type ConsumerSettings, DEFAULT_SETTINGS, type ServedMapping } from './parts.ts';
 import { type ActorSnapshot, QueueActor } from './queue-actor.ts';
-import { MappingWarnings, queueNameChooser, readTuning, TuningError } from './tuning.ts';
+import { MappingWarnings, queueChooser, readTuning, TuningError } from './tuning.ts';
 
 export interface SupervisorOptions {
   readonly directory: QueueDirectory;
@@ -83,7 +83,7 @@ class ActorSupervisor implements Supervisor {
   readonly #options: SupervisorOptions;
   readonly #parts: ConsumerParts;
   readonly #rendezvous: Rendezvous;
-  readonly #isChosen: (queueName: string) => boolean;
+  readonly #isChosen: (queue: QueueRef) => boolean;
   readonly #stopping = new AbortController();
   readonly #aborting = new AbortController();
   readonly #actors = new Map<QueueKey, QueueActor>();
@@ -101,7 +101,7 @@ class ActorSupervisor implements Supervisor {
     this.#options = options;
     this.#rendezvous = new Rendezvous(options.instance);
     this.#warnings = new MappingWarnings(options.directory, options.events);
-    this.#isChosen = queueNameChooser(options.queueNames ?? []);
+    this.#isChosen = queueChooser(options.queueNames ?? []);
     // Every open Invoke listens to these; Node would take so many listeners for a leak.
     setMaxListeners(0, this.#stopping.signal, this.#aborting.signal);
     let batches = 0;
@@ -220,7 +220,7 @@ class ActorSupervisor implements Supervisor {
   #prepare(mapping: Mapping): ServedMapping | BrokenMapping | 'left-alone' {
     try {
       const tuning = readTuning(mapping, this.#parts.settings);
-      if (!tuning.consume || !this.#isChosen(mapping.queueArn.name)) return 'left-alone';
+      if (!tuning.consume || !this.#isChosen(mapping.queueArn)) return 'left-alone';
       return { mapping, tuning, filter: compileFilter(mapping.filterPatterns) };
     } catch (error) {
       if (!(error instanceof TuningError || error instanceof FilterError)) throw error;

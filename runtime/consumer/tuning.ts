@@ -21,7 +21,7 @@
 
 import { expectedRunSeconds, longestInvokeSeconds, type Mapping } from '../aws/mapping.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
-import { matchesGlob, queueKey } from '../queue/names.ts';
+import { matchesQueue, type QueueRef, queueKey } from '../queue/names.ts';
 import type { ConsumerEvent, EventSink } from './events.ts';
 
 /** The tags of a mapping, understood. */
@@ -95,13 +95,13 @@ export function unknownTags({ tags }: Mapping): string | undefined {
   return `${what} no effect, perhaps for a misspelling; Karin knows ${KNOWN_TAGS.join(', ')}`;
 }
 
-/** Whether a queue name is chosen by globs, as the module comment describes them. */
-export function queueNameChooser(globs: readonly string[]): (name: string) => boolean {
+/** Whether a queue is chosen by globs, as the module comment describes them. */
+export function queueChooser(globs: readonly string[]): (queue: QueueRef) => boolean {
   const includes = globs.filter((glob) => !glob.startsWith('!'));
   const excludes = globs.filter((glob) => glob.startsWith('!')).map((glob) => glob.slice(1));
-  return (name) =>
-    (includes.length === 0 || includes.some((glob) => matchesGlob(glob, name))) &&
-    !excludes.some((glob) => matchesGlob(glob, name));
+  return (queue) =>
+    (includes.length === 0 || includes.some((glob) => matchesQueue(glob, queue))) &&
+    !excludes.some((glob) => matchesQueue(glob, queue));
 }
 
 /*

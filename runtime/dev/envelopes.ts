@@ -10,7 +10,7 @@
  * @module
  */
 import { createHash, createHmac } from 'node:crypto';
-import { partitionOf, urlSuffixOf } from '../aws/discovery/queues.ts';
+import { partitionOf, urlSuffixOf } from '../queue/names.ts';
 
 /** What differs from one message to the next, handed in so that tests know it. */
 export interface Occasion {

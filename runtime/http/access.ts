@@ -4,6 +4,7 @@
  * @module
  */
 import * as z from 'zod/mini';
+import type { Places } from '../aws/scope.ts';
 import type { Log } from '../log.ts';
 import { sharedSecret } from '../queue/receipt-handle.ts';
 import { type Config, ConfigError } from '../settings.ts';
@@ -76,7 +77,13 @@ export interface Access {
  * Errors: `ConfigError` (malformed credentials; none at all on an address that others can reach),
  * `StoreUnavailableError`.
  */
-export async function createAccess(config: Config, documents: Documents, time: Time, log: Log): Promise<Access> {
+export async function createAccess(
+  config: Config,
+  places: Places,
+  documents: Documents,
+  time: Time,
+  log: Log,
+): Promise<Access> {
   const book: { current: CredentialBook } = { current: readCredentialBook(config) };
   const now = (): number => time.now();
   const trail = createAuditTrail(documents, time, log);
@@ -124,8 +131,9 @@ export async function createAccess(config: Config, documents: Documents, time: T
   return {
     authenticator: createAuthenticator({
       book,
+      places,
       tokens,
-      verifier: new SignatureVerifier('sqs', now, config.region),
+      verifier: new SignatureVerifier('sqs', now, places.regions),
       attempts: countedAttempts,
       now,
       open: () => {

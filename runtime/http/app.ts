@@ -8,6 +8,7 @@ import { accepts } from 'hono/accepts';
 import { HTTPException } from 'hono/http-exception';
 import { reportFor, type SyncReport } from '../aws/sync/synchroniser.ts';
 import type { Log } from '../log.ts';
+import type { QueueRef } from '../queue/names.ts';
 import type { Audit } from './audit.ts';
 import type { TokenStore } from './auth/tokens.ts';
 import type { Edge } from './edge.ts';
@@ -44,7 +45,7 @@ export interface AppParts {
      */
     readonly page: (
       depth: boolean,
-      sees: ((queueName: string) => boolean) | undefined,
+      sees: ((queue: QueueRef) => boolean) | undefined,
       format: MetricsFormat,
     ) => Promise<string>;
   };

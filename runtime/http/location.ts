@@ -11,12 +11,14 @@ import { splitCapability } from './auth/credentials.ts';
 export interface Location {
   /** As received, base path and capability included, percent-encoding untouched: what the caller signed. */
   readonly rawPath: string;
-  /** Below the base path and without the capability; begins with a slash. */
+  /** Below the base path, without capability and region; begins with a slash. */
   readonly path: string;
   /** Without its question mark. */
   readonly query: string;
   /** The capability token in the path. */
   readonly token?: string;
+  /** That of `/r/<region>`, which is no part of `path`; absent: the path names none. */
+  readonly region?: string;
 }
 
 /** Takes a request target apart; `undefined`: it is none that this server serves (`*`, `CONNECT` targets). */
@@ -31,8 +33,18 @@ export function locate(target: string, basePath: string): Location | undefined {
   // A proxy may or may not have taken the base path off.
   const below = withoutBase(rawPath, basePath);
   const capability = splitCapability(below);
-  if (capability === undefined) return { rawPath, path: below, query };
-  return { rawPath, path: capability.rest, query, token: capability.token };
+  if (capability === undefined) return { rawPath, query, ...splitRegion(below) };
+  const { before, token, rest } = capability;
+  // The region may stand on either side of the capability.
+  const { region } = splitRegion(before);
+  return { rawPath, query, token, ...(region === undefined ? splitRegion(rest) : { path: rest, region }) };
+}
+
+const REGION_IN_PATH = /^\/r\/([a-z]{2,}(?:-[a-z0-9]+)+)(?=\/|$)/;
+
+function splitRegion(path: string): Pick<Location, 'path' | 'region'> {
+  const [whole = '', region] = path.startsWith('/r/') ? (REGION_IN_PATH.exec(path) ?? []) : [];
+  return region === undefined ? { path } : { path: path.slice(whole.length) || '/', region };
 }
 
 function withoutBase(path: string, basePath: string): string {

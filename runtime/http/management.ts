@@ -8,6 +8,7 @@ import { type Context, type ErrorHandler, Hono, type MiddlewareHandler } from 'h
 import { HTTPException } from 'hono/http-exception';
 import { DiscoveryError } from '../aws/discovery/discovery.ts';
 import type { Log } from '../log.ts';
+import type { QueueRef } from '../queue/names.ts';
 import { SqsError } from '../sqs/errors.ts';
 import { EVERY_QUEUE, isForm } from '../sqs/request.ts';
 import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
@@ -165,10 +166,10 @@ export function endpoint(c: Context<AppEnv>, edge: Edge): string {
   return endpointOf(edge.address, incoming.headers.host, edge.forwardedProto(incoming), edge.fallbackHost());
 }
 
-/** The queues that a credential may manage, by name; `undefined`: all there are, so its holder may know everything. */
-export function reachOf(credential: Credential): ((queueName: string) => boolean) | undefined {
+/** The queues that a credential may manage; `undefined`: all there are, so its holder may know everything. */
+export function reachOf(credential: Credential): ((queue: QueueRef) => boolean) | undefined {
   if (credential.allows('manage', EVERY_QUEUE)) return undefined;
-  return (queueName) => credential.allows('manage', queueName);
+  return (queue) => credential.allows('manage', queue);
 }
 
 /** Lets in the admin password, and other credentials with the scope `manage`. */

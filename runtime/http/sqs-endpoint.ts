@@ -7,6 +7,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Places } from '../aws/scope.ts';
 import type { Log } from '../log.ts';
 import type { SqsApi } from '../sqs/api.ts';
 import { SqsError } from '../sqs/errors.ts';
@@ -18,13 +19,14 @@ import { splitCapability } from './auth/credentials.ts';
 import { ClientGoneError, type ReadBody, readBody, type Sender } from './body.ts';
 import type { Edge } from './edge.ts';
 import { endpointOf, type Location, signerViews } from './location.ts';
+import { type RegionalRequest, regionOf } from './region.ts';
 
 export interface SqsEndpointParts {
   readonly api: Pick<SqsApi, 'handle' | 'refuse'>;
   readonly edge: Edge;
-  /** The account of callers, twelve digits; may become known only by a discovery. */
+  /** The account of callers, twelve digits; may become known only by a discovery. Errors: `InvalidAddress`. */
   readonly account: () => string;
-  readonly region: string;
+  readonly places: Places;
   readonly uuid: () => string;
   readonly log: Log;
 }
@@ -35,6 +37,7 @@ export type SqsEndpoint = (request: IncomingMessage, response: ServerResponse, l
 export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
   const { api, edge, log } = parts;
   const { authenticator, connections } = edge;
+  const severalRegions = parts.places.regions.size > 1;
   return async (incoming, outgoing, location) => {
     const arrival = new Arrival(edge, incoming, outgoing, location, parts.uuid());
     let body: ReadBody | undefined;
@@ -72,7 +75,10 @@ export function createSqsEndpoint(parts: SqsEndpointParts): SqsEndpoint {
       }
       connections.proven(incoming);
       arrival.credential = credential;
-      arrival.caller = new Authenticated(arrival, credential, parts);
+      arrival.caller =
+        severalRegions || location.region !== undefined
+          ? new Regional(arrival, credential, parts, location)
+          : new Authenticated(arrival, credential, parts);
       answer(outgoing, await api.handle(arrival), false);
     } catch (error) {
       if (error instanceof ClientGoneError) return;
@@ -192,19 +198,19 @@ class Authenticated implements Caller {
   readonly senderId: string;
   readonly allows: Caller['allows'];
   readonly share: Caller['share'];
-  readonly region: string;
   readonly #arrival: Arrival;
-  readonly #parts: Pick<SqsEndpointParts, 'account'>;
+  readonly #home: Credential['home'];
+  readonly #parts: Pick<SqsEndpointParts, 'account' | 'places'>;
 
   constructor(
     arrival: Arrival,
-    { senderId, allows, share }: Credential,
-    parts: Pick<SqsEndpointParts, 'account' | 'region'>,
+    { senderId, allows, share, home }: Credential,
+    parts: Pick<SqsEndpointParts, 'account' | 'places'>,
   ) {
     this.senderId = senderId;
     this.allows = allows;
     this.share = share;
-    this.region = parts.region;
+    this.#home = home;
     this.#arrival = arrival;
     this.#parts = parts;
   }
@@ -214,7 +220,36 @@ class Authenticated implements Caller {
   }
 
   get account(): string {
-    return this.#parts.account();
+    return this.#home?.account ?? this.#parts.account();
+  }
+
+  get region(): string {
+    return this.#parts.places.region;
+  }
+}
+
+/** Who sent a request to a server of several regions, or one that names its region. */
+class Regional extends Authenticated {
+  readonly #places: Places;
+  readonly #request: RegionalRequest;
+
+  constructor(
+    arrival: Arrival,
+    credential: Credential,
+    parts: Pick<SqsEndpointParts, 'account' | 'places'>,
+    location: Location,
+  ) {
+    super(arrival, credential, parts);
+    this.#places = parts.places;
+    this.#request = { head: arrival, location, credential };
+  }
+
+  override get region(): string {
+    return this.regionOf(undefined);
+  }
+
+  regionOf(named: string | undefined): string {
+    return regionOf(this.#places, this.#request, named);
   }
 }
 

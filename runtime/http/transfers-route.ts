@@ -14,6 +14,7 @@ import type { Time } from '../time.ts';
 import type { TransferEvent } from '../transfer/transfer.ts';
 import type { Transfers } from '../transfer/transfers.ts';
 import type { Audit } from './audit.ts';
+import type { Credential } from './auth/credentials.ts';
 import type { Edge } from './edge.ts';
 import { type AppEnv, readJson, requireManage } from './management.ts';
 
@@ -51,11 +52,9 @@ async function transfer(c: Context<AppEnv>, kind: Kind, parts: TransfersRoutePar
     throw new HTTPException(409, { message: 'the queues of this server have no counterpart in AWS (KARIN_DISCOVERY)' });
   }
   const { queueText, waitForDelayed } = readRequest(await readJson(c, edge));
-  // What the credential does not reach does not exist for it.
-  const name = queueText.slice(queueText.lastIndexOf(':') + 1);
-  if (!c.get('credential').allows('manage', name)) throw new HTTPException(404, { message: noQueue(queueText) });
-  const queue = find(transfers, queueText);
-  const who = c.get('credential').senderId;
+  const credential = c.get('credential');
+  const queue = find(transfers, queueText, credential);
+  const who = credential.senderId;
   parts.audit({ what: kind, who, from: edge.clientAddress(c.env.incoming), to: { queue: queue.key } });
   const signal = edge.endOf(c.env.outgoing);
   // One JSON text on each line. Proxies must neither guess another type nor hold lines back.
@@ -87,14 +86,10 @@ async function transfer(c: Context<AppEnv>, kind: Kind, parts: TransfersRoutePar
   });
 }
 
-function noQueue(text: string): string {
-  return `there is no queue ${text}`;
-}
-
-/** Errors: `HTTPException`. */
-function find(transfers: Transfers, text: string) {
+/** What the credential does not reach does not exist for it. Errors: `HTTPException`. */
+function find(transfers: Transfers, text: string, credential: Credential) {
   try {
-    return transfers.find(text);
+    return transfers.find(text, (queue) => credential.allows('manage', queue));
   } catch (error) {
     if (error instanceof TransferError) throw new HTTPException(404, { message: error.message });
     throw error;

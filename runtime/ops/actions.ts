@@ -121,9 +121,9 @@ function describeResult(result: DrainResult | PullResult): string {
   ].join(', ');
 }
 
-/** The API looks at account and name of a QueueUrl only. */
-function urlOf(queue: Queue): string {
-  return `http://karin/${queue.arn.account}/${queue.arn.name}`;
+/** The API looks at region, account and name of a QueueUrl only. */
+function urlOf({ arn }: Queue): string {
+  return `http://karin/r/${arn.region}/${arn.account}/${arn.name}`;
 }
 
 /** A field that was filled in. */
@@ -145,7 +145,6 @@ export interface ApiClient {
 
 export interface ApiClientParts {
   readonly api: SqsApi;
-  readonly account: () => string;
   readonly region: string;
   readonly uuid: () => string;
 }
@@ -159,8 +158,10 @@ export function createApiClient(parts: ApiClientParts): ApiClient {
       };
       const caller: Caller = {
         senderId: 'ops',
-        account: parts.account(),
+        // No queue is named here without account and region.
+        account: '',
         region: parts.region,
+        regionOf: (named) => named ?? parts.region,
         allows: () => true,
       };
       const response = await parts.api.handle({

@@ -14,7 +14,7 @@ import type { Audit } from '../http/audit.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, answerErrors, reachOf, requireManage } from '../http/management.ts';
 import type { MessageAttribute } from '../queue/message.ts';
-import { editDistance, formatQueueArn } from '../queue/names.ts';
+import { editDistance, formatQueueArn, parseQueueKey } from '../queue/names.ts';
 import type { BrowsedMessage, Queue } from '../queue/queue.ts';
 import type { Time } from '../time.ts';
 import { type ActionParts, QUEUE_ACTIONS } from './actions.ts';
@@ -36,6 +36,8 @@ const MOST_MESSAGES = 100;
 const LONGEST_BODY = 10_000;
 /** Characters of a URL that may name a queue. */
 const LONGEST_NAME = 2_000;
+/** A URL of a queue: its region, if it names one, and its account and name. */
+const URL_OF_QUEUE = /^https?:\/\/(?:[^?#]*\/r\/([a-z0-9-]+)|.*)\/(\d{12}\/[^/]+)$/;
 /** Names that are proposed for one that does not exist. */
 const MOST_PROPOSALS = 3;
 /** Names that a mistyped one is compared with; each costs the product of both lengths. */
@@ -133,11 +135,14 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
   });
 
   app.get('/api/v1/activity', (c) => {
-    const reaches = reachOf(c.get('credential')) ?? (() => true);
+    const reaches = reachOf(c.get('credential'));
+    const reachesKey = (key: string): boolean => {
+      const queue = parseQueueKey(key);
+      return reaches === undefined || (queue !== undefined && reaches(queue));
+    };
     const wanted = c.req.query('queue') ?? '';
     const only = wanted === '' ? undefined : find(c, parts, wanted).key;
-    const fits = ({ queue }: Activity): boolean =>
-      only === undefined ? reaches(queue.slice(queue.lastIndexOf(':') + 1)) : queue === only;
+    const fits = ({ queue }: Activity): boolean => (only === undefined ? reachesKey(queue) : queue === only);
     if (c.req.header('Accept') === 'text/event-stream') return follow(c, parts, fits);
     return c.json({ activity: parts.activity.recent().filter(fits) });
   });
@@ -180,12 +185,12 @@ function follow(c: Context<AppEnv>, { activity, edge, time }: ApiParts, fits: (i
  */
 function find(c: Context<AppEnv>, parts: ApiParts, text = c.req.param('queue') ?? ''): Queue {
   const reaches = reachOf(c.get('credential')) ?? (() => true);
-  const rows = queueRows(parts).filter(({ queue }) => reaches(queue.arn.name));
-  const [, ofUrl] = /^https?:\/\/.*\/(\d{12}\/[^/]+)$/.exec(text.slice(0, LONGEST_NAME)) ?? [];
+  const rows = queueRows(parts).filter(({ queue }) => reaches(queue.arn));
+  const [, inRegion, ofUrl] = URL_OF_QUEUE.exec(text.slice(0, LONGEST_NAME)) ?? [];
   const found = rows.filter(
     ({ queue, friendlyName }) =>
       [queue.arn.name, queue.key, formatQueueArn(queue.arn), friendlyName].includes(text) ||
-      `${queue.arn.account}/${queue.arn.name}` === ofUrl,
+      (`${queue.arn.account}/${queue.arn.name}` === ofUrl && (inRegion === undefined || inRegion === queue.arn.region)),
   );
   const [first, second] = found;
   if (second !== undefined) {

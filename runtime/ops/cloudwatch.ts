@@ -15,6 +15,7 @@
  * @module
  */
 import type { Sources } from '../http/ingest/sources.ts';
+import type { QueueRef } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import { repeat } from '../retry.ts';
 import type { Cancel, Time } from '../time.ts';
@@ -39,8 +40,8 @@ const METRICS = Object.entries(UNITS).map(([Name, Unit]) => ({ Name, Unit }));
 
 export interface CloudWatchParts {
   readonly queues: () => readonly Pick<Queue, 'key' | 'arn'>[];
-  /** Whether the queue of this name is published. */
-  readonly isChosen: (queueName: string) => boolean;
+  /** Whether the queue is published. */
+  readonly isChosen: (queue: QueueRef) => boolean;
   readonly depths: Pick<Depths, 'refresh' | 'of' | 'waitsMs'>;
   readonly sources: Pick<Sources, 'counts'>;
   readonly time: Time;
@@ -58,7 +59,7 @@ export function publishToCloudWatch(parts: CloudWatchParts): Cancel {
     const sent = new Map<string, number>();
     for (const { queue, messages } of sources.counts()) sent.set(queue, (sent.get(queue) ?? 0) + messages);
     const lines = queues().flatMap(({ key, arn }): string[] => {
-      const depth = isChosen(arn.name) ? depths.of(key) : undefined;
+      const depth = isChosen(arn) ? depths.of(key) : undefined;
       if (depth === undefined) return [];
       const values: Record<keyof typeof UNITS, number> = {
         ApproximateNumberOfMessagesVisible: depth.visible,

@@ -12,6 +12,7 @@ import {
   paginateListFunctionUrlConfigs,
 } from '@aws-sdk/client-lambda';
 import type { Discovery } from '../aws/discovery/discovery.ts';
+import type { AwsScope } from '../aws/scope.ts';
 import type { Log } from '../log.ts';
 import { queueKey } from '../queue/names.ts';
 import type { QueueKey } from '../store/store.ts';
@@ -64,7 +65,8 @@ const PARALLEL = 5;
 const MOST_FUNCTIONS = 300;
 
 export interface AwsFunctionUrlsOptions {
-  readonly region: string;
+  /** At least one. */
+  readonly scopes: readonly AwsScope[];
   readonly time: Time;
   readonly log: Log;
   /** Beside the SDK's own configuration. */
@@ -74,19 +76,32 @@ export interface AwsFunctionUrlsOptions {
 type Listed = Awaited<ReturnType<FunctionUrls['list']>>;
 
 export function createAwsFunctionUrls(options: AwsFunctionUrlsOptions): FunctionUrls {
-  const { region, time, log } = options;
+  const { scopes, time, log } = options;
   let cached: { readonly at: number; readonly listed: Promise<Listed> } | undefined;
   return {
     list: () => {
       if (cached === undefined || time.monotonic() - cached.at > FRESH_MS) {
-        cached = { at: time.monotonic(), listed: list(new LambdaClient({ region, ...options.lambda }), log) };
+        const listed = Promise.all(
+          scopes.map(({ region, credentials, description }) => {
+            const config = { region, ...(credentials === undefined ? {} : { credentials }), ...options.lambda };
+            return list(new LambdaClient(config), scopes.length === 1 ? '' : ` of ${description}`, log);
+          }),
+        ).then(joined);
+        cached = { at: time.monotonic(), listed };
       }
       return cached.listed;
     },
   };
 }
 
-async function list(lambda: LambdaClient, log: Log): Promise<Listed> {
+/** A scope that cannot be listed hides no other. */
+function joined(all: readonly Listed[]): Listed {
+  const hints = all.flatMap(({ hint }) => hint ?? []);
+  return { urls: all.flatMap(({ urls }) => urls), ...(hints.length === 0 ? {} : { hint: hints.join(' ') }) };
+}
+
+/** `whose`: of which scope, for the hint; empty: there is no other. */
+async function list(lambda: LambdaClient, whose: string, log: Log): Promise<Listed> {
   try {
     const names: string[] = [];
     let more = false;
@@ -102,13 +117,16 @@ async function list(lambda: LambdaClient, log: Log): Promise<Listed> {
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
     return more
-      ? { urls, hint: `Only the first ${MOST_FUNCTIONS} functions of the account were asked for their URL.` }
+      ? {
+          urls,
+          hint: `Only the first ${MOST_FUNCTIONS} functions${whose || ' of the account'} were asked for their URL.`,
+        }
       : { urls };
   } catch (error) {
     log.info({ err: error }, 'function URLs cannot be listed');
     return {
       urls: [],
-      hint: 'Function URLs are not shown, because they cannot be listed: the server needs lambda:ListFunctions and lambda:ListFunctionUrlConfigs for that.',
+      hint: `Function URLs${whose} are not shown, because they cannot be listed: the server needs lambda:ListFunctions and lambda:ListFunctionUrlConfigs for that.`,
     };
   } finally {
     lambda.destroy();

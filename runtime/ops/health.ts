@@ -7,7 +7,10 @@
  * @module
  */
 import type { DiscoveryProgress } from '../aws/discovery/discovery.ts';
+import { scopeFor } from '../aws/scope.ts';
+import type { SourceState } from '../aws/sync/readings.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
+import type { QueueArn } from '../queue/names.ts';
 import type { Signal } from '../store/store.ts';
 
 export interface Readiness {
@@ -28,8 +31,11 @@ export interface Health {
   /** From now on the server is not ready: it is stopping. */
   stopping(): void;
   readiness(): Readiness;
-  /** Why queues may exist that nobody here knows yet, for callers; `undefined`: all are known that can be. */
-  unknownQueues(): string | undefined;
+  /**
+   * Why queues may exist that nobody here knows yet, for callers; `undefined`: all are known that can be. `place`: of
+   * this account and region; absent: anywhere.
+   */
+  unknownQueues(place?: Pick<QueueArn, 'account' | 'region'>): string | undefined;
 }
 
 /** Kinds of unreadable documents that are named. */
@@ -68,7 +74,7 @@ export function createHealth(
       const reasons = [
         ...(stopping ? ['the server is stopping'] : []),
         ...(reachable ? [] : [`${storeFault(refusal)}; requests are answered with 503`]),
-        ...(discovery.reason === undefined ? [] : [discovery.reason]),
+        ...discovery.reasons,
         ...troubleReason(troubled()),
         ...(emptied === undefined ? [] : [emptied]),
         ...[...setAside].map((kind) => `a stored document (${kind}) could not be read and was set aside; see the log`),
@@ -76,11 +82,16 @@ export function createHealth(
       // With an old result the server works, so a load balancer should go on sending; without any it would refuse every
       // queue.
       const ready = !stopping && reachable && discovery.usable;
-      return { ready, store: { ok: reachable }, discovery: { ok: discovery.reason === undefined }, reasons };
+      return { ready, store: { ok: reachable }, discovery: { ok: discovery.reasons.length === 0 }, reasons };
     },
-    unknownQueues: () => {
-      const { usable, reason } = discoveryHealth(syncState?.());
-      return usable ? undefined : `Not all queues are known yet: ${reason}. Try again.`;
+    unknownQueues: (place) => {
+      const state = syncState?.();
+      if (state === undefined) return undefined;
+      const { usable, reasons } = discoveryHealth(state);
+      if (!usable) return `Not all queues are known yet: ${reasons.join('; ')}. Try again.`;
+      const scope = place === undefined ? undefined : sourceFor(state.sources, place);
+      const one = scope === undefined ? undefined : sourceHealth(scope);
+      return one?.usable === false ? `Not all queues are known yet: ${one.reason}. Try again.` : undefined;
     },
   };
 }
@@ -91,14 +102,15 @@ function storeFault(refusal: string | undefined): string {
     : `the store of messages refuses every call: ${refusal}`;
 }
 
+type SourceHealth =
+  | { readonly usable: true; readonly reason?: string }
+  | { readonly usable: false; readonly reason: string };
+
 /**
  * The text of the failure itself stays out: AWS puts account ids and role names into it. It is in the log and on the
  * ops page.
  */
-function discoveryHealth(
-  state: SyncState | undefined,
-): { readonly usable: true; readonly reason?: string } | { readonly usable: false; readonly reason: string } {
-  if (state === undefined) return { usable: true };
+function sourceHealth(state: Omit<SourceState, 'place'>): SourceHealth {
   const { discovery, failure, progress } = state;
   // That of a template is its path.
   const source = /[/\\]/.test(state.source) ? 'the template' : state.source;
@@ -107,9 +119,39 @@ function discoveryHealth(
     return { usable, reason: `${source} is read for the first time: ${howFar(progress)}` };
   if (failure !== undefined) {
     const meanwhile = usable ? 'what was found last is served on' : 'nothing was found before, so nothing is served';
-    return { usable, reason: `${source} could not be read at ${iso(failure.at)}; ${meanwhile}` };
+    const why = failure.reason === undefined ? '' : ` (${failure.reason})`;
+    return { usable, reason: `${source} could not be read at ${iso(failure.at)}${why}; ${meanwhile}` };
   }
   return usable ? { usable } : { usable, reason: `${source} was not read yet` };
+}
+
+/**
+ * Of all sources: usable as soon as one is, because a scope of AWS that fails must not keep the others from callers.
+ */
+function discoveryHealth(state: SyncState | undefined): {
+  readonly usable: boolean;
+  readonly reasons: readonly string[];
+} {
+  if (state === undefined) return { usable: true, reasons: [] };
+  const several = state.sources.length > 1;
+  const all = several
+    ? state.sources.map((one) => sourceHealth({ ...one, source: nameForEverybody(one) }))
+    : [sourceHealth(state)];
+  return { usable: all.some(({ usable }) => usable), reasons: all.flatMap(({ reason }) => reason ?? []) };
+}
+
+/** Without the account, of which the end tells enough to whoever knows it. */
+function nameForEverybody({ source, place }: SourceState): string {
+  return place?.account === undefined ? source : `AWS (account …${place.account.slice(-4)}, ${place.region})`;
+}
+
+/** The source that tells of queues in a place; `undefined`: the only one, or none. */
+function sourceFor(
+  sources: readonly SourceState[],
+  place: Pick<QueueArn, 'account' | 'region'>,
+): SourceState | undefined {
+  const places = sources.flatMap((state) => (state.place === undefined ? [] : [{ ...state.place, state }]));
+  return scopeFor(places, place)?.state;
 }
 
 function howFar({ step, done, total }: DiscoveryProgress): string {

@@ -20,7 +20,7 @@ import type { SyncState } from '../aws/sync/synchroniser.ts';
 import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
 import { type SourceCount, type Sources, SUBSCRIPTION_STATES } from '../http/ingest/sources.ts';
 import type { Traffic } from '../http/server.ts';
-import type { QueueArn } from '../queue/names.ts';
+import type { QueueArn, QueueRef } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { QueueKey } from '../store/store.ts';
 import { nameOf } from './activity.ts';
@@ -46,7 +46,7 @@ export interface MetricsParts {
 }
 
 /** Whether a reader may know of the queue of this name. */
-type Sees = (queueName: string) => boolean;
+type Sees = (queue: QueueRef) => boolean;
 
 export interface Metrics {
   /**
@@ -82,8 +82,8 @@ export function createMetrics(parts: MetricsParts): Metrics {
     const counts = parts.counts.byMapping();
     const shown = [...new Set([...mappings.keys(), ...counts.keys(), ...invokes.keys()])]
       .filter((uuid) => {
-        const name = mappings.get(uuid)?.queueArn.name;
-        return sees === undefined || (name !== undefined && sees(name));
+        const arn = mappings.get(uuid)?.queueArn;
+        return sees === undefined || (arn !== undefined && sees(arn));
       })
       .map((uuid) => ({ uuid, labels: mappingLabels(uuid, mappings.get(uuid)) }));
     const counter = (name: string, help: string, value: (uuid: string) => number): MetricFamily => ({
@@ -155,7 +155,7 @@ export function createMetrics(parts: MetricsParts): Metrics {
   };
 
   const queueFamilies = (sees: Sees | undefined): readonly MetricFamily[] => {
-    const queues = parts.queues().filter(({ arn }) => sees === undefined || sees(arn.name));
+    const queues = parts.queues().filter(({ arn }) => sees === undefined || sees(arn));
     const labels = new Map(queues.map(({ key, arn }) => [key, queueLabels(arn)]));
     const counter = (name: string, help: string, counts: ReadonlyMap<QueueKey, number>): MetricFamily => ({
       name,
@@ -176,7 +176,7 @@ export function createMetrics(parts: MetricsParts): Metrics {
   };
 
   const depthFamily = async (sees: Sees | undefined): Promise<MetricFamily> => {
-    const queues = parts.queues().filter(({ arn }) => sees === undefined || sees(arn.name));
+    const queues = parts.queues().filter(({ arn }) => sees === undefined || sees(arn));
     await parts.depths.refresh();
     return gauge(
       'karin_queue_messages',

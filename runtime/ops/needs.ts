@@ -132,8 +132,15 @@ function serverNeeds(parts: NeedsParts, sync: SyncState | undefined): Need[] {
     .reasons.map(
       (text): Need => ({ id: `server ${text.replace(/\d[\dT:.Z-]*/g, '0')}`, kind: 'server', urgency: 'now', text }),
     );
-  if (sync?.failure !== undefined) {
-    needs.push({ id: 'sync', kind: 'sync', urgency: 'now', text: `the last sync failed: ${sync.failure.message}` });
+  for (const { source, place, failure } of sync?.sources ?? []) {
+    if (failure === undefined) continue;
+    const isOne = sync?.sources.length === 1;
+    needs.push({
+      id: isOne || place === undefined ? 'sync' : `sync ${place.account ?? 'own'}/${place.region}`,
+      kind: 'sync',
+      urgency: 'now',
+      text: `the last sync${isOne ? '' : ` of ${source}`} failed: ${failure.message}`,
+    });
   }
   for (const { text } of sync?.discovery?.problems ?? []) {
     needs.push({ id: `problem ${text}`, kind: 'sync', urgency: 'soon', text });

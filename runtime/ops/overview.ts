@@ -8,7 +8,7 @@ import type { SyncState } from '../aws/sync/synchroniser.ts';
 import type { ConsumerSnapshot } from '../consumer/supervisor.ts';
 import type { RefusedDelivery, SourceCount, Sources, TopicSubscription } from '../http/ingest/sources.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
-import { formatQueueArn, queueKey } from '../queue/names.ts';
+import { formatQueueArn, type QueueRef, queueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Depth, type QueueKey, type Store, type StoreHealth, StoreUnavailableError } from '../store/store.ts';
 import { type Activity, type ActivityLog, nameOf } from './activity.ts';
@@ -138,16 +138,16 @@ export interface OverviewParts {
   readonly sources: Pick<Sources, 'counts' | 'subscriptions' | 'lastRefused'>;
 }
 
-/** `sees`: whether the reader may know of the queue of this name; default: of each. */
+/** `sees`: whether the reader may know of the queue; default: of each. */
 export async function gatherOverview(
   parts: OverviewParts,
   query: QueueQuery,
-  sees: (queueName: string) => boolean = () => true,
+  sees: (queue: QueueRef) => boolean = () => true,
 ): Promise<Overview> {
   const [store] = await Promise.all([parts.store.health(), refreshed(parts.depths)]);
   const sync = parts.syncState();
   const consumer = parts.consumer();
-  const all = queueRows(parts).filter(({ queue }) => sees(queue.arn.name));
+  const all = queueRows(parts).filter(({ queue }) => sees(queue.arn));
   const found = sortRows(
     all.filter((row) => fits(row, query)),
     query.order,

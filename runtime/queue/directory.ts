@@ -44,9 +44,10 @@ export interface QueueDirectory {
 
   /**
    * Replaces what AWS names, after a discovery. Queues that vanished but hold messages stay as `left-over`; empty ones
-   * go.
+   * go. `isRead`: whether the discovery tells of this queue, so that one it does not name has vanished; default: it
+   * tells of all.
    */
-  applyDiscovery(queues: readonly DiscoveredQueue[]): Promise<void>;
+  applyDiscovery(queues: readonly DiscoveredQueue[], isRead?: (queue: QueueArn) => boolean): Promise<void>;
   /**
    * CreateQueue. `madeBy`: the credential. `exists`: a queue of this name is there (whatever its attributes; the caller
    * compares).

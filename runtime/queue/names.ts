@@ -35,14 +35,63 @@ export function queueKey(arn: QueueArn): QueueKey {
   return `${arn.region}:${arn.account}:${arn.name}`;
 }
 
+/** What tells one queue from all others: a name alone does not, because every account and region may have it. */
+export type QueueRef = Pick<QueueArn, 'region' | 'account' | 'name'>;
+
+/** The queue that an identity names; `undefined` for anything that is none. */
+export function parseQueueKey(key: string): QueueArn | undefined {
+  const [region = '', account, name] = key.split(':');
+  return parseQueueArn(`arn:${partitionOf(region)}:sqs:${region}:${account}:${name}`);
+}
+
 /** Whether the name says FIFO; AWS allows the suffix on FIFO queues only. */
 export function isFifoName(name: string): boolean {
   return name.endsWith('.fifo');
 }
 
 /*
- * Patterns of queue names, in credentials and settings: `*` stands for any characters, `?` for one.
+ * What follows from the name of a region. Source: partitions of the AWS SDKs.
  */
+
+/** Of all other regions. */
+const COMMERCIAL = { partition: 'aws', urlSuffix: 'amazonaws.com' };
+const PARTITIONS: readonly { readonly regions: RegExp; readonly partition: string; readonly urlSuffix: string }[] = [
+  { regions: /^cn-/, partition: 'aws-cn', urlSuffix: 'amazonaws.com.cn' },
+  { regions: /^us-gov-/, partition: 'aws-us-gov', urlSuffix: 'amazonaws.com' },
+  { regions: /^us-iso-/, partition: 'aws-iso', urlSuffix: 'c2s.ic.gov' },
+  { regions: /^us-isob-/, partition: 'aws-iso-b', urlSuffix: 'sc2s.sgov.gov' },
+  { regions: /^eu-isoe-/, partition: 'aws-iso-e', urlSuffix: 'cloud.adc-e.uk' },
+  { regions: /^us-isof-/, partition: 'aws-iso-f', urlSuffix: 'csp.hci.ic.gov' },
+  { regions: /^eusc-/, partition: 'aws-eusc', urlSuffix: 'amazonaws.eu' },
+];
+
+/** `AWS::Partition` of a region. */
+export function partitionOf(region: string): string {
+  return (PARTITIONS.find(({ regions }) => regions.test(region)) ?? COMMERCIAL).partition;
+}
+
+/** `AWS::URLSuffix` of a region. */
+export function urlSuffixOf(region: string): string {
+  return (PARTITIONS.find(({ regions }) => regions.test(region)) ?? COMMERCIAL).urlSuffix;
+}
+
+/*
+ * Patterns of queues, in credentials and settings: `*` stands for any characters, `?` for one. `app-*` is one of
+ * names, `111122223333/eu-west-1/app-*` one of account, region and name.
+ */
+
+/** Whether a pattern names account and region as well. */
+export function isQualified(glob: string): boolean {
+  return glob.includes('/');
+}
+
+/**
+ * Whether the queue fits; a pattern of names looks at nothing else. Both texts of a qualified pattern have two slashes,
+ * so a wildcard never reaches over one.
+ */
+export function matchesQueue(glob: string, { account, region, name }: QueueRef): boolean {
+  return isQualified(glob) ? matchesGlob(glob, `${account}/${region}/${name}`) : matchesGlob(glob, name);
+}
 
 /** Whether `name` fits `glob`. Linear in practice: a star only ever retries from its last match. */
 export function matchesGlob(glob: string, name: string): boolean {

@@ -133,9 +133,14 @@ export class StoredDirectory implements QueueDirectory {
     };
   }
 
-  async applyDiscovery(queues: readonly DiscoveredQueue[]): Promise<void> {
+  async applyDiscovery(
+    queues: readonly DiscoveredQueue[],
+    isRead: (queue: QueueArn) => boolean = () => true,
+  ): Promise<void> {
     const named = new Map(queues.map((queue) => [queueKey(queue.arn), queue]));
-    const vanished = this.all().filter((queue) => queue.definition.origin !== 'api' && !named.has(queue.key));
+    const vanished = this.all().filter(
+      (queue) => queue.definition.origin !== 'api' && !named.has(queue.key) && isRead(queue.arn),
+    );
     const changes = [
       ...[...named].map(
         ([key, queue]) =>

@@ -4,10 +4,11 @@
  * @module
  */
 
+import type { AwsScope, Places } from '../aws/scope.ts';
 import type { Synchroniser } from '../aws/sync/synchroniser.ts';
 import type { EventBus } from '../consumer/events.ts';
 import type { Supervisor } from '../consumer/supervisor.ts';
-import { queueNameChooser } from '../consumer/tuning.ts';
+import { queueChooser } from '../consumer/tuning.ts';
 import type { Access } from '../http/access.ts';
 import { createApp } from '../http/app.ts';
 import { connectionLimits } from '../http/connections.ts';
@@ -48,6 +49,8 @@ export interface FrontParts {
   /** The open port that all this is served on. */
   readonly door: Door;
   readonly config: Config;
+  readonly scopes: readonly AwsScope[];
+  readonly places: Places;
   readonly access: Access;
   readonly api: SqsApi;
   /** Where messages come from; told of sends by the API. */
@@ -90,14 +93,28 @@ export interface Front {
 
 /** Serves from now on. */
 export function openFront(parts: FrontParts): Front {
-  const { config, access, api, sources, store, directory, supervisor, health, bus, counts, activity, time, log } =
-    parts;
+  const {
+    config,
+    places,
+    access,
+    api,
+    sources,
+    store,
+    directory,
+    supervisor,
+    health,
+    bus,
+    counts,
+    activity,
+    time,
+    log,
+  } = parts;
   const { region, host } = config;
   const uuid = parts.randomness.uuid.bind(parts.randomness);
   const syncState = () => parts.synchroniser?.state();
-  const account = (): string => accountOf(config, syncState());
+  const account = (): string => accountOf(config, parts.scopes, syncState());
   const synchroniser = parts.synchroniser === undefined ? {} : { synchroniser: parts.synchroniser };
-  const functionUrls = parts.functionUrls ?? configuredFunctionUrls(config, time, log);
+  const functionUrls = parts.functionUrls ?? configuredFunctionUrls(config, parts.scopes, time, log);
   const version = readVersion();
   const traffic = createTraffic();
   const { port } = parts.door;
@@ -123,7 +140,7 @@ export function openFront(parts: FrontParts): Front {
       ? () => {}
       : publishToCloudWatch({
           queues: () => directory.all(),
-          isChosen: queueNameChooser(config.cloudWatchQueues),
+          isChosen: queueChooser(config.cloudWatchQueues),
           depths,
           sources,
           time,
@@ -140,7 +157,7 @@ export function openFront(parts: FrontParts): Front {
     trail: access.trail,
     operators: access.operators,
     passwords: access.passwords,
-    api: createApiClient({ api, account, region, uuid }),
+    api: createApiClient({ api, region, uuid }),
     moveTasks: parts.moveTasks,
     supervisor,
     consumer: () => supervisor.snapshot(),
@@ -205,10 +222,10 @@ export function openFront(parts: FrontParts): Front {
     audit: access.audit,
     log,
   });
-  const sqs = createSqsEndpoint({ api, edge, account, region, uuid, log });
+  const sqs = createSqsEndpoint({ api, edge, account, places, uuid, log });
   const endpoint = config.snsEndpoint === undefined ? {} : { endpoint: new URL(config.snsEndpoint) };
   const sns = createSns({ trust: parts.sns, ...endpoint, sources, time, log });
-  const ingest = createIngestEndpoint({ api, edge, sns, sources, region, uuid, audit: access.audit, log });
+  const ingest = createIngestEndpoint({ api, edge, sns, sources, places, uuid, audit: access.audit, log });
   const { corsOrigins } = config;
   const answered = traffic.answered;
   const server = parts.door.serve({ edge, access, sqs, ingest, app, answered, corsOrigins, time, log });

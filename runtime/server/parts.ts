@@ -6,12 +6,15 @@
 
 import { createAwsDiscovery } from '../aws/discovery/aws.ts';
 import type { DiscoverySource } from '../aws/discovery/discovery.ts';
-import { createAwsRealQueues, type RealQueues } from '../aws/real-queues.ts';
+import { createScopedRealQueues, type RealQueues } from '../aws/real-queues.ts';
+import { type AwsScope, scopeProblems, scopesOf } from '../aws/scope.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
+import { credentialProblems } from '../http/auth/credentials.ts';
 import type { Log } from '../log.ts';
 import { type AlertTarget, readAlertTargets } from '../ops/alert-targets.ts';
 import { createAwsFunctionUrls, type FunctionUrls } from '../ops/functions.ts';
 import { type Config, ConfigError } from '../settings.ts';
+import { SqsError } from '../sqs/errors.ts';
 import { startEmbeddedRedis } from '../store/embedded-redis.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
@@ -54,33 +57,71 @@ export async function openConfiguredStore(config: Config, parts: StoreParts, rel
   return store;
 }
 
-/** `undefined`: the server is to have none. */
-export async function configuredSource(config: Config, time: Time): Promise<DiscoverySource | undefined> {
+/** Where mappings come from: a source for each scope of AWS, or one; none: the server is to have none. */
+export async function configuredSources(
+  config: Config,
+  scopes: readonly AwsScope[],
+  time: Time,
+): Promise<readonly DiscoverySource[]> {
   const { discovery, region } = config;
-  if (discovery.kind === 'aws') return createAwsDiscovery({ region, time });
-  if (discovery.kind === 'none') return undefined;
+  if (discovery.kind === 'aws') return scopes.map((scope) => createAwsDiscovery({ scope, time }));
+  if (discovery.kind === 'none') return [];
   // Reading templates takes a parser of YAML, which most servers never need.
   const { createTemplateDiscovery } = await import('../dev/template/discovery.ts');
-  return createTemplateDiscovery({ path: discovery.path, account: config.accountId ?? NO_ACCOUNT, region, time });
+  return [createTemplateDiscovery({ path: discovery.path, account: config.accountId ?? NO_ACCOUNT, region, time })];
 }
 
 /** `undefined`: the queues have no counterpart in AWS. */
-export function configuredRealQueues(config: Config, releasers: Releasers): RealQueues | undefined {
+export function configuredRealQueues(
+  config: Config,
+  scopes: readonly AwsScope[],
+  releasers: Releasers,
+): RealQueues | undefined {
   if (config.discovery.kind !== 'aws') return undefined;
-  const realQueues = createAwsRealQueues({ region: config.region });
+  const realQueues = createScopedRealQueues(scopes);
   releasers.add('the client of SQS', () => realQueues.close());
   return realQueues;
 }
 
 /** `undefined`: functions are not in AWS. */
-export function configuredFunctionUrls(config: Config, time: Time, log: Log): FunctionUrls | undefined {
-  return config.discovery.kind === 'aws' ? createAwsFunctionUrls({ region: config.region, time, log }) : undefined;
+export function configuredFunctionUrls(
+  config: Config,
+  scopes: readonly AwsScope[],
+  time: Time,
+  log: Log,
+): FunctionUrls | undefined {
+  return config.discovery.kind === 'aws' ? createAwsFunctionUrls({ scopes, time, log }) : undefined;
 }
 
-/** The account of callers: that of the configuration, else that of the functions found, twelve digits. */
-export function accountOf(config: Config, state: SyncState | undefined): string {
-  const [first] = state?.discovery?.mappings ?? [];
-  return config.accountId ?? first?.functionArn.split(':')[4] ?? NO_ACCOUNT;
+/**
+ * The account of callers who name none: that of the configuration, else that of the functions found with the process's
+ * own credentials, twelve digits. Errors: `SqsError` (`InvalidAddress`), where roles lead to several and none of them
+ * is known to be the one.
+ */
+export function accountOf(config: Config, scopes: readonly AwsScope[], state: SyncState | undefined): string {
+  const own = (state?.sources ?? []).filter(({ place }) => place?.account === undefined);
+  const [first] = own.flatMap(({ discovery }) => discovery?.mappings ?? []);
+  const known = config.accountId ?? first?.functionArn.split(':')[4];
+  if (known !== undefined) return known;
+  const [one = NO_ACCOUNT, ...others] = new Set(scopes.flatMap(({ account }) => account ?? []));
+  const hasOwn = scopes.some(({ account }) => account === undefined);
+  if (one === NO_ACCOUNT || (others.length === 0 && !hasOwn)) return one;
+  throw new SqsError(
+    'InvalidAddress',
+    'This server serves several accounts, and the request does not say which: name it in the QueueUrl (/<account>/<queue>) or by QueueOwnerAWSAccountId, or set KARIN_ACCOUNT_ID on the server.',
+  );
+}
+
+/** The scopes of AWS that the server works in. Errors: `ConfigError`. */
+export function configuredScopes(config: Config, time: Time): readonly AwsScope[] {
+  const problems = scopeProblems(config);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return scopesOf(config, time);
+}
+
+/** What is wrong with settings that other parts than `settings.ts` understand. */
+export function configProblems(config: Config): readonly string[] {
+  return [...credentialProblems(config), ...scopeProblems(config)];
 }
 
 /** Whom alerts go to. Errors: `ConfigError`. */

@@ -6,6 +6,7 @@
  */
 import type { QueueDirectory } from '../queue/directory.ts';
 import { type MoveTasks, readTaskHandle } from '../queue/move-task.ts';
+import type { QueueArn } from '../queue/names.ts';
 import { InFlightLimitError } from '../queue/queue.ts';
 import { type Documents, StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
@@ -44,9 +45,9 @@ export interface SqsApiOptions {
   readonly hasRoom?: (messages: number, bytes: number) => boolean;
   /**
    * Why queues may exist that the directory does not know yet, a sentence for callers; `undefined`: it knows all.
-   * Default: it does.
+   * Default: it does. With a place: of this account and region; absent: of any.
    */
-  readonly unknownQueues?: () => string | undefined;
+  readonly unknownQueues?: (place?: Pick<QueueArn, 'account' | 'region'>) => string | undefined;
   /** Takes what nobody foresaw; the caller is told only that it happened, and the request id. */
   readonly report: (
     error: unknown,
@@ -107,6 +108,7 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     hasRoom: options.hasRoom ?? (() => true),
     purges: createPurgeInterval(options.documents, options.time),
     sent: options.sent,
+    unknownQueues,
   };
   const query = createQueryAnswers();
   const operations = new Map<string, Operation>();
@@ -114,10 +116,10 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     const model: Model = MODEL[name];
     operations.set(name, { name, model, json: jsonCodec(model.input, model.output), ofAll: OF_ALL_QUEUES.has(name) });
   }
-  const served = (name: string): Operation => {
+  const served = (name: string, caller: Caller): Operation => {
     const operation = operations.get(name);
     if (operation === undefined) throw invalidAction(name);
-    const why = operation.ofAll ? unknownQueues() : undefined;
+    const why = operation.ofAll ? unknownQueues(caller) : undefined;
     if (why !== undefined) throw new SqsError('ServiceUnavailable', why);
     return operation;
   };
@@ -157,7 +159,7 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
           // `AmazonSQS.SendMessage` -> `SendMessage`; what is none is shown as it came.
           action = request.headers('x-amz-target') ?? '';
           if (action.startsWith(TARGET)) action = action.slice(TARGET.length);
-          const { name, json } = served(action);
+          const { name, json } = served(action, request.caller);
           const output = await run(name, json.decode(request.body), request, services);
           return jsonSuccess(request.requestId, json.encode(output));
         }
@@ -165,7 +167,7 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
         action = form?.get('Action');
         if (form === undefined || action === undefined) return query.noAction(request.requestId);
         if (isOnQueue(request) && NOT_ON_A_QUEUE.has(action)) throw invalidAction(action);
-        const { name, model } = served(action);
+        const { name, model } = served(action, request.caller);
         const output = await run(name, form.decode<StructureShape>(model.input), request, services);
         const result = model.output === undefined ? undefined : { shape: model.output, value: output };
         return await query.success(request.requestId, name, result, queryFormatOf(request));

@@ -3,11 +3,11 @@
  *
  * A QueueUrl is any text whose last two path segments are an account and a queue name, whatever the origin and whatever
  * stands before them (a base path, `/k/<token>`): SDKs send the URL they were configured with, and that may be the one
- * of a queue in AWS. A bare queue name is understood as well.
+ * of a queue in AWS. Before the account may stand `/r/<region>`. A bare queue name is understood as well.
  *
  * @module
  */
-import type { QueueArn } from '../queue/names.ts';
+import { partitionOf, type QueueArn } from '../queue/names.ts';
 import { echo, SqsError } from './errors.ts';
 import { QUEUE_NAME } from './limits.ts';
 import { decodeFormText, endOfPair } from './protocol/form.ts';
@@ -17,9 +17,12 @@ const ACCOUNT = /^\d{12}$/;
 
 /**
  * The queue that a QueueUrl names for this caller. Errors: `QueueDoesNotExist` (absent, or no queue can have this
- * name), `InvalidAddress` (a URL of something else).
+ * name), `InvalidAddress` (a URL of something else, or of another region than the request).
  */
-export function parseQueueUrl(text: string | undefined, caller: Pick<Caller, 'account' | 'region'>): QueueArn {
+export function parseQueueUrl(
+  text: string | undefined,
+  caller: Pick<Caller, 'account' | 'region' | 'regionOf'>,
+): QueueArn {
   if (text === undefined || text === '') throw new SqsError('QueueDoesNotExist');
   const segments = pathOf(text)
     .split('/')
@@ -31,7 +34,28 @@ export function parseQueueUrl(text: string | undefined, caller: Pick<Caller, 'ac
   if (account === undefined || !ACCOUNT.test(account)) {
     throw new SqsError('InvalidAddress', `The address ${echo(text)} is not valid for this endpoint.`);
   }
+  const named = regionBefore(segments.slice(0, -2));
+  if (caller.regionOf !== undefined) return queueArn(account, name, caller.regionOf(named ?? regionOfAws(text)));
+  // The host may be that of AWS in any region: with one region here, there is no other that could be meant.
+  if (named !== undefined && named !== caller.region) {
+    throw new SqsError(
+      'InvalidAddress',
+      `The address ${echo(text)} names the region ${echo(named)}; this server serves ${caller.region}.`,
+    );
+  }
   return queueArn(account, name, caller.region);
+}
+
+/** The region of `/r/<region>` at the end of a path, or before a capability there. */
+function regionBefore(segments: readonly string[]): string | undefined {
+  const [mark, region] = segments.slice(-2);
+  if (mark === 'r') return region;
+  return mark === 'k' ? regionBefore(segments.slice(0, -2)) : undefined;
+}
+
+/** The region in the host of a queue in AWS; `undefined`: it is no such host. */
+function regionOfAws(text: string): string | undefined {
+  return /^https?:\/\/sqs\.([a-z]{2,}(?:-[a-z0-9]+)+)\.[a-z0-9.-]+(?::\d+)?\//.exec(text)?.[1];
 }
 
 /** The ARN of a queue of this server; the partition follows from the region. */
@@ -41,9 +65,14 @@ export function queueArn(account: string, name: string, region: string): QueueAr
 
 /**
  * The URL that callers use for a queue. `endpoint`: origin and base path, with the caller's capability if he has one.
+ * On a server of several regions it names its own, so that it means the same queue to every caller.
  */
-export function formatQueueUrl(endpoint: string, arn: QueueArn): string {
-  return `${endpoint}/${arn.account}/${arn.name}`;
+export function formatQueueUrl(
+  { endpoint, caller }: { readonly endpoint: string; readonly caller: Pick<Caller, 'account' | 'regionOf'> },
+  arn: QueueArn,
+): string {
+  const region = caller.regionOf === undefined ? '' : `/r/${arn.region}`;
+  return `${endpoint}${region}/${arn.account}/${arn.name}`;
 }
 
 /**
@@ -171,9 +200,4 @@ function pathOf(text: string): string {
   if (scheme === -1) return address;
   const slash = address.indexOf('/', scheme + 3);
   return slash === -1 ? '' : address.slice(slash);
-}
-
-function partitionOf(region: string): string {
-  if (region.startsWith('cn-')) return 'aws-cn';
-  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
 }

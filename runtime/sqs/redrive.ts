@@ -7,11 +7,12 @@
  */
 
 import type { QueueAttributes, RedriveAllowPolicy, RedrivePolicy } from '../queue/definition.ts';
-import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, queueKey } from '../queue/names.ts';
+import { formatQueueArn, isFifoName, parseQueueArn, type QueueArn, type QueueRef, queueKey } from '../queue/names.ts';
 import { authorize, type Call, mayRead } from './actions/action.ts';
 import { echo, invalidParameter, SqsError } from './errors.ts';
 import { MAX_ALLOWED_SOURCES, MAX_RECEIVE_COUNT } from './limits.ts';
 import type { ActionName } from './protocol/model.ts';
+import { EVERY_QUEUE } from './request.ts';
 
 /** Errors: `InvalidAttributeValue`, `InvalidParameterValue`. */
 export function readRedrivePolicy(text: string): RedrivePolicy {
@@ -107,7 +108,7 @@ export async function checkRedriveTarget(
     throw refuse('Dead-letter queue must be same type of queue as the source.');
   }
   const isItself = queueKey(target) === queueKey(source);
-  const reaches = isItself || caller.allows('manage', target.name);
+  const reaches = isItself || caller.allows('manage', target);
   const queue = isItself || !reaches ? undefined : await directory.find(queueKey(target));
   if (queue === undefined && !isItself) throw refuse('Dead letter target does not exist.');
   const allowed = isItself ? attributes.redriveAllowPolicy : queue?.definition.attributes.redriveAllowPolicy;
@@ -126,7 +127,7 @@ export function authorizeSources(
   { redriveAllowPolicy }: Pick<QueueAttributes, 'redriveAllowPolicy'>,
 ): void {
   if (redriveAllowPolicy?.redrivePermission !== 'byQueue') return;
-  for (const source of redriveAllowPolicy.sourceQueueArns) authorize(action, 'manage', call, nameIn(source));
+  for (const source of redriveAllowPolicy.sourceQueueArns) authorize(action, 'manage', call, queueIn(source));
 }
 
 /**
@@ -136,13 +137,13 @@ export function authorizeSources(
 export function attributesFor(call: Pick<Call, 'caller'>, attributes: QueueAttributes): QueueAttributes {
   const policy = attributes.redriveAllowPolicy;
   if (policy?.redrivePermission !== 'byQueue') return attributes;
-  const sourceQueueArns = policy.sourceQueueArns.filter((source) => mayRead(call, nameIn(source)));
+  const sourceQueueArns = policy.sourceQueueArns.filter((source) => mayRead(call, queueIn(source)));
   return { ...attributes, redriveAllowPolicy: { ...policy, sourceQueueArns } };
 }
 
-/** The queue name in the text of an ARN. */
-function nameIn(arn: string): string {
-  return arn.slice(arn.lastIndexOf(':') + 1);
+/** The queue that an ARN names; a text that is none is reached only by who reaches every queue. */
+function queueIn(arn: string): QueueRef {
+  return parseQueueArn(arn) ?? EVERY_QUEUE;
 }
 
 function allows(policy: RedriveAllowPolicy | undefined, source: QueueArn): boolean {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { QueueRef } from '../queue/names.ts';
 import type { QueueDepth } from '../queue/queue.ts';
 import type { QueueKey } from '../store/store.ts';
 
@@ -15,11 +16,10 @@ import type { QueueKey } from '../store/store.ts';
  */
 export type Scope = 'send' | 'consume' | 'manage';
 
-/**
- * Asked for as the name of a queue: only a credential for every queue reaches it. Longer than any name and without a
- * letter, so only wildcards match.
- */
-export const EVERY_QUEUE = '*'.repeat(81);
+/** Longer than any name and without a letter, so only wildcards match. */
+const ANY = '*'.repeat(81);
+/** Asked for as a queue: only a credential for every queue of every account and region reaches it. */
+export const EVERY_QUEUE: QueueRef = { account: ANY, region: ANY, name: ANY };
 
 /** What a credential may take for itself; a member that is absent is not bounded. */
 export interface CallerShare {
@@ -57,14 +57,22 @@ export interface Caller {
   readonly senderId: string;
   /** Address of the client, for the audit trail; absent: a page of this server calls, and writes its own line. */
   readonly address?: string;
-  /** Twelve digits: the account in which a bare queue name is looked up and CreateQueue creates. */
+  /**
+   * Twelve digits: the account in which a bare queue name is looked up and CreateQueue creates. Errors:
+   * `InvalidAddress`, where a server of several accounts cannot know.
+   */
   readonly account: string;
-  /** The region of this server's queues, for example `us-east-1`. */
+  /** The region of queues that are named without one, for example `us-east-1`. Errors: those of `regionOf`. */
   readonly region: string;
+  /**
+   * The region that a QueueUrl means which names this one, or none. Errors: `InvalidAddress`, if the request names
+   * several, or one that is not served. Absent: the server has one region.
+   */
+  regionOf?(named: string | undefined): string;
   /** Absent: what it may take is not bounded. */
   readonly share?: CallerShare | undefined;
   /** Whether the credential has this scope for the queue; without a name: for at least one conceivable queue. */
-  allows(scope: Scope, queueName?: string): boolean;
+  allows(scope: Scope, queue?: QueueRef): boolean;
 }
 
 /** What is known of a request before its body was read: enough to answer a refusal in the protocol of the request. */
@@ -72,7 +80,8 @@ export interface SqsRequestHead {
   /** `GET`, `POST`, ... in capitals. */
   readonly method: string;
   /**
-   * The path below the base path and without `/k/<token>`: `/` or `/000000000000/jobs`. Percent-encoding as received.
+   * The path below the base path and without `/k/<token>` and `/r/<region>`: `/` or `/000000000000/jobs`.
+   * Percent-encoding as received.
    */
   readonly path: string;
   /** The query string without its question mark; empty: none. */

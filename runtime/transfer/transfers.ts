@@ -7,7 +7,7 @@
 
 import type { RealQueues } from '../aws/real-queues.ts';
 import { TransferError } from '../aws/real-queues.ts';
-import { formatQueueArn } from '../queue/names.ts';
+import { formatQueueArn, type QueueArn } from '../queue/names.ts';
 import type { StoredDirectory } from '../queue/stored-directory.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
 import type { QueueKey } from '../store/store.ts';
@@ -27,8 +27,11 @@ interface TransferRequest {
 export type TransferKind = 'drain' | 'pull';
 
 export interface Transfers {
-  /** The queue of this name, key or ARN. Errors: `TransferError` (none, or several of that name). */
-  find(text: string): StoredQueue;
+  /**
+   * The queue of this name, key or ARN, of those that `reaches` lets through; default: of all. Errors: `TransferError`
+   * (none, or several of that name).
+   */
+  find(text: string, reaches?: (queue: QueueArn) => boolean): StoredQueue;
   /**
    * Takes what the forwarding of this server does by itself: it helps a drain, whose events and result contain it.
    * Whether a drain of this server took it.
@@ -73,10 +76,11 @@ export function createTransfers(parts: TransfersParts): Transfers {
   };
 
   return {
-    find: (text) => {
+    find: (text, reaches = () => true) => {
       const found = directory
         .all()
-        .filter((queue) => [queue.arn.name, queue.key, formatQueueArn(queue.arn)].includes(text));
+        .filter((queue) => [queue.arn.name, queue.key, formatQueueArn(queue.arn)].includes(text))
+        .filter(({ arn }) => reaches(arn));
       const [queue, ...others] = found;
       if (queue === undefined) throw new TransferError(`there is no queue ${text}`);
       if (others.length > 0) {

@@ -26,6 +26,8 @@ describe('a production configuration', () => {
     expect(readConfig(MINIMUM)).toEqual({
       alertTargets: [],
       operatorsText: '',
+      ownRegions: ['eu-west-1'],
+      roles: [],
       alertAgeSeconds: 0,
       host: '127.0.0.1',
       port: 4000,

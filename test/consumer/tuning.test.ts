@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { queueNameChooser, readTuning, TuningError, unknownTags } from '../../runtime/consumer/tuning.ts';
+import { queueChooser, readTuning, TuningError, unknownTags } from '../../runtime/consumer/tuning.ts';
 import { mappingOf } from '../support/consumer-world.ts';
 
 const DEFAULTS = { startConcurrency: 5, stopLoops: false };
@@ -84,6 +84,6 @@ describe('queue-name globs', () => {
     [['app-*', '!*-test'], 'app-1-test', false],
     [['app-*', '!*-test'], 'jobs', false],
   ])('%j chooses %s: %s', (globs, name, chosen) => {
-    expect(queueNameChooser(globs)(name)).toBe(chosen);
+    expect(queueChooser(globs)({ region: 'eu-west-1', account: '111122223333', name })).toBe(chosen);
   });
 });

@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
+import { placesOf } from '../../runtime/aws/scope.ts';
 import { createAccess } from '../../runtime/http/access.ts';
 import { createAudit } from '../../runtime/http/audit.ts';
 import { createTokenStore } from '../../runtime/http/auth/tokens.ts';
@@ -129,7 +130,8 @@ describe('the audit trail', () => {
   it('keeps both of two log-outs that two servers do at one moment', async () => {
     const { documents } = new MemoryStore({ time: systemTime });
     const config = readConfig(ENV, 'dev');
-    const server = () => createAccess(config, documents, systemTime, createLog({ level: 'silent' }));
+    const server = () =>
+      createAccess(config, placesOf(config, []), documents, systemTime, createLog({ level: 'silent' }));
     const [one, other] = [await server(), await server()];
     const cookies = [one.sessions.begin('admin').cookie, other.sessions.begin('admin').cookie];
     await Promise.all([one.endSession(cookies[0] ?? ''), other.endSession(cookies[1] ?? '')]);

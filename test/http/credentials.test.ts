@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { placesOf } from '../../runtime/aws/scope.ts';
 import { authorizationSecret, createSessions } from '../../runtime/http/auth/admin.ts';
 import { createAttemptLimit } from '../../runtime/http/auth/attempt-limit.ts';
 import {
@@ -19,6 +20,9 @@ import { ConfigError } from '../../runtime/settings.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
 const SECRET = 's3cr3t-s3cr3t-s3cr3t/+';
+/** A server with one scope. */
+const HOME = placesOf({ region: 'eu-west-1' }, []);
+const queue = (name: string) => ({ region: 'eu-west-1', account: '111122223333', name });
 
 describe('access keys', () => {
   it('have scopes and queues, all by default', () => {
@@ -103,13 +107,13 @@ describe('grants', () => {
     ['a*b*c', 'aXbYbZ', false],
     ['jobs', 'jobs2', false],
   ])('%s for %s: %s', (glob, name, expected) => {
-    expect(grants({ scopes: ['send'], queues: [glob] }, 'send', name)).toBe(expected);
+    expect(grants({ scopes: ['send'], queues: [glob] }, 'send', queue(name), HOME)).toBe(expected);
   });
 
   it('hold for their scopes only; without a queue for any', () => {
     const grant = { scopes: ['send'] as const, queues: ['app-*'] };
-    expect(grants(grant, 'consume', 'app-x')).toBe(false);
-    expect(grants(grant, 'send')).toBe(true);
+    expect(grants(grant, 'consume', queue('app-x'), HOME)).toBe(false);
+    expect(grants(grant, 'send', undefined, HOME)).toBe(true);
   });
 
   it('say what is wrong with them', () => {
@@ -121,7 +125,8 @@ describe('grants', () => {
   });
 
   it('match a hostile pattern in no time', () => {
-    expect(grants({ scopes: ['send'], queues: ['*a*a*a*a*a*a*a*a*a*b'] }, 'send', 'a'.repeat(80))).toBe(false);
+    const grant = { scopes: ['send'] as const, queues: ['*a*a*a*a*a*a*a*a*a*b'] };
+    expect(grants(grant, 'send', queue('a'.repeat(80)), HOME)).toBe(false);
   });
 });
 

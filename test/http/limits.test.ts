@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { Hono } from 'hono';
 import { afterEach, describe, expect, it } from 'vitest';
+import { placesOf } from '../../runtime/aws/scope.ts';
 import type { Authenticator } from '../../runtime/http/auth/authenticator.ts';
 import type { Credential } from '../../runtime/http/auth/credentials.ts';
 import { LARGEST_BODY } from '../../runtime/http/body.ts';
@@ -81,7 +82,7 @@ async function serve(options: Options = {}) {
     },
     edge,
     account: () => '000000000000',
-    region: 'us-east-1',
+    places: placesOf({ region: 'us-east-1' }, []),
     uuid: () => crypto.randomUUID(),
     log,
   });

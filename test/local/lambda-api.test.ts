@@ -13,6 +13,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { createAwsDiscovery } from '../../runtime/aws/discovery/aws.ts';
 import { createInvoker } from '../../runtime/aws/invoke.ts';
+import { ownScope } from '../../runtime/aws/scope.ts';
 import { startRuntimeApi } from '../../runtime/dev/runtime-api.ts';
 import type { TemplateMapping } from '../../runtime/dev/template/model.ts';
 import { systemTime } from '../../runtime/time.ts';
@@ -68,7 +69,7 @@ describe('the Lambda API of the local Lambda', () => {
     await aws.start();
     onTestFinished(() => aws.stop());
     const sqs = { ...client, endpoint: aws.url };
-    const source = createAwsDiscovery({ region: 'eu-west-1', time: systemTime, lambda: client, sqs });
+    const source = createAwsDiscovery({ scope: ownScope('eu-west-1'), time: systemTime, lambda: client, sqs });
     const found = await source.discover(undefined, true);
     expect(found.mappings).toEqual([mapping('a').mapping]);
     expect(found.foreign.map(({ uuid }) => uuid)).toEqual(['b']);

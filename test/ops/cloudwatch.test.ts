@@ -46,7 +46,7 @@ function open() {
   const store = { away: false };
   const end = publishToCloudWatch({
     queues: () => ['a', 'b', 'unread'].map((name) => ({ key: keyOf(name), arn: arnOf(name) })),
-    isChosen: (name) => name !== 'b',
+    isChosen: ({ name }) => name !== 'b',
     depths: {
       refresh: () => (store.away ? Promise.reject(new Error('the store is away')) : Promise.resolve()),
       of: (key) => (key === keyOf('unread') ? undefined : known),

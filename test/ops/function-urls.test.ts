@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { ownScope } from '../../runtime/aws/scope.ts';
 import { createLog } from '../../runtime/log.ts';
 import { createAwsFunctionUrls, functionRows } from '../../runtime/ops/functions.ts';
 import { ManualTime } from '../support/manual-time.ts';
@@ -44,7 +45,7 @@ async function lambda(names: readonly string[], refuse = false) {
   closers.push(() => server.close());
   const time = new ManualTime();
   const urls = createAwsFunctionUrls({
-    region: 'eu-west-1',
+    scopes: [ownScope('eu-west-1')],
     time,
     log: createLog({ level: 'silent' }),
     lambda: {

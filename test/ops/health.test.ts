@@ -12,7 +12,12 @@ import { jsonOf, runKarin, sqsCall } from '../http/running-karin.ts';
 import { discoveryOf, ScriptedSource, UNREACHABLE } from '../sync/discoveries.ts';
 
 const AT = Date.parse('2026-01-02T03:04:05Z');
-const state = (change: Partial<SyncState>): SyncState => ({ source: 'AWS (eu-west-1)', held: [], ...change });
+const state = (change: Partial<SyncState>): SyncState => ({
+  source: 'AWS (eu-west-1)',
+  sources: [],
+  held: [],
+  ...change,
+});
 
 describe('readiness', () => {
   it('needs a store that can be reached', () => {

@@ -23,7 +23,7 @@ function page(names: readonly string[] = ['a']) {
     counts,
     traffic,
     health: createHealth(undefined),
-    syncState: () => ({ source: 'x', held: [], discovery, succeededAt: 1_700_000_000_000 }),
+    syncState: () => ({ source: 'x', sources: [], held: [], discovery, succeededAt: 1_700_000_000_000 }),
     queues: () => names.map((name) => ({ key: keyOf(name), arn: arnOf(name) })),
     depths: { refresh: async () => {}, of: () => undefined },
     sources: createSources(() => 0),
@@ -229,7 +229,7 @@ describe('the metrics page', () => {
     bus.emit({ ...LEASED, ...OF });
     bus.emit({ ...LEASED, ...OF, mapping: 'uuid-gone' });
     for (const name of ['a', 'b']) bus.emit({ kind: 'expired', queue: keyOf(name), count: 4 });
-    const text = await metrics.page({ depth: false, sees: (name) => name === 'b' });
+    const text = await metrics.page({ depth: false, sees: ({ name }) => name === 'b' });
     expect(text).toContain('karin_expired_messages_total{queue="b",account="111122223333",region="eu-west-1"} 4\n');
     const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
     expect(lines.filter((line) => !line.includes('{queue="b",'))).toEqual([]);

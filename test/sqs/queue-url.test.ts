@@ -25,7 +25,9 @@ describe('the queue of a QueueUrl', () => {
 
   it('is written with the capability of the caller', () => {
     const arn = parseQueueUrl('jobs', CALLER);
-    expect(formatQueueUrl('https://host/k/token', arn)).toBe('https://host/k/token/000000000000/jobs');
+    expect(formatQueueUrl({ endpoint: 'https://host/k/token', caller: CALLER }, arn)).toBe(
+      'https://host/k/token/000000000000/jobs',
+    );
   });
 });
 

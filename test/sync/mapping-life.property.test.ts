@@ -113,7 +113,7 @@ class Life {
     const log = createLog({ level: 'fatal', write: () => {} });
     const { documents } = this.#store;
     const source = aws.source();
-    const synchroniser = createSynchroniser({ source, documents, directory, serve, time, log });
+    const synchroniser = createSynchroniser({ sources: [source], documents, directory, serve, time, log });
     return { directory, synchroniser, served: () => served };
   }
 

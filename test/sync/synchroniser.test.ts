@@ -48,7 +48,14 @@ async function open(store = new MemoryStore({ time: new ManualTime() })) {
     served.push(mappings);
     return { ...NO_CHANGE, added: mappings.filter((mapping) => !before.has(mapping.uuid)) };
   };
-  const synchroniser = createSynchroniser({ source, documents: store.documents, directory, serve, time, log });
+  const synchroniser = createSynchroniser({
+    sources: [source],
+    documents: store.documents,
+    directory,
+    serve,
+    time,
+    log,
+  });
   const names = () => directory.all().map((queue) => queue.arn.name);
   const mode = (name: string) => directory.byKey(keyOf(name))?.definition.mode;
   return { store, time, source, logged, directory, served, synchroniser, names, mode };

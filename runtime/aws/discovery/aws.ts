@@ -16,6 +16,7 @@ import type { SQSClientConfig } from '@aws-sdk/client-sqs';
 import { formatQueueArn, queueKey } from '../../queue/names.ts';
 import type { Time } from '../../time.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
+import type { AwsScope } from '../scope.ts';
 import { createPacer } from './calls.ts';
 import {
   compareTexts,
@@ -38,8 +39,8 @@ import {
 import { type QueueReading, readQueues } from './queues.ts';
 
 export interface AwsDiscoveryOptions {
-  /** Mappings live in the region of their function and of their queue: one source per region. */
-  readonly region: string;
+  /** Mappings live in the region of their function and of their queue: one source per scope. */
+  readonly scope: AwsScope;
   readonly time: Time;
   /** Beside the SDK's own configuration (environment, profile, role); for an emulator or a proxy. */
   readonly lambda?: LambdaClientConfig;
@@ -70,17 +71,21 @@ const CALL_LIMITS = {
  */
 const DETAILS_MS = 20_000;
 
-/** A source that reads AWS with the standard SDK configuration; nothing is called before `discover`. */
+/** A source that reads one scope with the standard SDK configuration; nothing is called before `discover`. */
 export function createAwsDiscovery(options: AwsDiscoveryOptions): DiscoverySource {
-  const { region, time } = options;
+  const { scope, time } = options;
+  const { region } = scope;
+  const client = { region, ...CALL_LIMITS, ...(scope.credentials && { credentials: scope.credentials }) };
   const pacer = createPacer({ time, ...LAMBDA_PACE });
   const queuePacer = createPacer({ time, ...SQS_PACE });
   return {
-    description: `AWS (${region})`,
+    description: scope.description,
+    place: scope,
+    document: scope.document,
     async discover(previous, full, onProgress = () => {}) {
-      const lambda = new LambdaClient({ region, ...CALL_LIMITS, ...options.lambda });
+      const lambda = new LambdaClient({ ...client, ...options.lambda });
       try {
-        const listed = await listSqsMappings(lambda, pacer, region, (done) => onProgress({ step: 'lists', done }));
+        const listed = await listSqsMappings(lambda, pacer, scope, (done) => onProgress({ step: 'lists', done }));
         const wasKarins = karinsOf(previous);
         const standing = (mapping: ListedMapping): Standing => standingOf(stateOf(mapping), wasKarins(mapping));
         const disabled = listed.mappings.filter((mapping) => standing(mapping) === 'karin');
@@ -112,7 +117,7 @@ export function createAwsDiscovery(options: AwsDiscoveryOptions): DiscoverySourc
             ],
             previous,
             full,
-            { region, ...CALL_LIMITS, ...options.sqs },
+            { ...client, ...options.sqs },
             queuePacer,
             until,
           ),

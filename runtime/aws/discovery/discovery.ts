@@ -9,6 +9,7 @@ import { queueAttributes } from '../../queue/definition.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
 import { formatQueueArn, parseQueueArn, type QueueArn } from '../../queue/names.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
+import type { AwsPlace } from '../scope.ts';
 
 /**
  * A mapping of a queue that is not disabled. If AWS consumes it, Karin holds the queue. `mapping-state.ts` tells the
@@ -83,6 +84,10 @@ export interface DiscoveryProgress {
 export interface DiscoverySource {
   /** For logs and `/readyz`, for example `AWS (us-east-1)` or `template cdk.out`. */
   readonly description: string;
+  /** The account and region that it reads; absent: it is the only source there is. */
+  readonly place?: AwsPlace;
+  /** Name of the document that keeps its last good result; default: that of a server with one source. */
+  readonly document?: string;
   /**
    * Finds what is there now. `previous` lets it leave out details of mappings that did not change; `full` reads them
    * all the same. `onProgress` is called as often as something was read; it must be cheap and must not throw.
@@ -98,6 +103,12 @@ export interface DiscoverySource {
 /** The source could not be read; the message names it, what was asked, and what would mend it. */
 export class DiscoveryError extends Error {
   override readonly name = 'DiscoveryError';
+  /** Why, in words that everybody may read: without accounts, roles and addresses. */
+  readonly reason: string | undefined;
+  constructor(message: string, options: ErrorOptions & { readonly reason?: string } = {}) {
+    super(message, options);
+    this.reason = options.reason;
+  }
 }
 
 /*

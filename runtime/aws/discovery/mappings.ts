@@ -17,6 +17,7 @@ import {
 } from '@aws-sdk/client-lambda';
 import { parseQueueArn, type QueueArn } from '../../queue/names.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
+import { AssumeRoleError, type AwsScope } from '../scope.ts';
 import { awsFailure, describeAwsError, OutOfTimeError, type Pacer } from './calls.ts';
 import {
   compareTexts,
@@ -44,12 +45,12 @@ export interface ListedMapping {
 export async function listSqsMappings(
   lambda: LambdaClient,
   pacer: Pacer,
-  region: string,
+  scope: AwsScope,
   onListed: (mappings: number) => void,
 ): Promise<{ readonly mappings: readonly ListedMapping[]; readonly problems: readonly DiscoveryProblem[] }> {
   const mappings: ListedMapping[] = [];
   const problems: DiscoveryProblem[] = [];
-  for (const configuration of await everyPage(lambda, pacer, region, onListed)) {
+  for (const configuration of await everyPage(lambda, pacer, scope, onListed)) {
     if (!configuration.EventSourceArn?.includes(':sqs:')) continue;
     const mapping = sqsMapping(configuration);
     if ('uuid' in mapping) mappings.push(mapping);
@@ -58,10 +59,17 @@ export async function listSqsMappings(
   return { mappings: mappings.sort((a, b) => compareTexts(a.uuid, b.uuid)), problems };
 }
 
+/** Why a list failed, without what AWS says of accounts and roles. */
+const REASONS: Readonly<Record<ReturnType<typeof awsFailure>, string>> = {
+  'not-found': 'AWS does not know what was asked',
+  refused: 'AWS refuses the list of mappings',
+  transient: 'AWS does not answer, or is busy',
+};
+
 async function everyPage(
   lambda: LambdaClient,
   pacer: Pacer,
-  region: string,
+  { region, role, credentials }: AwsScope,
   onListed: (mappings: number) => void,
 ): Promise<readonly EventSourceMappingConfiguration[]> {
   const all: EventSourceMappingConfiguration[] = [];
@@ -73,9 +81,15 @@ async function everyPage(
     try {
       page = await pacer.run(() => lambda.send(new ListEventSourceMappingsCommand(input)));
     } catch (error) {
+      // They may be of a role that was made anew, or whose sessions were ended.
+      credentials?.forget();
+      if (error instanceof AssumeRoleError) {
+        throw new DiscoveryError(error.message, { cause: error, reason: 'its role cannot be assumed' });
+      }
+      const whose = role === undefined ? 'this server needs AWS credentials' : `the role ${role.arn} needs permissions`;
       throw new DiscoveryError(
-        `the event source mappings of ${region} cannot be listed: ${describeAwsError(error)}; this server needs AWS credentials that allow lambda:ListEventSourceMappings on *, and a way to reach AWS Lambda`,
-        { cause: error },
+        `the event source mappings of ${region} cannot be listed: ${describeAwsError(error)}; ${whose} that allow lambda:ListEventSourceMappings on *, and a way to reach AWS Lambda`,
+        { cause: error, reason: REASONS[awsFailure(error)] },
       );
     }
     all.push(...(page.EventSourceMappings ?? []));

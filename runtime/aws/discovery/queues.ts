@@ -15,7 +15,7 @@ import {
   type RedrivePolicy,
 } from '../../queue/definition.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
-import { formatQueueArn, parseQueueArn, type QueueArn, queueKey } from '../../queue/names.ts';
+import { formatQueueArn, parseQueueArn, type QueueArn, queueKey, urlSuffixOf } from '../../queue/names.ts';
 import type { QueueKey } from '../../store/store.ts';
 import { awsFailure, describeAwsError, type Pacer } from './calls.ts';
 import { compareTexts, type Discovery, type DiscoveryProblem, sortedByKey } from './discovery.ts';
@@ -325,19 +325,4 @@ function booleanOf(value: unknown, fallback: boolean): boolean {
 /** The URL of the real queue in AWS. Account and name decide; the host is the one SQS documents for the region. */
 export function realQueueUrl(arn: QueueArn): string {
   return `https://sqs.${arn.region}.${urlSuffixOf(arn.region)}/${arn.account}/${arn.name}`;
-}
-
-/*
- * What follows from the name of a region.
- */
-
-/** `AWS::Partition` of a region. */
-export function partitionOf(region: string): string {
-  if (region.startsWith('cn-')) return 'aws-cn';
-  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
-}
-
-/** `AWS::URLSuffix` of a region. */
-export function urlSuffixOf(region: string): string {
-  return region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
 }

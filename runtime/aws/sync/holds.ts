@@ -27,16 +27,17 @@ export type OnHold = (queue: QueueArn, isHeld: boolean) => void;
 /** Applies what syncs find; one for each process. */
 export interface Holds {
   /**
-   * Sets the modes that `discovery` asks for; answers the queues that AWS consumes. Errors: `StoreUnavailableError`.
+   * Sets the modes that `discovery` asks for; answers the queues that AWS consumes. `isRead`: whether it tells of this
+   * queue; others stay as they are. Errors: `StoreUnavailableError`.
    */
-  apply(discovery: Discovery): Promise<readonly QueueArn[]>;
+  apply(discovery: Discovery, isRead: (queue: QueueArn) => boolean): Promise<readonly QueueArn[]>;
 }
 
 /** `onHold` is told of each queue that a sync puts on hold, or whose hold it ends. */
 export function createHolds(directory: QueueDirectory, documents: Documents, onHold?: OnHold): Holds {
   let takenOver = false;
   return {
-    async apply(discovery) {
+    async apply(discovery, isRead) {
       if (!takenOver) await takeOver(directory, documents);
       takenOver = true;
       const foreign = new Set(discovery.foreign.map((mapping) => queueKey(mapping.queueArn)));
@@ -44,6 +45,7 @@ export function createHolds(directory: QueueDirectory, documents: Documents, onH
       const consumedByAws: QueueArn[] = [];
       for (const queue of directory.all()) {
         const consumed = foreign.has(queue.key);
+        if (!consumed && !isRead(queue.arn)) continue;
         if (consumed) consumedByAws.push(queue.arn);
         if (consumed !== (queue.definition.modeAfterAws !== undefined)) {
           const { mode: before } = queue.definition;

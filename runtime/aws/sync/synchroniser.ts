@@ -1,17 +1,19 @@
 /**
- * The synchroniser: asks the source of mappings what is there, and makes the server fit, as a difference.
+ * The synchroniser: asks the sources of mappings what is there, and makes the server fit, as a difference.
+ *
+ * There is one source, or one for each scope of AWS. All are read at one time, and each is served as soon as it was
+ * read: none waits for another, and none fails with another.
  *
  * One discovery at a time. A sync that is asked for while one is under way waits for that one and then runs once for
  * all who asked meanwhile: whoever asks after a deployment must not get the answer of a list that was read before it.
  *
- * The last good discovery is stored, only when it differs. It lets a server start while its source is unreachable, and
- * it tells the other instances: they hear of the document and apply it without asking AWS. Applying is serialised
- * whatever its cause, so two discoveries never mix.
+ * The last good discovery of each is stored, only when it differs. It lets a server start while its source is
+ * unreachable, and it tells the other instances: they hear of the document and apply it without asking AWS. Applying is
+ * serialised whatever its cause, so two discoveries never mix.
  *
  * @module
  */
 
-import { createHash } from 'node:crypto';
 import type { Log } from '../../log.ts';
 import type { DiscoveredQueue, QueueDirectory } from '../../queue/directory.ts';
 import { formatQueueArn, parseQueueArn, type QueueArn, queueKey } from '../../queue/names.ts';
@@ -22,21 +24,15 @@ import {
   DiscoveryError,
   type DiscoveryProgress,
   type DiscoverySource,
-  readDiscovery,
 } from '../discovery/discovery.ts';
 import { unsettledOf } from '../discovery/mapping-state.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
-import { stableJson } from '../mapping.ts';
 import { createHolds, type OnHold } from './holds.ts';
-
-const DOCUMENT = 'discovery';
-/** Details are read once a day all the same: a queue or an alias can change, and no list tells. */
-const DETAILS_MS = 86_400_000;
-/** Between two lines of the log about one discovery. */
-const PROGRESS_MS = 5_000;
+import { createReading, mergedDiscovery, type Reading, type SourceFailure, type SourceState } from './readings.ts';
 
 export interface SynchroniserParts {
-  readonly source: DiscoverySource;
+  /** At least one; the first names the server where there is no other. */
+  readonly sources: readonly DiscoverySource[];
   readonly documents: Documents;
   readonly directory: QueueDirectory;
   /** Serves these mappings from now on, and no others. */
@@ -68,14 +64,16 @@ export interface ApplyDiff {
 /** What is known about the syncs so far, for `/readyz` and the ops page. */
 export interface SyncState {
   readonly source: string;
+  /** Each source by itself, in order: one, or one for each scope of AWS. */
+  readonly sources: readonly SourceState[];
   /** What is served now; absent: nothing was ever found. */
   readonly discovery?: Discovery;
   /** Wall clock, milliseconds since the epoch; absent: not since this process began. */
   readonly succeededAt?: number;
   /** What that sync changed; absent like `succeededAt`. */
   readonly report?: SyncReport;
-  /** Why the last sync failed; absent: it did not. */
-  readonly failure?: { readonly message: string; readonly at: number };
+  /** Why the last sync failed, of one source at least; absent: it did not. */
+  readonly failure?: SourceFailure;
   readonly held: readonly QueueArn[];
   /** How far the discovery is that is under way; absent: none is. */
   readonly progress?: DiscoveryProgress;
@@ -85,8 +83,8 @@ export interface Synchroniser {
   /** Applies what was stored; answers whether there was anything. */
   restore(): Promise<boolean>;
   /**
-   * `full`: read all details again. Errors: `DiscoveryError`, `StoreUnavailableError`; what was served before is served
-   * on.
+   * `full`: read all details again. A source that fails is named in the report, and what it gave before is served on.
+   * Errors, if every source fails: `DiscoveryError`, `StoreUnavailableError`.
    */
   sync(options?: { readonly full?: boolean }): Promise<SyncReport>;
   /** To be called with every signal of the store. */
@@ -101,16 +99,16 @@ export interface Synchroniser {
 }
 
 export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
-  const { source, documents, directory, serve, time, log } = parts;
+  const { documents, directory, serve, time, log } = parts;
+  const readings = parts.sources.map((source) => createReading({ source, documents, time, log }));
+  const description =
+    readings.length === 1 ? (readings[0]?.source.description ?? '') : `${readings.length} scopes of AWS`;
   const holds = createHolds(directory, documents, parts.onHold);
+  /** All that was found, as one. */
   let found: Discovery | undefined;
-  /** Of the document as last read or written. The text itself is large: a kilobyte for each mapping. */
-  let storedDigest: string | undefined;
   let held: readonly QueueArn[] = [];
   let succeededAt: number | undefined;
   let lastReport: SyncReport | undefined;
-  let failure: SyncState['failure'];
-  let progress: DiscoveryProgress | undefined;
   let closed = false;
   const listeners = new Set<() => void>();
 
@@ -121,86 +119,89 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     return result;
   };
 
-  const apply = async (discovery: Discovery): Promise<SyncReport> => {
-    await directory.applyDiscovery(discovery.queues);
+  /**
+   * Serves what these readings found, beside what the others have. Nothing is concluded about a region of which some
+   * scope was never read: its queues stay as they are.
+   */
+  const apply = async (fresh: ReadonlyMap<Reading, Discovery>): Promise<ApplyDiff> => {
+    const states = readings.map((reading) => {
+      const discovery = fresh.get(reading) ?? reading.found;
+      const { place } = reading.source;
+      return { ...(place === undefined ? {} : { place }), ...(discovery === undefined ? {} : { discovery }) };
+    });
+    const all = mergedDiscovery(states);
+    if (all === undefined) return NOTHING;
+    const unread = new Set(states.flatMap(({ place, discovery }) => (discovery === undefined ? [place?.region] : [])));
+    const isRead = ({ region }: QueueArn): boolean => !unread.has(region);
+    await directory.applyDiscovery(all.queues, isRead);
     // Before anything is served: a queue that AWS consumes must not be consumed here as well, not even for a moment.
-    held = await holds.apply(discovery);
-    const diff = serve(discovery.mappings);
-    found = discovery;
-    return reportOf(source.description, discovery, diff, held);
+    held = await holds.apply(all, isRead);
+    const diff = serve(all.mappings);
+    for (const [reading, discovery] of fresh) reading.found = discovery;
+    found = all;
+    return diff;
   };
 
   const discover = async (full: boolean): Promise<SyncReport> => {
-    let applied = false;
-    const overdue = found !== undefined && time.now() - found.detailsReadAt >= DETAILS_MS;
-    try {
-      const discovery = keepForeign(found, await source.discover(found, full || overdue, progressLog()));
-      if (closed) throw new DiscoveryError('the server is stopping');
-      const report = await apply(discovery);
-      succeededAt = time.now();
-      lastReport = report;
-      failure = undefined;
-      logReport(log, report);
-      for (const listener of listeners) listener();
-      applied = true;
-      const text = stableJson(discovery);
-      const digest = digestOf(text);
-      if (digest !== storedDigest) {
-        await documents.put(DOCUMENT, text);
-        storedDigest = digest;
-      }
-      return report;
-    } catch (error) {
-      if (closed) throw error;
-      if (applied) {
-        log.error(
-          { err: error, source: source.description },
-          'what was found is served, but could not be stored; other instances do not have it, and the next sync stores it',
-        );
+    const diffs: ApplyDiff[] = [];
+    let applying: Promise<unknown> = Promise.resolve();
+    /** All are read at one time; what one gave is served as soon as it is there, one after the other. */
+    const readAndApply = async (reading: Reading): Promise<void> => {
+      try {
+        const discovery = keepForeign(reading.found, await reading.read(full));
+        const mine = applying.then(async () => {
+          if (closed) throw new DiscoveryError('the server is stopping');
+          diffs.push(await apply(new Map([[reading, discovery]])));
+        });
+        applying = mine.catch(() => undefined);
+        await mine;
+        reading.succeeded();
+      } catch (error) {
+        if (!closed) reading.failed(error);
         throw error;
       }
-      failure = { message: messageOf(error), at: time.now() };
-      log.error({ err: error, source: source.description }, 'sync failed; what was found last is served on');
-      throw error;
-    } finally {
-      progress = undefined;
-    }
-  };
-
-  /**
-   * Keeps the progress of one discovery, and says it now and then: a long one must not look like a server that hangs.
-   */
-  const progressLog = (): ((now: DiscoveryProgress) => void) => {
-    let saidAt = time.monotonic();
-    return (now) => {
-      progress = now;
-      if (time.monotonic() - saidAt < PROGRESS_MS) return;
-      saidAt = time.monotonic();
-      log.info({ source: source.description, ...now }, 'discovery is under way');
     };
+    const outcomes = await Promise.allSettled(readings.map(readAndApply));
+    const failures = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    if (found === undefined || diffs.length === 0) throw failures[0];
+    const report = reportOf(description, found, mergedDiff(diffs), held, readings);
+    succeededAt = time.now();
+    lastReport = report;
+    logReport(log, report);
+    for (const listener of listeners) listener();
+    const stored = await Promise.allSettled(readings.map((reading) => reading.store()));
+    const unstored = stored.find((one) => one.status === 'rejected');
+    if (unstored === undefined) return report;
+    if (!closed) {
+      log.error(
+        { err: unstored.reason, source: description },
+        'what was found is served, but could not be stored; other instances do not have it, and the next sync stores it',
+      );
+    }
+    throw unstored.reason;
   };
 
-  const load = async (): Promise<boolean> => {
-    const text = await documents.get(DOCUMENT);
-    if (text === undefined) return false;
-    const digest = digestOf(text);
-    if (digest === storedDigest) return true;
-    let discovery: Discovery;
-    try {
-      discovery = readDiscovery(text);
-    } catch (error) {
-      log.warn({ err: error }, 'the stored result of an earlier discovery cannot be read; the source is asked anew');
-      return false;
+  /** Takes over what the store has, of all readings or of one document; answers whether it has anything. */
+  const load = async (only?: string): Promise<boolean> => {
+    const wanted = readings.filter(({ document }) => only === undefined || document === only);
+    const loaded = await Promise.all(wanted.map(async (reading) => [reading, await reading.load()] as const));
+    const fresh = new Map(
+      loaded.flatMap(([reading, discovery]): [Reading, Discovery][] =>
+        discovery === undefined || discovery === 'same' ? [] : [[reading, discovery]],
+      ),
+    );
+    const isAny = loaded.some(([, discovery]) => discovery !== undefined);
+    if (fresh.size === 0) return isAny;
+    const diff = await apply(fresh);
+    if (found !== undefined) {
+      log.info({ ...counts(reportOf(description, found, diff, held, [])) }, 'mappings taken from the store');
     }
-    storedDigest = digest;
-    const report = await apply(discovery);
-    log.info({ ...counts(report) }, 'mappings taken from the store');
-    return true;
+    return isAny;
   };
 
   /** The store lost what it had: others that start meanwhile must find what is served. */
   const storeAgain = async (): Promise<void> => {
-    if (found !== undefined) await documents.put(DOCUMENT, stableJson(found), null);
+    await Promise.all(readings.map((reading) => reading.storeAgain()));
   };
 
   /** The run that has not begun, shared by all who ask before it does. */
@@ -223,18 +224,39 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     },
     heard: async (signal) => {
       if (signal.kind === 'emptied') await inTurn(storeAgain);
-      if (signal.kind === 'gap' || (signal.kind === 'document' && signal.name === DOCUMENT)) await inTurn(load);
+      if (signal.kind === 'gap') await inTurn(load);
+      if (signal.kind === 'document' && readings.some(({ document }) => document === signal.name)) {
+        await inTurn(() => load(signal.name));
+      }
     },
-    state: () => ({
-      source: source.description,
-      held,
-      ...(found === undefined ? {} : { discovery: found }),
-      ...(succeededAt === undefined ? {} : { succeededAt }),
-      ...(lastReport === undefined ? {} : { report: lastReport }),
-      ...(failure === undefined ? {} : { failure }),
-      ...(progress === undefined ? {} : { progress }),
-    }),
-    unsettled: () => (found === undefined ? undefined : unsettledOf(found)),
+    state: () => {
+      const sources = readings.map((reading) => reading.state());
+      const failure = sources.findLast((one) => one.failure !== undefined)?.failure;
+      const progress = sources.find((one) => one.progress !== undefined)?.progress;
+      return {
+        source: description,
+        sources,
+        held,
+        ...(found === undefined ? {} : { discovery: found }),
+        ...(succeededAt === undefined ? {} : { succeededAt }),
+        ...(lastReport === undefined ? {} : { report: lastReport }),
+        ...(failure === undefined ? {} : { failure }),
+        ...(progress === undefined ? {} : { progress }),
+      };
+    },
+    unsettled: () => {
+      const texts = readings.map(({ source, state }): readonly string[] => {
+        const { discovery, failure } = state();
+        // Of a failure no more than that: AWS puts ids of requests into its words, and what changes is looked at soon.
+        const failed = failure === undefined || readings.length === 1 ? [] : [`${source.description} failed`];
+        return [
+          ...failed,
+          ...[discovery === undefined ? undefined : unsettledOf(discovery)].flatMap((text) => text ?? []),
+        ];
+      });
+      const all = texts.flat();
+      return all.length === 0 ? undefined : all.join('\n');
+    },
     onSynced: (listener) => {
       const own = (): void => listener();
       listeners.add(own);
@@ -248,14 +270,36 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   };
 }
 
-function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64');
+/** What several steps of one sync changed together. */
+function mergedDiff(diffs: readonly ApplyDiff[]): ApplyDiff {
+  const last = diffs.at(-1);
+  const [first] = diffs;
+  if (first === undefined || last === undefined || diffs.length === 1) return first ?? NOTHING;
+  const distinct = (all: readonly Mapping[]): readonly Mapping[] => [
+    ...new Map(all.map((mapping) => [mapping.uuid, mapping])).values(),
+  ];
+  const added = distinct(diffs.flatMap((diff) => diff.added));
+  const isAdded = new Set(added.map(({ uuid }) => uuid));
+  const changed = distinct(diffs.flatMap((diff) => diff.changed)).filter(({ uuid }) => !isAdded.has(uuid));
+  const served = last.added.length + last.changed.length + last.unchanged;
+  return {
+    ...last,
+    added,
+    changed,
+    removed: distinct(diffs.flatMap((diff) => diff.removed)),
+    unchanged: Math.max(0, served - added.length - changed.length),
+  };
 }
 
-function messageOf(error: unknown): string {
-  // Other errors may carry addresses or worse; their text stays in the log.
-  return error instanceof DiscoveryError ? error.message : 'an unexpected error; see the log';
-}
+const NOTHING: ApplyDiff = {
+  added: [],
+  changed: [],
+  removed: [],
+  broken: [],
+  leftAlone: [],
+  unchanged: 0,
+  warnings: [],
+};
 
 function counts(report: SyncReport) {
   const { added, changed, removed, broken, leftAlone, unchanged, held } = report;
@@ -350,11 +394,29 @@ export interface SyncReport {
   readonly problems: readonly string[];
   /** Of mappings that are served, though likely not as somebody meant it. */
   readonly warnings: readonly string[];
+  /** Scopes of AWS that could not be read, and why; what was found there before is served on. Absent: none. */
+  readonly failed?: readonly FailedSource[];
+}
+
+interface FailedSource {
+  /** For example `AWS (111122223333, eu-west-1)`. */
+  readonly source: string;
+  readonly reason: string;
 }
 
 /** `diff`: what the consumer made of the discovery; `held`: the queues that were put on hold. */
-function reportOf(source: string, discovery: Discovery, diff: ApplyDiff, held: readonly QueueArn[]): SyncReport {
+function reportOf(
+  source: string,
+  discovery: Discovery,
+  diff: ApplyDiff,
+  held: readonly QueueArn[],
+  readings: readonly Reading[],
+): SyncReport {
+  const failed = readings
+    .map((reading) => reading.state())
+    .flatMap(({ source: name, failure }) => (failure === undefined ? [] : [{ source: name, reason: failure.message }]));
   return {
+    ...(failed.length === 0 ? {} : { failed }),
     source,
     added: diff.added.map(reported),
     changed: diff.changed.map(reported),
@@ -370,8 +432,11 @@ function reportOf(source: string, discovery: Discovery, diff: ApplyDiff, held: r
 }
 
 /** What a reader may know who reaches only some queues: nothing of others, and no text that may name them. */
-export function reportFor(report: SyncReport, reaches: (queueName: string) => boolean): SyncReport {
-  const isReached = (arn: string): boolean => reaches(arn.slice(arn.lastIndexOf(':') + 1));
+export function reportFor(report: SyncReport, reaches: (queue: QueueArn) => boolean): SyncReport {
+  const isReached = (text: string): boolean => {
+    const arn = parseQueueArn(text);
+    return arn !== undefined && reaches(arn);
+  };
   const only = <T extends ReportedMapping>(mappings: readonly T[]): readonly T[] =>
     mappings.filter(({ queueArn }) => isReached(queueArn));
   return {

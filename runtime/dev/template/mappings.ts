@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { type MappingSettings, servedSettings } from '../../aws/discovery/discovery.ts';
-import { partitionOf } from '../../aws/discovery/queues.ts';
 import { type BrokenMapping, parseFunctionReference } from '../../aws/mapping.ts';
+import { partitionOf } from '../../queue/names.ts';
 import {
   booleanOr,
   isObject,

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { partitionOf, urlSuffixOf } from '../../aws/discovery/queues.ts';
 import { parseFunctionReference } from '../../aws/mapping.ts';
+import { partitionOf, urlSuffixOf } from '../../queue/names.ts';
 import { type Lookups, NO_VALUE, resolveCondition, resolveValue, Unresolvable } from './intrinsics.ts';
 import {
   isObject,

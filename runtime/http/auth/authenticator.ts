@@ -10,7 +10,9 @@
  * @module
  */
 
+import type { Places } from '../../aws/scope.ts';
 import { SqsError, type SqsErrorCode } from '../../sqs/errors.ts';
+import { EVERY_QUEUE } from '../../sqs/request.ts';
 import { authorizationSecret, equalInConstantTime } from './admin.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
 import { queryPairs, type RequestParts } from './canonical.ts';
@@ -19,11 +21,13 @@ import {
   type Capability,
   type Credential,
   type CredentialBook,
+  EVERY_GLOB,
   FULL_GRANT,
   type Grant,
   grants,
   hasExpired,
   hashToken,
+  homeOf,
 } from './credentials.ts';
 import { createShares } from './shares.ts';
 import { claimedBodyHash, readClaim, type SignatureVerifier, signatureDoesNotMatch } from './sigv4.ts';
@@ -87,6 +91,7 @@ export interface Authenticator {
 export interface AuthenticatorParts {
   /** The current one; replaced on SIGHUP. */
   readonly book: { readonly current: CredentialBook };
+  readonly places: Pick<Places, 'isHome'>;
   readonly tokens: Pick<TokenStore, 'find'>;
   readonly verifier: SignatureVerifier;
   readonly attempts: Pick<AttemptLimit, 'exhausted' | 'failed' | 'proven' | 'signed' | 'hasSigned' | 'wrongSignature'>;
@@ -96,7 +101,7 @@ export interface AuthenticatorParts {
 }
 
 export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
-  const { book, tokens, verifier, attempts, now } = parts;
+  const { book, places, tokens, verifier, attempts, now } = parts;
 
   const shareOf = createShares(now);
   const withShare = (credential: Credential, grant: Grant): Credential => {
@@ -142,7 +147,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     if (credential !== undefined) return credential;
     if (hashes.size >= KEPT_HASHES) hashes.clear();
     hashes.set(token, hash);
-    return kept(capability, credentialOf(capability, token));
+    return kept(capability, credentialOf(capability, token, places));
   };
 
   /** By a password or a token in the Authorization header; `undefined`: neither is there. */
@@ -152,7 +157,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     const password = book.current.adminPassword;
     if (password !== undefined && equalInConstantTime(secret, password)) {
       attempts.proven(address);
-      return withGrant({ kind: 'admin', senderId: 'admin' }, FULL_GRANT);
+      return withGrant({ kind: 'admin', senderId: 'admin' }, FULL_GRANT, places);
     }
     // Without its token: an answer need not repeat what came in a header.
     const { token: _, ...credential } = byToken(secret);
@@ -187,7 +192,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       throw refusal;
     }
     attempts.signed(address, key.id);
-    return credentials.get(key) ?? kept(key, withGrant({ kind: 'access-key', senderId: key.id }, key.grant));
+    return credentials.get(key) ?? kept(key, withGrant({ kind: 'access-key', senderId: key.id }, key.grant, places));
   };
 
   /** `undefined`: not by the head alone; why not, is told once the body was looked at. */
@@ -243,7 +248,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       return guess && attempts.wrongSignature(guess.address, guess.accessKeyId, gone);
     },
     authenticate: (request) => {
-      if (mayBeOpen && isOpen()) return anyone(request);
+      if (mayBeOpen && isOpen()) return anyone(request, places);
       try {
         return prove(request);
       } catch (error) {
@@ -277,20 +282,28 @@ function repeatsName(query: string): boolean {
   return new Set(pairs.map(([name]) => name)).size < pairs.length;
 }
 
-function withGrant(credential: Omit<Credential, 'allows'>, grant: Grant): Credential {
-  const everyQueue = grant.queues.includes('*');
+function withGrant(
+  credential: Omit<Credential, 'allows' | 'home'>,
+  grant: Grant,
+  places: Pick<Places, 'isHome'>,
+): Credential {
+  const { scopes, queues } = grant;
+  // A server with one scope has no queue that is not at home there.
+  const everyQueue = queues.includes(EVERY_GLOB) || (queues.includes('*') && places.isHome(EVERY_QUEUE));
+  const home = homeOf(grant);
   return {
     ...credential,
-    allows: (scope, queueName) => (everyQueue ? grant.scopes.includes(scope) : grants(grant, scope, queueName)),
+    ...(home === undefined ? {} : { home }),
+    allows: (scope, queue) => (everyQueue ? scopes.includes(scope) : grants(grant, scope, queue, places)),
   };
 }
 
-function credentialOf(capability: Capability, token: string): Credential {
-  return withGrant({ kind: 'capability', senderId: `token:${capability.id}`, token }, capability.grant);
+function credentialOf(capability: Capability, token: string, places: Pick<Places, 'isHome'>): Credential {
+  return withGrant({ kind: 'capability', senderId: `token:${capability.id}`, token }, capability.grant, places);
 }
 
 /** The caller of an open server: named after the access key it claims, if it claims one. */
-function anyone(request: AuthenticationRequest): Credential {
+function anyone(request: AuthenticationRequest, places: Pick<Places, 'isHome'>): Credential {
   const claimed = /Credential=([\w-]{1,128})\//.exec(request.authorization ?? '')?.[1];
   return withGrant(
     {
@@ -299,5 +312,6 @@ function anyone(request: AuthenticationRequest): Credential {
       ...(request.token === undefined ? {} : { token: request.token }),
     },
     FULL_GRANT,
+    places,
   );
 }

@@ -6,7 +6,8 @@
 
 import { hash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { matchesGlob } from '../../queue/names.ts';
+import type { Places } from '../../aws/scope.ts';
+import { isQualified, matchesQueue, type QueueRef } from '../../queue/names.ts';
 import { type Config, ConfigError } from '../../settings.ts';
 import type { CallerShare, Scope } from '../../sqs/request.ts';
 import { ADMIN, type Operator, parseOperators } from './operators.ts';
@@ -19,7 +20,12 @@ export interface Credential {
   readonly token?: string;
   /** Absent: what it may take is not bounded. */
   readonly share?: CallerShare;
-  allows(scope: Scope, queueName?: string): boolean;
+  /**
+   * The account and region that all its patterns name, literally: what the caller means who names none; a member that
+   * is absent: they name none, or several.
+   */
+  readonly home?: { readonly account?: string; readonly region?: string };
+  allows(scope: Scope, queue?: QueueRef): boolean;
 }
 
 /*
@@ -42,18 +48,25 @@ export interface Shares {
 
 export interface Grant extends Shares {
   readonly scopes: readonly Scope[];
-  /** Queue-name globs: `*` stands for any characters, `?` for one. At least one; `*` alone: every queue. */
+  /**
+   * Globs of queues, `*` for any characters and `?` for one: `app-*` of names in the scope that the server had before
+   * others were added (`Places.isHome`), `111122223333/eu-west-1/app-*` of any. At least one.
+   */
   readonly queues: readonly string[];
 }
 
+/** Every queue of every account and region. */
+export const EVERY_GLOB = '*/*/*';
 /** Everything, on every queue. */
-export const FULL_GRANT: Grant = { scopes: SCOPES, queues: ['*'] };
+export const FULL_GRANT: Grant = { scopes: SCOPES, queues: [EVERY_GLOB] };
+/** Every queue of the scope that the server had before others were added. */
+const HOME_GRANT: Grant = { scopes: SCOPES, queues: ['*'] };
 
 /**
  * Queue names have these characters (SQS: "alphanumeric characters, hyphens, or underscores", and `.fifo`); a glob adds
  * its two.
  */
-const GLOB = /^[A-Za-z0-9_.*?-]{1,80}$/;
+const GLOB = /^(?:[0-9*?]{1,12}\/[a-z0-9*?-]{1,40}\/)?[A-Za-z0-9_.*?-]{1,80}$/;
 
 /** `send+consume`, in any order; `all` for all three. Errors: a sentence instead of scopes. */
 export function parseScopes(text: string): readonly Scope[] | { readonly problem: string } {
@@ -73,7 +86,7 @@ export function parseQueueGlobs(text: string): readonly string[] | { readonly pr
   const bad = globs.find((glob) => !GLOB.test(glob));
   if (bad !== undefined) {
     return {
-      problem: `"${bad}" is not a pattern of queue names: use letters, digits, - and _, with * and ? as wildcards`,
+      problem: `"${bad}" is not a pattern of queue names: use letters, digits, - and _, with * and ? as wildcards; or name the account and the region before it, as 111122223333/eu-west-1/app-*`,
     };
   }
   if (globs.length === 0) return { problem: 'no queue is given: use * for all of them' };
@@ -115,11 +128,29 @@ export function readShares(value: { readonly [name in keyof Shares]?: unknown })
 }
 
 /**
- * Whether the grant holds for the queue; without a name: for at least one conceivable queue, which every glob names.
+ * Whether the grant holds for the queue; without one: for at least one conceivable queue, which every glob names.
  */
-export function grants(grant: Grant, scope: Scope, queueName?: string): boolean {
+export function grants(
+  grant: Grant,
+  scope: Scope,
+  queue: QueueRef | undefined,
+  places: Pick<Places, 'isHome'>,
+): boolean {
   if (!grant.scopes.includes(scope)) return false;
-  return queueName === undefined || grant.queues.some((glob) => matchesGlob(glob, queueName));
+  if (queue === undefined) return true;
+  return grant.queues.some((glob) => (isQualified(glob) || places.isHome(queue)) && matchesQueue(glob, queue));
+}
+
+/** See `Credential.home`. */
+export function homeOf({ queues }: Pick<Grant, 'queues'>): Credential['home'] {
+  if (!queues.every(isQualified)) return undefined;
+  const [accounts, regions] = [0, 1].map((part) => new Set(queues.map((glob) => glob.split('/')[part] ?? '*')));
+  const [account, region] = [accounts, regions].map((names) => {
+    const [name, ...others] = names ?? [];
+    return name === undefined || others.length > 0 || /[*?]/.test(name) ? undefined : name;
+  });
+  if (account === undefined && region === undefined) return undefined;
+  return { ...(account === undefined ? {} : { account }), ...(region === undefined ? {} : { region }) };
 }
 
 /*
@@ -193,7 +224,7 @@ export function parseAccessKeys(text: string, source: string, problems: string[]
         `${where}: the secret must have at least ${SHORTEST_SECRET} characters, without a colon or comma; the form is id:secret[:scopes[:queue names]]`,
       );
     }
-    const grant = readGrant(scopes, globs, shares, FULL_GRANT, where, problems);
+    const grant = readGrant(scopes, globs, shares, HOME_GRANT, where, problems);
     return problems.length > before ? [] : [{ id, secret, grant }];
   });
 }

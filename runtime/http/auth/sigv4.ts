@@ -4,7 +4,8 @@
  * The claim of a request is read before (`sigv4.ts`); here it is proven, with the body. Texts and codes are those of
  * AWS, so that SDKs show their users what they know.
  *
- * Any region that AWS has is taken, because one server may be reached by clients configured for several. The body is
+ * Any region that AWS has is taken, because one server may be reached by clients configured for several; which queues
+ * that means is told in `region.ts`. The body is
  * always part of the signature: `UNSIGNED-PAYLOAD` is a word of S3 alone, and SQS answers SignatureDoesNotMatch to it.
  *
  * @module
@@ -34,18 +35,18 @@ export interface SignedRequest extends Omit<RequestParts, 'path'> {
 export class SignatureVerifier {
   readonly #service: string;
   readonly #now: () => number;
-  readonly #region: string | undefined;
+  readonly #regions: ReadonlySet<string>;
   /** Signing keys by `key id/date/region`; a key is good for a day, so the oldest entry is the one to drop. */
   readonly #signingKeys = new Map<string, { readonly secret: string; readonly key: HmacKey }>();
 
   /**
-   * `service`: of the credential scope, `sqs`. `now`: wall clock, milliseconds since the epoch. `region`: the one of
+   * `service`: of the credential scope, `sqs`. `now`: wall clock, milliseconds since the epoch. `regions`: those of
    * the server.
    */
-  constructor(service: string, now: () => number, region?: string) {
+  constructor(service: string, now: () => number, regions: ReadonlySet<string> = new Set()) {
     this.#service = service;
     this.#now = now;
-    this.#region = region;
+    this.#regions = regions;
   }
 
   /** Errors: `SqsError` if the claim does not hold. */
@@ -64,7 +65,7 @@ export class SignatureVerifier {
         `Credential should be scoped to correct service: '${this.#service}'. `,
       );
     }
-    if (!isRegion(claim.region, this.#region)) {
+    if (!isRegion(claim.region, this.#regions)) {
       throw new SqsError(
         'SignatureDoesNotMatch',
         `Credential should be scoped to a valid region, not '${echo(claim.region)}'. `,
@@ -159,9 +160,9 @@ const REGIONS: ReadonlySet<string> = new Set(
   us-isof-south-1 eusc-de-east-1`.split(/\s+/),
 );
 
-/** Whether AWS has a region of this name; `own` is the one that the server was started for. */
-function isRegion(name: string, own?: string): boolean {
-  return name === own || REGIONS.has(name);
+/** Whether AWS has a region of this name; `own` are those that the server was started for. */
+function isRegion(name: string, own: ReadonlySet<string>): boolean {
+  return own.has(name) || REGIONS.has(name);
 }
 
 /** Names of regions come from callers, so the cache must be bounded. */

@@ -11,6 +11,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Places } from '../../aws/scope.ts';
 import type { Log } from '../../log.ts';
 import { queueKey } from '../../queue/names.ts';
 import { authorize } from '../../sqs/actions/action.ts';
@@ -25,6 +26,7 @@ import type { Credential } from '../auth/credentials.ts';
 import { ClientGoneError, readBody } from '../body.ts';
 import type { Edge } from '../edge.ts';
 import type { Location } from '../location.ts';
+import { regionOf } from '../region.ts';
 import { Arrival, NO_BODY } from '../sqs-endpoint.ts';
 import { answerTo, DeliveryRefusal } from './refusal.ts';
 import { type DeliverySettings, messageOf, PARAMETERS, readSettings } from './settings.ts';
@@ -41,7 +43,7 @@ export interface IngestParts {
   readonly edge: Edge;
   readonly sns: Sns;
   readonly sources: Sources;
-  readonly region: string;
+  readonly places: Places;
   readonly uuid: () => string;
   readonly audit: Audit;
   readonly log: Log;
@@ -72,7 +74,7 @@ type Outcome = Readonly<Record<string, string | undefined>>;
 const KEPT_SETTINGS = 256;
 
 export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
-  const { api, edge, sns, sources, region, log } = parts;
+  const { api, edge, sns, sources, places, log } = parts;
   const kept = new Map<string, DeliverySettings>();
 
   const settingsOf = (query: string): DeliverySettings => {
@@ -104,7 +106,7 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
       return store(delivery, caller, messageOf(settings, { body, header }), sourceOf(settings, header));
     }
     const message = await sns.open(body, settings.topics);
-    const key = queueKey(queueArn(delivery.account, delivery.queue, region));
+    const key = queueKey(queueArn(delivery.account, delivery.queue, caller.region));
     if (message.Type === 'SubscriptionConfirmation') {
       await sns.confirm(message, key);
       return { Confirmed: message.TopicArn };
@@ -128,7 +130,10 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
     input: MessageInput,
     source: SendSource,
   ): Promise<Outcome> => {
-    const message: Input<'SendMessage'> = Object.assign(input, { QueueUrl: `/${delivery.account}/${delivery.queue}` });
+    // What is kept of a QueueUrl must mean the same queue to every caller.
+    const inRegion = places.regions.size > 1 ? `/r/${caller.region}` : '';
+    const QueueUrl = `${inRegion}/${delivery.account}/${delivery.queue}`;
+    const message: Input<'SendMessage'> = Object.assign(input, { QueueUrl });
     const request = new SendRequest(edge, delivery, caller, source, parts.uuid());
     const { MessageId, MD5OfMessageBody, SequenceNumber } = await api.perform('SendMessage', message, request);
     return { MessageId, MD5OfMessageBody, SequenceNumber };
@@ -140,10 +145,11 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
     let isRead = false;
     let release = (): void => {};
     const address = edge.clientAddress(incoming);
-    const authorized = (one: Credential): Caller => {
+    const authorized = (one: Credential, head: Arrival): Caller => {
       edge.connections.proven(incoming);
+      const region = regionOf(places, { head, location, credential: one });
       const caller = callerOf(one, { account, region, address });
-      authorize('SendMessage', 'send', { caller }, queue);
+      authorize('SendMessage', 'send', { caller }, { account, region, name: queue });
       return caller;
     };
     try {
@@ -152,7 +158,7 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
       credential = verdict.credential;
       // A body proves its sender only by a signature over it.
       if (verdict.sender === 'stranger') credential = edge.authenticator.authenticate(arrival);
-      let caller = credential === undefined ? undefined : authorized(credential);
+      let caller = credential === undefined ? undefined : authorized(credential, arrival);
       const sender = verdict.sender === 'stranger' ? 'proven' : verdict.sender;
       const body = await readBody(incoming, edge.memory, sender, LARGEST_DELIVERY);
       release = body.release;
@@ -162,7 +168,7 @@ export function createIngestEndpoint(parts: IngestParts): IngestEndpoint {
         arrival.bodyHash = body.hashAlone;
         credential = edge.authenticator.authenticate(arrival);
         body.proven();
-        caller = authorized(credential);
+        caller = authorized(credential, arrival);
       }
       answer(outgoing, 200, await take(delivery, body.bytes, caller));
     } catch (error) {

@@ -6,7 +6,7 @@
 
 import type { QueueDirectory } from '../../queue/directory.ts';
 import type { MoveTasks } from '../../queue/move-task.ts';
-import { type QueueArn, queueKey } from '../../queue/names.ts';
+import { type QueueArn, type QueueRef, queueKey } from '../../queue/names.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { QueueKey } from '../../store/store.ts';
 import type { Randomness } from '../../time.ts';
@@ -46,6 +46,8 @@ export interface Services {
   readonly named: Map<string, NamedQueue>;
   /** Whether the store has room for so many messages and bytes of a caller who may not manage. */
   readonly hasRoom: (messages: number, bytes: number) => boolean;
+  /** Why queues of this place may exist that the directory does not know yet; `undefined`: it knows all. */
+  readonly unknownQueues: (place: Pick<QueueArn, 'account' | 'region'>) => string | undefined;
   /** Told of messages that were stored, and where they came from. */
   readonly sent?: ((queue: QueueKey, source: SendSource, messages: number) => void) | undefined;
 }
@@ -72,15 +74,20 @@ export type Need = Scope | 'any';
 const EVERY_SCOPE: readonly Scope[] = ['send', 'consume', 'manage'];
 
 /** Errors: `AccessDenied`, before anything is said about whether the queue exists. */
-export function authorize(action: ActionName, need: Need, call: Pick<Call, 'caller'>, queueName?: string): void {
+export function authorize(action: ActionName, need: Need, call: Pick<Call, 'caller'>, queue?: QueueRef): void {
   const scopes = need === 'any' ? EVERY_SCOPE : [need];
-  if (scopes.some((scope) => call.caller.allows(scope, queueName))) return;
-  const resource = queueName === undefined ? 'any queue' : `queue ${queueName}`;
+  if (scopes.some((scope) => call.caller.allows(scope, queue))) return;
+  const resource = queue === undefined ? 'any queue' : `queue ${nameFor(call.caller, queue)}`;
   const scope = need === 'any' ? 'any scope' : `the scope "${need}"`;
   throw new SqsError(
     'AccessDenied',
     `${call.caller.senderId} is not authorized to perform: sqs:${action} on ${resource}. Its credential needs ${scope} for it.`,
   );
+}
+
+/** A queue as a caller must name it in a credential: with account and region where there are several. */
+function nameFor({ regionOf }: Pick<Caller, 'regionOf'>, { account, region, name }: QueueRef): string {
+  return regionOf === undefined ? name : `${account}/${region}/${name}`;
 }
 
 /**
@@ -114,15 +121,17 @@ export function takeShare(
 }
 
 /** Whether the caller has any scope for a queue. */
-export function mayRead(call: Pick<Call, 'caller'>, queueName: string): boolean {
-  return EVERY_SCOPE.some((scope) => call.caller.allows(scope, queueName));
+export function mayRead(call: Pick<Call, 'caller'>, queue: QueueRef): boolean {
+  return EVERY_SCOPE.some((scope) => call.caller.allows(scope, queue));
 }
 
-/** The queue of this identity. Errors: `QueueDoesNotExist`. */
-export async function requireQueue(call: Pick<Call, 'directory'>, arn: QueueArn): Promise<Queue> {
+/** The queue of this identity. Errors: `QueueDoesNotExist`, `ServiceUnavailable` (nobody knows yet). */
+export async function requireQueue(call: Pick<Call, 'directory' | 'unknownQueues'>, arn: QueueArn): Promise<Queue> {
   const queue = await call.directory.find(queueKey(arn));
-  if (queue === undefined) throw new SqsError('QueueDoesNotExist');
-  return queue;
+  if (queue !== undefined) return queue;
+  // An SDK gives up on a queue that does not exist, and tries again on 503.
+  const why = call.unknownQueues(arn);
+  throw why === undefined ? new SqsError('QueueDoesNotExist') : new SqsError('ServiceUnavailable', why);
 }
 
 /** The queue that a QueueUrl names. */
@@ -136,13 +145,13 @@ const KEPT_QUEUE_URLS = 1_000;
 const LONGEST_KEPT_QUEUE_URL = 512;
 
 /**
- * Reads a QueueUrl. It is kept where it names the same queue for every caller: where it has an account, and where it is
- * not so long that what strangers send could fill the memory.
+ * Reads a QueueUrl. It is kept where it names the same queue for every caller: where it has an account, the server has
+ * one region, and it is not so long that what strangers send could fill the memory.
  */
 function namedBy(queueUrl: string, { caller, named }: Pick<Call, 'caller' | 'named'>): NamedQueue {
   const arn = parseQueueUrl(queueUrl, caller);
   const found = { arn, key: queueKey(arn) };
-  if (queueUrl.includes('/') && queueUrl.length <= LONGEST_KEPT_QUEUE_URL) {
+  if (caller.regionOf === undefined && queueUrl.includes('/') && queueUrl.length <= LONGEST_KEPT_QUEUE_URL) {
     if (named.size >= KEPT_QUEUE_URLS) named.clear();
     named.set(queueUrl, found);
   }
@@ -160,8 +169,9 @@ export function queueAction<N extends ActionName>(
       // Every caller of this function names an action whose input has a QueueUrl; the type of a generic input cannot
       // say so.
       const { QueueUrl = '' } = input as { readonly QueueUrl?: string };
-      const named = call.named.get(QueueUrl) ?? namedBy(QueueUrl, call);
-      if (need === 'any' || !call.caller.allows(need, named.arn.name)) authorize(name, need, call, named.arn.name);
+      const { regionOf } = call.caller;
+      const named = (regionOf === undefined ? call.named.get(QueueUrl) : undefined) ?? namedBy(QueueUrl, call);
+      if (need === 'any' || !call.caller.allows(need, named.arn)) authorize(name, need, call, named.arn);
       const queue = call.directory.byKey(named.key);
       // Known almost always, and then without a turn of the event loop.
       if (queue !== undefined) return run(queue, input, call);
@@ -204,6 +214,7 @@ export class RequestCall implements Call {
   readonly hasRoom: Services['hasRoom'];
   readonly caller: Caller;
   readonly sent: Services['sent'];
+  readonly unknownQueues: Services['unknownQueues'];
   readonly source: SendSource;
   readonly #request: SqsRequest;
 
@@ -219,6 +230,7 @@ export class RequestCall implements Call {
     this.hasRoom = services.hasRoom;
     this.caller = request.caller;
     this.sent = services.sent;
+    this.unknownQueues = services.unknownQueues;
     this.source = request.source ?? SDK;
     this.#request = request;
   }

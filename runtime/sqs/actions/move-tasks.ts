@@ -1,5 +1,5 @@
 import { type MoveTask, MoveTaskError, readTaskHandle } from '../../queue/move-task.ts';
-import { formatQueueArn, parseQueueArn, type QueueArn, queueKey } from '../../queue/names.ts';
+import { formatQueueArn, parseQueueArn, parseQueueKey, type QueueArn, queueKey } from '../../queue/names.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { QueueKey } from '../../store/store.ts';
 import { SqsError } from '../errors.ts';
@@ -19,8 +19,8 @@ export const startMessageMoveTask: Action<'StartMessageMoveTask'> = {
         `Value for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: You must enter a number that's between 1 and ${MAX_MOVE_RATE}.`,
       );
     }
-    authorize('StartMessageMoveTask', 'manage', call, sourceArn.name);
-    if (destinationArn !== undefined) authorize('StartMessageMoveTask', 'manage', call, destinationArn.name);
+    authorize('StartMessageMoveTask', 'manage', call, sourceArn);
+    if (destinationArn !== undefined) authorize('StartMessageMoveTask', 'manage', call, destinationArn);
 
     const source = await requireResource(call, 'SourceArn', queueKey(sourceArn));
     const destination =
@@ -56,14 +56,14 @@ function sourcesFor(call: Call, source: Queue, destination: Queue | undefined): 
   return call.directory
     .all()
     .filter(({ definition }) => definition.attributes.redrivePolicy?.deadLetterTargetArn === target)
-    .filter(({ arn }) => call.caller.allows('manage', arn.name))
+    .filter(({ arn }) => call.caller.allows('manage', arn))
     .map(({ arn }) => formatQueueArn(arn));
 }
 
 export const cancelMessageMoveTask: Action<'CancelMessageMoveTask'> = {
   async run(input, call) {
     const { id, source } = await toldAsSqs(async () => readTaskHandle(input.TaskHandle));
-    authorize('CancelMessageMoveTask', 'manage', call, source.slice(source.lastIndexOf(':') + 1));
+    authorize('CancelMessageMoveTask', 'manage', call, parseQueueKey(source) ?? EVERY_QUEUE);
     const queue = await requireResource(call, 'SourceArn', source);
     const found = (await call.moveTasks.list(queue)).find(({ handle }) => readTaskHandle(handle).id === id);
     if (found !== undefined && !reachesDestination(call, found)) throw noSuchTask();
@@ -84,7 +84,7 @@ export const listMessageMoveTasks: Action<'ListMessageMoveTasks'> = {
         `Value for parameter MaxResults is invalid. Reason: You must enter a number that's between 1 and ${MAX_MOVE_TASK_RESULTS}.`,
       );
     }
-    authorize('ListMessageMoveTasks', 'manage', call, arn.name);
+    authorize('ListMessageMoveTasks', 'manage', call, arn);
     const source = await requireResource(call, 'SourceArn', queueKey(arn));
     const tasks = (await call.moveTasks.list(source)).filter((task) => reachesDestination(call, task));
     return { Results: tasks.slice(0, most).map(entryOf) };
@@ -136,8 +136,8 @@ async function requireResource(
 
 /** Whether the caller may manage the queue to which a task moves messages; other tasks do not exist for him. */
 function reachesDestination(call: Pick<Call, 'caller'>, { destinationArn }: MoveTask): boolean {
-  const name = destinationArn === undefined ? undefined : parseQueueArn(destinationArn)?.name;
-  return name === undefined || call.caller.allows('manage', name);
+  const queue = destinationArn === undefined ? undefined : parseQueueArn(destinationArn);
+  return queue === undefined || call.caller.allows('manage', queue);
 }
 
 function noSuchTask(): SqsError {

@@ -18,8 +18,8 @@ export const createQueue: Action<'CreateQueue'> = {
     const given = input.Attributes ?? new Map<string, string>();
     const name = checkName(input.QueueName, given);
     const arn = queueArn(call.caller.account, name, call.caller.region);
-    authorize('CreateQueue', 'manage', call, arn.name);
-    const answer = { QueueUrl: formatQueueUrl(call.endpoint, arn) };
+    authorize('CreateQueue', 'manage', call, arn);
+    const answer = { QueueUrl: formatQueueUrl(call, arn) };
 
     const existing = await call.directory.find(queueKey(arn));
     if (existing !== undefined) {
@@ -127,9 +127,9 @@ export const getQueueUrl: Action<'GetQueueUrl'> = {
     }
     if (!QUEUE_NAME.test(name)) throw new SqsError('QueueDoesNotExist');
     const arn = queueArn(owner ?? call.caller.account, name, call.caller.region);
-    authorize('GetQueueUrl', 'any', call, arn.name);
+    authorize('GetQueueUrl', 'any', call, arn);
     await requireQueue(call, arn);
-    return { QueueUrl: formatQueueUrl(call.endpoint, arn) };
+    return { QueueUrl: formatQueueUrl(call, arn) };
   },
 };
 
@@ -140,10 +140,10 @@ export const listQueues: Action<'ListQueues'> = {
     const { account, region } = call.caller;
     const prefix = input.QueueNamePrefix ?? '';
     const reachable = call.directory.all().filter(({ arn }) => {
-      return arn.account === account && arn.region === region && arn.name.startsWith(prefix) && mayRead(call, arn.name);
+      return arn.account === account && arn.region === region && arn.name.startsWith(prefix) && mayRead(call, arn);
     });
     const { queues, nextToken } = pageOf(reachable, input);
-    return { QueueUrls: queues.map(({ arn }) => formatQueueUrl(call.endpoint, arn)), NextToken: nextToken };
+    return { QueueUrls: queues.map(({ arn }) => formatQueueUrl(call, arn)), NextToken: nextToken };
   },
 };
 
@@ -153,10 +153,10 @@ export const listDeadLetterSourceQueues = queueAction(
   async (queue, input, call) => {
     const target = formatQueueArn(queue.arn);
     const sources = call.directory.all().filter(({ arn, definition }) => {
-      return definition.attributes.redrivePolicy?.deadLetterTargetArn === target && mayRead(call, arn.name);
+      return definition.attributes.redrivePolicy?.deadLetterTargetArn === target && mayRead(call, arn);
     });
     const { queues, nextToken } = pageOf(sources, input);
-    return { queueUrls: queues.map(({ arn }) => formatQueueUrl(call.endpoint, arn)), NextToken: nextToken };
+    return { queueUrls: queues.map(({ arn }) => formatQueueUrl(call, arn)), NextToken: nextToken };
   },
 );
 

@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { createAwsDiscovery } from '../../../runtime/aws/discovery/aws.ts';
 import type { DiscoverySource } from '../../../runtime/aws/discovery/discovery.ts';
+import { ownScope } from '../../../runtime/aws/scope.ts';
 import { systemTime, type Time } from '../../../runtime/time.ts';
 
 /** An answer that is not a success. */
@@ -161,7 +162,7 @@ export class ScriptedAws {
       credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
       maxAttempts: attempts,
     };
-    return createAwsDiscovery({ region: 'us-east-1', time: this.time, lambda: client, sqs: client });
+    return createAwsDiscovery({ scope: ownScope('us-east-1'), time: this.time, lambda: client, sqs: client });
   }
 
   /** The calls so far, sorted; forgets them. */

@@ -52,7 +52,7 @@ export const ANYBODY: Caller = { senderId: 'AIDATESTER', account: ACCOUNT, regio
 /** A caller with these scopes for queues whose names begin with `prefix`. */
 export function callerWith(scopes: readonly Scope[], prefix = ''): Caller {
   const reaches = (name: string | undefined): boolean => name === undefined || name.startsWith(prefix);
-  return { ...ANYBODY, allows: (scope, name) => scopes.includes(scope) && reaches(name) };
+  return { ...ANYBODY, allows: (scope, queue) => scopes.includes(scope) && reaches(queue?.name) };
 }
 
 export function queueUrl(name: string): string {
