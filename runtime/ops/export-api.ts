@@ -47,7 +47,15 @@ export interface ExportApiParts {
 export function exportRoutes(parts: ExportApiParts): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/api/v1/export', (c) => exported(c, parts));
-  app.post('/api/v1/import', (c) => imported(c, parts));
+  // Its parts are one action: a line for each would fill the trail of the last actions.
+  let recorded = '';
+  app.post('/api/v1/import', (c) =>
+    imported(c, parts, (id, globs) => {
+      const action = `${c.get('credential').senderId} ${id}`;
+      if (action !== recorded) record(c, parts, 'import', globs, { export: id });
+      recorded = action;
+    }),
+  );
   return app;
 }
 
@@ -90,7 +98,11 @@ function failureOf(error: unknown, log: Log): string {
   return 'an unexpected error; see the log of the server';
 }
 
-async function imported(c: Context<AppEnv>, parts: ExportApiParts): Promise<Response> {
+async function imported(
+  c: Context<AppEnv>,
+  parts: ExportApiParts,
+  begun: (id: string, globs: readonly string[]) => void,
+): Promise<Response> {
   checkAdmin(c.get('credential'));
   const { tokens, directory, edge } = parts;
   const globs = globsOf(c);
@@ -111,7 +123,7 @@ async function imported(c: Context<AppEnv>, parts: ExportApiParts): Promise<Resp
         return tokens.restore(token);
       },
     });
-    if (!isTrial) record(c, parts, 'import', globs, { ...result.messages, created: result.queues.created });
+    if (!isTrial) begun(result.export, globs);
     return c.json(result);
   } catch (error) {
     if (error instanceof ExportFileError) return c.json({ error: error.message, line: error.line }, 400);

@@ -48,6 +48,8 @@ export interface ImportOptions {
 }
 
 export interface ImportResult {
+  /** Id of the export that the part is of. */
+  readonly export: string;
   readonly queues: { created: number; present: number };
   readonly messages: {
     /** Put back; in a trial: would be, unless they are there. */
@@ -77,6 +79,7 @@ export async function importPart(text: string, options: ImportOptions): Promise<
   const part = new Part(options);
   const acts = await part.read(text);
   const result: ImportResult = {
+    export: part.source,
     queues: { created: 0, present: 0 },
     messages: { imported: 0, present: 0, earlier: 0, passedOver: part.passedOver },
     tokens: { imported: 0, present: 0 },
@@ -92,7 +95,8 @@ class Part {
   readonly #defined = new Set<QueueKey>();
   /** FIFO-ness of queues that messages of this part belong to. */
   readonly #fifo = new Map<QueueKey, boolean>();
-  #source = '';
+  /** Id of the export. */
+  source = '';
   passedOver = 0;
 
   constructor(options: ImportOptions) {
@@ -132,7 +136,7 @@ class Part {
         if (act !== undefined) acts.push(act);
       }
     }
-    if (this.#source === '') throw new ExportFileError(1, 'there is nothing');
+    if (this.source === '') throw new ExportFileError(1, 'there is nothing');
     flush();
     return acts;
   }
@@ -155,7 +159,7 @@ class Part {
   }
 
   #begin({ id }: HeadLine): void {
-    this.#source = id;
+    this.source = id;
   }
 
   async #queue(line: QueueLine, number: number): Promise<Act | undefined> {
@@ -210,7 +214,7 @@ class Part {
         `${queue.key} held messages before this import; in their groups they come before those of the file`,
       );
     }
-    await queue.store.restore({ source: this.#source, entries: [], lastSequence });
+    await queue.store.restore({ source: this.source, entries: [], lastSequence });
   }
 
   async #message(line: MessageLine, number: number): Promise<KeptMessage> {
@@ -237,7 +241,7 @@ class Part {
     // Somebody deleted it since the part was read.
     if (queue === undefined) throw new ExportFileError(lines[0]?.number ?? 1, `there is no queue ${key}`);
     for (const batch of batches(lines, queue)) {
-      const outcomes = await queue.store.restore({ source: this.#source, entries: batch.entries });
+      const outcomes = await queue.store.restore({ source: this.source, entries: batch.entries });
       for (const outcome of outcomes) messages[COUNTED[outcome]] += 1;
       await keepFailures(queue, batch.lines);
     }

@@ -411,6 +411,21 @@ describe('/api/v1/export and /api/v1/import', () => {
     expect(much.status).toBe(413);
   });
 
+  it('stand in the trail of actions once, however many parts a file has', async () => {
+    const { karin, run } = await serverOn(redis.url);
+    const jobs = await queueIn(karin, 'jobs');
+    await jobs.send(Array.from({ length: 1_200 }, (_, at) => message(`${at}`)));
+    const file = join(folder, 'parts.ndjson');
+    await run('export', '--output', file);
+    await run('import', file, '--dry-run');
+    await run('import', file);
+    await run('import', file);
+    const actions = karin.logged.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'audit');
+    const { id } = JSON.parse((await readFile(file, 'utf8')).split('\n')[0] ?? '');
+    expect(actions.filter(({ what }) => what === 'export')).toMatchObject([{ who: 'admin', queues: 'all' }]);
+    expect(actions.filter(({ what }) => what === 'import')).toMatchObject([{ who: 'admin', export: id }]);
+  });
+
   it('tell a server of an earlier version apart', async () => {
     const earlier = createServer((_, response) => {
       response.writeHead(404, { 'content-type': 'application/json' });
