@@ -1,11 +1,17 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { DiscoveryError } from '../../runtime/aws/discovery/discovery.ts';
+import type { RealQueues } from '../../runtime/aws/real-queues.ts';
+import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
+import { systemTime } from '../../runtime/time.ts';
 import { type RunningKarin, sqsCall } from '../http/running-karin.ts';
 import { type Envelope, FakeSns, SNS_HOST, snsHeaders } from '../support/fake-sns.ts';
 import { discoveryOf, foreignOf, keyOf, mappingOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
+import { queueAsSqs } from '../transfer/support/queue-as-sqs.ts';
+import { openSide } from '../transfer/support/side.ts';
 import { unreadable } from './readable.ts';
 import { PASSWORD, queuePage, send, useStage } from './stage.ts';
 
@@ -196,6 +202,121 @@ describe('the ops page', () => {
     source.found = new DiscoveryError('AWS cannot be reached; check the network');
     await page.getByRole('button', { name: 'Sync with a script' }).click();
     await page.getByText('The sync failed: AWS cannot be reached; check the network').waitFor();
+  });
+
+  it('sends to a FIFO queue with a group and a deduplication id', async () => {
+    const { karin } = await scene({ mappings: [], queues: [queueOf('steps.fifo')] });
+    const page = await openLoggedIn(karin);
+    await page.goto(queuePage(karin, 'steps.fifo'));
+    for (const body of ['one', 'the same id again']) {
+      await page.getByLabel('Body').fill(body);
+      await page.getByLabel('Message group').fill('customer-1');
+      await page.getByLabel('Deduplication id').fill('id-1');
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.getByText('Sent.').waitFor();
+    }
+    await figure(page, 'visible', '1');
+    const [only] = (await karin.directory.byKey(keyOf('steps.fifo'))?.browse(10)) ?? [];
+    expect(only?.message).toMatchObject({ body: 'one', groupId: 'customer-1', deduplicationId: 'id-1' });
+  });
+
+  it('drains a queue into SQS and pulls it back, after a question each, and tells how it went on', async () => {
+    const far = await openSide({ store: new MemoryStore({ time: systemTime }), time: systemTime, name: 'far' });
+    const sqs = queueAsSqs(far.queue);
+    // An empty queue says so at once, so that nobody waits for a long poll to end, but as late as an answer of HTTP:
+    // what goes on in this process must come to its turn.
+    const realQueues: RealQueues = {
+      ...sqs,
+      receive: async (queue, request) => {
+        await setImmediate();
+        return sqs.receive(queue, { ...request, waitSeconds: 0 });
+      },
+    };
+    const { karin } = await scene({ mappings: [] }, { realQueues });
+    const page = await openLoggedIn(karin);
+    await send(karin, 'mails', 'one', 'two');
+    const queue = karin.directory.byKey(keyOf('mails'));
+    if (queue === undefined) throw new Error('there is no queue mails');
+    await karin.directory.setMode(queue, 'hold');
+    await page.goto(queuePage(karin, 'mails'));
+    const press = async (name: string, question: string) => {
+      const asked = page.waitForEvent('dialog').then(async (dialog) => {
+        await dialog.accept();
+        return dialog.message();
+      });
+      await page.getByRole('button', { name }).click();
+      expect(await asked).toBe(question);
+    };
+    await press('Drain to SQS', 'Move all messages of mails to SQS, and those that are sent to it from now on?');
+    await page.getByText('The drain has begun: what is held here moves to SQS.').waitFor();
+    await page.locator('#activity').getByText('the drain is done: 2 moved').waitFor();
+    expect((await far.queue.depth()).visible).toBe(2);
+    await page.reload();
+    await press('Pull from SQS', 'Bring the messages of mails that wait in SQS here?');
+    await page.getByText('The pull has begun: what waits in SQS comes here.').waitFor();
+    await page.locator('#activity').getByText('the pull is done: 2 brought here').waitFor();
+    expect((await queue.depth()).visible).toBe(2);
+    expect(complaints()).toEqual([]);
+    far.directory.close();
+  });
+
+  it('resumes a mapping that was paused because its function goes round in a loop', async () => {
+    let goesRound = true;
+    const { karin } = await scene(
+      {},
+      {
+        invoker: {
+          invoke: async ({ traceHeader = '' }) => {
+            const back = { id: crypto.randomUUID(), body: 'round', attributes: {}, senderId: 'test', traceHeader };
+            if (goesRound) await karin.directory.byKey(keyOf('mails'))?.send([back]);
+            return { kind: 'success', response: new Uint8Array() };
+          },
+          probe: async () => ({ kind: 'reached' }),
+          close: () => {},
+        },
+      },
+    );
+    const page = await openLoggedIn(karin);
+    await send(karin, 'mails', 'round');
+    const need = page.locator('#needs li', { hasText: 'mails waits, because on-mails is paused' });
+    await need.waitFor();
+    goesRound = false;
+    await need.getByRole('button', { name: 'Resume' }).click();
+    await page.getByText('The mapping is served again.').waitFor();
+    await stage.seen(page.locator('#needs li', { hasText: 'is paused' }).waitFor({ state: 'detached' }));
+    expect(complaints()).toEqual([]);
+  });
+
+  it('finds, narrows and sorts queues at once, and keeps that in its address', async () => {
+    const names = Array.from({ length: 60 }, (_, index) => `queue-${String(index).padStart(2, '0')}`);
+    const { karin } = await scene({
+      queues: [
+        ...names.map((name) => queueOf(name)),
+        { ...queueOf('mails'), tags: { stage: 'prod' } },
+        queueOf('orders'),
+      ],
+    });
+    await send(karin, 'queue-41', 'a', 'b');
+    await send(karin, 'queue-59', 'a');
+    const page = await openLoggedIn(karin);
+    const links = () => page.locator('#queues tbody td:first-child a').allInnerTexts();
+    await page.getByText('page 1 of 2').waitFor();
+    await page.getByRole('link', { name: 'next' }).click();
+    await page.waitForURL('**/ops?page=2');
+    expect(await links()).toHaveLength(12);
+    await page.getByLabel('Which queues').selectOption('busy');
+    await page.waitForURL('**show=busy**');
+    expect(await links()).toEqual(['queue-41', 'queue-59']);
+    await page.getByLabel('Order').selectOption('messages');
+    await page.waitForURL('**sort=messages**');
+    expect(await links()).toEqual(['queue-41', 'queue-59']);
+    await page.getByLabel('Search queues').fill('ON-MAILS');
+    await page.getByLabel('Which queues').selectOption('all');
+    await page.waitForURL('**q=ON-MAILS**');
+    expect(await links()).toEqual(['mails']);
+    await page.reload();
+    expect(await page.getByLabel('Search queues').inputValue()).toBe('ON-MAILS');
+    expect(complaints()).toEqual([]);
   });
 
   it('lists functions with their queues and their URLs', async () => {
