@@ -282,7 +282,7 @@ function readRedis(env: EnvironmentReader, purpose: ConfigPurpose): Config['redi
   if (urls.length === 0) {
     if (purpose === 'dev') return 'memory';
     env.problems.push(
-      'REDIS_URL is not set: name the Redis that keeps the messages, for example redis://127.0.0.1:6379 (rediss:// for TLS; several nodes of a cluster separated by commas), or set KARIN_EMBEDDED_REDIS=1 to start a private one',
+      'REDIS_URL is not set: name the Redis that keeps the messages, for example redis://127.0.0.1:6379 (rediss:// for TLS; several nodes of a cluster separated by commas; redis+sentinel:// for Sentinels), or set KARIN_EMBEDDED_REDIS=1 to start a private one',
     );
   }
   return urls;
@@ -589,13 +589,24 @@ export interface RedisAddress {
   readonly password?: string;
   /** 0 unless the path of the URL or its parameter `db` names another. A cluster has no other. */
   readonly database: number;
+  /** The address is that of one cluster (`?cluster=true`), for example the configuration endpoint of ElastiCache. */
+  readonly cluster?: true;
+  /** The address is that of a Sentinel, which is asked for the master; user and password are those of the master. */
+  readonly sentinel?: {
+    /** What the Sentinels call the master. */
+    readonly master: string;
+    readonly username?: string;
+    readonly password?: string;
+  };
 }
 
 const REDIS_URL_FORM =
-  'redis://[user:password@]host[:port][/database] (or ?db=database), or rediss:// for TLS; in user and password a character such as / # @ % is written %2F %23 %40 %25';
+  'redis://[user:password@]host[:port][/database] (or ?db=database), rediss:// for TLS, with ?cluster=true for a cluster that has one address, or redis+sentinel://[user:password@]host[:port]/<name of the master>[/database] for a Sentinel (rediss+sentinel:// for TLS); in user and password a character such as / # @ % is written %2F %23 %40 %25';
+const SENTINEL_PORT = 26_379;
 
 /**
- * Reads `redis://` and `rediss://` URLs. Errors, all at once and never with a credential in them: `RangeError`.
+ * Reads `redis://` and `rediss://` URLs, several of which are nodes of one cluster, and those of Sentinels, which look
+ * after one master. Errors, all at once and never with a credential in them: `RangeError`.
  */
 export function parseRedisUrls(urls: readonly string[]): readonly [RedisAddress, ...RedisAddress[]] {
   const problems: string[] = [];
@@ -609,8 +620,16 @@ export function parseRedisUrls(urls: readonly string[]): readonly [RedisAddress,
   if (first === undefined) {
     throw new RangeError(problems.length > 0 ? problems.join('; ') : `no URL of Redis is given (${REDIS_URL_FORM})`);
   }
-  if (urls.length > 1 && addresses.some(({ database }) => database !== 0)) {
-    problems.push('several URLs mean a cluster, and a cluster has no database but 0');
+  if (addresses.some(({ sentinel }) => sentinel !== undefined)) {
+    const isOne = ({ sentinel, tls, database }: RedisAddress): boolean =>
+      sentinel?.master === first.sentinel?.master && tls === first.tls && database === first.database;
+    if (!addresses.every(isOne)) {
+      problems.push(
+        'the URLs of Sentinels must all be of Sentinels, and name the same master and the same database, all with or all without TLS',
+      );
+    }
+  } else if ((urls.length > 1 || first.cluster) && addresses.some(({ database }) => database !== 0)) {
+    problems.push('several URLs, or ?cluster=true, mean a cluster, and a cluster has no database but 0');
   }
   if (problems.length > 0) throw new RangeError(problems.join('; '));
   return [first, ...others];
@@ -619,28 +638,52 @@ export function parseRedisUrls(urls: readonly string[]): readonly [RedisAddress,
 function redisAddress(text: string): RedisAddress | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
-  if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') return undefined;
-  if (url.hostname === '' || !/^\/?\d{0,3}$/.test(url.pathname)) return undefined;
-  const database = databaseOf(url);
+  const scheme = /^(rediss?)(\+sentinel)?:$/.exec(url.protocol);
+  if (scheme === null || url.hostname === '') return undefined;
+  const isSentinel = scheme[2] !== undefined;
+  const path = isSentinel
+    ? /^\/([\w.-]{1,100})(?:\/(\d{0,3}))?$/.exec(url.pathname)
+    : /^(\/?(\d{0,3}))$/.exec(url.pathname);
+  if (path === null) return undefined;
+  const database = databaseOf(url, path[2] ?? '');
   if (database === undefined) return undefined;
-  const [username, password] = [decoded(url.username), decoded(url.password)];
-  if (username === undefined || password === undefined) return undefined;
+  const credentials = credentialsOf(url.username, url.password);
+  if (credentials === undefined) return undefined;
+  const { searchParams } = url;
+  const ofSentinel = {
+    ...nonEmpty('username', searchParams.get('sentinelUsername')),
+    ...nonEmpty('password', searchParams.get('sentinelPassword')),
+  };
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: url.port === '' ? 6379 : Number(url.port),
-    tls: url.protocol === 'rediss:',
-    ...(username === '' ? {} : { username }),
-    ...(password === '' ? {} : { password }),
+    port: url.port === '' ? (isSentinel ? SENTINEL_PORT : 6379) : Number(url.port),
+    tls: scheme[1] === 'rediss',
+    ...credentials,
     database,
+    ...(searchParams.get('cluster') === 'true' ? { cluster: true } : {}),
+    ...(isSentinel ? { sentinel: { master: path[1] ?? '', ...ofSentinel } } : {}),
   };
+}
+
+type Credentials = Pick<RedisAddress, 'username' | 'password'>;
+
+/** `undefined`: they are not encoded as a URL wants it. */
+function credentialsOf(user: string, secret: string): Credentials | undefined {
+  const [username, password] = [decoded(user), decoded(secret)];
+  if (username === undefined || password === undefined) return undefined;
+  return { ...nonEmpty('username', username), ...nonEmpty('password', password) };
+}
+
+function nonEmpty(name: keyof Credentials, text: string | null): Credentials {
+  return text === null || text === '' ? {} : { [name]: text };
 }
 
 /**
  * The number in the path or in `db`, as other clients write it; `undefined`: neither is one, or they differ, and the
  * wrong one may be that of another stage.
  */
-function databaseOf(url: URL): number | undefined {
-  const named = [url.pathname.slice(1), ...url.searchParams.getAll('db')].filter((text) => text !== '');
+function databaseOf(url: URL, inPath: string): number | undefined {
+  const named = [inPath, ...url.searchParams.getAll('db')].filter((text) => text !== '');
   const [first = '0', ...others] = named;
   return /^\d{1,3}$/.test(first) && others.every((other) => other === first) ? Number(first) : undefined;
 }

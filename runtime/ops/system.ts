@@ -99,7 +99,8 @@ function shownValue(name: string, value: unknown, config: Config): string {
 /** Where the store is, without user and password. */
 function redisText(redis: Config['redis']): string {
   if (typeof redis === 'string') return redis;
-  return parseRedisUrls(redis)
-    .map(({ host, port }) => `${host}:${port}`)
-    .join(', ');
+  const addresses = parseRedisUrls(redis);
+  const where = addresses.map(({ host, port }) => `${host}:${port}`).join(', ');
+  const [{ sentinel }] = addresses;
+  return sentinel === undefined ? where : `the master '${sentinel.master}' of the Sentinels ${where}`;
 }

@@ -395,7 +395,28 @@ describe('opening a store', () => {
     expect(parseRedisUrls([url])[0].database).toBe(database);
   });
 
+  it('reads the master, its database and the credentials of both from the URL of a Sentinel', () => {
+    expect(
+      parseRedisUrls([
+        'rediss+sentinel://me:a%2Fb@one/jobs/2?sentinelUsername=who&sentinelPassword=x',
+        'rediss+sentinel://two:1/jobs/2',
+      ]),
+    ).toEqual([
+      {
+        ...{ host: 'one', port: 26_379, tls: true, username: 'me', password: 'a/b', database: 2 },
+        sentinel: { master: 'jobs', username: 'who', password: 'x' },
+      },
+      { host: 'two', port: 1, tls: true, database: 2, sentinel: { master: 'jobs' } },
+    ]);
+  });
+
   it.each([
+    [['redis+sentinel://a'], 'URL 1 of Redis is not of the form'],
+    [['redis+sentinel://a/jobs/x'], 'URL 1 of Redis is not of the form'],
+    [['redis+sentinel://a/jobs', 'redis://secret@b'], 'must all be of Sentinels'],
+    [['redis+sentinel://a/jobs', 'redis+sentinel://b/others'], 'name the same master'],
+    [['redis+sentinel://a/jobs', 'redis+sentinel://b/jobs/1'], 'the same database'],
+    [['redis+sentinel://a/jobs', 'rediss+sentinel://b/jobs'], 'with or all without TLS'],
     [[], 'no URL of Redis is given'],
     [['localhost:6379'], 'URL 1 of Redis is not of the form redis://'],
     [['redis://a', 'http://user:secret@b'], 'URL 2 of Redis is not of the form'],

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { RedisServer } from './redis-server.ts';
+import { RedisServer, type RedisTls } from './redis-server.ts';
 
 const SLOTS = 16_384;
 const NODES = 3;
@@ -19,8 +19,11 @@ export interface RedisCluster {
 }
 
 /** Starts three nodes, shares the slots out and waits until every node says that the cluster is whole. */
-export async function startRedisCluster(options: { readonly withReplicas?: boolean } = {}): Promise<RedisCluster> {
-  const start = (): Promise<RedisServer> => RedisServer.start({ cluster: true });
+export async function startRedisCluster(
+  options: { readonly withReplicas?: boolean; readonly tls?: RedisTls } = {},
+): Promise<RedisCluster> {
+  const tls = options.tls === undefined ? {} : { tls: options.tls };
+  const start = (): Promise<RedisServer> => RedisServer.start({ cluster: true, ...tls });
   const nodes = await Promise.all(Array.from({ length: NODES }, start));
   const replicas = await Promise.all(Array.from({ length: options.withReplicas === true ? NODES : 0 }, start));
   const all = [...nodes, ...replicas];

@@ -4,12 +4,13 @@
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Redis } from 'ioredis';
+import { makeCertificate } from './certificates.ts';
 
 export interface RedisServerOptions {
   /** Keep an append-only file, so that `kill` and `restart` lose nothing. Default false: nothing is written to disk. */
@@ -29,6 +30,32 @@ export interface RedisServerOptions {
   readonly cluster?: boolean;
   /** Requires this password of every connection. */
   readonly password?: string;
+  /** Speaks TLS alone, with a certificate for `localhost`; a node of a cluster tells others to come by that name. */
+  readonly tls?: RedisTls;
+}
+
+/** A certificate, as texts and as files that `NODE_EXTRA_CA_CERTS` and redis-server can be pointed to. */
+export interface RedisTls {
+  readonly authority: string;
+  readonly authorityFile: string;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+/** Makes an authority and a certificate of it for `localhost`, in this directory. */
+export async function makeRedisTls(directory: string): Promise<RedisTls> {
+  const authority = makeCertificate({ name: 'An authority of tests', isAuthority: true });
+  const own = makeCertificate({ name: 'localhost', issuer: authority });
+  const tls = {
+    authority: authority.pem,
+    authorityFile: join(directory, 'ca.pem'),
+    certificateFile: join(directory, 'redis.pem'),
+    keyFile: join(directory, 'redis.key'),
+  };
+  await writeFile(tls.authorityFile, authority.pem);
+  await writeFile(tls.certificateFile, own.pem);
+  await writeFile(tls.keyFile, own.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  return tls;
 }
 
 /** How often a port that another process took in the meantime is replaced. */
@@ -69,7 +96,9 @@ export class RedisServer {
 
   get url(): string {
     const credentials = this.#options.password === undefined ? '' : `:${encodeURIComponent(this.#options.password)}@`;
-    return `redis://${credentials}127.0.0.1:${this.port}`;
+    return this.#options.tls === undefined
+      ? `redis://${credentials}127.0.0.1:${this.port}`
+      : `rediss://${credentials}localhost:${this.port}`;
   }
 
   /** Makes it a replica of `master`, which it reaches at `port`; resolves when it has a copy. */
@@ -88,7 +117,8 @@ export class RedisServer {
 
   /** Asks the server by a connection of its own. */
   async ask<T>(question: (client: Redis) => Promise<T>): Promise<T> {
-    const client = new Redis(this.url);
+    const { tls } = this.#options;
+    const client = new Redis(this.url, tls === undefined ? {} : { tls: { ca: tls.authority } });
     try {
       return await question(client);
     } finally {
@@ -170,14 +200,26 @@ export class RedisServer {
   }
 
   #arguments(): string[] {
-    const { appendOnly, appendFsync, maxMemory, evictionPolicy, cluster, password } = this.#options;
+    const { appendOnly, appendFsync, maxMemory, evictionPolicy, cluster, password, tls } = this.#options;
     return [
-      ...['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory],
+      ...(tls === undefined ? ['--port', String(this.port)] : this.#tlsArguments(tls)),
+      ...['--bind', '127.0.0.1', '--dir', this.#directory],
       ...['--save', '', '--appendonly', appendOnly === true ? 'yes' : 'no', '--loglevel', 'notice'],
       ...['--appendfsync', appendFsync ?? 'always', '--repl-diskless-sync-delay', '0'],
       ...['--maxmemory', maxMemory ?? '0', '--maxmemory-policy', evictionPolicy ?? 'noeviction'],
       ...(password === undefined ? [] : ['--requirepass', password]),
       ...(cluster === true ? ['--cluster-enabled', 'yes', '--cluster-port', String(this.busPort)] : []),
+    ];
+  }
+
+  #tlsArguments({ authorityFile, certificateFile, keyFile }: RedisTls): string[] {
+    return [
+      ...['--port', '0', '--tls-port', String(this.port), '--tls-ca-cert-file', authorityFile],
+      ...['--tls-cert-file', certificateFile, '--tls-key-file', keyFile, '--tls-auth-clients', 'no'],
+      ...['--tls-replication', 'yes', '--tls-cluster', 'yes'],
+      ...(this.#options.cluster === true
+        ? ['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname']
+        : []),
     ];
   }
 
@@ -197,6 +239,12 @@ export function redisServerBinary(): string | undefined {
   const named = process.env['KARIN_REDIS_SERVER'];
   if (named !== undefined && named !== '') return named;
   return ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0);
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const [port] = await freePorts(2);
+  return port;
 }
 
 /** Ports that were free a moment ago. */

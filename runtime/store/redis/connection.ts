@@ -1,6 +1,10 @@
 /**
  * The connections to Redis: one for commands (to one server, or to every node of a cluster) and one that only listens.
  *
+ * Where Sentinels look after a master and its replicas, each connection asks them first where the master is. After a
+ * fail-over the old one is gone, or refuses writes as a replica, so the connection is made anew (`reachability.ts`) and
+ * leads to the new master.
+ *
  * @module
  */
 
@@ -35,14 +39,19 @@ export class RedisConnection {
   #listeners = 0;
   #gathering = false;
 
-  /** Connects only when `connect` is called. One address: a single server; several: a cluster. */
+  /**
+   * Connects only when `connect` is called. One address: a single server, unless it says that it is a cluster; several:
+   * a cluster, unless they are those of Sentinels.
+   */
   constructor(addresses: readonly [RedisAddress, ...RedisAddress[]], instanceId: string, randomness: Randomness) {
     const [first] = addresses;
     this.#addresses = addresses;
-    this.display = addresses.map(displayAddress).join(', ');
+    const { sentinel } = first;
+    this.display = `${addresses.map(displayAddress).join(', ')}${sentinel === undefined ? '' : ` (master '${sentinel.master}')`}`;
     this.#options = commonOptions(first, instanceId);
     const retry = (attempt: number): number => Math.round(backOff(RECONNECTS, attempt - 1, randomness));
-    this.client = addresses.length === 1 ? this.#standalone(first, retry) : this.#cluster(retry);
+    const isCluster = sentinel === undefined && (addresses.length > 1 || first.cluster === true);
+    this.client = isCluster ? this.#cluster(retry) : this.#standalone(first, retry);
     this.client.on('error', (error: Error) => {
       this.lastFault = error;
     });
@@ -83,8 +92,9 @@ export class RedisConnection {
    * nothing was said within half a second, or only TLS is spoken.
    */
   unaskedWords(): Promise<string | undefined> {
-    const { host, port, tls } = this.#addresses[0];
-    if (tls) return Promise.resolve(undefined);
+    const { host, port, tls, sentinel } = this.#addresses[0];
+    // The master is not known while nobody is connected to it.
+    if (tls || sentinel !== undefined) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const socket = connect({ host, port, timeout: UNASKED_MS });
       let said = '';
@@ -144,8 +154,7 @@ export class RedisConnection {
   ): Redis {
     return new Redis({
       ...this.#options,
-      host,
-      port,
+      ...this.#way({ host, port }),
       commandTimeout,
       connectionName: `${this.#options.connectionName}-${purpose}`,
       enableOfflineQueue: false,
@@ -153,6 +162,7 @@ export class RedisConnection {
       autoResendUnfulfilledCommands: false,
       // Whoever uses it replaces it.
       retryStrategy: null,
+      sentinelRetryStrategy: () => null,
     });
   }
 
@@ -164,11 +174,25 @@ export class RedisConnection {
     return known.length > 0 ? known : this.#addresses;
   }
 
+  /** How a connection finds its server: by the address, or by the Sentinels, who know the master. */
+  #way({ host, port }: { readonly host: string; readonly port: number }) {
+    const [{ tls, sentinel }] = this.#addresses;
+    if (sentinel === undefined) return { host, port };
+    const { master, username, password } = sentinel;
+    return {
+      sentinels: this.#addresses.map((address) => ({ host: address.host, port: address.port })),
+      name: master,
+      ...(username === undefined ? {} : { sentinelUsername: username }),
+      ...(password === undefined ? {} : { sentinelPassword: password }),
+      ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
+    };
+  }
+
   #standalone({ host, port }: RedisAddress, retry: (attempt: number) => number): Redis {
     return new Redis({
       ...this.#options,
-      host,
-      port,
+      ...this.#way({ host, port }),
+      sentinelRetryStrategy: retry,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 2,
       socketTimeout: SOCKET_TIMEOUT_MS,
@@ -211,6 +235,6 @@ function commonOptions({ username, password, tls, database }: RedisAddress, inst
 }
 
 /** The address for people: without credentials. */
-function displayAddress({ tls, host, port }: RedisAddress): string {
-  return `${tls ? 'rediss' : 'redis'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+function displayAddress({ tls, host, port, sentinel }: RedisAddress): string {
+  return `${tls ? 'rediss' : 'redis'}${sentinel === undefined ? '' : '+sentinel'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

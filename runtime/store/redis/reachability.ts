@@ -353,7 +353,7 @@ async function examine({
     }
     if (server.clusterNode && connection.standalone) {
       problems.add(
-        `the server at ${connection.display} is a node of a cluster: give the URLs of two or more of its nodes, separated by commas`,
+        `the server at ${connection.display} is a node of a cluster: give the URLs of two or more of its nodes, separated by commas, or add ?cluster=true to the one that leads to all`,
       );
     }
   }
