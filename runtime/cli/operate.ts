@@ -1,5 +1,5 @@
 /**
- * `karin status`, `queues`, `peek`, `purge`, `redrive`, `hold`, `resume`, `logs`, `tail`: the operator's page as
+ * `karin status`, `queues`, `peek`, `purge`, `hold`, `resume`, `logs`, `tail`: the operator's page as
  * commands, over `/api/v1`.
  *
  * @module
@@ -10,7 +10,7 @@ import { matchesGlob } from '../queue/names.ts';
 import { type CliContext, CliError, confirmed, STATUS, table } from './context.ts';
 import { callServer, linesOf, requestServer, type ServerOptions } from './server-client.ts';
 
-interface JsonOption extends ServerOptions {
+export interface JsonOption extends ServerOptions {
   readonly json?: boolean;
 }
 
@@ -147,11 +147,9 @@ export async function peek(
 
 const QUESTIONS: Readonly<Record<string, (queue: string) => string>> = {
   purge: (queue) => `Delete every message of ${queue}? They cannot be brought back.`,
-  redrive: (queue) => `Move all messages of ${queue} back to where they came from?`,
 };
 const DONE: Readonly<Record<string, string>> = {
   purge: 'purged',
-  redrive: 'the redrive has begun',
   hold: 'on hold: messages are kept, no function is invoked',
   resume: 'consumed again',
 };
@@ -257,14 +255,14 @@ function oneOf(option: string, value: string | undefined, allowed: readonly stri
 }
 
 /** Errors: `CliError`: another version of the server answered. */
-function read<T extends z.ZodMiniType>(schema: T, answer: unknown): z.infer<T> {
+export function read<T extends z.ZodMiniType>(schema: T, answer: unknown): z.infer<T> {
   const result = schema.safeParse(answer);
   if (!result.success) throw new CliError('the server answered in a way that this version of karin does not know');
   return result.data;
 }
 
 /** A body on one line, without characters that a terminal would obey. */
-function visible(body: string): string {
+export function visible(body: string): string {
   return body
     .replaceAll(/\s+/g, ' ')
     .replaceAll(/[\p{Cc}\p{Cf}]/gu, '?')

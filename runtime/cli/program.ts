@@ -134,6 +134,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
   }
 
   addMoving(program, context);
+  addSelecting(program, context, finished);
 
   atServer(program.command('send'))
     .description('send a message to a queue, as a program does, or as SNS, S3 or EventBridge do; prints its id')
@@ -262,7 +263,6 @@ const QUEUE_ARGUMENT = 'name, friendly name, ARN, or region:account:name';
 /** Commands that do something to a queue; those that cannot be undone ask first. */
 const QUEUE_ACTIONS = [
   ['purge', 'delete every message of a queue'],
-  ['redrive', 'move the messages of a dead-letter queue back to where they came from'],
   ['hold', 'keep the messages of a queue and invoke no function'],
   ['resume', 'consume a queue again that is on hold'],
 ] as const;
@@ -291,6 +291,60 @@ function addMoving(program: Command, context: CliContext): void {
       const { importFile } = await import('./move.ts');
       await importFile(file, options, context);
     });
+}
+
+/** Commands that do something to messages that are named. */
+const NAMED_ACTIONS = [
+  ['cancel', 'delete delayed messages before they are due'],
+  ['run-now', 'make delayed messages due now'],
+  ['delete', 'delete messages that nobody has received'],
+] as const;
+
+/** The commands about several messages of a queue. */
+function addSelecting(program: Command, context: CliContext, finished: (status: number) => void): void {
+  withServer(program.command('errors'))
+    .description('why the messages of a queue failed, those of one error together')
+    .argument('<queue>', QUEUE_ARGUMENT)
+    .option('--json', 'print JSON')
+    .action(async (queue: string, options) => {
+      const { errors } = await import('./letters.ts');
+      await errors(queue, options, context);
+    });
+  withServer(program.command('redrive'))
+    .description('move the messages of a dead-letter queue back to where they came from, or to another queue')
+    .argument('<queue>', QUEUE_ARGUMENT)
+    .option('--to <queue>', 'the queue to move them to (default: where each came from)')
+    .option('--speed <count>', 'messages a second, 1 to 500 (default: as fast as possible)', number)
+    .option('--error <id>', 'only those of an error, by its id from karin errors')
+    .option('--wait', 'tell how far it is until it is over; status 1 if it fails')
+    .option('--cancel', 'end the redrive that runs; what was moved stays moved')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .action(async (queue: string, options) => {
+      const { redrive } = await import('./letters.ts');
+      finished((await redrive(queue, options, context)) ? 0 : 1);
+    });
+  withServer(program.command('scheduled'))
+    .description('the delayed messages of a queue, by due time')
+    .argument('<queue>', QUEUE_ARGUMENT)
+    .option('--page <number>', 'page of 100 messages (default: 1)', number)
+    .option('--json', 'print JSON')
+    .action(async (queue: string, options) => {
+      const { scheduled } = await import('./letters.ts');
+      await scheduled(queue, options, context);
+    });
+  for (const [name, description] of NAMED_ACTIONS) {
+    const command = withServer(program.command(name))
+      .description(`${description}; status 1 if one of them was left alone`)
+      .argument('<queue>', QUEUE_ARGUMENT)
+      .argument('<message-id...>', 'ids of the messages')
+      .option('--json', 'print JSON');
+    if (name === 'delete') command.option('--yes', 'do not ask');
+    command.action(async (queue: string, ids: readonly string[], options) => {
+      const { actOnNamed } = await import('./letters.ts');
+      finished((await actOnNamed(name, queue, ids, options, context)) ? 0 : 1);
+    });
+  }
 }
 
 /** The commands that tell what happens, and those that shells complete by. */

@@ -5,7 +5,6 @@
  */
 import type { Log } from '../log.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
-import { formatQueueArn } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { SqsApi } from '../sqs/api.ts';
 import type { Caller } from '../sqs/request.ts';
@@ -55,10 +54,6 @@ const ACTIONS = {
   purge: {
     question: (name) => `Delete every message of ${name}? They cannot be brought back.`,
     run: (queue, { api }) => api.call('PurgeQueue', { QueueUrl: urlOf(queue) }),
-  },
-  redrive: {
-    question: (name) => `Move all messages of ${name} back to where they came from?`,
-    run: (queue, { api }) => api.call('StartMessageMoveTask', { SourceArn: formatQueueArn(queue.arn) }),
   },
   drain: {
     question: (name) => `Move all messages of ${name} to SQS, and those that are sent to it from now on?`,

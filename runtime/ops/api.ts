@@ -12,36 +12,25 @@ import { HTTPException } from 'hono/http-exception';
 import { streamSSE } from 'hono/streaming';
 import type { Audit } from '../http/audit.ts';
 import type { Edge } from '../http/edge.ts';
-import { type AppEnv, answerErrors, reachOf, requireManage } from '../http/management.ts';
-import type { MessageAttribute } from '../queue/message.ts';
-import { editDistance, formatQueueArn, parseQueueKey } from '../queue/names.ts';
+import { type AppEnv, answerErrors, reachOf, readJson, requireManage } from '../http/management.ts';
+import type { Message, MessageAttribute } from '../queue/message.ts';
+import type { MoveTask } from '../queue/move-task.ts';
+import { formatQueueArn, parseQueueKey } from '../queue/names.ts';
 import type { BrowsedMessage, Queue } from '../queue/queue.ts';
 import type { Time } from '../time.ts';
 import { type ActionParts, QUEUE_ACTIONS } from './actions.ts';
 import type { Activity } from './activity.ts';
 import { type ExportApiParts, exportRoutes } from './export-api.ts';
-import {
-  gatherOverview,
-  type OverviewParts,
-  type QueueRow,
-  queueRow,
-  queueRows,
-  readQueueQuery,
-  refreshed,
-} from './overview.ts';
+import { findQueue } from './find-queue.ts';
+import { gatherOverview, type OverviewParts, type QueueRow, queueRow, readQueueQuery, refreshed } from './overview.ts';
+import { actOnSelection, audited, isKnown, readAsked, SELECTION_ACTIONS, type SelectionParts } from './selection.ts';
 
 /** Messages that one look gives. */
 const MOST_MESSAGES = 100;
+/** Pages of what is scheduled: the last one begins beyond ten million messages. */
+const MOST_PAGES = 100_000;
 /** Characters of a body that are given. */
 const LONGEST_BODY = 10_000;
-/** Characters of a URL that may name a queue. */
-const LONGEST_NAME = 2_000;
-/** A URL of a queue: its region, if it names one, and its account and name. */
-const URL_OF_QUEUE = /^https?:\/\/(?:[^?#]*\/r\/([a-z0-9-]+)|.*)\/(\d{12}\/[^/]+)$/;
-/** Names that are proposed for one that does not exist. */
-const MOST_PROPOSALS = 3;
-/** Names that a mistyped one is compared with; each costs the product of both lengths. */
-const MOST_COMPARED = 1_000;
 /** A stream ends after this, so that a revoked credential does not listen for ever; whoever listens asks again, ms. */
 const STREAM_MS = 600_000;
 /** Proxies close connections on which nothing moves for a minute. */
@@ -49,12 +38,11 @@ const BEAT_MS = 20_000;
 /** Actions of the page by their names here. */
 const ACTIONS: ReadonlyMap<string, string> = new Map([
   ['purge', 'purge'],
-  ['redrive', 'redrive'],
   ['hold', 'hold'],
   ['resume', 'consume'],
 ]);
 
-export interface ApiParts extends OverviewParts, ActionParts {
+export interface ApiParts extends OverviewParts, ActionParts, SelectionParts {
   readonly edge: Edge;
   readonly audit: Audit;
   readonly activity: OverviewParts['activity'];
@@ -117,21 +105,68 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
     return c.json({ messages: (await queue.browse(limit)).map(shownMessage) });
   });
 
+  app.get('/api/v1/queues/:queue/errors', async (c) => {
+    const { groups, looked, more } = await find(c, parts).messages.groups();
+    const errors = groups.map(({ id, error, messages, functionArns, firstAt, lastAt }) => ({
+      ...{ id, type: error?.type, message: error?.message, count: messages.length, functionArns },
+      firstAt: firstAt === undefined ? undefined : new Date(firstAt).toISOString(),
+      lastAt: lastAt === undefined ? undefined : new Date(lastAt).toISOString(),
+    }));
+    return c.json({ errors, looked, more });
+  });
+
+  app.get('/api/v1/queues/:queue/scheduled', async (c) => {
+    const queue = find(c, parts);
+    const page = Number(c.req.query('page') ?? 1);
+    if (!Number.isInteger(page) || page < 1 || page > MOST_PAGES) {
+      throw new HTTPException(400, { message: `page is ${c.req.query('page')}; it must be 1 to ${MOST_PAGES}` });
+    }
+    const { messages, total } = await queue.messages.scheduled((page - 1) * MOST_MESSAGES, MOST_MESSAGES);
+    const shown = messages.map(({ id, dueInMs, found }) => ({
+      ...{ id, dueInMs, dueAt: new Date(parts.now() + dueInMs).toISOString() },
+      ...(found?.message === undefined ? {} : shownContent(found.message)),
+    }));
+    return c.json({ messages: shown, total, page });
+  });
+
+  app.get('/api/v1/queues/:queue/redrives', async (c) => {
+    const tasks = await parts.moveTasks.list(find(c, parts));
+    const known = tasks.filter((task) => isKnown(task, reachOf(c.get('credential'))));
+    return c.json({ redrives: known.map(shownRedrive) });
+  });
+
   app.post('/api/v1/queues/:queue/:action', async (c) => {
     const queue = find(c, parts);
-    const name = ACTIONS.get(c.req.param('action'));
-    const action = name === undefined ? undefined : QUEUE_ACTIONS.get(name);
+    const name = c.req.param('action');
+    const record = (more: Readonly<Record<string, unknown>> = {}): void =>
+      parts.audit({
+        ...{ what: name, who: c.get('credential').senderId, from: parts.edge.clientAddress(c.env.incoming) },
+        to: { queue: queue.key, ...more },
+      });
+    const selective = SELECTION_ACTIONS.get(name);
+    if (selective !== undefined) {
+      const input = await readJson(c, parts.edge);
+      // What cannot be read must not be taken for a call without a selection, which is about all messages.
+      const isBroken = input === undefined && (c.get('body')?.length ?? 0) > 0;
+      const what = readAsked(isBroken ? null : input);
+      if (typeof what === 'string') throw new HTTPException(400, { message: what });
+      const reaches = reachOf(c.get('credential'));
+      const outcome = await actOnSelection(selective, queue, what, { ...parts, reaches });
+      if (!outcome.ok) throw new HTTPException(outcome.status, { message: outcome.message });
+      record(audited(what));
+      const { messages, redrive, beyond } = outcome;
+      const shown = redrive === undefined ? undefined : shownRedrive(redrive);
+      return c.json({ queue: queue.key, done: name, messages, redrive: shown, beyond });
+    }
+    const action = QUEUE_ACTIONS.get(ACTIONS.get(name) ?? '');
     if (action === undefined) {
-      throw new HTTPException(404, { message: `there is no such action; there are ${[...ACTIONS.keys()].join(', ')}` });
+      const names = [...ACTIONS.keys(), ...SELECTION_ACTIONS.keys()].join(', ');
+      throw new HTTPException(404, { message: `there is no such action; there are ${names}` });
     }
     const outcome = await action.run(queue, parts, {});
     if (!outcome.ok) throw new HTTPException(409, { message: outcome.message });
-    const { senderId } = c.get('credential');
-    parts.audit({
-      ...{ what: c.req.param('action'), who: senderId, from: parts.edge.clientAddress(c.env.incoming) },
-      to: { queue: queue.key },
-    });
-    return c.json({ queue: queue.key, done: c.req.param('action') });
+    record();
+    return c.json({ queue: queue.key, done: name });
   });
 
   app.get('/api/v1/activity', (c) => {
@@ -179,46 +214,11 @@ function follow(c: Context<AppEnv>, { activity, edge, time }: ApiParts, fits: (i
   });
 }
 
-/**
- * The queue that a path names by its name, `region:account:name`, ARN, URL or friendly name. Errors: 404 with names
- * that are like it, 409 if several queues have the name.
- */
+/** The queue that a path names. Errors: 404 with names that are like it, 409 if several queues have the name. */
 function find(c: Context<AppEnv>, parts: ApiParts, text = c.req.param('queue') ?? ''): Queue {
-  const reaches = reachOf(c.get('credential')) ?? (() => true);
-  const rows = queueRows(parts).filter(({ queue }) => reaches(queue.arn));
-  const [, inRegion, ofUrl] = URL_OF_QUEUE.exec(text.slice(0, LONGEST_NAME)) ?? [];
-  const found = rows.filter(
-    ({ queue, friendlyName }) =>
-      [queue.arn.name, queue.key, formatQueueArn(queue.arn), friendlyName].includes(text) ||
-      (`${queue.arn.account}/${queue.arn.name}` === ofUrl && (inRegion === undefined || inRegion === queue.arn.region)),
-  );
-  const [first, second] = found;
-  if (second !== undefined) {
-    const keys = found.map(({ queue }) => queue.key).join(', ');
-    throw new HTTPException(409, { message: `several queues are named ${text}; name one of them as ${keys}` });
-  }
-  if (first !== undefined) return first.queue;
-  const like = proposals(
-    text,
-    rows.map(({ queue }) => queue.arn.name),
-  );
-  const hint = like.length === 0 ? '' : `; did you mean ${like.join(' or ')}?`;
-  throw new HTTPException(404, { message: `there is no queue ${text}${hint}` });
-}
-
-/** The names that are most like a mistyped one: those that contain it, or differ in a few letters. */
-function proposals(text: string, names: readonly string[]): readonly string[] {
-  const wanted = text.slice(0, 80).toLowerCase();
-  const scored = names.slice(0, MOST_COMPARED).map((name) => {
-    const other = name.toLowerCase();
-    const contains = wanted !== '' && (other.includes(wanted) || wanted.includes(other));
-    return { name, distance: contains ? 0 : editDistance(wanted, other) };
-  });
-  return scored
-    .filter(({ distance }) => distance <= Math.max(2, wanted.length / 3))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, MOST_PROPOSALS)
-    .map(({ name }) => name);
+  const queue = findQueue(parts, text, reachOf(c.get('credential')));
+  if ('message' in queue) throw new HTTPException(queue.status, { message: queue.message });
+  return queue;
 }
 
 function shownQueue(row: QueueRow): Readonly<Record<string, unknown>> {
@@ -249,15 +249,25 @@ function shownMessage(seen: BrowsedMessage): Readonly<Record<string, unknown>> {
     receiveCount: seen.receiveCount,
     sequenceNumber: seen.sequenceNumber,
     failure: seen.failure === undefined ? undefined : { ...seen.failure, at: new Date(seen.failure.at).toISOString() },
-    ...(message === undefined
-      ? { unreadable: true }
-      : {
-          body: message.body.slice(0, LONGEST_BODY),
-          cut: message.body.length > LONGEST_BODY,
-          attributes: Object.fromEntries(Object.entries(message.attributes).map(shownAttribute)),
-          group: message.groupId,
-          deadLetterOf: message.deadLetterSourceArn,
-        }),
+    ...(message === undefined ? { unreadable: true } : shownContent(message)),
+  };
+}
+
+function shownContent(message: Message): Readonly<Record<string, unknown>> {
+  return {
+    body: message.body.slice(0, LONGEST_BODY),
+    cut: message.body.length > LONGEST_BODY,
+    attributes: Object.fromEntries(Object.entries(message.attributes).map(shownAttribute)),
+    group: message.groupId,
+    deadLetterOf: message.deadLetterSourceArn,
+  };
+}
+
+function shownRedrive(task: MoveTask): Readonly<Record<string, unknown>> {
+  const { status, sourceArn, destinationArn, maxPerSecond, moved, toMove, left, failure, startedAt } = task;
+  return {
+    ...{ status, from: sourceArn, to: destinationArn, speed: maxPerSecond, moved, toMove, left, failure },
+    startedAt: new Date(startedAt).toISOString(),
   };
 }
 

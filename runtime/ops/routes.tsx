@@ -48,6 +48,8 @@ import { SHOWN_MESSAGES } from './pages/messages.tsx';
 import { OverviewPage, overviewParts } from './pages/overview-page.tsx';
 import { QueuePage, type QueueView, queueParts } from './pages/queue-page.tsx';
 import { SystemPage } from './pages/system-page.tsx';
+import { told } from './selection.ts';
+import { selectionRoutes } from './selection-routes.tsx';
 import { createPageSessions, LOGIN_FORM, PAGE_FORM, pageToOpen, requireFormToken, requireSession } from './session.ts';
 import { gatherSystem, type SystemParts } from './system.ts';
 
@@ -88,6 +90,7 @@ const DONE: ReadonlyMap<string, string> = new Map([
   ['send', 'Sent.'],
   ['purge', 'Purged.'],
   ['redrive', 'The redrive has begun.'],
+  ['cancel-redrive', 'The redrive is cancelled; what was moved stays moved.'],
   ['hold', 'The queue is on hold.'],
   ['consume', 'The queue is consumed again.'],
   ['resume', 'The mapping is served again.'],
@@ -155,8 +158,9 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     };
   };
   const notice = (c: Context<AppEnv>): Notice | undefined => {
-    const text = DONE.get(pages.takeWord(c) ?? '');
-    return text === undefined ? undefined : { text, kind: 'good' };
+    const [action = '', counts] = (pages.takeWord(c) ?? '').split(' ');
+    const text = counts === undefined ? DONE.get(action) : told(action, counts);
+    return text === undefined || text === '' ? undefined : { text, kind: 'good' };
   };
 
   app.get('/ops/style.css', (c) => c.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8' }));
@@ -304,6 +308,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
       return present === undefined ? [] : queueParts(frame(c), await viewOf(c, present, 0));
     });
   });
+  const { leaveWord } = pages;
+  app.route('/ops/queues', selectionRoutes(parts, { frame, notice, leaveWord, record, isStream, stream }));
   app.post('/ops/queues/:key/:action', async (c) => {
     const queue = directory.byKey(c.req.param('key'));
     const action = QUEUE_ACTIONS.get(c.req.param('action'));

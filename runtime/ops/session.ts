@@ -18,11 +18,14 @@ const COOKIE = 'karin_session';
 const WORD_COOKIE = 'karin_done';
 const WORD_SECONDS = 60;
 
+/** Messages of one page that can be selected, each a field of the form. */
+export const SELECTABLE = 50;
+
 /**
- * The forms of the pages: one with a message of 1 MiB and a quarter of that for its encoding is the largest; none has
- * more than seven fields.
+ * The forms of the pages: one with a message of 1 MiB and a quarter of that for its encoding is the largest; one with a
+ * page of selected messages has the most fields.
  */
-export const PAGE_FORM: FormBounds = { sender: 'proven', bytes: 1_310_720, fields: 16 };
+export const PAGE_FORM: FormBounds = { sender: 'proven', bytes: 1_310_720, fields: 16 + SELECTABLE };
 /** A name, a password, and the page to go to. */
 export const LOGIN_FORM: FormBounds = { sender: 'stranger', bytes: 4_096, fields: 3 };
 

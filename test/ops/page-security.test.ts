@@ -26,6 +26,10 @@ const NEEDED: Readonly<Record<string, (typeof ROLES)[number]>> = {
   '/ops/queues/:key/send': 'operate',
   '/ops/queues/:key/purge': 'operate',
   '/ops/queues/:key/redrive': 'operate',
+  '/ops/queues/:key/cancel-redrive': 'operate',
+  '/ops/queues/:key/delete': 'operate',
+  '/ops/queues/:key/cancel': 'operate',
+  '/ops/queues/:key/run-now': 'operate',
   '/ops/queues/:key/hold': 'operate',
   '/ops/queues/:key/consume': 'operate',
   '/ops/queues/:key/drain': 'administer',
@@ -275,7 +279,13 @@ describe('a text of a stranger', () => {
       await reader?.cancel();
     }
     for (const form of FORMS.filter((form) => form !== '/ops/logout')) {
-      const text = { body: hostile('typed-body'), delay: '9999', group: '', ids: hostile('typed-body') };
+      const text = {
+        body: hostile('typed-body'),
+        delay: '9999',
+        group: '',
+        ids: hostile('typed-body'),
+        to: hostile('typed-body'),
+      };
       await keep(admin.press(address(form), text));
       await keep(admin.press(address(form), { ...text, confirmed: hostile('typed-body') }));
     }

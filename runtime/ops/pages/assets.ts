@@ -65,6 +65,13 @@ form { margin: 0; }
 form.stack { display: grid; gap: 12px; max-width: 560px; }
 label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); }
 input, textarea, button { font: inherit; color: var(--ink); }
+input[type="checkbox"] { flex: none; width: 18px; height: 18px; margin: 2px 0; accent-color: var(--accent); }
+progress { accent-color: var(--accent); vertical-align: middle; max-width: 100%; }
+td.select { width: 1%; }
+.controls { display: flex; gap: 12px; align-items: end; flex-wrap: wrap; margin: 12px 0; }
+.controls label { flex: 0 1 220px; }
+.task { display: flex; gap: 4px 12px; align-items: center; flex-wrap: wrap; }
+tr.chosen > td { background: color-mix(in srgb, var(--accent) 10%, transparent); }
 input, textarea { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 7px 10px; width: 100%; }
 textarea { min-height: 90px; font-family: ui-monospace, monospace; font-size: 13px; }
 button { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 6px 14px; cursor: pointer; }
@@ -142,14 +149,19 @@ export const SCRIPT = `
 const RELOAD_MS = 15000;
 
 document.addEventListener('submit', (event) => {
-  const question = event.target.dataset.confirm;
+  const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
   if (!question) return;
   if (window.confirm(question)) event.target.elements.confirmed.value = 'yes';
   else event.preventDefault();
 });
 document.addEventListener('change', (event) => {
-  if (event.target.dataset.submit !== undefined) event.target.form.requestSubmit();
+  const { submit, all } = event.target.dataset;
+  if (submit !== undefined) event.target.form.requestSubmit();
+  if (all === undefined) return;
+  for (const box of document.querySelectorAll('table [data-one]')) box.checked = event.target.checked;
 });
+// Selects all of a page: a box that does nothing without the script, so it is not there without it.
+for (const box of document.querySelectorAll('[data-all]')) box.hidden = false;
 
 // A notice says what was just done; a reload must not say it again.
 const address = new URL(location.href);

@@ -140,19 +140,26 @@ function Header({ frame, title }: { frame: PageFrame; title: string }) {
 export function Form(props: {
   frame: PageFrame;
   action: string;
+  /** For fields that stand outside of it. */
+  id?: string;
   confirm?: string | undefined;
   class?: string | undefined;
   children?: Child;
 }) {
   const { frame, action, confirm } = props;
-  if (!mayActAs(frame.operator?.role ?? 'look', roleFor('POST', action))) return null;
+  if (!mayAct(frame, action)) return null;
   return (
-    <form method="post" action={frame.base + action} class={props.class} data-confirm={confirm}>
+    <form method="post" action={frame.base + action} id={props.id} class={props.class} data-confirm={confirm}>
       <input type="hidden" name="csrf" value={frame.formToken} />
       {confirm === undefined ? null : <input type="hidden" name="confirmed" value="" />}
       {props.children}
     </form>
   );
+}
+
+/** Whether the role of whoever looks allows what a form does. */
+export function mayAct(frame: PageFrame, action: string): boolean {
+  return mayActAs(frame.operator?.role ?? 'look', roleFor('POST', action));
 }
 
 /** Date and time of day, UTC: where a few messages come in a month, the time alone would say little. */
@@ -235,14 +242,24 @@ export function LoginPage(props: { frame: PageFrame; notice?: Notice | undefined
 }
 
 /** A question before something that cannot be undone, for browsers that run no script. */
-export function ConfirmPage(props: { frame: PageFrame; question: string; action: string; back: string }) {
-  const { frame, question, action, back } = props;
+export function ConfirmPage(props: {
+  frame: PageFrame;
+  question: string;
+  action: string;
+  back: string;
+  /** What the form says that was sent, and says again. */
+  fields?: Readonly<Record<string, string>>;
+}) {
+  const { frame, question, action, back, fields = {} } = props;
   return (
     <Page frame={frame} title="Are you sure?">
       <h1>Are you sure?</h1>
       <p>{question}</p>
       <Form frame={frame} action={action} class="row">
         <input type="hidden" name="confirmed" value="yes" />
+        {Object.entries(fields).map(([name, value]) => (
+          <input type="hidden" name={name} value={value} />
+        ))}
         <button type="submit" class="danger">
           Yes
         </button>
@@ -317,6 +334,26 @@ export function Visible({ row }: { row: QueueRow }) {
   const visible = row.depth?.visible;
   const waiting = row.deadLettersOf.length > 0 && (visible ?? 0) > 0;
   return <span class={waiting ? 'bad' : undefined}>{count(visible)}</span>;
+}
+
+/** Messages whose delay runs; they lead to the page that lists them. */
+export function Delayed({ base, row }: { base: string; row: QueueRow }) {
+  const delayed = row.depth?.delayed;
+  if (delayed === undefined || delayed === 0) return <>{count(delayed)}</>;
+  return (
+    <a href={scheduledHref(base, row.queue.key)} title="What is scheduled, by due time">
+      {count(delayed)}
+    </a>
+  );
+}
+
+/** The page of a queue on which its dead letters are redriven, or those of one error. */
+export function deadLettersHref(base: string, key: string, error?: string): string {
+  return `${queueHref(base, key)}/dead-letters${error === undefined ? '' : `?error=${error}`}`;
+}
+
+export function scheduledHref(base: string, key: string): string {
+  return `${queueHref(base, key)}/scheduled`;
 }
 
 export function queueHref(base: string, key: string): string {

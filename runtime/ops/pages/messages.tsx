@@ -1,6 +1,6 @@
 import type { PastFailure } from '../../queue/failure.ts';
 import type { MessageAttribute } from '../../queue/message.ts';
-import type { BrowsedMessage } from '../../queue/queue.ts';
+import type { BrowsedMessage, FoundMessage } from '../../queue/queue.ts';
 import { bytes, count, type PageFrame, printable, Time } from './layout.tsx';
 /** Messages that a page shows. */
 export const SHOWN_MESSAGES = 20;
@@ -105,7 +105,13 @@ function Line({ message: seen }: { message: BrowsedMessage }) {
   );
 }
 
-function Content({ seen, message }: { seen: BrowsedMessage; message: NonNullable<BrowsedMessage['message']> }) {
+export function Content({
+  seen,
+  message,
+}: {
+  seen: Pick<FoundMessage, 'id' | 'sequenceNumber' | 'failure'>;
+  message: NonNullable<FoundMessage['message']>;
+}) {
   const { body, attributes } = message;
   const facts: readonly (readonly [string, string | undefined])[] = [
     ['Message id', seen.id],

@@ -15,6 +15,8 @@ import {
   ActivityTable,
   bytes,
   count,
+  Delayed,
+  deadLettersHref,
   Form,
   Mode,
   type Notice,
@@ -90,7 +92,14 @@ function Needs({ frame, needs }: { frame: PageFrame; needs: readonly Need[] }) {
               </Form>
             )}
             {need.queue === undefined ? null : (
-              <a href={queueHref(frame.base, need.queue)} aria-label={`Look at ${need.queue.split(':').at(-1)}`}>
+              <a
+                href={
+                  need.kind === 'dead-letters'
+                    ? deadLettersHref(frame.base, need.queue)
+                    : queueHref(frame.base, need.queue)
+                }
+                aria-label={`Look at ${need.queue.split(':').at(-1)}`}
+              >
                 Look
               </a>
             )}
@@ -290,7 +299,7 @@ function QueueLine({ frame, row }: { frame: PageFrame; row: QueueRow }) {
         <Visible row={row} />
       </td>
       <td class="number" data-label="delayed">
-        {count(row.depth?.delayed)}
+        <Delayed base={frame.base} row={row} />
       </td>
       <td class="number" data-label="in flight">
         {count(row.depth?.inFlight)}

@@ -8,10 +8,14 @@ import type { HistoryEvent, QueueHistory } from '../history.ts';
 import type { LivePart } from '../live.ts';
 import type { Need } from '../needs.ts';
 import type { MappingRow, QueueRow } from '../overview.ts';
+import { SELECTION_ACTIONS } from '../selection.ts';
 import { DayChart } from './charts.tsx';
+import { Redrives } from './dead-letters-page.tsx';
 import {
   ActivityTable,
   count,
+  Delayed,
+  deadLettersHref,
   duration,
   Form,
   Mode,
@@ -22,7 +26,6 @@ import {
   Pause,
   part,
   queueHref,
-  Time,
   Visible,
   Waits,
 } from './layout.tsx';
@@ -95,8 +98,8 @@ export function queueParts(frame: PageFrame, view: QueueView): readonly LivePart
       'now',
       <>
         {view.needs.length === 0 ? null : <QueueNeeds needs={view.needs} />}
-        <Depth row={row} />
-        <MoveTasks tasks={view.moveTasks} />
+        <Depth frame={frame} row={row} />
+        <Redrives frame={frame} queueKey={row.queue.key} tasks={view.moveTasks} />
         {view.transfer === undefined ? null : (
           <p class="small">{TRANSFERS[view.transfer]}. How far it is stands under recent activity.</p>
         )}
@@ -130,7 +133,7 @@ function QueueNeeds({ needs }: { needs: readonly Need[] }) {
   );
 }
 
-function Depth({ row }: { row: QueueRow }) {
+function Depth({ frame, row }: { frame: PageFrame; row: QueueRow }) {
   return (
     <div class="cards">
       <div class="card quiet">
@@ -140,7 +143,10 @@ function Depth({ row }: { row: QueueRow }) {
         visible
       </div>
       <div class="card quiet">
-        <b>{count(row.depth?.delayed)}</b>delayed
+        <b>
+          <Delayed base={frame.base} row={row} />
+        </b>
+        delayed
       </div>
       <div class="card quiet">
         <b>{count(row.depth?.inFlight)}</b>in flight
@@ -158,20 +164,6 @@ function Depth({ row }: { row: QueueRow }) {
         mode
       </div>
     </div>
-  );
-}
-
-function MoveTasks({ tasks }: { tasks: readonly MoveTask[] }) {
-  return (
-    <>
-      {tasks.map((task) => (
-        <p class="small">
-          Redrive begun at <Time at={task.startedAt} /> UTC: {task.status.toLowerCase()}, {count(task.moved)} of{' '}
-          {count(task.toMove)} moved
-          {task.failure === undefined ? '' : ` (${task.failure})`}
-        </p>
-      ))}
-    </>
   );
 }
 
@@ -299,9 +291,15 @@ function Interventions({ frame, view }: { frame: PageFrame; view: QueueView }) {
     <div class="card">
       <h2>Intervene</h2>
       {row.deadLettersOf.length === 0 ? null : (
-        <Intervention frame={frame} row={row} action="redrive" button="Redrive">
-          moves what is here back to the queues it came from
-        </Intervention>
+        <>
+          <p class="action">
+            <a href={deadLettersHref(frame.base, row.queue.key)}>Dead letters by error</a>
+            <span class="quiet small">why they failed; redrive or delete some of them</span>
+          </p>
+          <Intervention frame={frame} row={row} action="redrive" button="Redrive">
+            moves what is here back to the queues it came from
+          </Intervention>
+        </>
       )}
       {hold ? (
         <Intervention frame={frame} row={row} action="hold" button="Hold">
@@ -334,7 +332,7 @@ function Interventions({ frame, view }: { frame: PageFrame; view: QueueView }) {
 function Intervention(props: {
   frame: PageFrame;
   row: QueueRow;
-  action: ActionName;
+  action: ActionName | 'redrive';
   button: string;
   dangerous?: boolean;
   children?: Child;
@@ -345,7 +343,7 @@ function Intervention(props: {
     <Form
       frame={frame}
       action={`${queueHref('', key)}/${action}`}
-      confirm={QUEUE_ACTIONS.get(action)?.question?.(arn.name)}
+      confirm={QUEUE_ACTIONS.get(action)?.question?.(arn.name) ?? SELECTION_ACTIONS.get(action)?.question(arn.name, {})}
     >
       <p class="action">
         <button type="submit" class={dangerous ? 'danger' : undefined}>
