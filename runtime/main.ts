@@ -20,6 +20,7 @@ import { placesOf } from './aws/scope.ts';
 import { scheduleSyncs } from './aws/sync/schedule.ts';
 import { type ApplyDiff, createSynchroniser, type SyncReport } from './aws/sync/synchroniser.ts';
 import { createEventBus, type EventListener } from './consumer/events.ts';
+import { createLogTails } from './consumer/log-tails.ts';
 import { createSupervisor, type Supervisor } from './consumer/supervisor.ts';
 import { createAccess } from './http/access.ts';
 import { createReserve } from './http/auth/shares.ts';
@@ -29,6 +30,7 @@ import { reachableHost } from './http/location.ts';
 import { openDoor } from './http/server.ts';
 import { createLog, type Log } from './log.ts';
 import { createActivityLog, logEvents, logQueueWarning, logStoreLoss, logTransfers } from './ops/activity.ts';
+import { createFunctionActions } from './ops/function-actions.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import { createHealth } from './ops/health.ts';
 import { createHistory } from './ops/history.ts';
@@ -221,10 +223,12 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
 
   const invoker = overrides.invoker ?? createScopedInvoker(scopes, time);
   if (overrides.invoker === undefined) releasers.add('the invoker', () => invoker.close());
+  const logTails = await createLogTails(store.documents, time);
   const supervisor = createSupervisor({
     directory,
     store,
     invoker,
+    logTails,
     time,
     randomness,
     events: bus,
@@ -275,7 +279,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
       logStoreLoss(log, signal);
       // What is written again from memory may be older than AWS. A failure is logged there.
       if (signal.kind === 'emptied') synchroniser?.sync({ full: true }).catch(() => undefined);
-      Promise.all([access.heard(signal), synchroniser?.heard(signal)]).catch((error: unknown) =>
+      Promise.all([access.heard(signal), logTails.heard(signal), synchroniser?.heard(signal)]).catch((error: unknown) =>
         log.warn(
           { err: error, signal: signal.kind },
           'what another instance changed could not be read; it is tried again',
@@ -318,6 +322,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     directory,
     moveTasks,
     supervisor,
+    functions: createFunctionActions({ invoker, logTails, syncState: () => synchroniser?.state(), time }),
     synchroniser,
     functionUrls: overrides.functionUrls,
     transfers,

@@ -13,6 +13,8 @@ export type InvokeOutcome =
       readonly response: Uint8Array;
       readonly executedVersion?: string;
       readonly requestId?: string;
+      /** The end of the log of the run, if it was asked for. What a function writes there is for people alone. */
+      readonly logTail?: string;
     }
   /** 200 with `X-Amz-Function-Error`: exception, exit, out of memory, timeout of the function, response too large. */
   | {
@@ -22,6 +24,8 @@ export type InvokeOutcome =
       /** First lines of what the runtime answered of its stack. */
       readonly trace?: string;
       readonly requestId?: string;
+      /** As of a success. */
+      readonly logTail?: string;
     }
   /** 429. The message was not shown to the function; may be tried again inside the lease. */
   | { readonly kind: 'throttled'; readonly retryAfterMs?: number; readonly message: string }

@@ -25,6 +25,11 @@ export interface InvokeRequest {
   readonly longestSeconds: number;
   /** `X-Amzn-Trace-Id` of the sender, carried on. */
   readonly traceHeader?: string;
+  /**
+   * Whether to ask for the end of the log of this run: its last 4 KB, in a header of the answer. Default: not. Source:
+   * Lambda API, `Invoke`, `LogType`.
+   */
+  readonly logTail?: boolean;
   /** Ends the call: outcome `connection-lost`. */
   readonly signal?: AbortSignal;
 }
@@ -197,13 +202,14 @@ async function invoke(client: LambdaClient, time: Time, request: InvokeRequest):
     const command = new InvokeCommand({
       FunctionName: request.functionArn,
       InvocationType: 'RequestResponse',
-      LogType: 'None',
+      LogType: request.logTail === true ? 'Tail' : 'None',
       Payload: request.payload,
     });
     const answer = await client.send(command, call);
     const payload = answer.Payload ?? new Uint8Array();
     const { requestId } = answer.$metadata;
-    const named = requestId === undefined ? {} : { requestId };
+    const logTail = answer.LogResult === undefined ? '' : Buffer.from(answer.LogResult, 'base64').toString('utf8');
+    const named = { ...(requestId === undefined ? {} : { requestId }), ...(logTail === '' ? {} : { logTail }) };
     if (answer.FunctionError !== undefined) return { ...functionError(payload), ...named };
     return {
       kind: 'success',

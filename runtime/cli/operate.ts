@@ -107,7 +107,10 @@ const messagesAnswer = z.object({
       cut: z.optional(z.boolean()),
       deadLetterOf: z.optional(z.string()),
       failure: z.optional(
-        z.object({ at: z.string(), errorType: z.string(), message: z.string(), attempt: z.number() }),
+        z.object({
+          ...{ at: z.string(), errorType: z.string(), message: z.string(), attempt: z.number() },
+          ...{ logTail: z.optional(z.string()), logsUrl: z.optional(z.string()) },
+        }),
       ),
     }),
   ),
@@ -139,8 +142,12 @@ export async function peek(
       `  ${body === undefined ? '(another version of Karin wrote it)' : visible(body)}${cut ? ' ...' : ''}\n`,
     );
     if (failure !== undefined) {
-      const { at, attempt, errorType, message } = failure;
+      const { at, attempt, errorType, message, logTail, logsUrl } = failure;
       context.out(`  failed ${at}, attempt ${attempt}: ${visible(`${errorType}: ${message}`)}\n`);
+      for (const line of (logTail ?? '').split('\n').filter((text) => text.trim() !== '')) {
+        context.out(`    | ${visible(line)}\n`);
+      }
+      if (logsUrl !== undefined) context.out(`    ${logsUrl}\n`);
     }
   }
 }

@@ -100,6 +100,22 @@ export function createProgram(context: CliContext, finished: (status: number) =>
       const { status } = await import('./operate.ts');
       finished((await status(options, context)) ? 0 : 1);
     });
+  withServer(program.command('functions'))
+    .description('functions that queues invoke; status 1 if one may not be invoked')
+    .option('--check', 'ask Lambda about each with a dry run, which runs nothing')
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { functions } = await import('./functions.ts');
+      finished((await functions(options, context)) ? 0 : 1);
+    });
+  withServer(program.command('log-tails'))
+    .description('keep the end of the log of a function with each of its failures, for ten minutes')
+    .argument('<function>', 'name or ARN, with its alias or version if the mapping has one')
+    .option('--json', 'print JSON')
+    .action(async (name: string, options) => {
+      const { keepLogs } = await import('./functions.ts');
+      await keepLogs(name, options, context);
+    });
   withServer(program.command('queues'))
     .description('list queues with what waits in them')
     .argument('[search]', 'part of a name, a function or an ARN')

@@ -91,6 +91,8 @@ export async function deliver(
     traceHeaders.push(message.traceHeader);
   }
   const sentIds = new Set(messageIds);
+  /** One of them came back before: if this fails again, somebody will ask why. */
+  const mayBeLookedAt = messages.some(({ receiveCount }) => receiveCount > 1);
   const runMs = expectedRunSeconds(mapping) * 1_000;
   const lastAttemptAt = leaseEndsAt - lastAttemptMargin(runMs, leaseEndsAt - time.monotonic());
 
@@ -124,6 +126,7 @@ export async function deliver(
         payload,
         longestSeconds: longestInvokeSeconds(mapping),
         traceHeader,
+        logTail: mayBeLookedAt || parts.logTails?.wanted(mapping.functionArn) === true,
         signal: parts.aborting,
       });
     } catch (error) {
@@ -183,14 +186,14 @@ export async function deliver(
     }
     if (reported.size > 0) {
       const returned = messages.filter((message) => reported.has(message.id));
-      await keep(returned, { ...REPORTED, ...requestIdOf(outcome) });
+      await keep(returned, { ...REPORTED, ...runOf(outcome) });
     }
     return { effect };
   }
 }
 
 /** What an outcome tells of a failure. */
-type Told = Pick<Failure, 'errorType' | 'message' | 'trace' | 'requestId'>;
+type Told = Pick<Failure, 'errorType' | 'message' | 'trace' | 'requestId' | 'logTail'>;
 
 const REPORTED: Told = {
   errorType: 'ReportedFailure',
@@ -198,13 +201,16 @@ const REPORTED: Told = {
 };
 
 function toldOf(outcome: InvokeOutcome, { reason, detail }: BatchFailure): Told {
-  if (outcome.kind !== 'function-error') return { errorType: reason, message: detail, ...requestIdOf(outcome) };
+  if (outcome.kind !== 'function-error') return { errorType: reason, message: detail, ...runOf(outcome) };
   const { errorType, message, trace } = outcome;
-  return { errorType, message, ...(trace !== undefined && { trace }), ...requestIdOf(outcome) };
+  return { errorType, message, ...(trace !== undefined && { trace }), ...runOf(outcome) };
 }
 
-function requestIdOf(outcome: InvokeOutcome): Pick<Failure, 'requestId'> {
-  return 'requestId' in outcome && outcome.requestId !== undefined ? { requestId: outcome.requestId } : {};
+/** What Lambda says of the run, whatever came of it. */
+function runOf(outcome: InvokeOutcome): Pick<Failure, 'requestId' | 'logTail'> {
+  if (outcome.kind !== 'success' && outcome.kind !== 'function-error') return {};
+  const { requestId, logTail } = outcome;
+  return { ...(requestId === undefined ? {} : { requestId }), ...(logTail === undefined ? {} : { logTail }) };
 }
 
 /*

@@ -11,6 +11,7 @@ import type { Randomness, Time } from '../time.ts';
 import type { EventSink } from './events.ts';
 import type { Filter } from './filter/filter.ts';
 import type { ProcessLimits } from './limits.ts';
+import type { LogTails } from './log-tails.ts';
 import type { Tuning } from './tuning.ts';
 
 /** A mapping that is ready to be served: its filters compiled, its tags understood. */
@@ -51,6 +52,8 @@ export interface SettlementParts {
 
 export interface DeliveryParts extends SettlementParts {
   readonly invoker: Invoker;
+  /** Absent: the end of a log is asked for only where a message was received before. */
+  readonly logTails?: Pick<LogTails, 'wanted'>;
   /** The server is stopping: open Invokes go on, no new attempt begins. */
   readonly stopping: AbortSignal;
 }

@@ -27,6 +27,7 @@ import { compileFilter } from './filter/filter.ts';
 import { FilterError } from './filter/matchers.ts';
 import { mappingOfSlotSet, Rendezvous } from './instances.ts';
 import { type LimitOptions, ProcessLimits } from './limits.ts';
+import type { LogTails } from './log-tails.ts';
 import { type ConsumerParts, type ConsumerSettings, DEFAULT_SETTINGS, type ServedMapping } from './parts.ts';
 import { type ActorSnapshot, QueueActor } from './queue-actor.ts';
 import { MappingWarnings, queueChooser, readTuning, TuningError } from './tuning.ts';
@@ -38,6 +39,8 @@ export interface SupervisorOptions {
   readonly time: Time;
   readonly randomness: Randomness;
   readonly events: EventSink;
+  /** Functions whose logs an operator wants; default: none. */
+  readonly logTails?: Pick<LogTails, 'wanted'>;
   /** Invokes at one time and bytes in memory, of all mappings of this process together. */
   readonly limits: LimitOptions;
   /** Id of this instance, as it stands in the `instances` signal of the store. */
@@ -108,6 +111,7 @@ class ActorSupervisor implements Supervisor {
     this.#parts = {
       slots: options.store.slots,
       invoker: options.invoker,
+      ...(options.logTails === undefined ? {} : { logTails: options.logTails }),
       time: options.time,
       randomness: options.randomness,
       events: options.events,

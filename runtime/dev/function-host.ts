@@ -9,7 +9,7 @@
  */
 
 import type { Cancel, Time } from '../time.ts';
-import { type Invocation, type InvocationResult, sandboxError } from './runtime-api.ts';
+import { type Invocation, type InvocationResult, type LoggedResult, sandboxError } from './runtime-api.ts';
 import type { TemplateFunction } from './template/model.ts';
 import { type Launch, Worker } from './worker.ts';
 
@@ -70,7 +70,7 @@ export class FunctionHost {
   }
 
   /** Runs one event. Rejects with `ConcurrencyError`; every failure of the function is a result. */
-  async invoke(invocation: Invocation): Promise<InvocationResult> {
+  async invoke(invocation: Invocation): Promise<LoggedResult> {
     const { reservedConcurrency } = this.#fn;
     if (reservedConcurrency !== undefined && this.#busy >= reservedConcurrency) {
       throw new ConcurrencyError('ReservedFunctionConcurrentInvocationLimitExceeded');
@@ -140,7 +140,7 @@ export class FunctionHost {
     }
   }
 
-  #noticed(result: InvocationResult): InvocationResult {
+  #noticed(result: LoggedResult): LoggedResult {
     const notice = result.kind === 'function-error' ? result.notice : undefined;
     for (const line of notice?.split('\n') ?? []) this.#parts.print(this.#fn.name, line);
     return result;

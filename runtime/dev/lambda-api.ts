@@ -12,7 +12,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { parseFunctionReference } from '../aws/mapping.ts';
 import { formatQueueArn } from '../queue/names.ts';
 import { ConcurrencyError } from './function-host.ts';
-import { type Invocation, type InvocationResult, LARGEST_PAYLOAD } from './runtime-api.ts';
+import { type Invocation, LARGEST_PAYLOAD, type LoggedResult } from './runtime-api.ts';
 import type { TemplateFunction, TemplateMapping } from './template/model.ts';
 
 /** What the API shows and does. */
@@ -21,7 +21,7 @@ export interface LambdaBackend {
   mappings(): readonly TemplateMapping[];
   functionUrl(name: string): string;
   /** Runs a function that exists. Rejects with `ConcurrencyError`. */
-  invoke(name: string, invocation: Invocation): Promise<InvocationResult>;
+  invoke(name: string, invocation: Invocation): Promise<LoggedResult>;
   uuid(): string;
 }
 
@@ -107,6 +107,9 @@ export function lambdaApi(backend: LambdaBackend): Hono {
   return app;
 }
 
+/** The end of a log that Lambda tells, bytes. */
+const LONGEST_LOG = 4_096;
+
 async function invoke(c: Context, backend: LambdaBackend): Promise<Response> {
   const { fn, arn } = lookUp(backend, c);
   const body = new Uint8Array(await c.req.arrayBuffer());
@@ -124,6 +127,7 @@ async function invoke(c: Context, backend: LambdaBackend): Promise<Response> {
     requestId,
     functionArn: arn,
     payload,
+    logTail: c.req.header('x-amz-log-type') === 'Tail',
     ...(trace === undefined ? {} : { traceId: trace }),
     ...(clientContext === undefined ? {} : { clientContext: Buffer.from(clientContext, 'base64').toString('utf8') }),
   };
@@ -145,6 +149,9 @@ async function invoke(c: Context, backend: LambdaBackend): Promise<Response> {
   c.header('X-Amz-Executed-Version', '$LATEST');
   c.header('Content-Type', 'application/json');
   if (result.kind === 'function-error') c.header('X-Amz-Function-Error', 'Unhandled');
+  if (result.log !== undefined) {
+    c.header('X-Amz-Log-Result', Buffer.from(result.log).subarray(-LONGEST_LOG).toString('base64'));
+  }
   return c.body(new Uint8Array(result.payload), 200);
 }
 

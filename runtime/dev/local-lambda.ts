@@ -18,7 +18,7 @@ import { ConcurrencyError, FunctionHost, type WorkerBudget } from './function-ho
 import { badGateway, urlEvent, urlResponse } from './function-url.ts';
 import type { Output } from './guide.ts';
 import { lambdaApi } from './lambda-api.ts';
-import { type Invocation, type InvocationResult, listen } from './runtime-api.ts';
+import { type Invocation, type LoggedResult, listen } from './runtime-api.ts';
 import type { JsonObject, TemplateApplication, TemplateFunction, TemplateMapping } from './template/model.ts';
 
 export interface LocalLambdaOptions {
@@ -215,7 +215,7 @@ export class LocalLambda {
     return app;
   }
 
-  async #invoke(name: string, invocation: Invocation): Promise<InvocationResult> {
+  async #invoke(name: string, invocation: Invocation): Promise<LoggedResult> {
     const host = this.#hosts.get(name);
     // The API looked the function up just before; only a reload in between could take it away.
     if (host === undefined) throw new Error(`the function ${name} was removed`);

@@ -142,7 +142,12 @@ export interface Invocation {
   readonly traceId?: string;
   /** `X-Amz-Client-Context`, decoded from base64. */
   readonly clientContext?: string;
+  /** What the process prints is told with the result. */
+  readonly logTail?: boolean;
 }
+
+/** A result with the end of what the process printed meanwhile, if that was asked for. */
+export type LoggedResult = InvocationResult & { readonly log?: string };
 
 export type InvocationResult =
   | { readonly kind: 'response'; readonly payload: Uint8Array }

@@ -17,6 +17,7 @@ import {
   exited,
   type Invocation,
   type InvocationResult,
+  type LoggedResult,
   type RuntimeApi,
   type RuntimeApiListener,
   sandboxError,
@@ -46,6 +47,9 @@ export interface WorkerParts {
 /** What Lambda grants the start of a function, beside the function's own timeout. */
 const INIT_SECONDS = 10;
 
+/** Characters of its output that are kept: as much as Lambda tells of a log. */
+const KEPT_LOG = 4_096;
+
 interface Assignment {
   readonly invocation: Invocation;
   delivered: boolean;
@@ -63,6 +67,8 @@ export class Worker {
   #started = false;
   #gone = false;
   #cancelTimeout: Cancel;
+  /** The end of what was printed since the last invocation was given. */
+  #log = '';
 
   static async start(launch: Launch, parts: WorkerParts): Promise<Worker> {
     // Nobody knows the address before the process is spawned, and the worker is there by then.
@@ -103,7 +109,21 @@ export class Worker {
   /**
    * Gives the process an invocation. `never-delivered`: it ended before it took it, and the function saw nothing of it.
    */
-  run(invocation: Invocation): Promise<InvocationResult | 'never-delivered'> {
+  async run(invocation: Invocation): Promise<LoggedResult | 'never-delivered'> {
+    this.#log = '';
+    const startedAt = this.#parts.time.monotonic();
+    const result = await this.#result(invocation);
+    if (invocation.logTail !== true || result === 'never-delivered') return result;
+    // The answer comes on one connection and what was printed before it on another: it is there a turn later.
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    const of = `RequestId: ${invocation.requestId}`;
+    const durationMs = (this.#parts.time.monotonic() - startedAt).toFixed(2);
+    const log = `START ${of} Version: $LATEST\n${this.#log}END ${of}\nREPORT ${of}\tDuration: ${durationMs} ms\n`;
+    return { ...result, log };
+  }
+
+  #result(invocation: Invocation): Promise<InvocationResult | 'never-delivered'> {
     if (this.#gone) return Promise.resolve('never-delivered');
     return new Promise((resolve) => {
       this.#current = { invocation, delivered: false, settle: resolve };
@@ -163,7 +183,10 @@ export class Worker {
     const child = this.#child;
     const streams = [child.stdout, child.stderr].flatMap((stream) => stream ?? []);
     for (const stream of streams) {
-      const lines = lineSplitter(this.#parts.print);
+      const lines = lineSplitter((line) => {
+        this.#log = `${this.#log}${line}\n`.slice(-KEPT_LOG);
+        this.#parts.print(line);
+      });
       stream.setEncoding('utf8');
       stream.on('data', (text: string) => lines.push(text));
       stream.on('end', () => lines.end());

@@ -13,6 +13,7 @@ import { streamSSE } from 'hono/streaming';
 import type { Audit } from '../http/audit.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, answerErrors, reachOf, readJson, requireManage } from '../http/management.ts';
+import type { PastFailure } from '../queue/failure.ts';
 import type { Message, MessageAttribute } from '../queue/message.ts';
 import type { MoveTask } from '../queue/move-task.ts';
 import { formatQueueArn, parseQueueKey } from '../queue/names.ts';
@@ -22,6 +23,8 @@ import { type ActionParts, QUEUE_ACTIONS } from './actions.ts';
 import type { Activity } from './activity.ts';
 import { type ExportApiParts, exportRoutes } from './export-api.ts';
 import { findQueue } from './find-queue.ts';
+import { type FunctionsApiParts, functionsRoutes } from './functions-api.ts';
+import { logsHref } from './logs-link.ts';
 import { gatherOverview, type OverviewParts, type QueueRow, queueRow, readQueueQuery, refreshed } from './overview.ts';
 import { actOnSelection, audited, isKnown, readAsked, SELECTION_ACTIONS, type SelectionParts } from './selection.ts';
 
@@ -42,7 +45,7 @@ const ACTIONS: ReadonlyMap<string, string> = new Map([
   ['resume', 'consume'],
 ]);
 
-export interface ApiParts extends OverviewParts, ActionParts, SelectionParts {
+export interface ApiParts extends OverviewParts, ActionParts, SelectionParts, FunctionsApiParts {
   readonly edge: Edge;
   readonly audit: Audit;
   readonly activity: OverviewParts['activity'];
@@ -182,6 +185,7 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
     return c.json({ activity: parts.activity.recent().filter(fits) });
   });
   app.route('/', exportRoutes({ ...parts, ...parts.exports }));
+  app.route('/', functionsRoutes(parts));
   return app;
 }
 
@@ -248,7 +252,7 @@ function shownMessage(seen: BrowsedMessage): Readonly<Record<string, unknown>> {
     sentAt: new Date(seen.sentAt).toISOString(),
     receiveCount: seen.receiveCount,
     sequenceNumber: seen.sequenceNumber,
-    failure: seen.failure === undefined ? undefined : { ...seen.failure, at: new Date(seen.failure.at).toISOString() },
+    failure: seen.failure === undefined ? undefined : shownFailure(seen.failure),
     ...(message === undefined ? { unreadable: true } : shownContent(message)),
   };
 }
@@ -269,6 +273,10 @@ function shownRedrive(task: MoveTask): Readonly<Record<string, unknown>> {
     ...{ status, from: sourceArn, to: destinationArn, speed: maxPerSecond, moved, toMove, left, failure },
     startedAt: new Date(startedAt).toISOString(),
   };
+}
+
+function shownFailure(failure: PastFailure): Readonly<Record<string, unknown>> {
+  return { ...failure, at: new Date(failure.at).toISOString(), logsUrl: logsHref(failure) };
 }
 
 /** As in the SQS API, binary values in base64. */

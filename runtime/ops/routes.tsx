@@ -27,6 +27,7 @@ import type { OnTransfer } from '../transfer/transfer.ts';
 import type { Transfers } from '../transfer/transfers.ts';
 import { type ApiClient, type FormFields, QUEUE_ACTIONS } from './actions.ts';
 import { type ApiParts, apiRoute } from './api.ts';
+import type { FunctionActions } from './function-actions.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
 import { createLive, type LivePart } from './live.ts';
 import { gatherNeeds } from './needs.ts';
@@ -68,6 +69,7 @@ export interface PagesParts extends OverviewParts {
   /** Absent: the server has no source of mappings. */
   readonly synchroniser?: Synchroniser;
   readonly functionUrls?: FunctionUrls;
+  readonly functions: FunctionActions;
   readonly system: SystemParts;
   readonly exports: ApiParts['exports'];
   readonly region: string;
@@ -96,6 +98,8 @@ const DONE: ReadonlyMap<string, string> = new Map([
   ['resume', 'The mapping is served again.'],
   ['drain', 'The drain has begun: what is held here moves to SQS.'],
   ['pull', 'The pull has begun: what waits in SQS comes here.'],
+  ['functions-check', 'Lambda was asked about each function.'],
+  ['log-tails', 'The log of the function is kept with each failure for ten minutes.'],
 ]);
 
 export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
@@ -335,19 +339,31 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   app.get('/functions', async (c) => {
     const { urls, hint } = (await parts.functionUrls?.list()) ?? { urls: [] };
     const functions = functionRows(parts.syncState()?.discovery, urls);
-    return c.html(<FunctionsPage frame={frame(c)} functions={functions} hint={hint} />);
+    const page = { functions, actions: parts.functions, hint, notice: notice(c) };
+    return c.html(<FunctionsPage frame={frame(c)} {...page} />);
   });
-
-  // The last route: only what no other one takes comes here.
-  app.all('/ops/*', () => {
-    throw new HTTPException(404, { message: 'There is no such page.' });
+  app.post('/functions/check', async (c) => {
+    record(c, 'functions-check');
+    await parts.functions.check(parts.functions.list().map(({ arn }) => arn));
+    pages.leaveWord(c, 'functions-check');
+    return c.redirect(`${base}/functions`, 303);
+  });
+  app.post('/functions/log-tails', async (c) => {
+    const arn = (await readForm(c, edge, PAGE_FORM)).get('function');
+    const found = parts.functions.list().find((row) => row.arn === arn);
+    if (found === undefined) throw NO_FUNCTION;
+    record(c, 'log-tails', { function: found.name });
+    await parts.functions.keepLogs(found.arn);
+    pages.leaveWord(c, 'log-tails');
+    return c.redirect(`${base}/functions`, 303);
   });
   return app;
 }
 
-const PAGES = ['/ops', '/ops/*', '/functions'];
+const PAGES = ['/ops', '/ops/*', '/functions', '/functions/*'];
 const NOTHING_HERE = new HTTPException(404, { message: 'There is no such queue; it may have been deleted.' });
 const OTHER_SITE = 'This form was sent by another site. Log in at this one.';
+const NO_FUNCTION = new HTTPException(404, { message: 'No queue invokes this function; it may have been removed.' });
 const NO_PASSWORD: Notice = {
   text: 'This server has no admin password and no operators. Set KARIN_ADMIN_PASSWORD or KARIN_OPERATORS and start it again.',
   kind: 'bad',

@@ -28,6 +28,7 @@ import { createAlerts } from '../ops/alerts.ts';
 import { publishToCloudWatch } from '../ops/cloudwatch.ts';
 import { createDepths, type Depths } from '../ops/depths.ts';
 import { EXPOSITION_TYPES } from '../ops/exposition.ts';
+import type { FunctionActions } from '../ops/function-actions.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
 import type { Health } from '../ops/health.ts';
 import type { History } from '../ops/history.ts';
@@ -60,6 +61,7 @@ export interface FrontParts {
   readonly directory: StoredDirectory;
   readonly moveTasks: MoveTasks;
   readonly supervisor: Supervisor;
+  readonly functions: FunctionActions;
   /** Absent: the server has no source of mappings. */
   readonly synchroniser: Synchroniser | undefined;
   /** Absent: those of AWS, if functions are there. */
@@ -160,6 +162,7 @@ export function openFront(parts: FrontParts): Front {
     api: createApiClient({ api, region, uuid }),
     moveTasks: parts.moveTasks,
     supervisor,
+    functions: parts.functions,
     consumer: () => supervisor.snapshot(),
     ...synchroniser,
     ...(functionUrls === undefined ? {} : { functionUrls }),

@@ -163,11 +163,14 @@ describe('/api/v1', () => {
     for (const [path, methods] of Object.entries(described.paths)) {
       const body = bodies[path.split('/').at(-1) ?? ''];
       for (const method of Object.keys(methods)) {
-        const answer = await fetch(karin.url + path.replace('{queue}', 'dead').replace('{action}', 'hold'), {
-          method: method.toUpperCase(),
-          headers,
-          ...(body === undefined ? {} : { body }),
-        });
+        const answer = await fetch(
+          karin.url + path.replace('{queue}', 'dead').replace('{action}', 'hold').replace('{function}', 'on-orders'),
+          {
+            method: method.toUpperCase(),
+            headers,
+            ...(body === undefined ? {} : { body }),
+          },
+        );
         expect(answer.status, `${method} ${path}`).toBe(200);
         const type = answer.headers.get('content-type') ?? '';
         const place = ['paths', path, method, 'responses', '200', 'content', type, 'schema'];
@@ -179,6 +182,6 @@ describe('/api/v1', () => {
         }
       }
     }
-    expect(Object.keys(described.paths)).toHaveLength(16);
+    expect(Object.keys(described.paths)).toHaveLength(19);
   });
 });

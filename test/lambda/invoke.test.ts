@@ -65,6 +65,22 @@ describe('the request', () => {
     expect(seen?.body.toString()).toBe('{"Records":[]}');
   });
 
+  it('asks for the end of the log where that is wanted, and reads it from the answer, of a failure too', async () => {
+    const header = { 'x-amz-log-result': Buffer.from('START\nbecause of ü\n').toString('base64') };
+    const answers = [{}, { 'x-amz-function-error': 'Unhandled' }];
+    const server = await lambda((seen) => respond(seen, 200, '{}', { ...header, ...answers.shift() }));
+    const one = invoker({ endpoint: server.endpoint });
+    expect(await one.invoke(request({ logTail: true }))).toMatchObject({
+      kind: 'success',
+      logTail: 'START\nbecause of ü\n',
+    });
+    expect(await one.invoke(request({ logTail: true }))).toMatchObject({
+      kind: 'function-error',
+      logTail: 'START\nbecause of ü\n',
+    });
+    expect(server.seen.map(({ headers }) => headers['x-amz-log-type'])).toEqual(['Tail', 'Tail']);
+  });
+
   it('carries the trace header of the sender', async () => {
     const server = await lambda((seen) => respond(seen, 200, ''));
     const trace = 'Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a793ea9a:0';

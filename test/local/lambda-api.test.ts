@@ -133,6 +133,31 @@ describe('the Lambda API of the local Lambda', () => {
     });
   });
 
+  it('tells the end of the log of a run to whoever asks, of that run alone, and 4 KB at most', async () => {
+    scratch.write(
+      'index.js',
+      `exports.handler = async ({ say, times, fail }) => {
+        for (let n = 0; n < times; n += 1) console.log(say);
+        if (fail) throw new Error('no price');
+      };`,
+    );
+    scratch.apply([scratch.define()]);
+    const run = async (event: object, LogType?: 'Tail') => {
+      const Payload = Buffer.from(JSON.stringify(event));
+      const command = new InvokeCommand({ FunctionName: 'fn', Payload, ...(LogType === undefined ? {} : { LogType }) });
+      const { LogResult } = await scratch.client.send(command);
+      return LogResult === undefined ? undefined : Buffer.from(LogResult, 'base64').toString();
+    };
+    expect(await run({ say: 'first', times: 1 })).toBeUndefined();
+    const second = await run({ say: 'second', times: 1 }, 'Tail');
+    expect(second).toMatch(/^START RequestId: \S+ Version: \$LATEST\n.*second\n.*END RequestId: /s);
+    expect(second).not.toContain('first');
+    expect(await run({ say: 'third', times: 1, fail: true }, 'Tail')).toContain('third');
+    const long = (await run({ say: 'y'.repeat(100), times: 100 }, 'Tail')) ?? '';
+    expect(Buffer.byteLength(long)).toBe(4_096);
+    expect(long).toMatch(/REPORT RequestId: .*\tDuration: [\d.]+ ms\n$/);
+  });
+
   it('answers a dry run without running, and an asynchronous event at once', async () => {
     scratch.write('index.js', 'exports.handler = async (event) => { console.log("ran", event.how); };');
     scratch.apply([scratch.define()]);

@@ -20,6 +20,8 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
 
 /** The role that each form of the pages needs. A new form needs a line here. */
 const NEEDED: Readonly<Record<string, (typeof ROLES)[number]>> = {
+  '/functions/check': 'operate',
+  '/functions/log-tails': 'operate',
   '/ops/logout': 'look',
   '/ops/sync': 'administer',
   '/ops/mappings/:uuid/resume': 'operate',

@@ -29,7 +29,9 @@ export type StoreKind = 'memory' | 'redis';
 
 export interface WorldOptions {
   /** Jitter is none, so that the times of retries are exact. */
-  readonly supervisor?: Partial<Pick<SupervisorOptions, 'limits' | 'settings' | 'queueNames' | 'instance'>>;
+  readonly supervisor?: Partial<
+    Pick<SupervisorOptions, 'limits' | 'settings' | 'queueNames' | 'instance' | 'logTails'>
+  >;
   /** Default: a clock that stands still. */
   readonly time?: Time;
   /** Another instance on the same store and with the same Lambda. */

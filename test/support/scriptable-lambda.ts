@@ -43,13 +43,15 @@ const INVOKE_PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations/;
 /** How a call ends. */
 export type Answer =
   /** 200 with this JSON value; `raw` instead of a value is sent as it is. */
-  | { readonly kind: 'answer'; readonly value?: unknown; readonly raw?: string }
+  | { readonly kind: 'answer'; readonly value?: unknown; readonly raw?: string; readonly log?: string }
   /** 200 with `X-Amz-Function-Error`. */
   | {
       readonly kind: 'function-error';
       readonly errorType: string;
       readonly message: string;
       readonly trace?: readonly string[];
+      /** Of the run; told if the call asks for its tail. */
+      readonly log?: string;
     }
   /** An error of the Lambda service. */
   | { readonly kind: 'error'; readonly status: number; readonly type: string; readonly retryAfterSeconds?: number }
@@ -65,7 +67,7 @@ export const THROTTLED: Answer = { kind: 'error', status: 429, type: 'TooManyReq
 export const CRASH: Answer = { kind: 'function-error', errorType: 'Error', message: 'it did not work' };
 
 /** The answer of a function that reports these messages as failed. */
-export function reportFailures(ids: readonly string[]): Answer {
+export function reportFailures(ids: readonly string[]): Extract<Answer, { kind: 'answer' }> {
   return { kind: 'answer', value: { batchItemFailures: ids.map((itemIdentifier) => ({ itemIdentifier })) } };
 }
 
@@ -170,15 +172,21 @@ function recordsOf(event: unknown): readonly SeenRecord[] | undefined {
   return read.success ? read.data.Records : undefined;
 }
 
+function logOf(invoke: SeenInvoke, { log }: { readonly log?: string }): Readonly<Record<string, string>> {
+  if (log === undefined || invoke.headers['x-amz-log-type'] !== 'Tail') return {};
+  return { 'x-amz-log-result': Buffer.from(log).subarray(-4_096).toString('base64') };
+}
+
 function give(invoke: SeenInvoke, answer: Answer): void {
   switch (answer.kind) {
     case 'answer':
-      respond(invoke, 200, answer.raw ?? JSON.stringify(answer.value ?? null));
+      respond(invoke, 200, answer.raw ?? JSON.stringify(answer.value ?? null), logOf(invoke, answer));
       return;
     case 'function-error': {
       const { errorType, message } = answer;
       respond(invoke, 200, JSON.stringify({ errorType, errorMessage: message, trace: answer.trace }), {
         'x-amz-function-error': 'Unhandled',
+        ...logOf(invoke, answer),
       });
       return;
     }

@@ -1,6 +1,7 @@
 import type { PastFailure } from '../../queue/failure.ts';
 import type { MessageAttribute } from '../../queue/message.ts';
 import type { BrowsedMessage, FoundMessage } from '../../queue/queue.ts';
+import { logsHref } from '../logs-link.ts';
 import { bytes, count, type PageFrame, printable, Time } from './layout.tsx';
 /** Messages that a page shows. */
 export const SHOWN_MESSAGES = 20;
@@ -155,7 +156,7 @@ function firstLine({ errorType, message }: PastFailure): string {
 }
 
 function WhyItFailed({ failure }: { failure: PastFailure }) {
-  const { at, attempt, durationMs, functionArn, requestId, message, errorType, trace } = failure;
+  const { at, attempt, durationMs, functionArn, requestId, message, errorType, trace, logTail } = failure;
   const logs = logsHref(failure);
   return (
     <section class="failure">
@@ -177,28 +178,20 @@ function WhyItFailed({ failure }: { failure: PastFailure }) {
       <pre tabindex={0}>
         {printable(`${errorType}: ${message}${trace === undefined ? '' : `\n\n${trace}`}`, OPENED)}
       </pre>
+      {logTail === undefined ? null : (
+        <>
+          <p class="small">The end of its log:</p>
+          <pre class="log" tabindex={0}>
+            {printable(logTail, OPENED)}
+          </pre>
+        </>
+      )}
     </section>
   );
 }
 
 function functionNameOf(functionArn: string): string {
   return functionArn.split(':')[6] ?? functionArn;
-}
-
-/**
- * The log of the function with the request id as its filter, where the function writes to the log group that Lambda
- * gives it; `undefined` for a function that is not in AWS.
- */
-function logsHref({ functionArn, requestId }: PastFailure): string | undefined {
-  const [, partition, service, region, account, , name] = functionArn.split(':');
-  if (partition !== 'aws' || service !== 'lambda' || requestId === undefined) return undefined;
-  if (region === undefined || name === undefined || account === '000000000000') return undefined;
-  // The console reads its part of an address with `$` in the place of `%`, and what is inside of that twice.
-  const twice = (text: string): string => encodeURIComponent(encodeURIComponent(text)).replaceAll('%', '$');
-  const filter = encodeURIComponent(`?filterPattern=${encodeURIComponent(`"${requestId}"`)}`).replaceAll('%', '$');
-  const group = twice(`/aws/lambda/${name}`);
-  const consoleUrl = `https://${encodeURIComponent(region)}.console.aws.amazon.com/cloudwatch/home`;
-  return `${consoleUrl}?region=${encodeURIComponent(region)}#logsV2:log-groups/log-group/${group}/log-events${filter}`;
 }
 
 function describe(attribute: MessageAttribute): string {

@@ -1,11 +1,14 @@
 import { expect, it } from 'vitest';
+import { createLogTails } from '../../../runtime/consumer/log-tails.ts';
+import { MemoryStore } from '../../../runtime/store/memory/memory-store.ts';
+import { systemTime } from '../../../runtime/time.ts';
 import { forEachStore, mappingOf, message, type World } from '../../support/consumer-world.ts';
 import { type Answer, CRASH, Gate, reportFailures, SUCCESS, THROTTLED } from '../../support/scriptable-lambda.ts';
 
 const EMPTY = { visible: 0, delayed: 0, inFlight: 0 };
 
 /** The message comes back one visibility timeout (60 s) after its receive and not before, one receive older. */
-async function expectBackAfterLease(world: World): Promise<void> {
+async function expectBackAfterLease(world: World, receiveCount = 2): Promise<void> {
   const before = world.events.of('leased').length;
   // In two steps, so that what follows a pause after trouble with Lambda is over in the moment in which it begins.
   await world.settled();
@@ -16,7 +19,7 @@ async function expectBackAfterLease(world: World): Promise<void> {
   expect(world.events.of('leased')).toHaveLength(before);
   await world.pass(1);
   const again = await world.events.until(() => world.events.of('leased')[before]);
-  expect(again.receiveCounts).toEqual([2]);
+  expect(again.receiveCounts).toEqual([receiveCount]);
 }
 
 forEachStore('Failure', (open) => {
@@ -80,6 +83,52 @@ forEachStore('Failure', (open) => {
     await expectBackAfterLease(world);
     await world.events.next('deleted');
     expect(JSON.stringify(world.lambda.calls[1])).not.toContain('no price');
+  });
+
+  it('asks for the end of the log where a message came back, keeps it with the failure, and says it nowhere else', async () => {
+    const world = await open();
+    const queue = await world.queue('jobs');
+    const log = `${'x'.repeat(9_000)}\nthe price was a secret: s3cret`;
+    world.lambda.behave(() => ({ kind: 'function-error', errorType: 'Error', message: 'no price', log }));
+    world.apply(mappingOf(queue));
+    await queue.send([message('hello')]);
+    await world.events.next('failed');
+    const asked = (): unknown[] => world.lambda.calls.map(({ headers }) => headers['x-amz-log-type']);
+    expect(asked()).toEqual(['None']);
+    expect((await queue.browse(10))[0]?.failure).not.toHaveProperty('logTail');
+    await expectBackAfterLease(world);
+    const again = await world.events.next('failed');
+    expect(asked()).toEqual(['None', 'Tail']);
+    const kept = (await queue.browse(10))[0]?.failure?.logTail ?? '';
+    expect(kept.endsWith('the price was a secret: s3cret')).toBe(true);
+    expect(kept.length).toBeLessThan(4_096);
+    expect(JSON.stringify(again)).not.toContain('s3cret');
+    // It says nothing of the next run, which asks again.
+    world.lambda.mend();
+    await expectBackAfterLease(world, 3);
+    await world.events.next('deleted');
+    expect(asked()).toEqual(['None', 'Tail', 'Tail']);
+    expect(JSON.stringify(world.lambda.calls[2]?.event)).not.toContain('s3cret');
+  });
+
+  it('asks for the end of the log of every run for ten minutes where an operator wants it', async () => {
+    const store = new MemoryStore({ time: systemTime });
+    const logTails = await createLogTails(store.documents, systemTime);
+    const world = await open({ supervisor: { logTails } });
+    const queue = await world.queue('jobs');
+    const mapping = mappingOf(queue, { reportBatchItemFailures: true });
+    const bad = message('hello');
+    world.lambda.script({ ...reportFailures([bad.id]), log: 'why it failed' });
+    world.apply(mapping);
+    await logTails.keep(mapping.functionArn);
+    await queue.send([bad]);
+    await world.events.next('succeeded');
+    await world.settled();
+    expect(world.lambda.calls[0]?.headers['x-amz-log-type']).toBe('Tail');
+    expect((await queue.browse(10))[0]?.failure).toMatchObject({
+      errorType: 'ReportedFailure',
+      logTail: 'why it failed',
+    });
   });
 
   it('keeps with a message that a report names that its function named it', async () => {
