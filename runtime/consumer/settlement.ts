@@ -30,9 +30,9 @@
 import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
 import type { Failure as KeptFailure } from '../queue/failure.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
-import type { Queue } from '../queue/queue.ts';
+import type { HandleOutcome, Queue } from '../queue/queue.ts';
 import { backOff, type Pauses, pause } from '../retry.ts';
-import { StoreFullError, StoreNotAskedError } from '../store/store.ts';
+import { StoreFullError } from '../store/store.ts';
 import { failedIds } from './event.ts';
 import type { EventSink, FailureReason } from './events.ts';
 import type { Trouble } from './lambda-trouble.ts';
@@ -189,15 +189,12 @@ function isTimeout(errorType: string, message: string): boolean {
  * The ends of leases that the consumer brings about itself: deleting what was handled, giving back what nobody was
  * shown.
  *
- * A delete is safe to repeat: receipt handles carry the receive count as a fence, so a message that was received again
- * meanwhile is left alone. A release is not: it lowers that count, so the next receive has the same fence, and a second
- * release could end the lease of another receiver, whose message is then received twice.
- *
- * Invariant: the consumer has each release carried out at most once by its own repeats. It repeats one only if the
- * store was not asked (`StoreNotAskedError`). That is safe however late it comes: a receive counts up, so another lease
- * gets the same count only after the release of this lease lowered it. If the store was asked and its answer is lost,
- * only the driver of Redis repeats, after a lost connection. A failing store loses nothing either way: what is not
- * deleted is delivered again, what is not given back waits out its lease.
+ * Both are safe to repeat, and are repeated while the store fails them, whether or not it carried out what it did not
+ * answer. The fence of a lease is its number, which no later lease of the message has (`HISTORY` in
+ * `store/redis/scripts/script.ts`). So what was received again meanwhile is left alone, and a release that was carried
+ * out finds itself done. A message that is not deleted would be handled twice; one that is not given back would wait
+ * out its lease and count a receive that no function saw. A store that fails for longer than the leases loses nothing
+ * either way.
  */
 
 /** Whose messages they are, as every event names them. */
@@ -207,7 +204,7 @@ export interface BatchName {
   readonly batch: number;
 }
 
-/** Pauses between tries to delete, ms: doubling from the first to the last. */
+/** Pauses between tries, ms: doubling from the first to the last. */
 const PAUSES: Pauses = { firstMs: 100, longestMs: 5_000 };
 /**
  * Tries are made for this long at least, ms, even if the lease ends before: after it, the fence still decides rightly.
@@ -230,25 +227,14 @@ export async function deleteMessages(
   parts: SettlementParts,
 ): Promise<readonly string[]> {
   const handles = messages.map((message) => message.receiptHandle);
-  const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
-  for (let failures = 0; ; failures += 1) {
-    try {
-      const outcomes = await queue.delete(handles);
-      const deleted: string[] = [];
-      for (const [at, message] of messages.entries()) if (outcomes[at] === 'done') deleted.push(message.id);
-      return deleted;
-    } catch (error) {
-      warnOfStore(name, 'messages that were handled could not be deleted yet', error, parts);
-    }
-    const waitMs = backOff(PAUSES, failures, parts.randomness);
-    const last = parts.time.monotonic() + waitMs > giveUpAt;
-    if (last || !(await pause(parts.time, waitMs, parts.aborting))) return [];
-  }
+  const onFailure = (error: unknown): void =>
+    warnOfStore(name, 'messages that were handled could not be deleted yet', error, parts);
+  return idsDone(messages, await persist(() => queue.delete(handles), until, onFailure, parts));
 }
 
 /**
- * Gives back messages that no function was shown: due at once, the receive not counted. While the store is not asked
- * because it is away, it is tried again until the leases end.
+ * Gives back messages that no function was shown: due at once, the receive not counted. While the store cannot be
+ * reached it is tried again until the leases end.
  */
 export async function releaseMessages(
   queue: Queue,
@@ -258,24 +244,47 @@ export async function releaseMessages(
   parts: SettlementParts,
 ): Promise<void> {
   if (messages.length === 0) return;
+  const { time, events } = parts;
   const handles = messages.map((message) => message.receiptHandle);
   const until = Math.max(...messages.map((message) => message.leaseEndsAt));
-  const giveUpAt = Math.max(until, parts.time.monotonic() + LEAST_PATIENCE_MS);
+  let begunAt = time.monotonic();
+  const release = (): Promise<readonly HandleOutcome[]> => {
+    begunAt = time.monotonic();
+    return queue.release(handles);
+  };
+  const onFailure = (error: unknown, again: boolean): void => {
+    const what = again ? 'could not be given back yet' : 'could not be given back, and wait out their lease';
+    warnOfStore(name, `messages ${what}`, error, parts);
+  };
+  const messageIds = idsDone(messages, await persist(release, until, onFailure, parts));
+  const tookMs = time.monotonic() - begunAt;
+  if (messageIds.length > 0) events.emit({ kind: 'released', ...name, messageIds, why, tookMs });
+}
+
+/** Settles, and again after a pause while that fails; no outcomes: it was given up. `until`: monotonic ms. */
+async function persist(
+  settle: () => Promise<readonly HandleOutcome[]>,
+  until: number,
+  onFailure: (error: unknown, again: boolean) => void,
+  { time, randomness, aborting }: SettlementParts,
+): Promise<readonly HandleOutcome[]> {
+  const giveUpAt = Math.max(until, time.monotonic() + LEAST_PATIENCE_MS);
   for (let failures = 0; ; failures += 1) {
     try {
-      const begunAt = parts.time.monotonic();
-      await queue.release(handles);
-      const tookMs = parts.time.monotonic() - begunAt;
-      parts.events.emit({ kind: 'released', ...name, messageIds: messages.map((message) => message.id), why, tookMs });
-      return;
+      return await settle();
     } catch (error) {
-      const waitMs = backOff(PAUSES, failures, parts.randomness);
-      const again = error instanceof StoreNotAskedError && parts.time.monotonic() + waitMs <= giveUpAt;
-      const what = again ? 'could not be given back yet' : 'could not be given back, and wait out their lease';
-      warnOfStore(name, `messages ${what}`, error, parts);
-      if (!again || !(await pause(parts.time, waitMs, parts.aborting))) return;
+      const waitMs = backOff(PAUSES, failures, randomness);
+      const again = time.monotonic() + waitMs <= giveUpAt && !aborting.aborted;
+      onFailure(error, again);
+      if (!again || !(await pause(time, waitMs, aborting))) return [];
     }
   }
+}
+
+function idsDone(messages: readonly ReceivedMessage[], outcomes: readonly HandleOutcome[]): readonly string[] {
+  const ids: string[] = [];
+  for (const [at, { id }] of messages.entries()) if (outcomes[at] === 'done') ids.push(id);
+  return ids;
 }
 
 /**

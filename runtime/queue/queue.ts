@@ -101,8 +101,11 @@ export interface Queue {
     changes: readonly { readonly receiptHandle: string; readonly timeoutMs: number }[],
     options?: HandleOptions,
   ): Promise<readonly VisibilityOutcome[]>;
-  /** Undoes receives: due at once, not counted. For messages that were leased and never shown to anyone. */
-  release(receiptHandles: readonly string[]): Promise<void>;
+  /**
+   * Undoes receives: due at once, not counted; an outcome for each. For messages that were leased and never shown to
+   * anyone. May be repeated where its answer was lost. Errors: `StoreUnavailableError`.
+   */
+  release(receiptHandles: readonly string[]): Promise<readonly HandleOutcome[]>;
   /** Whether there is a dead-letter queue that messages of this one can be moved to. */
   hasDeadLetterQueue(): boolean;
   /**

@@ -4,8 +4,12 @@
  *
  * Layout before base64url, numbers big-endian:
  *
- *   version (1 byte) | message id (16) | receive count (4) | received at, epoch ms (6) | MAC (10) | FIFO only: sequence
+ *   version (1 byte) | message id (16) | lease number (4) | received at, epoch ms (6) | MAC (10) | FIFO only: sequence
  *   number (8), group id (UTF-8)
+ *
+ * Older servers wrote the receive count where the lease number stands, and compared it with the first number of the
+ * receive history, which is the lease number now (`HISTORY` in `store/redis/scripts/script.ts`). So the handles of
+ * either are good on the other.
  *
  * The MAC is the first 80 bits of HMAC-SHA-256 over everything else and the identity of the queue, under a secret that
  * all instances share. So a handle of another queue, a guessed one or an altered one is not a handle; without it
@@ -36,7 +40,7 @@ export interface ReceiptHandles {
 
 const VERSION = 1;
 const ID_AT = 1;
-const COUNT_AT = 17;
+const LEASE_AT = 17;
 const RECEIVED_AT = 21;
 const MAC_AT = 27;
 const MAC_BYTES = 10;
@@ -90,10 +94,10 @@ function pack(receipt: Receipt): Buffer {
   const bytes = Buffer.alloc(fifo ? GROUP_AT + (group?.length ?? 0) : SEQUENCE_AT);
   bytes[0] = VERSION;
   const id = receipt.id.replaceAll('-', '');
-  if (bytes.write(id, ID_AT, 'hex') !== COUNT_AT - ID_AT || id.length !== 32) {
+  if (bytes.write(id, ID_AT, 'hex') !== LEASE_AT - ID_AT || id.length !== 32) {
     throw new TypeError(`message id ${receipt.id} is not a UUID`);
   }
-  bytes.writeUInt32BE(receipt.receiveCount, COUNT_AT);
+  bytes.writeUInt32BE(receipt.leaseNumber, LEASE_AT);
   bytes.writeUIntBE(Math.floor(receipt.receivedAt), RECEIVED_AT, 6);
   if (receipt.sequenceNumber !== undefined) {
     bytes.writeBigUInt64BE(BigInt(receipt.sequenceNumber), SEQUENCE_AT);
@@ -103,10 +107,10 @@ function pack(receipt: Receipt): Buffer {
 }
 
 function unpack(bytes: Buffer): Receipt {
-  const id = bytes.toString('hex', ID_AT, COUNT_AT);
+  const id = bytes.toString('hex', ID_AT, LEASE_AT);
   const receipt = {
     id: `${id.slice(0, 8)}-${id.slice(8, 12)}-${id.slice(12, 16)}-${id.slice(16, 20)}-${id.slice(20)}`,
-    receiveCount: bytes.readUInt32BE(COUNT_AT),
+    leaseNumber: bytes.readUInt32BE(LEASE_AT),
     receivedAt: bytes.readUIntBE(RECEIVED_AT, 6),
   };
   if (bytes.length < GROUP_AT) return receipt;

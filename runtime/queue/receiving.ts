@@ -196,7 +196,7 @@ export class Receiving {
     const storeNow = clock.now() ?? entry.firstReceivedAt;
     const receipt = {
       id: entry.id,
-      receiveCount: entry.receiveCount,
+      leaseNumber: entry.leaseNumber,
       receivedAt: storeNow,
       ...(queue.definition.fifo && entry.group !== undefined ? { group: entry.group } : {}),
       ...(entry.sequenceNumber === undefined ? {} : { sequenceNumber: entry.sequenceNumber }),

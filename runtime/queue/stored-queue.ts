@@ -158,9 +158,9 @@ export class StoredQueue implements Queue {
     );
   }
 
-  async release(receiptHandles: readonly string[]): Promise<void> {
-    const receipts = receiptHandles.map((handle) => this.#read(handle)).filter((receipt) => receipt !== undefined);
-    await this.store.release(receipts);
+  release(receiptHandles: readonly string[]): Promise<readonly HandleOutcome[]> {
+    const verdicts = receiptHandles.map((handle) => this.#read(handle) ?? 'invalid');
+    return complete<Lease, 'invalid'>(verdicts, (leases) => this.store.release(leases));
   }
 
   hasDeadLetterQueue(): boolean {
@@ -307,8 +307,8 @@ export class StoredQueue implements Queue {
     );
   }
 
-  #giveBack(messages: readonly ReceivedMessage[]): Promise<void> {
-    return this.release(messages.map(({ receiptHandle }) => receiptHandle));
+  async #giveBack(messages: readonly ReceivedMessage[]): Promise<void> {
+    await this.release(messages.map(({ receiptHandle }) => receiptHandle));
   }
 
   /** Begins the leases of a repeated receive attempt anew. */

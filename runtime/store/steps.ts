@@ -5,19 +5,17 @@
  * @module
  */
 import { crc32 } from 'node:zlib';
-import {
-  type DelaySpan,
-  type DeleteReply,
-  type Depth,
-  type LeasedEntry,
-  type MessageName,
-  type NewEntry,
-  type ReceiveOptions,
-  type ReceiveReply,
-  type Restoration,
-  type StoredQueue,
-  StoreNotAskedError,
-  StoreUnavailableError,
+import type {
+  DelaySpan,
+  DeleteReply,
+  Depth,
+  LeasedEntry,
+  MessageName,
+  NewEntry,
+  ReceiveOptions,
+  ReceiveReply,
+  Restoration,
+  StoredQueue,
 } from './store.ts';
 /**
  * One step of a receive. `takeFirst`: whether the first record is taken whatever its size; `maxMessages` is at most
@@ -61,10 +59,7 @@ function sizeOf(entries: readonly LeasedEntry[]): number {
   return entries.reduce((sum, entry) => sum + entry.record.length, 0);
 }
 
-/**
- * Settles leases `STEP` at a time; the outcomes are in the order of `items`. After the first step a store that was not
- * asked is one that is unavailable: part of the act is done, and the whole must not pass for one that was not begun.
- */
+/** Settles leases `STEP` at a time; the outcomes are in the order of `items`. */
 export async function settleInSteps<T>(
   items: readonly T[],
   step: (items: readonly T[]) => Promise<DeleteReply>,
@@ -73,10 +68,7 @@ export async function settleInSteps<T>(
   let headLoweredToMs: number | undefined;
   let nextDueInMs: number | undefined;
   for (let from = 0; from < items.length; from += STEP) {
-    const reply = await step(items.slice(from, from + STEP)).catch((error: unknown) => {
-      if (from === 0 || !(error instanceof StoreNotAskedError)) throw error;
-      throw new StoreUnavailableError(error.message);
-    });
+    const reply = await step(items.slice(from, from + STEP));
     outcomes.push(...reply.outcomes);
     nextDueInMs = reply.nextDueInMs;
     if (reply.headLoweredToMs !== undefined) {

@@ -98,11 +98,13 @@ interface StoredEntry {
 }
 
 /**
- * A message under a lease. `id` and `receiveCount` together are the fence: a later receive changes the count, and the
+ * A message under a lease. `id` and `leaseNumber` together are the fence: a later receive changes the number, and the
  * old pair no longer matches.
  */
 export interface LeasedEntry extends StoredEntry {
-  /** This receive included. */
+  /** Greater than that of every earlier lease of the message in this queue; 1 or more. */
+  readonly leaseNumber: number;
+  /** This receive included, without those that were undone by `release`; 1 or more. */
   readonly receiveCount: number;
   readonly firstReceivedAt: number;
   /**
@@ -129,7 +131,7 @@ export interface ReceiveReply {
  */
 export interface Lease {
   readonly id: string;
-  readonly receiveCount: number;
+  readonly leaseNumber: number;
   readonly group?: string;
   readonly sequenceNumber?: string;
   /**
@@ -140,7 +142,7 @@ export interface Lease {
 }
 
 /**
- * `done`: it was so. `superseded`: the message was received again since. `missing`: it is no longer in the queue.
+ * `done`: it was so. `superseded`: the message was received again since, or given back. `missing`: it is no longer in the queue.
  * `expired` (FIFO only): the lease had run out, so nothing was done.
  */
 export type LeaseOutcome = 'done' | 'superseded' | 'missing' | 'expired';
@@ -509,16 +511,13 @@ export interface StoreHealth {
   readonly description: string;
 }
 
-/** The store cannot be reached, or answered with a fault of its own. SDKs retry what follows from it (503). */
+/**
+ * The store cannot be reached, or answered with a fault of its own. Whether it carried out what it was asked for is
+ * unknown. SDKs retry what follows from it (503).
+ */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
-
-/**
- * The store was known to be away, so the call was not made at all. Whoever repeats it does the act once, not twice; of
- * every other failure it is unknown whether the act was carried out.
- */
-export class StoreNotAskedError extends StoreUnavailableError {}
 
 /** The store has no room for another message. Receive and delete go on. */
 export class StoreFullError extends Error {
@@ -554,7 +553,8 @@ export interface Store {
   changeVisibility(queue: StoredQueue, changes: readonly VisibilityChange[]): Promise<DeleteReply>;
   /**
    * Undoes receives: the messages are due at once, and their receive count is what it was before (0 clears the
-   * first-receive time as well).
+   * first-receive time as well). May be repeated if its answer was lost: a lease that it gave back already is `done`,
+   * and a later lease of the message is left alone.
    */
   release(queue: StoredQueue, leases: readonly Lease[]): Promise<DeleteReply>;
   /** Milliseconds until the head is due (0: now); `undefined`: the queue is empty. One command on an empty queue. */

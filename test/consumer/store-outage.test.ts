@@ -1,23 +1,24 @@
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createEventBus } from '../../runtime/consumer/events.ts';
 import { releaseMessages } from '../../runtime/consumer/settlement.ts';
+import type { StoredQueue } from '../../runtime/queue/stored-queue.ts';
 import { slotsKey } from '../../runtime/store/redis/keys.ts';
-import { STEP, settleInSteps } from '../../runtime/store/steps.ts';
-import { StoreNotAskedError, StoreUnavailableError } from '../../runtime/store/store.ts';
-import { systemRandomness, systemTime } from '../../runtime/time.ts';
+import { StoreUnavailableError } from '../../runtime/store/store.ts';
+import { systemRandomness, systemTime, type Time } from '../../runtime/time.ts';
 import { mappingOf, message, World } from '../support/consumer-world.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { RecordedEvents } from '../support/recorded-events.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { Gate, SUCCESS } from '../support/scriptable-lambda.ts';
 
-function settlementParts() {
+function settlementParts(time: Time = systemTime) {
   const bus = createEventBus((error) => {
     throw error;
   });
   const aborting = new AbortController().signal;
   return {
-    parts: { time: systemTime, randomness: systemRandomness, events: bus, aborting },
+    parts: { time, randomness: systemRandomness, events: bus, aborting },
     events: new RecordedEvents(bus),
   };
 }
@@ -60,11 +61,7 @@ describe('Redis goes away', () => {
     await queue.send([message('shown to nobody')]);
     const messages = await queue.receive({ maxMessages: 1, visibilityTimeoutMs: 600_000 });
     await redis.kill();
-    let failure: unknown;
-    while (!(failure instanceof StoreNotAskedError)) {
-      failure = await queue.depth().catch((error: unknown) => error);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    while ((await world.store.health()).reachable) await new Promise((resolve) => setImmediate(resolve));
     const name = { mapping: 'mapping', queue: queue.key, batch: 1 };
     const { parts, events } = settlementParts();
     const released = releaseMessages(queue, messages, name, 'no function was shown them', parts);
@@ -76,23 +73,6 @@ describe('Redis goes away', () => {
     expect(again.map(({ id, receiveCount }) => ({ id, receiveCount }))).toEqual([
       { id: messages[0]?.id, receiveCount: 1 },
     ]);
-  });
-
-  it('with the answer to a release: it is not repeated, because it may have been carried out', async () => {
-    const queue = await world.queue('jobs');
-    await queue.send([message('given back once')]);
-    const messages = await queue.receive({ maxMessages: 1, visibilityTimeoutMs: 600_000 });
-    const carryOut = queue.release.bind(queue);
-    const release = vi.spyOn(queue, 'release').mockImplementation(async (handles) => {
-      await carryOut(handles);
-      throw new StoreUnavailableError('the answer was lost');
-    });
-    const name = { mapping: 'mapping', queue: queue.key, batch: 1 };
-    const { parts } = settlementParts();
-    await releaseMessages(queue, messages, name, 'no function was shown them', parts);
-
-    expect(release).toHaveBeenCalledTimes(1);
-    expect((await queue.receive({ maxMessages: 1 })).map(({ receiveCount }) => receiveCount)).toEqual([1]);
   });
 
   it('while nothing happens: messages are consumed again as soon as it is back', async () => {
@@ -126,19 +106,97 @@ describe('Redis goes away', () => {
   });
 });
 
-describe('A settlement in several steps', () => {
-  const items = Array.from({ length: STEP + 1 }, (_, index) => index);
-  const failure = (failsAt: number): Promise<unknown> => {
-    let steps = 0;
-    return settleInSteps(items, async (step) => {
-      if (steps++ === failsAt) throw new StoreNotAskedError('away');
-      return { outcomes: step.map(() => 'done') };
-    }).catch((error: unknown) => error);
-  };
+describe('The store fails a release', () => {
+  const NAME = { mapping: 'mapping', queue: 'queue', batch: 1 };
+  const ANSWER_LOST = new StoreUnavailableError('the answer was lost');
 
-  it('passes for one that was not begun only if its first step was not asked for', async () => {
-    expect(await failure(0)).toBeInstanceOf(StoreNotAskedError);
-    expect(await failure(1)).toBeInstanceOf(StoreUnavailableError);
-    expect(await failure(1)).not.toBeInstanceOf(StoreNotAskedError);
+  for (const kind of ['memory', 'redis'] as const) {
+    for (const name of ['jobs', 'jobs.fifo']) {
+      const open = async (): Promise<StoredQueue> => {
+        const redis = kind === 'redis' ? await RedisServer.start() : undefined;
+        if (redis !== undefined) onTestFinished(() => redis.stop());
+        const world = await World.open(kind, redis, { time: systemTime });
+        onTestFinished(() => world.close());
+        const queue = await world.queue(name);
+        await queue.send([message('shown to nobody', name === 'jobs' ? {} : { groupId: 'g', deduplicationId: 'd' })]);
+        return queue;
+      };
+      const counts = async (queue: StoredQueue) => (await queue.browse(1)).map(({ receiveCount }) => receiveCount);
+
+      it(`and its answer is lost: it is repeated, and undoes the receive once (${name} in ${kind})`, async () => {
+        const queue = await open();
+        const messages = await queue.receive({ maxMessages: 1, visibilityTimeoutMs: 600_000 });
+        const carryOut = queue.release.bind(queue);
+        const release = vi.spyOn(queue, 'release').mockImplementationOnce(async (handles) => {
+          await carryOut(handles);
+          throw ANSWER_LOST;
+        });
+        const { parts, events } = settlementParts();
+        await releaseMessages(queue, messages, NAME, 'no function was shown them', parts);
+
+        expect(release).toHaveBeenCalledTimes(2);
+        expect(events.of('released').map(({ messageIds }) => messageIds)).toEqual([messages.map(({ id }) => id)]);
+        expect(await counts(queue)).toEqual([0]);
+        expect((await queue.receive({ maxMessages: 1 })).map(({ receiveCount }) => receiveCount)).toEqual([1]);
+      });
+
+      it(`without carrying it out: it is repeated, and the receive is not counted (${name} in ${kind})`, async () => {
+        const queue = await open();
+        const messages = await queue.receive({ maxMessages: 1, visibilityTimeoutMs: 600_000 });
+        vi.spyOn(queue, 'release').mockRejectedValueOnce(ANSWER_LOST);
+        await releaseMessages(queue, messages, NAME, 'no function was shown them', settlementParts().parts);
+
+        expect((await queue.receive({ maxMessages: 1 })).map(({ receiveCount }) => receiveCount)).toEqual([1]);
+      });
+
+      it(`and another server receives the message before it is repeated: that lease stays (${name} in ${kind})`, async () => {
+        const queue = await open();
+        const messages = await queue.receive({ maxMessages: 1, visibilityTimeoutMs: 600_000 });
+        const carryOut = queue.release.bind(queue);
+        let others = messages;
+        vi.spyOn(queue, 'release').mockImplementationOnce(async (handles) => {
+          await carryOut(handles);
+          others = await queue.receive({ maxMessages: 1, visibilityTimeoutMs: 600_000 });
+          throw ANSWER_LOST;
+        });
+        const { parts, events } = settlementParts();
+        await releaseMessages(queue, messages, NAME, 'no function was shown them', parts);
+
+        expect(events.of('released')).toEqual([]);
+        expect(others.map(({ receiveCount }) => receiveCount)).toEqual([1]);
+        expect(await queue.depth()).toEqual({ visible: 0, delayed: 0, inFlight: 1 });
+        expect(await queue.delete(others.map(({ receiptHandle }) => receiptHandle))).toEqual(['done']);
+      });
+    }
+  }
+
+  it('again and again: it is given up when the leases end', async () => {
+    const time = new ManualTime();
+    const world = await World.open('memory', undefined, { time });
+    onTestFinished(() => world.close());
+    const queue = await world.queue('jobs');
+    await queue.send([message('shown to nobody')]);
+    const messages = await queue.receive({ maxMessages: 1, visibilityTimeoutMs: 60_000 });
+    const endsAt = messages[0]?.leaseEndsAt;
+    const tried: number[] = [];
+    vi.spyOn(queue, 'release').mockImplementation(() => {
+      tried.push(time.monotonic());
+      return Promise.reject(ANSWER_LOST);
+    });
+    const { parts, events } = settlementParts(time);
+    let over = false;
+    const released = releaseMessages(queue, messages, NAME, 'no function was shown them', parts).then(() => {
+      over = true;
+    });
+    while (!over) {
+      time.advance(100);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await released;
+
+    expect(tried.length).toBeGreaterThan(10);
+    expect(tried.at(-1)).toBeLessThanOrEqual(endsAt ?? 0);
+    const [last] = events.of('warning').slice(-1);
+    expect(last?.detail).toBe('messages could not be given back, and wait out their lease: the answer was lost');
   });
 });

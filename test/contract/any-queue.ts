@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MOST_FAILURES, type NewEntry } from '../../runtime/store/store.ts';
+import { type LeasedEntry, MOST_FAILURES, type NewEntry } from '../../runtime/store/store.ts';
 import { type Context, entry, leases, newQueue, texts } from './store-under-test.ts';
 
 /** What both kinds of queue do alike. */
@@ -176,7 +176,7 @@ export function anyQueueContract(context: Context): void {
           headLoweredToMs: 0,
           nextDueInMs: 0,
         });
-        expect((await context.store.release(queue, leases(a))).outcomes).toEqual(['superseded']);
+        expect((await context.store.delete(queue, leases(a))).outcomes).toEqual(['superseded']);
         context.time.advance(7);
         expect((await context.receive(queue)).leased[0]).toMatchObject({
           receiveCount: 1,
@@ -189,6 +189,43 @@ export function anyQueueContract(context: Context): void {
           receiveCount: 2,
           firstReceivedAt: context.time.now() - 30_000,
         });
+      });
+
+      it('answers a repeated release as the first one, once or many times, and undoes the receive once', async () => {
+        const queue = newQueue(fifo);
+        await context.store.send(queue, [grouped('a'), grouped('b')]);
+        context.time.advance(5);
+        const { leased } = await context.receive(queue);
+        await context.store.release(queue, leases(...leased));
+        const seen = await context.store.browse(queue, { limit: 10, maxBytes: 1_000 });
+        expect(seen).toMatchObject(leased.map(() => ({ receiveCount: 0, firstReceivedAt: 0, state: 'visible' })));
+        for (const _ of [1, 2]) {
+          expect(await context.store.release(queue, leases(...leased, ...leased))).toEqual({
+            outcomes: ['done', 'done', 'done', 'done'],
+            nextDueInMs: 0,
+          });
+        }
+        expect(await context.store.browse(queue, { limit: 10, maxBytes: 1_000 })).toEqual(seen);
+        expect((await context.receive(queue)).leased).toMatchObject([{ receiveCount: 1 }, { receiveCount: 1 }]);
+      });
+
+      it('numbers each lease higher than those before it, and lets no release touch a later lease', async () => {
+        const queue = newQueue(fifo);
+        await context.store.send(queue, [grouped('a')]);
+        const earlier: LeasedEntry[] = [];
+        for (const round of [1, 2, 3, 4]) {
+          const [held] = (await context.receive(queue)).leased;
+          if (held === undefined) throw new Error('a message was expected and none was received');
+          expect(held).toMatchObject({ receiveCount: 1 });
+          expect(Math.max(0, ...earlier.map(({ leaseNumber }) => leaseNumber))).toBeLessThan(held.leaseNumber);
+          for (const old of earlier) {
+            expect((await context.store.release(queue, leases(old))).outcomes).toEqual(['superseded']);
+          }
+          expect(await context.store.depth(queue)).toEqual({ visible: 0, delayed: 0, inFlight: 1 });
+          earlier.push(held);
+          if (round < 4) await context.store.release(queue, leases(held));
+        }
+        expect((await context.store.delete(queue, leases(earlier.at(-1)))).outcomes).toEqual(['done']);
       });
 
       it('says on settling a lease when what others sent meanwhile is due', async () => {
@@ -285,6 +322,15 @@ export function anyQueueContract(context: Context): void {
         expect([...(await context.store.failures(newQueue(fifo), ids))]).toEqual([]);
         await context.store.keepFailures(queue, [{ ...of(failed.id, 'moved'), at: 1_234 }]);
         expect([...(await context.store.failures(queue, ids))]).toEqual([[failed.id, { at: 1_234, text: 'moved' }]]);
+      });
+
+      it('keeps no failure of a message whose only receive was undone', async () => {
+        const queue = newQueue(fifo);
+        const sent = grouped('a');
+        await context.store.send(queue, [sent]);
+        await context.store.release(queue, (await context.receive(queue)).leased);
+        await context.store.keepFailures(queue, [{ id: sent.id, text: 'it failed' }]);
+        expect([...(await context.store.failures(queue, [sent.id]))]).toEqual([]);
       });
 
       it('forgets a failure with its message: deleted after another receive, trimmed or purged', async () => {

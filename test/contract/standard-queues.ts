@@ -51,6 +51,26 @@ export function standardQueueContract(context: Context): void {
       expect(await context.store.depth(queue)).toEqual({ visible: 1, delayed: 0, inFlight: 0 });
     });
 
+    it('counts a lease that was given back for nothing, and earlier ones as before', async () => {
+      const queue = newQueue(false);
+      await context.store.send(queue, [entry()]);
+      const take = async (leaseMs: number) =>
+        leases(...(await context.receive(queue, { leaseMs })).leased).map((lease) => ({ ...lease, orEarlier: true }));
+      const counted = await take(0);
+      const givenBack = await take(1_000);
+      await context.store.release(queue, givenBack);
+      const change = async (held: typeof counted) =>
+        (
+          await context.store.changeVisibility(
+            queue,
+            held.map((lease) => ({ ...lease, leaseMs: 50 })),
+          )
+        ).outcomes;
+      expect(await change(givenBack)).toEqual(['superseded']);
+      expect(await change(counted)).toEqual(['done']);
+      expect((await context.store.delete(queue, counted)).outcomes).toEqual(['done']);
+    });
+
     it('tells how late each message is received: after its send, its delay, its lease or its release', async () => {
       const queue = newQueue(false);
       const late = async (): Promise<readonly number[]> =>

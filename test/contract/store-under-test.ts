@@ -102,10 +102,10 @@ export function texts(entries: readonly Pick<BrowsedEntry, 'record'>[]): string[
 export function leases(...entries: readonly (LeasedEntry | undefined)[]): Lease[] {
   return entries.map((held) => {
     if (held === undefined) throw new Error('a message was expected and none was received');
-    const { id, receiveCount, group, sequenceNumber } = held;
+    const { id, leaseNumber, group, sequenceNumber } = held;
     return {
       id,
-      receiveCount,
+      leaseNumber,
       ...(group === undefined ? {} : { group }),
       ...(sequenceNumber === undefined ? {} : { sequenceNumber }),
     };

@@ -8,12 +8,12 @@ const QUEUE = 'eu-west-1:123456789012:jobs';
 const receipt: fc.Arbitrary<Receipt> = fc.oneof(
   fc.record({
     id: fc.uuid(),
-    receiveCount: fc.integer({ min: 1, max: 2 ** 32 - 1 }),
+    leaseNumber: fc.integer({ min: 1, max: 2 ** 32 - 1 }),
     receivedAt: fc.integer({ min: 0, max: 2 ** 47 }),
   }),
   fc.record({
     id: fc.uuid(),
-    receiveCount: fc.integer({ min: 1, max: 1_000 }),
+    leaseNumber: fc.integer({ min: 1, max: 1_000 }),
     receivedAt: fc.integer({ min: 0, max: 2 ** 47 }),
     sequenceNumber: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((value) => value.toString().padStart(20, '0')),
     group: fc.string({
@@ -26,7 +26,7 @@ const receipt: fc.Arbitrary<Receipt> = fc.oneof(
 
 describe('a receipt handle', () => {
   const handles = createReceiptHandles(SECRET);
-  const plain: Receipt = { id: '0d5e1c1e-3f5a-4f43-9d0a-0b1a6f0f2c11', receiveCount: 3, receivedAt: 1_735_689_600_000 };
+  const plain: Receipt = { id: '0d5e1c1e-3f5a-4f43-9d0a-0b1a6f0f2c11', leaseNumber: 3, receivedAt: 1_735_689_600_000 };
 
   it('says what it was issued for', () => {
     fc.assert(
@@ -45,7 +45,7 @@ describe('a receipt handle', () => {
   });
 
   it('is new on every receive', () => {
-    const next = { ...plain, receiveCount: 4 };
+    const next = { ...plain, leaseNumber: 4 };
     expect(handles.issue(QUEUE, next)).not.toBe(handles.issue(QUEUE, plain));
   });
 

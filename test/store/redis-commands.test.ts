@@ -183,7 +183,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'delete: what is gone',
-    act: (queue) => store.delete(queue, [{ id: entry().id, receiveCount: 1 }]),
+    act: (queue) => store.delete(queue, [{ id: entry().id, leaseNumber: 1 }]),
     commands: scripted('hmget hexists zrange'),
   },
   {
@@ -200,7 +200,40 @@ const CASES: readonly Case[] = [
     name: 'release',
     before: leased(() => many(10)),
     act: (queue, held) => store.release(queue, held),
-    commands: scripted('hmget zrange zadd hdel zrange publish'),
+    commands: scripted('hmget hset zrange zadd zrange publish'),
+  },
+  {
+    name: 'release: some received for the first time and some not',
+    before: async (queue) => {
+      await send(queue, many(5));
+      await receive(queue, 5);
+      time.advance(1_000);
+      await send(queue, many(5));
+      return receive(queue, 10);
+    },
+    act: (queue, held) => store.release(queue, held),
+    commands: scripted('hmget hset zrange zadd zrange publish'),
+  },
+  {
+    name: 'release: again',
+    before: async (queue) => {
+      await send(queue, many(10));
+      const held = await receive(queue, 10);
+      await store.release(queue, held);
+      return held;
+    },
+    act: (queue, held) => store.release(queue, held),
+    commands: scripted('hmget zrange'),
+  },
+  {
+    name: 'receive: what was given back',
+    before: async (queue) => {
+      await send(queue, many(10));
+      await store.release(queue, await receive(queue, 10));
+      return [];
+    },
+    act: (queue) => receive(queue, 10),
+    commands: scripted('zrange hmget hmget zadd hset'),
   },
   { name: 'peek: an empty queue', act: (queue) => store.peek(queue), commands: ['exists'] },
   {
@@ -332,7 +365,7 @@ const CASES: readonly Case[] = [
     fifo: true,
     before: leased(() => inA(2)),
     act: (queue, held) => store.release(queue, held),
-    commands: scripted('hmget hmget hdel zrange zrange zmscore hdel zadd publish zrange'),
+    commands: scripted('hmget hmget hset zrange zrange zmscore hdel zadd publish zrange'),
   },
   {
     name: 'FIFO depth',

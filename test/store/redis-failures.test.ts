@@ -321,6 +321,37 @@ describe('Redis away', () => {
   });
 });
 
+describe('a release whose answer is lost with its connection', () => {
+  for (const fifo of [false, true]) {
+    it(`ends no lease that another server took before the driver sends it again: ${fifo ? 'FIFO' : 'standard'}`, async () => {
+      const server = await startServer();
+      const proxy = await startProxy(server);
+      const [store, other] = [await open(proxy.url), await open(server.url)];
+      const queue = newQueue(fifo);
+      // Loads the script, so that the release is a single command.
+      await store.release(newQueue(fifo), [{ id: entry().id, leaseNumber: 1 }]);
+      await store.send(queue, [entry({ group: 'a' })]);
+      const held = await receiveAll(store, queue);
+      const lost = proxy.loseReplyTo(queue.key);
+      const away = reachable(store, false);
+      const released = store.release(queue, held).catch((error: unknown) => error);
+      await lost;
+      proxy.leadTo(1);
+      await away;
+      const others = await receiveAll(other, queue);
+      expect(others).toMatchObject([{ id: held[0]?.id, receiveCount: 1 }]);
+      const back = reachable(store, true);
+      proxy.leadTo(server.port);
+      await back;
+      await released;
+
+      expect((await store.release(queue, held)).outcomes).toEqual(['superseded']);
+      expect(await other.depth(queue)).toEqual({ visible: 0, delayed: 0, inFlight: 1 });
+      expect((await other.delete(queue, others)).outcomes).toEqual(['done']);
+    });
+  }
+});
+
 describe('opening a store', () => {
   it('names the server, not the credentials, if it cannot be reached', async () => {
     const server = await startServer();

@@ -32,17 +32,21 @@ import {
   headLoweredBySend,
   headNews,
   headTimes,
+  holds,
   inOrder,
+  isReceived,
   keptMessage,
   type MemoryQueue,
   type NamedMessage,
   namesAfter,
   nextDue,
+  receivesOf,
   refusalOf,
   restoredMessage,
   type StoredMessage,
   storedMessage,
   uncountReceive,
+  wasGivenBack,
 } from './memory-queue.ts';
 import { SortedList } from './sorted-list.ts';
 
@@ -139,10 +143,11 @@ export class FifoMemoryQueue implements MemoryQueue {
   }
 
   release(now: number, leases: readonly Lease[]): DeleteReply {
-    return this.#settle(now, leases, (_, message, group) => {
+    const release = (_: Lease, message: OrderedMessage, group: Group): void => {
       group.leases.set(message.id, now);
       uncountReceive(message);
-    });
+    };
+    return this.#settle(now, leases, release, (lease) => wasGivenBack(lease, this.#messages.get(lease.id)));
   }
 
   head(): number | undefined {
@@ -226,7 +231,7 @@ export class FifoMemoryQueue implements MemoryQueue {
   }
 
   wasReceived(id: string): boolean {
-    return (this.#messages.get(id)?.receiveCount ?? 0) > 0;
+    return isReceived(this.#messages.get(id));
   }
 
   purge(): void {
@@ -303,8 +308,8 @@ export class FifoMemoryQueue implements MemoryQueue {
       this.#endDelay(message);
       group.leases.set(message.id, until);
       countReceive(now, message);
-      const { id, receiveCount, sequence } = message;
-      leases.push({ id, receiveCount, group: message.group, sequenceNumber: sequenceNumber(sequence) });
+      const { id, leaseNumber, sequence } = message;
+      leases.push({ id, leaseNumber, group: message.group, sequenceNumber: sequenceNumber(sequence) });
       touch();
       return 'done';
     });
@@ -389,13 +394,15 @@ export class FifoMemoryQueue implements MemoryQueue {
     now: number,
     leases: readonly T[],
     settle: (lease: T, message: OrderedMessage, group: Group) => void,
+    isDone: (lease: T) => boolean = () => false,
   ): DeleteReply {
     const before = this.head();
     const touched = new Set<Group>();
     const outcomes = leases.map((lease): LeaseOutcome => {
+      if (isDone(lease)) return 'done';
       const message = this.#messages.get(lease.id);
       if (message === undefined) return 'missing';
-      if (message.receiveCount === 0 || message.receiveCount !== lease.receiveCount) return 'superseded';
+      if (!holds({ ...lease, orEarlier: false }, message)) return 'superseded';
       const same = lease.group === message.group && lease.sequenceNumber === sequenceNumber(message.sequence);
       const group = same ? this.#groups.get(message.group) : undefined;
       if (group === undefined || (group.leases.get(message.id) ?? now) <= now) return 'expired';
@@ -463,6 +470,7 @@ function sequenceNumber(sequence: number): string {
 }
 
 function leasedEntry(message: OrderedMessage, lateMs: number): LeasedEntry {
-  const { id, record, sentAt, receiveCount, firstReceivedAt, group, sequence } = message;
-  return { id, record, sentAt, receiveCount, firstReceivedAt, lateMs, group, sequenceNumber: sequenceNumber(sequence) };
+  const { id, record, sentAt, leaseNumber, group, sequence } = message;
+  const what = { id, record, sentAt, leaseNumber, ...receivesOf(message), lateMs };
+  return { ...what, group, sequenceNumber: sequenceNumber(sequence) };
 }

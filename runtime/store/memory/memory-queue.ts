@@ -91,8 +91,13 @@ export interface StoredMessage {
   /** When the delay it was sent with ends; `undefined` without a delay. */
   delayedUntil: number | undefined;
   readonly group: string | undefined;
-  receiveCount: number;
-  /** 0 while `receiveCount` is 0. */
+  /** Number of the last lease; 0: it never had one. */
+  leaseNumber: number;
+  /** How many of its leases were given back. */
+  uncounted: number;
+  /** The last lease is among them. */
+  givenBack: boolean;
+  /** Counts for nothing while all leases were given back. */
   firstReceivedAt: number;
 }
 
@@ -112,8 +117,10 @@ export function storedMessage(now: number, entry: NewEntry): StoredMessage {
     sentAt: entry.history?.sentAt ?? now,
     delayedUntil: entry.delayMs > 0 ? now + entry.delayMs : undefined,
     group: entry.group,
-    receiveCount: entry.history?.receiveCount ?? 0,
-    firstReceivedAt: entry.history !== undefined && entry.history.receiveCount > 0 ? entry.history.firstReceivedAt : 0,
+    leaseNumber: entry.history?.receiveCount ?? 0,
+    uncounted: 0,
+    givenBack: false,
+    firstReceivedAt: entry.history?.firstReceivedAt ?? 0,
   };
 }
 
@@ -121,22 +128,51 @@ export function storedMessage(now: number, entry: NewEntry): StoredMessage {
 export function restoredMessage(entry: RestoredEntry, isDelayed: boolean): StoredMessage {
   const { id, record, sentAt, dueAt, group, receiveCount, firstReceivedAt } = entry;
   return {
-    ...{ id, record: Uint8Array.from(record), sentAt, group, receiveCount },
+    ...{ id, record: Uint8Array.from(record), sentAt, group, firstReceivedAt },
     delayedUntil: isDelayed ? dueAt : undefined,
-    firstReceivedAt: receiveCount > 0 ? firstReceivedAt : 0,
+    ...{ leaseNumber: receiveCount, uncounted: 0, givenBack: false },
   };
 }
 
-/** Counts a receive. */
-export function countReceive(now: number, message: StoredMessage): void {
-  if (message.receiveCount === 0) message.firstReceivedAt = now;
-  message.receiveCount += 1;
+/** How often it was received, and when first; never: 0 and 0. */
+export function receivesOf({ leaseNumber, uncounted, firstReceivedAt }: StoredMessage): {
+  readonly receiveCount: number;
+  readonly firstReceivedAt: number;
+} {
+  const receiveCount = leaseNumber - uncounted;
+  return { receiveCount, firstReceivedAt: receiveCount === 0 ? 0 : firstReceivedAt };
 }
 
-/** Undoes `countReceive`. */
+/** Counts a receive and begins another lease. */
+export function countReceive(now: number, message: StoredMessage): void {
+  if (message.leaseNumber === message.uncounted) message.firstReceivedAt = now;
+  message.leaseNumber += 1;
+  message.givenBack = false;
+}
+
+/** Undoes the last `countReceive`, but for the number of its lease. */
 export function uncountReceive(message: StoredMessage): void {
-  message.receiveCount -= 1;
-  if (message.receiveCount === 0) message.firstReceivedAt = 0;
+  message.uncounted += 1;
+  message.givenBack = true;
+}
+
+/** Whether it was received and that was not undone. */
+export function isReceived(message: StoredMessage | undefined): boolean {
+  return message !== undefined && message.leaseNumber > message.uncounted;
+}
+
+/** Whether this very lease was given back and no other followed. */
+export function wasGivenBack({ leaseNumber }: Lease, message: StoredMessage | undefined): boolean {
+  return message?.givenBack === true && message.leaseNumber === leaseNumber;
+}
+
+/** Whether it is the last lease and was not given back; where earlier ones count, whether it is one that counts. */
+export function holds({ leaseNumber, orEarlier }: Lease, message: StoredMessage): boolean {
+  const { leaseNumber: current, givenBack } = message;
+  if (!isReceived(message)) return false;
+  return orEarlier === true
+    ? (givenBack ? current - 1 : current) >= leaseNumber
+    : current === leaseNumber && !givenBack;
 }
 
 /** The part of a reply that says whether the head is earlier than it was. */
@@ -188,12 +224,12 @@ export function headTimes<T extends { readonly due: number }>(
 
 /** A message that is looked at. `leasedUntil`: when its lease ends; in the past or `undefined`: it has none. */
 export function browsedEntry(now: number, message: StoredMessage, leasedUntil: number | undefined): BrowsedEntry {
-  const { id, record, sentAt, receiveCount, firstReceivedAt, group, delayedUntil } = message;
+  const { id, record, sentAt, group, delayedUntil } = message;
   const lease = (leasedUntil ?? 0) - now;
   const delay = (delayedUntil ?? 0) - now;
   const state = lease > 0 ? 'in-flight' : delay > 0 ? 'delayed' : 'visible';
   const dueInMs = state === 'in-flight' ? lease : Math.max(0, delay);
-  const what = { id, record, sentAt, receiveCount, firstReceivedAt, state, dueInMs } as const;
+  const what = { id, record, sentAt, ...receivesOf(message), state, dueInMs } as const;
   return group === undefined ? what : { ...what, group };
 }
 

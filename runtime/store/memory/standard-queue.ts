@@ -32,17 +32,21 @@ import {
   headLoweredBySend,
   headNews,
   headTimes,
+  holds,
   inOrder,
+  isReceived,
   keptMessage,
   type MemoryQueue,
   type NamedMessage,
   namesAfter,
   nextDue,
+  receivesOf,
   refusalOf,
   restoredMessage,
   type StoredMessage,
   storedMessage,
   uncountReceive,
+  wasGivenBack,
 } from './memory-queue.ts';
 import { SortedList } from './sorted-list.ts';
 
@@ -97,8 +101,9 @@ export class StandardMemoryQueue implements MemoryQueue {
       const lateMs = now - Math.floor(message.due);
       this.#move(message, inOrder(now + leaseMs, index));
       countReceive(now, message);
-      const { id, record, sentAt, receiveCount, firstReceivedAt, group } = message;
-      return { id, record, sentAt, receiveCount, firstReceivedAt, lateMs, ...(group === undefined ? {} : { group }) };
+      const { id, record, sentAt, leaseNumber, group } = message;
+      const leasedNow = { id, record, sentAt, leaseNumber, ...receivesOf(message), lateMs };
+      return group === undefined ? leasedNow : { ...leasedNow, group };
     });
     return { leased, total, ...nextDue(now, next?.due) };
   }
@@ -120,10 +125,11 @@ export class StandardMemoryQueue implements MemoryQueue {
   release(now: number, leases: readonly Lease[]): DeleteReply {
     // What is undone is the last receive, so only its lease counts.
     const last = leases.map((lease) => ({ ...lease, orEarlier: false }));
-    return this.#moveLeases(now, last, (_, message) => {
+    const release = (_: Lease, message: DueMessage): number => {
       uncountReceive(message);
       return now;
-    });
+    };
+    return this.#moveLeases(now, last, release, (lease) => wasGivenBack(lease, this.#messages.get(lease.id)));
   }
 
   head(): number | undefined {
@@ -182,7 +188,7 @@ export class StandardMemoryQueue implements MemoryQueue {
   }
 
   wasReceived(id: string): boolean {
-    return (this.#messages.get(id)?.receiveCount ?? 0) > 0;
+    return isReceived(this.#messages.get(id));
   }
 
   purge(): void {
@@ -226,7 +232,7 @@ export class StandardMemoryQueue implements MemoryQueue {
   named(now: number, { id, group }: MessageName): NamedMessage | undefined {
     const message = this.#messages.get(id);
     if (message === undefined) return undefined;
-    const known = group ?? (message.receiveCount > 0 ? message.group : undefined);
+    const known = group ?? (message.leaseNumber > 0 ? message.group : undefined);
     const delayed = (message.delayedUntil ?? 0) > now;
     const entry = browsedEntry(now, message, delayed ? undefined : Math.floor(message.due));
     return { entry, withinReach: known === message.group };
@@ -262,7 +268,7 @@ export class StandardMemoryQueue implements MemoryQueue {
       this.#endDelay(message);
       this.#move(message, inOrder(Math.max(now + leaseMs, Math.floor(message.due)), index));
       countReceive(now, message);
-      leases.push({ id: message.id, receiveCount: message.receiveCount });
+      leases.push({ id: message.id, leaseNumber: message.leaseNumber });
       return 'done';
     });
     return { outcomes, leases, ...nextDue(now, this.head()) };
@@ -317,22 +323,22 @@ export class StandardMemoryQueue implements MemoryQueue {
     return undefined;
   }
 
-  #held({ id, receiveCount, orEarlier }: Lease): DueMessage | LeaseOutcome {
-    const message = this.#messages.get(id);
+  #held(lease: Lease): DueMessage | LeaseOutcome {
+    const message = this.#messages.get(lease.id);
     if (message === undefined) return 'missing';
-    const { receiveCount: current } = message;
-    const holds = current === receiveCount || (orEarlier === true && current > receiveCount);
-    return current > 0 && holds ? message : 'superseded';
+    return holds(lease, message) ? message : 'superseded';
   }
 
   #moveLeases<T extends Lease>(
     now: number,
     leases: readonly T[],
     dueAfter: (lease: T, message: DueMessage) => number,
+    isDone: (lease: T) => boolean = () => false,
   ): DeleteReply {
     const before = this.head();
     let earliest: number | undefined;
     const outcomes = leases.map((lease, index) => {
+      if (isDone(lease)) return 'done';
       const message = this.#held(lease);
       if (typeof message === 'string') return message;
       const dueAt = dueAfter(lease, message);

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Cluster, Redis } from 'ioredis';
 import { MESSAGE_ID_HEAD_BYTES, MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../steps.ts';
-import { StoreFullError, StoreNotAskedError, StoreUnavailableError } from '../store.ts';
+import { StoreFullError, StoreUnavailableError } from '../store.ts';
 import type { RedisConnection } from './connection.ts';
 import { type Script, scriptText } from './scripts/script.ts';
 export type Argument = string | number | Buffer;
@@ -74,7 +74,7 @@ export class RedisCalls {
     args: readonly Argument[],
     node: Redis | Cluster = this.#connection.client,
   ): Promise<unknown> {
-    if (this.#refusal !== undefined) throw new StoreNotAskedError(this.#refusal);
+    if (this.#refusal !== undefined) throw new StoreUnavailableError(this.#refusal);
     if (this.#underWay > 0) this.#connection.gather();
     this.#count += 1;
     this.#underWay += 1;
@@ -96,7 +96,7 @@ export class RedisCalls {
 
   /** Runs one plain command. Strings in the reply are Buffers. */
   async command(name: string, ...args: readonly Argument[]): Promise<unknown> {
-    if (this.#refusal !== undefined) throw new StoreNotAskedError(this.#refusal);
+    if (this.#refusal !== undefined) throw new StoreUnavailableError(this.#refusal);
     this.#count += 1;
     this.#underWay += 1;
     try {

@@ -178,7 +178,7 @@ export class FifoCommands implements QueueCommands {
   ): Promise<DeleteReply> {
     const args = leases.flatMap((lease) => [
       idBytes(lease.id),
-      lease.receiveCount,
+      lease.leaseNumber,
       lease.group ?? '',
       lease.sequenceNumber ?? 0,
       ...rest(lease),
@@ -217,6 +217,7 @@ function readLeased(reply: ReplyReader): LeasedEntry {
   return {
     id: idText(reply.bytes()),
     ...storedValue(reply.bytes()),
+    leaseNumber: reply.integer(),
     receiveCount: reply.integer(),
     firstReceivedAt: reply.integer(),
     lateMs: reply.integer(),

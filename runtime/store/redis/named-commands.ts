@@ -91,11 +91,11 @@ export class NamedCommands implements NamedMessages {
     const leases: Lease[] = [];
     for (const { id, group } of names) {
       const outcome = readOutcome(reply);
-      const [receiveCount, sequence] = [reply.integer(), reply.integer()];
+      const [leaseNumber, sequence] = [reply.integer(), reply.integer()];
       outcomes.push(outcome);
       if (outcome !== 'done') continue;
       const place = group === undefined || sequence === -1 ? {} : { group, sequenceNumber: sequenceText(sequence) };
-      leases.push({ id, receiveCount, ...place });
+      leases.push({ id, leaseNumber, ...place });
     }
     return { outcomes, leases, ...times };
   }

@@ -96,9 +96,7 @@ export class StandardCommands implements QueueCommands {
 
   async delete(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
     const args: Argument[] = [];
-    for (const { id, receiveCount, orEarlier } of leases) {
-      args.push(shortIdBytes(id), orEarlier === true ? -receiveCount : receiveCount);
-    }
+    for (const lease of leases) args.push(shortIdBytes(lease.id), fenceOf(lease));
     return this.#settle(DELETE, queue, args);
   }
 
@@ -108,7 +106,7 @@ export class StandardCommands implements QueueCommands {
   }
 
   async release(queue: QueueKey, leases: readonly Lease[]): Promise<DeleteReply> {
-    const args = leases.flatMap(({ id, receiveCount }) => [shortIdBytes(id), receiveCount]);
+    const args = leases.flatMap(({ id, leaseNumber }) => [shortIdBytes(id), leaseNumber]);
     return this.#settle(RELEASE, queue, args);
   }
 
@@ -216,6 +214,7 @@ function readLeased(reply: ReplyReader): LeasedEntry {
   const entry = {
     id: idText(reply.bytes()),
     ...storedValue(reply.bytes()),
+    leaseNumber: reply.integer(),
     receiveCount: reply.integer(),
     firstReceivedAt: reply.integer(),
     lateMs: reply.integer(),
@@ -224,9 +223,9 @@ function readLeased(reply: ReplyReader): LeasedEntry {
   return group === '' ? entry : { ...entry, group };
 }
 
-/** The receive count as the scripts take it: negative if earlier receives count as well. */
-function fenceOf({ receiveCount, orEarlier }: Lease): number {
-  return orEarlier === true ? -receiveCount : receiveCount;
+/** The lease number as the scripts take it: negative if earlier leases count as well. */
+function fenceOf({ leaseNumber, orEarlier }: Lease): number {
+  return orEarlier === true ? -leaseNumber : leaseNumber;
 }
 
 /**

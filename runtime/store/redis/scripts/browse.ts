@@ -24,9 +24,9 @@ local function read(id)
   bytes = bytes + #value - 6
   if bytes > tonumber(ARGV[2]) and taken > 0 then return nil end
   taken = taken + 1
-  local history, count, first, group = redis.call('HGET', KEYS[3], id), 0, 0, ''
-  if history then count, first, group = readHistory(history) end
-  return {value, count, first, group}
+  local history, number, uncounted, first, group = redis.call('HGET', KEYS[3], id), 0, 0, 0, ''
+  if history then number, uncounted, first, group = readHistory(history) end
+  return {value, number - uncounted, number == uncounted and 0 or first, group}
 end`;
 
 /**

@@ -1,5 +1,5 @@
 import { MOST_FAILURES } from '../../store.ts';
-import { CLOCK, SIX_BYTES, script } from './script.ts';
+import { CLOCK, HISTORY, SIX_BYTES, script } from './script.ts';
 
 /** How long what was kept of failures outlives the last one, ms: a day longer than any message may live. */
 const EXPIRY_MS = 15 * 24 * 3_600_000;
@@ -20,11 +20,14 @@ export const KEEP_FAILURES = script(
   '',
   CLOCK,
   SIX_BYTES,
+  HISTORY,
   `
 local ids, kept = {}, {}
 for i = 1, #ARGV - 1, 3 do table.insert(ids, ARGV[i]) end
 for i, history in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do
-  if history then
+  local number, uncounted = 0, 0
+  if history then number, uncounted = readHistory(history) end
+  if number > uncounted then
     table.insert(kept, ids[i])
     table.insert(kept, sixBytes(tonumber(ARGV[3 * i - 1]) or now) .. ARGV[3 * i])
   end

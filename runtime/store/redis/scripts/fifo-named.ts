@@ -59,13 +59,13 @@ local function free(i)
   local id, group, given, givenUp = nameAt(i)
   if redis.call('HEXISTS', KEYS[2], id) == 0 then return MISSING end
   local history = redis.call('HGET', KEYS[3], id)
-  local count, first = 0, now
-  if history then count, first = readHistory(history) end
+  local number, uncounted = 0, 0
+  if history then number, uncounted = readHistory(history) end
   local sequence = sequenceFor(id, group, given)
   if not sequence then return BEYOND end
   local state, ends = stateOf(id, group, sequence)
-  if state == IN_FLIGHT and count ~= givenUp then return HELD end
-  return DONE, {id = id, group = group, sequence = sequence, state = state, ends = ends, count = count, first = first}
+  if state == IN_FLIGHT and number - uncounted ~= givenUp then return HELD end
+  return DONE, {id = id, group = group, sequence = sequence, state = state, ends = ends, history = history}
 end
 local touched = {}
 local function touch(group)
@@ -223,7 +223,7 @@ end`,
  *
  * ARGV[2]: ms from now
  * Returns: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there
- *     is none; then for each name: outcome, receive count, sequence number or -1.
+ *     is none; then for each name: outcome, lease number, sequence number or -1.
  * Commands: as FIFO_DELETE_NAMED, but for each message that is leased 2 (ZRANGE, ZREM); +1 HSET for all.
  */
 export const FIFO_TAKE = script(
@@ -245,7 +245,7 @@ export const FIFO_TAKE = script(
 local last, receives = {}, {}
 for i = 1, tonumber(ARGV[1]) do
   local outcome, message = free(i)
-  local count, number = -1, -1
+  local number, sequence = -1, -1
   if outcome == DONE then
     local id, group = message.id, message.group
     local next = membersOf(group, 1, last[group])[1]
@@ -253,15 +253,17 @@ for i = 1, tonumber(ARGV[1]) do
       outcome = BEHIND
     else
       last[group] = next
-        count, number = message.count + 1, fromSixBytes(message.sequence)
       flights[group][id] = {sequence = message.sequence, ends = math.max(now + ARGV[2], message.ends)}
       touch(group)
       redis.call('ZREM', KEYS[4], id)
+      local history
+      history, number = leasedOnceMore(message.history, '')
+      sequence = fromSixBytes(message.sequence)
       table.insert(receives, id)
-      table.insert(receives, writeHistory(count, message.first, ''))
+      table.insert(receives, history)
     end
   end
-  for _, part in ipairs({outcome, count, number}) do table.insert(reply, part) end
+  for _, part in ipairs({outcome, number, sequence}) do table.insert(reply, part) end
 end
 if #receives > 0 then redis.call('HSET', KEYS[3], unpack(receives)) end`,
   FINISH,

@@ -12,8 +12,8 @@ import { CLOCK, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, time
  *
  * Returns: all messages of the queue; ms until the next group other than those leased from may be served, or -1;
- * then for each leased message: id, value (sent time and record), receive count, first received ms, ms that it was due
- * before, group, sequence number.
+ * then for each leased message: id, value (sent time and record), lease number, receive count, first received ms, ms
+ * that it was due before, group, sequence number.
  *
  * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 4 if no group may be served (ZCARD); 11 with messages of one
  *     group (EXISTS, ZRANGE, HMGET, HMGET, ZADD, HSET, HSET);
@@ -119,14 +119,15 @@ if #leased == 0 then return reply end
 
 local ids, receives = {}, {}
 for i, message in ipairs(leased) do ids[i] = message.id end
-for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do
-  local message, count, first = leased[i], 0, now
-  if history then count, first = readHistory(history) end
+for i, before in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do
+  local message = leased[i]
+  local history, number, count, first = leasedOnceMore(before, '')
   table.insert(receives, message.id)
-  table.insert(receives, writeHistory(count + 1, first, ''))
+  table.insert(receives, history)
   table.insert(reply, message.id)
   table.insert(reply, message.value)
-  table.insert(reply, count + 1)
+  table.insert(reply, number)
+  table.insert(reply, count)
   table.insert(reply, first)
   table.insert(reply, now - math.max(message.due, fromSixBytes(string.sub(message.value, 1, 6))))
   table.insert(reply, message.group)

@@ -110,7 +110,7 @@ for i = 1, count do
       end
       if receiveCount > 0 then
         table.insert(receives, id)
-        table.insert(receives, writeHistory(receiveCount, firstReceived, ''))
+        table.insert(receives, writeHistory(receiveCount, 0, firstReceived, ''))
       end
     end
   end

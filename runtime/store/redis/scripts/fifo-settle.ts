@@ -4,8 +4,8 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 /**
  * Ends or moves leases of a FIFO queue: the three scripts of this file.
  *
- * A lease holds while it runs and the receive count and sequence number are those it was given. One that ran out does
- * nothing: later messages of the group wait for whoever receives this one next.
+ * A lease holds while it runs and the lease number (`HISTORY` in `script.ts`) and sequence number are those it was
+ * given. One that ran out does nothing: later messages of the group wait for whoever receives this one next.
  *
  * KEYS[1..6] as in `fifo-groups.ts`
  * Returns, all three: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or
@@ -14,14 +14,14 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
  */
 
 /**
- * Reads the leases given, `width` arguments each: id, receive count, group, sequence number, ...; sets `ids`, `counts`,
+ * Reads the leases given, `width` arguments each: id, lease number, group, sequence number, ...; sets `ids`, `numbers`,
  * `groups` (each once), `histories`, `flights`, and `outcomeOf`.
  */
 const leases = (width: number): string => `
-local ids, counts, groupOf, sequences, groups, histories = {}, {}, {}, {}, {}, {}
+local ids, numbers, groupOf, sequences, groups, histories = {}, {}, {}, {}, {}, {}
 for i = 1, #ARGV - 3, ${width} do
   table.insert(ids, ARGV[i])
-  table.insert(counts, tonumber(ARGV[i + 1]))
+  table.insert(numbers, tonumber(ARGV[i + 1]))
   table.insert(groupOf, ARGV[i + 2])
   table.insert(sequences, sixBytes(tonumber(ARGV[i + 3])))
   if not groups[ARGV[i + 2]] then
@@ -32,7 +32,7 @@ end
 for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do histories[ids[i]] = history end
 local flights = loadFlights(groups)
 local function outcomeOf(i)
-  local outcome = fence(ids[i], histories[ids[i]], counts[i])
+  local outcome = fence(ids[i], histories[ids[i]], numbers[i])
   if outcome ~= DONE then return outcome end
   local lease = flights[groupOf[i]][ids[i]]
   return lease and lease.ends > now and lease.sequence == sequences[i] and DONE or EXPIRED
@@ -59,7 +59,7 @@ return reply`;
  * Deletes messages.
  *
  * KEYS[7] -> failures
- * ARGV: for each lease: id, receive count, group, sequence number; channel; queue; time
+ * ARGV: for each lease: id, lease number, group, sequence number; channel; queue; time
  * Commands: 13 for messages of one group that has others waiting (EVALSHA, TIME, HMGET, HMGET, ZREM, HDEL, HDEL,
  *     ZRANGE; then ZRANGE, ZMSCORE, HDEL, ZADD; then ZRANGE); 12 for the last of a group
  * (ZRANGE, HDEL, ZREM); 5 if no lease holds; +1 PUBLISH if the head was lowered; +1 HDEL if a message was
@@ -83,7 +83,8 @@ for i, id in ipairs(ids) do
   reply[i + 2] = outcome
   if outcome == DONE then
     gone[id] = true
-    if readHistory(histories[id]) > 1 then table.insert(again, id) end
+    local number, uncounted = readHistory(histories[id])
+    if number - uncounted > 1 then table.insert(again, id) end
     flights[groupOf[i]][id] = nil
     touch(groupOf[i])
     table.insert(members, groupOf[i] .. '\\0' .. sequences[i] .. id)
@@ -103,7 +104,7 @@ end`,
  * Moves the ends of leases. A lease moved to now is over: the message is visible, and may be received if no message
  * before it is in flight.
  *
- * ARGV: for each lease: id, receive count, group, sequence number, ms from now; channel; queue; time
+ * ARGV: for each lease: id, lease number, group, sequence number, ms from now; channel; queue; time
  * Commands: 8 for one group (EVALSHA, TIME, HMGET, HMGET, ZRANGE; then HSET, ZADD; then ZRANGE); 10 if the group became
  *     free (ZRANGE, ZMSCORE, HDEL, ZADD); 5 if no lease holds; +1 as FIFO_DELETE.
  */
@@ -131,11 +132,11 @@ end`,
 );
 
 /**
- * Undoes receives: visible at once, and counted one time less.
+ * Undoes receives: visible at once, and counted one time less. Of a lease that was given back already it says `DONE`,
+ * and leaves the message as it is.
  *
- * ARGV: for each lease: id, receive count, group, sequence number; channel; queue; time
- * Commands: as FIFO_CHANGE_VISIBILITY when the group becomes free, +1 for HDEL or HSET of the histories, +2 if some had
- *     been received before and some not.
+ * ARGV: for each lease: id, lease number, group, sequence number; channel; queue; time
+ * Commands: as FIFO_CHANGE_VISIBILITY when the group becomes free, +1 for HSET of the histories.
  */
 export const FIFO_RELEASE = script(
   'allow-oom',
@@ -149,25 +150,22 @@ export const FIFO_RELEASE = script(
   FLIGHTS,
   leases(4),
   `
-local kept, cleared = {}, {}
+local receives = {}
 for i, id in ipairs(ids) do
-  local outcome = outcomeOf(i)
-  reply[i + 2] = outcome
-  if outcome == DONE then
-    local count, first = readHistory(histories[id])
-    flights[groupOf[i]][id].ends = now
-    touch(groupOf[i])
-    if count > 1 then
-      histories[id] = writeHistory(count - 1, first, '')
-      table.insert(kept, id)
-      table.insert(kept, histories[id])
-    else
-      histories[id] = false
-      table.insert(cleared, id)
+  if wasGivenBack(histories[id], numbers[i]) then
+    reply[i + 2] = DONE
+  else
+    local outcome = outcomeOf(i)
+    reply[i + 2] = outcome
+    if outcome == DONE then
+      flights[groupOf[i]][id].ends = now
+      touch(groupOf[i])
+      histories[id] = givenBack(histories[id])
+      table.insert(receives, id)
+      table.insert(receives, histories[id])
     end
   end
 end
-if #kept > 0 then redis.call('HSET', KEYS[3], unpack(kept)) end
-if #cleared > 0 then redis.call('HDEL', KEYS[3], unpack(cleared)) end`,
+if #receives > 0 then redis.call('HSET', KEYS[3], unpack(receives)) end`,
   FINISH,
 );

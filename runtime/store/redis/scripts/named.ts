@@ -40,14 +40,14 @@ local function free(i)
   local id, group, _, givenUp = nameAt(i)
   if redis.call('HEXISTS', KEYS[2], id) == 0 then return MISSING end
   local history = redis.call('HGET', KEYS[3], id)
-  local count, first, known = 0, now, ''
-  if history then count, first, known = readHistory(history) end
+  local number, uncounted, _, known = 0, 0, now, ''
+  if history then number, uncounted, _, known = readHistory(history) end
   if group == '' then group = known end
   local member = memberOf(id, group)
   local state, dueAt = stateOf(id, member)
   if not state then return BEYOND end
-  if state == IN_FLIGHT and count ~= givenUp then return HELD end
-  return DONE, {id = id, group = group, member = member, state = state, dueAt = dueAt, count = count, first = first}
+  if state == IN_FLIGHT and number - uncounted ~= givenUp then return HELD end
+  return DONE, {id = id, group = group, member = member, state = state, dueAt = dueAt, history = history}
 end`;
 
 /**
@@ -169,7 +169,7 @@ return reply`,
  * Leases messages. No lease ends before the message would have been due by itself, so the head is never lowered.
  *
  * ARGV[2]: ms from now
- * Returns: -1; ms until the new head is due or -1 if there is none; then for each name: outcome, receive count, -1.
+ * Returns: -1; ms until the new head is due or -1 if there is none; then for each name: outcome, lease number, -1.
  * Commands: as DELETE_NAMED, but +3 if any is leased (ZADD, HSET, ZREM).
  */
 export const TAKE = script(
@@ -186,16 +186,16 @@ export const TAKE = script(
 local reply, due, receives, ids = {-1, -1}, {}, {}, {}
 for i = 1, tonumber(ARGV[1]) do
   local outcome, message = free(i)
-  local count = -1
+  local history, number = nil, -1
   if outcome == DONE then
-    count = message.count + 1
+    history, number = leasedOnceMore(message.history, message.group)
     table.insert(due, math.max(now + ARGV[2], message.dueAt) + (i - 1) / 1024)
     table.insert(due, message.member)
     table.insert(receives, message.id)
-    table.insert(receives, writeHistory(count, message.first, message.group))
+    table.insert(receives, history)
     table.insert(ids, message.id)
   end
-  for _, part in ipairs({outcome, count, -1}) do table.insert(reply, part) end
+  for _, part in ipairs({outcome, number, -1}) do table.insert(reply, part) end
 end
 if #ids > 0 then
   redis.call('ZADD', KEYS[1], 'XX', unpack(due))

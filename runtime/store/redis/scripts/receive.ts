@@ -12,8 +12,8 @@ import { CLOCK, HISTORY, MEMBERS, script } from './script.ts';
  * ARGV: most messages (up to 500), most bytes, lease ms, 1 to take the first record whatever its size, look-ahead, time
  *
  * Returns: all messages of the queue; ms until the next one other than those leased is due, or -1;
- * then for each leased message: id, value (sent time and record), receive count, first received ms, ms that it was due
- * before, group or ''.
+ * then for each leased message: id, value (sent time and record), lease number, receive count, first received ms, ms
+ * that it was due before, group or ''.
  *
  * Commands: 3 on an empty queue (EVALSHA, TIME, ZRANGE); 7 with messages (HMGET, HMGET, ZADD, HSET).
  * +1 ZCARD if the queue holds more messages than asked for; +1 ZRANGE if more than asked for are due and one of the
@@ -103,16 +103,16 @@ end
 local reply = {total, nextDue}
 if #ids == 0 then return reply end
 local due, receives = {}, {}
-for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do
-  local count, first = 0, now
-  if history then count, first = readHistory(history) end
+for i, before in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do
+  local history, number, count, first = leasedOnceMore(before, groupOf(members[i]))
   table.insert(due, now + lease + (i - 1) / 1024)
   table.insert(due, members[i])
   table.insert(receives, ids[i])
-  table.insert(receives, writeHistory(count + 1, first, groupOf(members[i])))
+  table.insert(receives, history)
   table.insert(reply, ids[i])
   table.insert(reply, values[i])
-  table.insert(reply, count + 1)
+  table.insert(reply, number)
+  table.insert(reply, count)
   table.insert(reply, first)
   table.insert(reply, now - dueAt[members[i]])
   table.insert(reply, groupOf(members[i]))

@@ -78,7 +78,7 @@ for i = 1, count do
     end
     if receiveCount > 0 then
       table.insert(receives, id)
-      table.insert(receives, writeHistory(receiveCount, ARGV[at + 7], group))
+      table.insert(receives, writeHistory(receiveCount, 0, ARGV[at + 7], group))
     end
   end
 end
@@ -147,7 +147,7 @@ for i = 1, count do
     end
     if receiveCount > 0 then
       table.insert(receives, id)
-      table.insert(receives, writeHistory(receiveCount, ARGV[at + 7], ''))
+      table.insert(receives, writeHistory(receiveCount, 0, ARGV[at + 7], ''))
     end
     local key, age = KEYS[tonumber(ARGV[at + 9])], now - sent
     if key and age < ${DEDUPLICATION_WINDOW_MS} then

@@ -113,22 +113,63 @@ export const OUTCOMES = `
 local DONE, SUPERSEDED, MISSING, EXPIRED = 0, 1, 2, 3`;
 
 /**
- * The receive history of a message: `<count>:<first received ms>`, on standard queues followed by `:<group>` if it has
- * one. `fence` compares a lease with it; a negative count stands for this receive or an earlier one. `KEYS[2]` holds
- * the records.
+ * The receive history of a message: its leases, counted.
+ *
+ *   <number of the last lease>:<first received ms>[-<leases given back>[*]][:<group>]
+ *
+ * The star says that the last lease is among those given back. The group stands there on standard queues if the message
+ * has one. The receive count is the number less the leases given back; while it is 0 the first received time counts for
+ * nothing. A message that was never leased has no history.
+ *
+ * The number is the fence of a lease. Invariant: it never falls while the message is in the queue, so no two leases of
+ * a message have the same one. A release leaves it as it is and writes the star; so another release of that lease finds
+ * itself done and changes nothing, and none can touch a later lease, however late or often it comes. A release whose
+ * answer was lost may therefore be repeated.
+ *
+ * Older servers. They wrote `<receive count>:<first received ms>[:<group>]`, and took 1 off the count on a release. That
+ * is a history of which nothing was given back, and their receipt handles hold the count as ours hold the number. An
+ * older server beside a new one (a rolling deploy, or the way back) reads what is written here as its own, but for the
+ * leases given back: it counts those as receives, and its next receive writes them down so. Hence the receive count
+ * that a message has then is too high by its give-backs, never too low. It takes back only numbers that it gave out
+ * itself, so a repeated release of a new server still meets no lease of another. And as it takes what stands before the
+ * group for a part of it, it changes no visibility timeout of a message with leases given back, and leaves behind the
+ * place in `due` of one that it deletes until a receive meets that.
+ *
+ * `fence` compares a lease with the history; a negative number stands for this lease or an earlier one. A lease that was
+ * given back counts for nothing until another follows, and where no receive counts, no lease does. `KEYS[2]` holds the
+ * records.
  */
 export const HISTORY = `
 local function readHistory(text)
-  local count, first, group = string.match(text, '^(%d+):(%d+):?(.*)$')
-  return tonumber(count), tonumber(first), group
+  local number, first, uncounted, star, group = string.match(text, '^(%d+):(%d+)%-?(%d*)(%*?):?(.*)$')
+  return tonumber(number), tonumber(uncounted) or 0, tonumber(first), group, star == '*'
 end
-local function writeHistory(count, first, group)
-  return count .. ':' .. first .. (group == '' and '' or ':' .. group)
+local function writeHistory(number, uncounted, first, group, star)
+  local less = uncounted == 0 and '' or '-' .. uncounted .. (star and '*' or '')
+  return number .. ':' .. first .. less .. (group == '' and '' or ':' .. group)
 end
-local function fence(id, history, count)
+local function leasedOnceMore(history, group)
+  local number, uncounted, first = 0, 0, now
+  if history then number, uncounted, first = readHistory(history) end
+  if number == uncounted then first = now end
+  number = number + 1
+  return writeHistory(number, uncounted, first, group), number, number - uncounted, first
+end
+local function givenBack(history)
+  local number, uncounted, first, group = readHistory(history)
+  return writeHistory(number, uncounted + 1, first, group, true)
+end
+local function wasGivenBack(history, number)
+  if not history then return false end
+  local current, _, _, _, star = readHistory(history)
+  return star and current == number
+end
+local function fence(id, history, number)
   if not history then
     return redis.call('HEXISTS', KEYS[2], id) == 1 and SUPERSEDED or MISSING
   end
-  local current = readHistory(history)
-  return (current == count or (count < 0 and current >= -count)) and DONE or SUPERSEDED
+  local current, uncounted, _, _, star = readHistory(history)
+  local holds = current == number and not star
+  if number < 0 then holds = current > uncounted and (star and current - 1 or current) >= -number end
+  return holds and DONE or SUPERSEDED
 end`;

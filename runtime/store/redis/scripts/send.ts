@@ -69,7 +69,7 @@ for i = 1, count do
     end
     if receiveCount > 0 then
       table.insert(receives, id)
-      table.insert(receives, writeHistory(receiveCount, firstReceived, group))
+      table.insert(receives, writeHistory(receiveCount, 0, firstReceived, group))
     end
   end
   reply[i + 1] = stored[id]

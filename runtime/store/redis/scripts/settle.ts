@@ -3,8 +3,9 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, script } from './script.ts';
 /**
  * Ends or moves leases of a standard queue: the three scripts of this file.
  *
- * The fence: a lease holds as long as the receive count is the one it was given, or, given as a negative number, is not
- * below it. It may have run out; on a standard queue that alone does not end it.
+ * The fence: a lease holds as long as the message has not been leased again and the lease was not given back; given as
+ * a negative number, in other cases as well (`HISTORY`). It may have run out; on a standard queue that alone
+ * does not end it.
  *
  * KEYS[1] -> due   KEYS[2] -> messages   KEYS[3] -> receives
  */
@@ -13,7 +14,7 @@ import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, script } from './script.ts';
  * Deletes messages.
  *
  * KEYS[4] -> failures
- * ARGV: for each lease: id, receive count; channel; queue; time
+ * ARGV: for each lease: id, lease number; channel; queue; time
  * Returns: -1 (the head is never lowered); ms until the new head is due or -1 if there is none; then the outcome of
  *     each.
  * Commands: 7 (EVALSHA, TIME, HMGET, ZREM, HDEL, HDEL, ZRANGE); 4 if no lease holds; +1 HDEL if a message was
@@ -35,8 +36,8 @@ for i, id in ipairs(ids) do
   local outcome = gone[id] and MISSING or fence(id, histories[i], tonumber(ARGV[2 * i]))
   reply[i + 2] = outcome
   if outcome == DONE then
-    local count, _, group = readHistory(histories[i])
-    if count > 1 then table.insert(again, id) end
+    local number, uncounted, _, group = readHistory(histories[i])
+    if number - uncounted > 1 then table.insert(again, id) end
     gone[id] = true
     table.insert(members, memberOf(id, group))
     table.insert(deleted, id)
@@ -55,7 +56,7 @@ return reply`,
 /**
  * Makes messages due at another time.
  *
- * ARGV: for each lease: id, receive count, ms from now; channel; queue; time
+ * ARGV: for each lease: id, lease number, ms from now; channel; queue; time
  * Returns: ms until the new head is due or -1 if the head was not lowered; ms until the new head is due or -1 if there
  *     is none; then the outcome of each.
  * Commands: 6 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, ZRANGE); 4 if no lease holds; +1 PUBLISH if the head was lowered; +1
@@ -77,7 +78,7 @@ for i, id in ipairs(ids) do
   local outcome = fence(id, histories[i], tonumber(ARGV[3 * i - 1]))
   reply[i + 2] = outcome
   if outcome == DONE then
-    local _, _, group = readHistory(histories[i])
+    local _, _, _, group = readHistory(histories[i])
     local dueAt = now + ARGV[3 * i]
     if not earliest or dueAt < earliest then earliest = dueAt end
     table.insert(due, dueAt + (i - 1) / 1024)
@@ -94,13 +95,13 @@ return reply`,
 );
 
 /**
- * Undoes receives: due at once, and counted one time less.
+ * Undoes receives: due at once, and counted one time less. Of a lease that was given back already it says `DONE`, and
+ * leaves the message as it is.
  *
- * ARGV: for each lease: id, receive count; channel; queue; time
+ * ARGV: for each lease: id, lease number; channel; queue; time
  * Returns: as CHANGE_VISIBILITY.
- * Commands: 7 (EVALSHA, TIME, HMGET, ZRANGE, ZADD, HDEL or HSET, and ZRANGE); 8 if some had been received before and
- *     some not; 4 if no lease holds;
- * +1 PUBLISH if the head was lowered; +1 for each id without a receive history.
+ * Commands: 7 (EVALSHA, TIME, HMGET, HSET, ZRANGE, ZADD, ZRANGE); 4 if no lease holds; +1 PUBLISH if the head was
+ *     lowered; +1 for each id without a receive history.
  */
 export const RELEASE = script(
   'allow-oom',
@@ -113,28 +114,26 @@ export const RELEASE = script(
 local ids, histories = {}, {}
 for i = 1, #ARGV - 3, 2 do table.insert(ids, ARGV[i]) end
 for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do histories[ids[i]] = history end
-local reply, due, kept, cleared = {-1, -1}, {}, {}, {}
+local reply, due, receives = {-1, -1}, {}, {}
 for i, id in ipairs(ids) do
-  local count = tonumber(ARGV[2 * i])
-  local outcome = fence(id, histories[id], count)
-  reply[i + 2] = outcome
-  if outcome == DONE then
-    local _, first, group = readHistory(histories[id])
-    table.insert(due, now + (i - 1) / 1024)
-    table.insert(due, memberOf(id, group))
-    if count > 1 then
-      histories[id] = writeHistory(count - 1, first, group)
-      table.insert(kept, id)
-      table.insert(kept, histories[id])
-    else
-      histories[id] = false
-      table.insert(cleared, id)
+  local number = tonumber(ARGV[2 * i])
+  if wasGivenBack(histories[id], number) then
+    reply[i + 2] = DONE
+  else
+    local outcome = fence(id, histories[id], number)
+    reply[i + 2] = outcome
+    if outcome == DONE then
+      local _, _, _, group = readHistory(histories[id])
+      histories[id] = givenBack(histories[id])
+      table.insert(due, now + (i - 1) / 1024)
+      table.insert(due, memberOf(id, group))
+      table.insert(receives, id)
+      table.insert(receives, histories[id])
     end
   end
 end
-if #kept > 0 then redis.call('HSET', KEYS[3], unpack(kept)) end
-if #cleared > 0 then redis.call('HDEL', KEYS[3], unpack(cleared)) end
 if #due > 0 then
+  redis.call('HSET', KEYS[3], unpack(receives))
   local before = head()
   redis.call('ZADD', KEYS[1], 'XX', unpack(due))
   reply[1] = lowered(before, now)
