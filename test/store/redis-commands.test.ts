@@ -4,6 +4,7 @@
  */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { queueKeys } from '../../runtime/store/redis/keys.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
 import type { LeasedEntry, NewEntry, StoredQueue } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
@@ -644,5 +645,17 @@ describe('memory', () => {
 
   it('takes no more than 250 bytes for a FIFO message beside its record and group', async () => {
     expect((await bytesPerMessage(true)) - RECORD_BYTES - 'group500'.length).toBeLessThanOrEqual(250);
+  });
+
+  it('keeps no more of a message that was given back than of one that was received', async () => {
+    const queue = newQueue(false);
+    const count = 2_000;
+    for (let sent = 0; sent < count; sent += 500) await store.send(queue, many(500));
+    const bytes = async () => Number(await admin.memory('USAGE', queueKeys(queue.key).receives, 'SAMPLES', 0)) / count;
+    const { leased: held } = await store.receive(queue, { maxMessages: count, maxBytes: 1e9, leaseMs: 1_000 });
+    const received = await bytes();
+    expect(held).toHaveLength(count);
+    await store.release(queue, held);
+    expect(await bytes()).toBeLessThanOrEqual(received);
   });
 });

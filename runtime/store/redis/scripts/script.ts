@@ -131,9 +131,10 @@ local DONE, SUPERSEDED, MISSING, EXPIRED = 0, 1, 2, 3`;
  * older server beside a new one (a rolling deploy, or the way back) reads what is written here as its own, but for the
  * leases given back: it counts those as receives, and its next receive writes them down so. Hence the receive count
  * that a message has then is too high by its give-backs, never too low. It takes back only numbers that it gave out
- * itself, so a repeated release of a new server still meets no lease of another. And as it takes what stands before the
- * group for a part of it, it changes no visibility timeout of a message with leases given back, and leaves behind the
- * place in `due` of one that it deletes until a receive meets that.
+ * itself, so a repeated release of a new server still meets no lease of another. On standard queues it takes `-` and
+ * what follows for a group: until it receives such a message itself, it changes no visibility timeout of it, and what
+ * it deletes leaves a place in `due` that the next receive removes. A release that an older server repeats after a lost
+ * answer is as dangerous as it was.
  *
  * `fence` compares a lease with the history; a negative number stands for this lease or an earlier one. A lease that was
  * given back counts for nothing until another follows, and where no receive counts, no lease does. `KEYS[2]` holds the
