@@ -142,8 +142,8 @@ export interface Lease {
 }
 
 /**
- * `done`: it was so. `superseded`: the message was received again since, or given back. `missing`: it is no longer in the queue.
- * `expired` (FIFO only): the lease had run out, so nothing was done.
+ * `done`: it was so. `superseded`: the message was received again since, or given back. `missing`: it is no longer in
+ * the queue. `expired` (FIFO only): the lease had run out, so nothing was done.
  */
 export type LeaseOutcome = 'done' | 'superseded' | 'missing' | 'expired';
 

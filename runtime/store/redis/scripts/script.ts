@@ -126,19 +126,19 @@ local DONE, SUPERSEDED, MISSING, EXPIRED = 0, 1, 2, 3`;
  * itself done and changes nothing, and none can touch a later lease, however late or often it comes. A release whose
  * answer was lost may therefore be repeated.
  *
- * Older servers. They wrote `<receive count>:<first received ms>[:<group>]`, and took 1 off the count on a release. That
- * is a history of which nothing was given back, and their receipt handles hold the count as ours hold the number. An
- * older server beside a new one (a rolling deploy, or the way back) reads what is written here as its own, but for the
- * leases given back: it counts those as receives, and its next receive writes them down so. Hence the receive count
+ * Older servers. They wrote `<receive count>:<first received ms>[:<group>]`, and took 1 off the count on a release.
+ * That is a history of which nothing was given back, and their receipt handles hold the count as ours hold the number.
+ * An older server beside a new one (a rolling deploy, or the way back) reads what is written here as its own, but for
+ * the leases given back: it counts those as receives, and its next receive writes them down so. Hence the receive count
  * that a message has then is too high by its give-backs, never too low. It takes back only numbers that it gave out
  * itself, so a repeated release of a new server still meets no lease of another. On standard queues it takes `-` and
  * what follows for a group: until it receives such a message itself, it changes no visibility timeout of it, and what
  * it deletes leaves a place in `due` that the next receive removes. A release that an older server repeats after a lost
  * answer is as dangerous as it was.
  *
- * `fence` compares a lease with the history; a negative number stands for this lease or an earlier one. A lease that was
- * given back counts for nothing until another follows, and where no receive counts, no lease does. `KEYS[2]` holds the
- * records.
+ * `fence` compares a lease with the history; a negative number stands for this lease or an earlier one. A lease that
+ * was given back counts for nothing until another follows, and where no receive counts, no lease does. `KEYS[2]` holds
+ * the records.
  */
 export const HISTORY = `
 local function readHistory(text)
