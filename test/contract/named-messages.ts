@@ -162,8 +162,8 @@ export function namedMessagesContract(context: Context): void {
         const taken = await context.store.named.take(queue, [now, late, grouped('c')].map(nameOf), 1_000);
         expect(taken.outcomes).toEqual(['done', 'done', 'missing']);
         expect(taken.leases).toMatchObject([
-          { id: now.id, receiveCount: 1 },
-          { id: late.id, receiveCount: 1 },
+          { id: now.id, leaseNumber: 1 },
+          { id: late.id, leaseNumber: 1 },
         ]);
         expect(taken.nextDueInMs).toBe(1_000);
         expect(await context.store.depth(queue)).toEqual({ visible: 0, delayed: 0, inFlight: 2 });
@@ -179,6 +179,10 @@ export function namedMessagesContract(context: Context): void {
         await context.store.send(queue, [sent]);
         const taken = await context.store.named.take(queue, [nameOf(sent)], 1_000);
         await context.store.release(queue, taken.leases);
+        const { leases: again } = await context.store.named.take(queue, [nameOf(sent)], 1_000);
+        expect((await context.store.release(queue, taken.leases)).outcomes).toEqual(['superseded']);
+        expect(await context.store.depth(queue)).toEqual({ visible: 0, delayed: 0, inFlight: 1 });
+        expect((await context.store.release(queue, again)).outcomes).toEqual(['done']);
         expect((await context.receive(queue)).leased).toMatchObject([{ id: sent.id, receiveCount: 1 }]);
       });
 
