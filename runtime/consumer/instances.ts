@@ -114,7 +114,8 @@ export class SharedSlots {
  * left. No lease and no election: all instances compute the same order from the same list, a wrong list costs a
  * needless claim, a dead instance two seconds. Who finds messages that the preferred instance left lying for those two
  * seconds doubts it: the store asks it for a sign of life, so that a dead instance costs its two seconds only until
- * then, and a busy one keeps its place.
+ * then, and a busy one keeps its place. One whose process has no room left asks the others for help, and they claim at
+ * once.
  */
 
 /** How long an instance that is not preferred leaves due messages to the one that is, ms. */

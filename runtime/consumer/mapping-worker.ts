@@ -166,6 +166,11 @@ export class MappingWorker {
     return begun && (() => this.#drawFirst(this.#createBatch(begun.holdings), begun.bytes));
   }
 
+  /** A receive was refused because the process has no room, and has none yet. */
+  get lacksRoom(): boolean {
+    return this.#slots.lacksRoom;
+  }
+
   /** Nothing is due. */
   idle(): void {
     this.#slots.idle();

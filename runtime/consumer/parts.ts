@@ -6,7 +6,7 @@
 
 import type { Invoker } from '../aws/invoke.ts';
 import type { Mapping } from '../aws/mapping.ts';
-import type { Slots } from '../store/store.ts';
+import type { QueueKey, Slots } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { EventSink } from './events.ts';
 import type { Filter } from './filter/filter.ts';
@@ -64,6 +64,8 @@ export interface ConsumerParts extends DeliveryParts {
   readonly settings: ConsumerSettings;
   /** Another instance seems to be gone, see `Store.doubt`. */
   doubt(instance: string): void;
+  /** This instance has no room for what is due in the queue, see `Store.askForHelp`. */
+  askForHelp(queue: QueueKey): void;
   /** A number that no other batch of this process has. */
   nextBatch(): number;
 }

@@ -7,7 +7,8 @@
  *   idle         nothing is due, as far as the head-watch knows. The watch wakes the actor.
  *   deferring    something is due, but another instance is preferred for this queue. It gets two seconds; if something
  *                is still due then, this instance helps until a receive comes back empty, and if there was something
- *                indeed, it doubts that the other one is there.
+ *                indeed, it doubts that the other one is there. The preferred instance asks for help as soon as its
+ *                process has no room; then the others help at once, and doubt nothing.
  *   leasing      one receive is under way. Never two: the answer of each tells whether there is more.
  *   waiting      something is due, but no mapping can take it now: no free slot, no room in the process, a pause.
  *                Whatever frees up wakes the actor.
@@ -56,6 +57,8 @@ const AFTER_FAILURES: Pauses = { firstMs: 100, longestMs: 30_000 };
  */
 const EMPTY_BEFORE_BACK_OFF = 3;
 const AFTER_EMPTY: Pauses = { firstMs: 100, longestMs: 5_000 };
+/** How often an instance without room asks the others for help with a queue, ms. Those who help go on by themselves. */
+const ASK_AGAIN_MS = 1_000;
 
 export class QueueActor {
   readonly queue: Queue;
@@ -71,6 +74,8 @@ export class QueueActor {
   /** `begun`: the first receive since the preferred instance had its two seconds is still to come. */
   #helping: 'no' | 'begun' | 'on' = 'no';
   #deference: Cancel | undefined;
+  /** Monotonic, ms. */
+  #askedAt = Number.NEGATIVE_INFINITY;
   #backOff: Cancel | undefined;
   #failures = 0;
   #emptyInARow = 0;
@@ -161,6 +166,13 @@ export class QueueActor {
     else for (const worker of this.#workers.values()) worker.sharedPossible();
   }
 
+  /** The preferred instance has no room for what is due. */
+  helpWanted(): void {
+    if (this.#helping === 'no') this.#helping = 'on';
+    this.#endDeference();
+    this.#advance();
+  }
+
   /** Other instances came or went. */
   instancesChanged(): void {
     this.#endDeference();
@@ -240,6 +252,7 @@ export class QueueActor {
       this.#state = 'leasing';
       return draw;
     }
+    if (!this.#rendezvous.alone) this.#askForHelp();
     return this.#rest('waiting');
   }
 
@@ -261,6 +274,15 @@ export class QueueActor {
       this.#helping = 'begun';
       this.#advance();
     });
+  }
+
+  /** Only for want of room in this process: what else makes the mappings wait makes them wait everywhere. */
+  #askForHelp(): void {
+    const now = this.#parts.time.monotonic();
+    if (now - this.#askedAt < ASK_AGAIN_MS || !this.#rendezvous.prefers(this.queue.key)) return;
+    if (![...this.#workers.values()].some((worker) => worker.lacksRoom)) return;
+    this.#askedAt = now;
+    this.#parts.askForHelp(this.queue.key);
   }
 
   #foundNothing(): void {

@@ -82,6 +82,11 @@ export class MappingSlots {
     return this.#concurrency.limit;
   }
 
+  /** The process has no room for another batch: no Invoke, or no memory for its messages. */
+  get lacksRoom(): boolean {
+    return this.#withdraw !== undefined || this.#concurrency.running >= this.#parts.limits.maxInvokes;
+  }
+
   /** Why invocations do not get through now. */
   get trouble(): Trouble | undefined {
     return this.#trouble.current;

@@ -34,7 +34,7 @@ import { MappingWarnings, queueChooser, readTuning, TuningError } from './tuning
 
 export interface SupervisorOptions {
   readonly directory: QueueDirectory;
-  readonly store: Pick<Store, 'slots' | 'subscribe' | 'doubt'>;
+  readonly store: Pick<Store, 'slots' | 'subscribe' | 'doubt' | 'askForHelp'>;
   readonly invoker: Invoker;
   readonly time: Time;
   readonly randomness: Randomness;
@@ -120,6 +120,7 @@ class ActorSupervisor implements Supervisor {
       stopping: this.#stopping.signal,
       aborting: this.#aborting.signal,
       doubt: (instance) => options.store.doubt(instance),
+      askForHelp: (queue) => options.store.askForHelp(queue),
       nextBatch: () => {
         batches += 1;
         return batches;
@@ -291,6 +292,9 @@ class ActorSupervisor implements Supervisor {
         if (serving !== undefined) this.#actors.get(serving.queue)?.sharedSlotPossible(uuid);
         return;
       }
+      case 'help':
+        this.#actors.get(signal.queue)?.helpWanted();
+        return;
       case 'gap':
         for (const actor of this.#actors.values()) actor.sharedSlotPossible(undefined);
         return;

@@ -438,6 +438,8 @@ export type Signal =
   | { readonly kind: 'slot'; readonly name: string }
   /** The list of live instances changed (rendezvous preference): all ids, this one included. */
   | { readonly kind: 'instances'; readonly ids: readonly string[] }
+  /** Another instance, which claims the messages of this queue first, has no room for what is due. */
+  | { readonly kind: 'help'; readonly queue: QueueKey }
   /** Signals may have been lost (the connection was replaced). Whoever relies on them must look for himself. */
   | { readonly kind: 'gap' }
   /**
@@ -617,6 +619,8 @@ export interface Store {
    * instances if there is none. Costs one command, the answer of a live instance another; repeated doubts cost nothing.
    */
   doubt(instance: string): void;
+  /** Tells the other instances that this one has no room for what is due in the queue. Costs one command. */
+  askForHelp(queue: QueueKey): void;
   health(): Promise<StoreHealth>;
   /** Lets calls under way finish, then closes the connections. */
   close(): Promise<void>;

@@ -220,6 +220,38 @@ describe('the preferred instance', () => {
       await other.events.until(() => other.events.of('invoked').length >= 3);
       gate.open();
     });
+
+    it('the other one helps at once when the preferred one has no room', async () => {
+      const limits = { maxInvokes: 1, maxBytes: 64 * 1_048_576 };
+      const one = await open({ supervisor: { instance: 'one', limits } });
+      const two = await open({ besides: one, supervisor: { instance: 'two', limits } });
+      const queue = await one.queue('jobs');
+      await two.directory.find(queue.key);
+      const [preferred, other] = highest(['one', 'two'], queue.key) === 'one' ? [one, two] : [two, one];
+      const stateOf = (world: World) => world.supervisor.snapshot().queues[0]?.state;
+      one.apply(mappingOf(queue, { batchSize: 1 }));
+      two.apply(mappingOf(queue, { batchSize: 1 }));
+      while (other.supervisor.snapshot().queues[0]?.preferred !== false) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const gate = new Gate();
+      one.lambda.behave(async () => {
+        await gate.opened;
+        return SUCCESS;
+      });
+      const doubt = vi.spyOn(other.store, 'doubt');
+      const asked = vi.spyOn(preferred.store, 'askForHelp');
+      await queue.send(Array.from({ length: 10 }, (_, index) => message(String(index))));
+
+      // The clock stands still: nobody waits two seconds.
+      await other.events.next('invoked');
+      expect(stateOf(preferred)).toBe('waiting');
+      expect(asked.mock.calls).toEqual([[queue.key]]);
+      expect(doubt).not.toHaveBeenCalled();
+      gate.open();
+      const deleted = (): number => one.events.of('deleted').length + two.events.of('deleted').length;
+      while (deleted() < 10) await new Promise((resolve) => setImmediate(resolve));
+    });
   });
 });
 

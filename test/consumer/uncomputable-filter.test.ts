@@ -28,6 +28,7 @@ function partsOf(world: World) {
     stopping: never,
     aborting: never,
     doubt: () => {},
+    askForHelp: () => {},
     nextBatch: () => 1,
   };
   return { parts, events: new RecordedEvents(bus) };

@@ -237,6 +237,9 @@ export class MemoryStore implements Store {
   /** There are no others. */
   doubt(): void {}
 
+  /** There are no others. */
+  askForHelp(): void {}
+
   async health(): Promise<StoreHealth> {
     return {
       reachable: !this.#closed,

@@ -96,7 +96,7 @@ export function signalChannel(database: number): string {
 
 export type ChannelMessage =
   | Extract<Signal, { kind: 'document' | 'slot' }>
-  | (Extract<Signal, { kind: 'wake' }> & { readonly instance: string })
+  | (Extract<Signal, { kind: 'wake' | 'help' }> & { readonly instance: string })
   | { readonly kind: 'ping'; readonly nonce: string; readonly instance: string }
   | { readonly kind: 'goodbye' | 'question'; readonly instance: string };
 
@@ -111,6 +111,10 @@ export function pingText(nonce: string, instance: string): string {
 
 export function goodbyeText(instance: string): string {
   return `b${instance}`;
+}
+
+export function helpText(queue: QueueKey, instance: string): string {
+  return `h${queue} ${instance}`;
 }
 
 export function questionText(instance: string): string {
@@ -135,6 +139,10 @@ export function parseChannelMessage(text: string): ChannelMessage | undefined {
     case 'p': {
       const [nonce, instance] = splitOnce(content);
       return instance === undefined ? undefined : { kind: 'ping', nonce, instance };
+    }
+    case 'h': {
+      const [queue, instance] = splitOnce(content);
+      return instance === undefined ? undefined : { kind: 'help', queue, instance };
     }
     case 'b':
       return { kind: 'goodbye', instance: content };

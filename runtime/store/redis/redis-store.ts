@@ -41,6 +41,7 @@ import {
   type NewFailure,
   type Page,
   type PageOptions,
+  type QueueKey,
   type ReceiveOptions,
   type ReceiveReply,
   type Restoration,
@@ -393,6 +394,10 @@ export class RedisStore implements Store {
 
   doubt(instance: string): void {
     this.#wakeChannel.doubt(instance);
+  }
+
+  askForHelp(queue: QueueKey): void {
+    this.#wakeChannel.askForHelp(queue);
   }
 
   async health(): Promise<StoreHealth> {

@@ -25,9 +25,9 @@
 import type { Redis } from 'ioredis';
 import { backOff } from '../../retry.ts';
 import type { Cancel, Randomness, Time } from '../../time.ts';
-import type { Signal } from '../store.ts';
+import type { QueueKey, Signal } from '../store.ts';
 import { RECONNECTS } from './connection.ts';
-import { goodbyeText, parseChannelMessage, pingText, questionText } from './keys.ts';
+import { goodbyeText, helpText, parseChannelMessage, pingText, questionText } from './keys.ts';
 
 /** How long a ping may take to come back, and the answer to a question; no longer than half the canary interval. */
 const PING_ANSWER_MS = 10_000;
@@ -111,6 +111,13 @@ export class WakeChannel {
     );
     // If it is lost, the instance is missed when its pings are.
     publish(questionText(id)).catch(() => undefined);
+  }
+
+  /** Tells the others that this instance has no room for what is due in the queue. */
+  askForHelp(queue: QueueKey): void {
+    if (this.#closed) return;
+    // If it is lost, the others help two seconds after they saw that something is due.
+    this.#options.publish(helpText(queue, this.#options.instanceId)).catch(() => undefined);
   }
 
   /** Says goodbye and stops. */
@@ -216,11 +223,12 @@ export class WakeChannel {
         if (message.instance === this.#options.instanceId) this.#greet();
         else this.#membership.doubted(message.instance, this.#answerMs);
         return;
-      case 'wake': {
-        // Its own calls have told this instance by their replies; the echo would only cost a receive that finds
-        // nothing.
-        const { instance, ...wake } = message;
-        if (instance !== this.#options.instanceId) this.#options.emit(wake);
+      case 'wake':
+      case 'help': {
+        // Its own calls have told this instance by their replies; the echo of a wake would only cost a receive that
+        // finds nothing.
+        const { instance, ...signal } = message;
+        if (instance !== this.#options.instanceId) this.#options.emit(signal);
         return;
       }
       default:
