@@ -25,7 +25,7 @@ import {
   type ReceiveOptions,
   type ReceiveReply,
   type Restoration,
-  type RestoreOutcome,
+  type RestoreReply,
   type SentEntry,
   type Slots,
   type Store,
@@ -273,16 +273,16 @@ export class WatchedStore {
   }
 
   /** See the store. Errors: `StoreFullError`, `StoreUnavailableError`. */
-  async restore(restoration: Restoration): Promise<readonly RestoreOutcome[]> {
+  async restore(restoration: Restoration): Promise<RestoreReply> {
     const { store, address, watch, sweep } = this.#options;
     sweep.active();
     for (const { record } of restoration.entries) this.#largest = Math.max(this.#largest ?? 0, record.length);
     const confirm = store.confirmation?.(address);
     try {
-      const { outcomes, headLoweredToMs } = await store.restore(address, restoration);
-      if (headLoweredToMs !== undefined) watch.lowered(headLoweredToMs);
+      const reply = await store.restore(address, restoration);
+      if (reply.headLoweredToMs !== undefined) watch.lowered(reply.headLoweredToMs);
       await confirm?.();
-      return outcomes;
+      return reply;
     } catch (error) {
       if (!(error instanceof StoreFullError)) watch.asking().failed();
       throw error;

@@ -388,6 +388,11 @@ export type RestoreOutcome = 'restored' | 'present' | 'earlier';
 
 export interface RestoreReply extends HeadLowered {
   readonly outcomes: readonly RestoreOutcome[];
+  /**
+   * FIFO: the queue has messages, and some were sent to it rather than put back, with numbers below `lastSequence`. In
+   * their groups they stand before what is put back with larger ones.
+   */
+  readonly sentBefore: boolean;
 }
 
 /** How long a queue remembers which positions of a source it has had, ms: as long as any message may live. */

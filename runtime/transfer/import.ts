@@ -208,13 +208,12 @@ class Part {
       if (definition.mode !== 'consume' && modeAfterAws === 'consume') await directory.setMode(queue, definition.mode);
     }
     if (!definition.fifo) return;
-    const page = await queue.store.page({ limit: 1, maxBytes: 1 });
-    if (page.messages.length > 0 && (page.lastSequence ?? 0) < lastSequence) {
+    const { sentBefore } = await queue.store.restore({ source: this.source, entries: [], lastSequence });
+    if (sentBefore) {
       warnings.push(
-        `${queue.key} held messages before this import; in their groups they come before those of the file`,
+        `messages were sent to ${queue.key} before this import; in their groups they come before those of the file`,
       );
     }
-    await queue.store.restore({ source: this.source, entries: [], lastSequence });
   }
 
   async #message(line: MessageLine, number: number): Promise<KeptMessage> {
@@ -241,7 +240,7 @@ class Part {
     // Somebody deleted it since the part was read.
     if (queue === undefined) throw new ExportFileError(lines[0]?.number ?? 1, `there is no queue ${key}`);
     for (const batch of batches(lines, queue)) {
-      const outcomes = await queue.store.restore({ source: this.source, entries: batch.entries });
+      const { outcomes } = await queue.store.restore({ source: this.source, entries: batch.entries });
       for (const outcome of outcomes) messages[COUNTED[outcome]] += 1;
       await keepFailures(queue, batch.lines);
     }

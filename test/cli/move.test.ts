@@ -297,7 +297,7 @@ describe('export and import', () => {
     await fresh.karin.directory.setMode(await queueIn(fresh.karin, 'dead.fifo'), 'hold');
     const { err } = await fresh.run('import', file);
     expect(err).toBe(
-      `warning: ${keyOf('jobs')} is there with other attributes; it keeps them\nwarning: ${keyOf('orders.fifo')} held messages before this import; in their groups they come before those of the file\n`,
+      `warning: ${keyOf('jobs')} is there with other attributes; it keeps them\nwarning: messages were sent to ${keyOf('orders.fifo')} before this import; in their groups they come before those of the file\n`,
     );
     const definitionOf = (name: string) => fresh.karin.directory.byKey(keyOf(name))?.definition;
     expect(definitionOf('jobs')).toMatchObject({ mode: 'hold', attributes: { visibilityTimeoutSeconds: 5 } });

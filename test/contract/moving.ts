@@ -192,6 +192,24 @@ export function movingContract(context: Context): void {
       expect(reply.sent[0]?.sequenceNumber).toBe('00000000000000000042');
     });
 
+    it('tells when messages were sent to it before, and not when all that it has was put back', async () => {
+      const to = newQueue(true);
+      const from = newQueue(true);
+      await context.store.send(from, [sent('g', '1'), sent('g', '2')]);
+      const [first, second] = numbered(await allOf(from));
+      if (first === undefined || second === undefined) throw new Error('there are no messages');
+      const restore = (source: string, lastSequence: number, ...entries: RestoredEntry[]) =>
+        context.store.restore(to, { source, entries, lastSequence });
+      expect((await restore('one', 1)).sentBefore).toBe(false);
+      await restore('one', 1, first);
+      expect((await restore('two', 2)).sentBefore).toBe(false);
+      await restore('two', 2, second);
+      await context.store.send(to, [sent('g', 'new')]);
+      expect((await restore('one', 1)).sentBefore).toBe(false);
+      expect((await restore('three', 9)).sentBefore).toBe(true);
+      expect((await restore('three', 9)).sentBefore).toBe(false);
+    });
+
     it('keeps the order of each group when messages were sent before the last part came', async () => {
       const from = newQueue(true);
       await context.store.send(

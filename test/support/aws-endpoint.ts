@@ -84,6 +84,9 @@ export async function startAwsEndpoint(
       .at(-1);
     if (endpoint.gone.has(functionName ?? '')) {
       refuse(NOT_FOUND);
+    } else if (request.headers['x-amz-invocation-type'] === 'DryRun') {
+      response.writeHead(204);
+      response.end();
     } else if (url.pathname.endsWith('/invocations')) {
       const succeed = (): void => {
         response.writeHead(200, { 'content-type': 'application/json', 'x-amz-executed-version': '$LATEST' });

@@ -4,7 +4,6 @@ import {
   type DeleteReply,
   type DepthNow,
   type FreeMessage,
-  type HeadLowered,
   type KeptMessage,
   type Lease,
   type LeasedEntry,
@@ -16,6 +15,7 @@ import {
   type ReceiveOptions,
   type ReceiveReply,
   type RestoredEntry,
+  type RestoreReply,
   type ScheduledReply,
   type SendReply,
   type SentEntry,
@@ -81,6 +81,8 @@ export class FifoMemoryQueue implements MemoryQueue {
   /** By time of acceptance, oldest first. */
   readonly #accepted = new Map<string, Accepted>();
   #lastSequence = 0;
+  /** The last sequence number that was not given by a send. */
+  #lastRestored = 0;
   /** The last sequence number before the last purge: what was accepted up to it is no original any more. */
   #purgedUpTo = 0;
 
@@ -197,8 +199,10 @@ export class FifoMemoryQueue implements MemoryQueue {
     return this.#messages.has(id);
   }
 
-  restore(now: number, entries: readonly RestoredEntry[], lastSequence = 0): HeadLowered {
+  restore(now: number, entries: readonly RestoredEntry[], lastSequence = 0): Omit<RestoreReply, 'outcomes'> {
     const before = this.head();
+    const given = this.#lastSequence;
+    const sentBefore = given < lastSequence && given > this.#lastRestored && this.#messages.size > 0;
     this.#forgetAccepted(now);
     this.#lastSequence = Math.max(this.#lastSequence, lastSequence);
     const anew = new Set<Group>();
@@ -227,7 +231,8 @@ export class FifoMemoryQueue implements MemoryQueue {
     this.#accepted.clear();
     for (const [key, accepted] of byAge) this.#accepted.set(key, accepted);
     this.#replace(now, anew);
-    return headLowered(now, before, this.head());
+    if (this.#lastSequence > given) this.#lastRestored = this.#lastSequence;
+    return { sentBefore, ...headLowered(now, before, this.head()) };
   }
 
   wasReceived(id: string): boolean {
@@ -240,6 +245,7 @@ export class FifoMemoryQueue implements MemoryQueue {
     this.#due.clear();
     this.#delays.clear();
     this.#purgedUpTo = this.#lastSequence;
+    this.#lastRestored = 0;
   }
 
   trim(now: number, olderThanMs: number, limit: number): number {

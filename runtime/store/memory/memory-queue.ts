@@ -11,7 +11,6 @@ import {
   type DeleteReply,
   type DepthNow,
   type FreeMessage,
-  type HeadLowered,
   type KeptMessage,
   type Lease,
   type MessageName,
@@ -22,6 +21,7 @@ import {
   type ReceiveOptions,
   type ReceiveReply,
   type RestoredEntry,
+  type RestoreReply,
   type ScheduledReply,
   type SendReply,
   type TakeReply,
@@ -46,7 +46,11 @@ export interface MemoryQueue {
   /** Whether a message of this id is there. */
   has(id: string): boolean;
   /** Puts messages back that are not there. */
-  restore(now: number, entries: readonly RestoredEntry[], lastSequence: number | undefined): HeadLowered;
+  restore(
+    now: number,
+    entries: readonly RestoredEntry[],
+    lastSequence: number | undefined,
+  ): Omit<RestoreReply, 'outcomes'>;
   /** Whether the message is there and was received. */
   wasReceived(id: string): boolean;
   purge(): void;

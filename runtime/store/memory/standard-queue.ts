@@ -6,7 +6,6 @@ import type {
   DeleteReply,
   DepthNow,
   FreeMessage,
-  HeadLowered,
   Lease,
   LeaseOutcome,
   MessageName,
@@ -16,6 +15,7 @@ import type {
   ReceiveOptions,
   ReceiveReply,
   RestoredEntry,
+  RestoreReply,
   ScheduledReply,
   SendReply,
   SentEntry,
@@ -174,7 +174,7 @@ export class StandardMemoryQueue implements MemoryQueue {
     return this.#messages.has(id);
   }
 
-  restore(now: number, entries: readonly RestoredEntry[]): HeadLowered {
+  restore(now: number, entries: readonly RestoredEntry[]): Omit<RestoreReply, 'outcomes'> {
     const before = this.head();
     for (const [index, entry] of entries.entries()) {
       const isDelayed = entry.state === 'delayed' && entry.dueAt > now;
@@ -184,7 +184,7 @@ export class StandardMemoryQueue implements MemoryQueue {
       this.#due.add(message);
       this.#delays.add(message);
     }
-    return headLowered(now, before, this.head());
+    return { sentBefore: false, ...headLowered(now, before, this.head()) };
   }
 
   wasReceived(id: string): boolean {

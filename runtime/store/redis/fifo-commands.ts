@@ -155,7 +155,7 @@ export class FifoCommands implements QueueCommands {
       args.push(deduplicationKey === undefined ? 0 : keys.length);
     }
     args.push(this.#channel, wakeSubject(queue, this.#instanceId));
-    return readRestored(new ReplyReader(await this.#calls.script(FIFO_RESTORE, keys, args, node)));
+    return readRestored(new ReplyReader(await this.#calls.script(FIFO_RESTORE, keys, args, node)), true);
   }
 
   async purge(queue: QueueKey): Promise<void> {

@@ -143,7 +143,7 @@ export class StandardCommands implements QueueCommands {
     }
     const keys = [...allKeys(queue), queueKeys(queue).restored];
     args.push(this.#channel, wakeSubject(queue, this.#instanceId));
-    return readRestored(new ReplyReader(await this.#calls.script(RESTORE, keys, args, node)));
+    return readRestored(new ReplyReader(await this.#calls.script(RESTORE, keys, args, node)), false);
   }
 
   async purge(queue: QueueKey): Promise<void> {
@@ -294,11 +294,12 @@ export function readKept(reply: ReplyReader): Omit<KeptMessage, 'id' | 'group' |
 
 const RESTORE_OUTCOMES: readonly RestoreOutcome[] = ['restored', 'present', 'earlier'];
 
-export function readRestored(reply: ReplyReader): RestoreReply {
+export function readRestored(reply: ReplyReader, fifo: boolean): RestoreReply {
   const lowered = readHeadLowered(reply);
+  const sentBefore = fifo && reply.integer() === 1;
   const outcomes: RestoreOutcome[] = [];
   while (!reply.done) outcomes.push(RESTORE_OUTCOMES[reply.integer()] ?? 'restored');
-  return { outcomes, ...lowered };
+  return { outcomes, sentBefore, ...lowered };
 }
 
 export function readTrimmed(reply: ReplyReader): { readonly removed: number; readonly more: boolean } {

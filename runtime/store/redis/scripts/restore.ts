@@ -100,15 +100,18 @@ return reply`,
  * came before all that it had: then it is placed anew, as after a delete.
  *
  * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence string: the last number given; KEYS[8] -> restored hash:
- *     source -> the last position; KEYS[9...] -> deduplication strings, as in `fifo-send.ts`
+ *     source -> the last position, empty -> the last number that was not given by a send; KEYS[9...] -> deduplication
+ *     strings, as in `fifo-send.ts`
  * ARGV: number of messages, source, the least that the last number given must be, ms until a deduplication key expires;
  *     for each: position, id, value (sent time and record), ms when it is due, group, sequence number, receive count,
  *     first received ms, sent ms, index into KEYS of its deduplication key or 0; channel; queue; time
- * Returns: ms until the new head is due or -1 if the head was not lowered; then what became of each.
+ * Returns: ms until the new head is due or -1 if the head was not lowered; 1 if messages were sent to the queue before;
+ *     then what became of each.
  * Commands: 11 (EVALSHA, TIME, ZRANGE, HGET, HMGET, GET, HSET, ZADD, HSET, PEXPIRE, ZRANGE), whatever the number of
- *     messages; +1 SET if the last number given was less; +1 each if some are delayed (ZADD) or were received (HSET);
- *     +1 SET for each deduplication key of the last minutes; for each group 2 (ZRANGE, ZSCORE), +1 ZADD if it is new,
- *     else, if it is placed anew, those of FLIGHTS; +1 PUBLISH if the head was lowered.
+ *     messages; +3 (HGET, SET, HSET) if the last number given was less, +1 EXISTS if a send gave it; +1 each if some
+ *     are delayed (ZADD) or were received (HSET); +1 SET for each deduplication key of the last minutes; for each group
+ *     2 (ZRANGE, ZSCORE), +1 ZADD if it is new, else, if it is placed anew, those of FLIGHTS; +1 PUBLISH if the head
+ *     was lowered.
  */
 export const FIFO_RESTORE = script(
   '',
@@ -122,12 +125,15 @@ export const FIFO_RESTORE = script(
   FLIGHTS,
   PLACES(5, 10, 8),
   `
-local before, reply = head(), {-1}
+local before, reply = head(), {-1, 0}
 local given, least = tonumber(redis.call('GET', KEYS[7]) or 0), tonumber(ARGV[3])
+if given < least and given > tonumber(redis.call('HGET', KEYS[8], '') or 0) then
+  reply[2] = redis.call('EXISTS', KEYS[5])
+end
 local records, order, delayed, receives, groups, dueOf = {}, {}, {}, {}, {}, {}
 for i = 1, count do
   local outcome, at = outcomeOf(i), 5 + (i - 1) * 10
-  reply[i + 1] = outcome
+  reply[i + 2] = outcome
   if outcome == RESTORED then
     local id, dueAt, group, sequence = ids[i], tonumber(ARGV[at + 3]), ARGV[at + 4], tonumber(ARGV[at + 5])
     local member, receiveCount, sent = group .. '\\0' .. sixBytes(sequence) .. id, tonumber(ARGV[at + 6]), tonumber(ARGV[at + 8])
@@ -155,7 +161,10 @@ for i = 1, count do
     end
   end
 end
-if least > given then redis.call('SET', KEYS[7], string.format('%.0f', least)) end
+if least > given then
+  redis.call('SET', KEYS[7], string.format('%.0f', least))
+  redis.call('HSET', KEYS[8], '', string.format('%.0f', least))
+end
 if #records > 0 then
   redis.call('HSET', KEYS[2], unpack(records))
   redis.call('ZADD', KEYS[5], unpack(order))
