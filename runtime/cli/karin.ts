@@ -18,6 +18,12 @@ endOnSignals();
 // It speaks of later releases of the SDK than the one that is built in here, to people who cannot do anything about it.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
+// Whoever reads the output has read enough (`| head`): nothing more is to be done, and nothing to be said.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(STATUS.failed);
+  throw error;
+});
+
 const context: CliContext = {
   env: process.env,
   out: (text) => void process.stdout.write(text),

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { PolicyDocument } from '../../runtime/cli/iam.ts';
@@ -154,4 +156,15 @@ describe('a time', () => {
   it.each(['', '90', 'd', '1w', '0d', '-1d', '1.5h'])('is not %j', (text) => {
     expect(() => parseDuration(text)).toThrow('is not a time');
   });
+});
+
+it('ends without a word when its reader has read enough', async () => {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'runtime/cli/karin.ts', 'cost'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy();
+  const said: Buffer[] = [];
+  child.stderr.on('data', (chunk: Buffer) => said.push(chunk));
+  const [status] = await once(child, 'close');
+  expect([status, Buffer.concat(said).toString()]).toEqual([1, '']);
 });
