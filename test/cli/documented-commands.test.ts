@@ -12,7 +12,7 @@ import { runCli } from './run-cli.ts';
 const PAGES = [
   ...['README.md', 'CHANGELOG.md', 'constructs/README.md', 'runtime/README.md', 'examples/README.md'],
   ...readdirSync('examples').map((name) => `examples/${name}/README.md`),
-  ...['docs', 'docs/guides', 'docs/decisions'].flatMap((folder) =>
+  ...['docs', 'docs/guides', 'docs/decisions', 'docs/runbooks'].flatMap((folder) =>
     readdirSync(folder).map((name) => join(folder, name)),
   ),
 ].filter((path) => path.endsWith('.md') && existsSync(path));
