@@ -6,7 +6,7 @@
 import { createReadStream } from 'node:fs';
 import { open, rename, stat } from 'node:fs/promises';
 import * as z from 'zod/mini';
-import { matchesGlob } from '../queue/names.ts';
+import { matchesQueue, parseQueueKey } from '../queue/names.ts';
 import { ExportFileError, type ExportLine, FileCheck } from '../transfer/export-format.ts';
 import { type CliContext, CliError, STATUS } from './context.ts';
 import { callServer, linesIn, linesOf, requestServer, type ServerOptions } from './server-client.ts';
@@ -189,8 +189,9 @@ async function checkFile(path: string): Promise<void> {
 }
 
 function isHeld(line: Extract<ExportLine, { kind: 'queue' }>, globs: readonly string[]): boolean {
-  const name = line.queue.slice(line.queue.lastIndexOf(':') + 1);
-  return line.mode === 'hold' && (globs.length === 0 || globs.some((glob) => matchesGlob(glob, name)));
+  const queue = parseQueueKey(line.queue);
+  const isChosen = globs.length === 0 || globs.some((glob) => queue !== undefined && matchesQueue(glob, queue));
+  return line.mode === 'hold' && isChosen;
 }
 
 function interrupted(error: unknown, { messages }: Counts, { dryRun }: ImportOptions): unknown {

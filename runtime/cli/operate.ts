@@ -6,7 +6,7 @@
  */
 import * as z from 'zod/mini';
 import { age } from '../ops/needs.ts';
-import { matchesGlob } from '../queue/names.ts';
+import { matchesQueue, parseQueueKey } from '../queue/names.ts';
 import { type CliContext, CliError, confirmed, STATUS, table } from './context.ts';
 import { callServer, linesOf, requestServer, type ServerOptions } from './server-client.ts';
 
@@ -189,14 +189,17 @@ export async function act(
   if (refused > 0) throw new CliError(`${refused} of the queues stay as they were`, STATUS.refused);
 }
 
-/** Keys of the queues whose names fit a glob. Errors: `CliError`; also if there are none. */
+/** Keys of the queues that fit a glob. Errors: `CliError`; also if there are none. */
 async function fitting(glob: string, options: ServerOptions, context: CliContext): Promise<readonly string[]> {
   const keys: string[] = [];
   let seen = 0;
   for (let page = 1; ; page += 1) {
     const answer = await callServer(context, options, { method: 'GET', path: `/api/v1/queues?page=${page}` });
     const { queues, count } = read(queuesAnswer, answer);
-    keys.push(...queues.filter(({ name }) => matchesGlob(glob, name)).map(({ key }) => key));
+    for (const { key } of queues) {
+      const queue = parseQueueKey(key);
+      if (queue !== undefined && matchesQueue(glob, queue)) keys.push(key);
+    }
     seen += queues.length;
     if (queues.length === 0 || seen >= count) break;
   }

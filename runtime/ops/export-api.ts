@@ -20,7 +20,7 @@ import { readCapability, type TokenStore } from '../http/auth/tokens.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, checkAdmin, readText } from '../http/management.ts';
 import type { Log } from '../log.ts';
-import { matchesGlob } from '../queue/names.ts';
+import { matchesQueue, type QueueRef } from '../queue/names.ts';
 import type { StoredDirectory } from '../queue/stored-directory.ts';
 import { StoreUnavailableError } from '../store/store.ts';
 import type { Time } from '../time.ts';
@@ -65,7 +65,7 @@ function exported(c: Context<AppEnv>, parts: ExportApiParts): Response {
   const globs = globsOf(c);
   const chooses = chooser(globs);
   const lines = exportLines({
-    queues: directory.all().filter(({ arn }) => chooses(arn.name)),
+    queues: directory.all().filter(({ arn }) => chooses(arn)),
     ...(globs.length === 0 ? {} : { chosen: globs }),
     // Whoever wants some queues wants no keys to others.
     tokens: globs.length > 0 ? [] : tokens.list().filter((token) => !hasExpired(token, time.now())),
@@ -149,8 +149,8 @@ function globsOf(c: Context<AppEnv>): readonly string[] {
   return globs;
 }
 
-function chooser(globs: readonly string[]): (name: string) => boolean {
-  return (name) => globs.length === 0 || globs.some((glob) => matchesGlob(glob, name));
+function chooser(globs: readonly string[]): (queue: QueueRef) => boolean {
+  return (queue) => globs.length === 0 || globs.some((glob) => matchesQueue(glob, queue));
 }
 
 function record(

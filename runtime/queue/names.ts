@@ -94,7 +94,7 @@ export function matchesQueue(glob: string, { account, region, name }: QueueRef):
 }
 
 /** Whether `name` fits `glob`. Linear in practice: a star only ever retries from its last match. */
-export function matchesGlob(glob: string, name: string): boolean {
+function matchesGlob(glob: string, name: string): boolean {
   let g = 0;
   let n = 0;
   let star = -1;

@@ -15,7 +15,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type QueueDefinition, queueAttributes } from '../queue/definition.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import { newFailure } from '../queue/failure.ts';
-import { isFifoName, parseQueueArn, queueKey } from '../queue/names.ts';
+import { isFifoName, parseQueueArn, parseQueueKey, type QueueRef, queueKey } from '../queue/names.ts';
 import { deduplicationKeyOf } from '../queue/record.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
 import type { KeptMessage, QueueKey, RestoredEntry, RestoreOutcome } from '../store/store.ts';
@@ -39,8 +39,8 @@ export interface ImportOptions {
   };
   /** Puts a token back as it was stored; whether there was none of its id. Errors: `TypeError` (it is none). */
   readonly restoreToken: (token: object, isTrial: boolean) => Promise<boolean>;
-  /** Which queues are imported, by name. */
-  readonly chooses: (name: string) => boolean;
+  /** Which queues are imported. */
+  readonly chooses: (queue: QueueRef) => boolean;
   /** Checks, and changes nothing. */
   readonly isTrial: boolean;
   /** Number in the file of the line after the head; default: 2. */
@@ -124,8 +124,10 @@ class Part {
       if (line.kind === 'message') {
         if (line.n <= lastN) throw new ExportFileError(number, `its n is ${line.n}, after ${lastN}; n must grow`);
         lastN = line.n;
+        const queue = parseQueueKey(line.queue);
+        if (queue === undefined) throw new ExportFileError(number, `${line.queue} names no queue`);
         const kept = await this.#message(line, number);
-        if (!this.#options.chooses(nameIn(line.queue))) this.passedOver += 1;
+        if (!this.#options.chooses(queue)) this.passedOver += 1;
         else {
           if (messages[0] !== undefined && messages[0].line.queue !== line.queue) flush();
           messages.push({ line, number, kept });
@@ -173,7 +175,7 @@ class Part {
       throw new ExportFileError(number, `${line.queue} is ${kinds[0]} in the file, and ${kinds[1]} here`);
     }
     this.#defined.add(line.queue);
-    if (!this.#options.chooses(arn.name)) return undefined;
+    if (!this.#options.chooses(arn)) return undefined;
     const { fifo, origin, madeBy, mode, attributes, tags } = line;
     const definition: QueueDefinition = {
       ...{ arn, fifo, origin, mode, attributes, tags },
@@ -308,8 +310,4 @@ async function keepFailures(queue: StoredQueue, lines: readonly MessageLine[]): 
       return [{ ...newFailure(id, rest), at: Date.parse(at) }];
     }),
   );
-}
-
-function nameIn(key: QueueKey): string {
-  return key.slice(key.lastIndexOf(':') + 1);
 }

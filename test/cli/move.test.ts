@@ -259,6 +259,8 @@ describe('export and import', () => {
     const some = await run('export', '--queue', 'app-*');
     expect(some.err).toContain('exported 2 messages of 2 queues\n');
     expect(some.out).not.toContain('"token"');
+    expect((await run('export', '--queue', '111122223333/eu-*/w*')).err).toContain('exported 1 message of 1 queue\n');
+    expect((await run('export', '--queue', '444455556666/eu-*/*')).err).toContain('exported 0 messages of 0 queues\n');
     const file = join(folder, 'all-of-them.ndjson');
     await run('export', '--output', file);
     for (const queue of karin.directory.all()) await queue.purge();
