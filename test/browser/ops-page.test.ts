@@ -190,6 +190,73 @@ describe('the ops page', () => {
     expect(complaints()).toEqual([]);
   });
 
+  it('redrives and deletes the dead letters that are selected, after a question', async () => {
+    const { karin } = await scene({ mappings: [] });
+    const source = 'arn:aws:sqs:eu-west-1:111122223333:orders';
+    const letter = (body: string) => ({ id: crypto.randomUUID(), body, attributes: {}, senderId: 'test' });
+    await karin.directory
+      .byKey(keyOf('dead'))
+      ?.send(['one', 'two', 'three', 'four'].map((body) => ({ ...letter(body), deadLetterSourceArn: source })));
+    const page = await openLoggedIn(karin);
+    await page.goto(`${queuePage(karin, 'dead')}/dead-letters`);
+    const select = (body: string) =>
+      page.locator('#letters tr', { hasText: body }).getByRole('checkbox', { name: 'Select message' }).check();
+    const held = async (name: string) =>
+      ((await karin.directory.byKey(keyOf(name))?.browse(10)) ?? []).map(({ message }) => message?.body).sort();
+
+    await page.getByRole('button', { name: 'Redrive selected' }).click();
+    await page.getByRole('alert').getByText('No message is selected.').waitFor();
+    await select('one');
+    await select('three');
+    await page.getByRole('button', { name: 'Redrive selected' }).click();
+    await page.locator('#letters tr', { hasText: 'one' }).waitFor({ state: 'detached' });
+    expect(await held('orders')).toEqual(['one', 'three']);
+    expect(await held('dead')).toEqual(['four', 'two']);
+
+    const press = async (answer: 'accept' | 'dismiss') => {
+      const asked = page.waitForEvent('dialog').then((dialog) => dialog[answer]());
+      await page.getByRole('button', { name: 'Delete selected' }).click();
+      await asked;
+    };
+    await page.getByRole('checkbox', { name: 'Select all messages of this page' }).check();
+    expect(await page.locator('#letters tbody input:checked').count()).toBe(2);
+    await press('dismiss');
+    expect(await held('dead')).toEqual(['four', 'two']);
+    await press('accept');
+    await page.locator('#letters').getByText('There is none.').waitFor();
+    expect(await held('dead')).toEqual([]);
+    // The first press was refused; a browser says so on its console.
+    expect(complaints()).toEqual([expect.stringContaining('status of 400')]);
+  });
+
+  it('runs scheduled messages now and cancels others', async () => {
+    const { karin } = await scene({ mappings: [] });
+    const later = (body: string, delayMs: number) => ({
+      id: crypto.randomUUID(),
+      body,
+      attributes: {},
+      senderId: 'test',
+      delayMs,
+    });
+    const queue = karin.directory.byKey(keyOf('mails'));
+    await queue?.send([later('second', 7_200_000), later('first', 3_600_000), later('third', 9_000_000)]);
+    const page = await openLoggedIn(karin);
+    await page.goto(`${queuePage(karin, 'mails')}/scheduled`);
+    expect(await page.locator('#scheduled tbody summary').allInnerTexts()).toEqual(['first', 'second', 'third']);
+    const select = (body: string) =>
+      page.locator('#scheduled tr', { hasText: body }).getByRole('checkbox', { name: 'Select message' }).check();
+    await select('first');
+    await page.getByRole('button', { name: 'Run selected now' }).click();
+    await page.locator('#scheduled tr', { hasText: 'first' }).waitFor({ state: 'detached' });
+    expect(await queue?.depth()).toEqual({ visible: 1, delayed: 2, inFlight: 0 });
+    await select('second');
+    page.once('dialog', (dialog) => void dialog.accept());
+    await page.getByRole('button', { name: 'Cancel selected' }).click();
+    await page.locator('#scheduled tr', { hasText: 'second' }).waitFor({ state: 'detached' });
+    expect(await queue?.depth()).toEqual({ visible: 1, delayed: 1, inFlight: 0 });
+    expect(complaints()).toEqual([]);
+  });
+
   it('syncs, and shows what it found', async () => {
     const { karin, source } = await scene();
     const page = await openLoggedIn(karin);

@@ -60,6 +60,19 @@ const PAGES: readonly PageCase[] = [
     open: openFirstMessage,
     documented: ['light desktop', 'dark desktop'],
   },
+  { name: 'dead letters', path: `${queue('invoices-dead')}/dead-letters`, documented: ['light desktop'] },
+  {
+    name: 'dead letters of an error',
+    path: `${queue('invoices-dead')}/dead-letters`,
+    open: async (page) => {
+      await page.locator('#errors a').first().click();
+      await page.getByRole('link', { name: 'show all messages' }).waitFor();
+      await page.locator('#letters summary').first().click();
+    },
+  },
+  { name: 'no dead letters', path: `${queue('orders-dead')}/dead-letters` },
+  { name: 'scheduled', path: `${queue('emails')}/scheduled` },
+  { name: 'nothing scheduled', path: `${queue('orders')}/scheduled` },
   { name: 'purge, asked', path: queue('reports'), open: askOnPage('purge') },
   { name: 'redrive, asked', path: queue('invoices-dead'), open: askOnPage('redrive') },
   { name: 'functions', path: '/functions' },

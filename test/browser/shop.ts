@@ -29,6 +29,8 @@ const OPERATORS = Object.entries(PEOPLE)
   .join(';');
 
 const TOKEN = 'token-of-the-whole-shop';
+/** Id of a dead letter. */
+export const DEAD_LETTER = '4fe524ed-1f81-4538-a027-22ad301dd9f0';
 const DAY_MS = 86_400_000;
 /** Parts of the day after which something happened. */
 const PARTS = 48;
@@ -99,10 +101,13 @@ export async function openShop(): Promise<Shop> {
   stop();
 
   // Dead letters, each with why it failed.
-  await send('invoices', { invoice: 'R-2031', customer: 'Ada Lovelace', total: 99 }, { invoice: 'R-2034', total: 12 });
+  const invoice = JSON.stringify({ invoice: 'R-2031', customer: { name: 'Ada Lovelace' }, lines: [{ total: 99 }] });
+  await queue('invoices').send([{ ...message(invoice), id: DEAD_LETTER }]);
+  await send('invoices', { invoice: 'R-2034', total: 12 });
   for (let receive = 1; receive <= MOST_RECEIVES; receive += 1) {
     const received = await queue('invoices').receive({ maxMessages: 10, visibilityTimeoutMs: 0 });
-    await queue('invoices').keepFailures(new Map(received.map(({ id }) => [id, { ...WHY, attempt: receive }])));
+    const why = received.map(({ id }) => [id, { ...(id === DEAD_LETTER ? WHY : LATE), attempt: receive }] as const);
+    await queue('invoices').keepFailures(new Map(why));
   }
   // The receive that is one too many moves them.
   await queue('invoices').receive({ maxMessages: 10 });
@@ -183,6 +188,15 @@ const WHY: Failure = {
   functionArn: 'arn:aws:lambda:eu-west-1:111122223333:function:render-invoice',
   requestId: '5f9fb7c3-9c1e-4d0e-8d64-0b7b2f0c9e11',
   durationMs: 212,
+  attempt: 1,
+};
+
+const LATE: Failure = {
+  errorType: 'Function.TimedOut',
+  message: 'Task timed out after 30.00 seconds',
+  functionArn: WHY.functionArn,
+  requestId: '0f6d1a52-7d7e-4d53-9a3c-2f7be8f4c6a0',
+  durationMs: 30_000,
   attempt: 1,
 };
 

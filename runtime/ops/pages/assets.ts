@@ -54,6 +54,7 @@ details > summary { cursor: pointer; }
 summary code { word-break: break-all; }
 .state-of { white-space: nowrap; }
 .row.heading { align-items: baseline; }
+.row.heading > :first-child { flex: 1; }
 pre { font: 13px ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 24em; overflow: auto; background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 8px 10px; margin: 8px 0; }
 table.activity th:first-child, table.activity td:first-child { width: 1%; }
 td.what { min-width: 16em; }
@@ -68,6 +69,7 @@ input, textarea, button { font: inherit; color: var(--ink); }
 input[type="checkbox"] { flex: none; width: 18px; height: 18px; margin: 2px 0; accent-color: var(--accent); }
 progress { accent-color: var(--accent); vertical-align: middle; max-width: 100%; }
 td.select { width: 1%; }
+#selection { margin-bottom: 12px; }
 .controls { display: flex; gap: 12px; align-items: end; flex-wrap: wrap; margin: 12px 0; }
 .controls label { flex: 0 1 220px; }
 .task { display: flex; gap: 4px 12px; align-items: center; flex-wrap: wrap; }
@@ -125,7 +127,7 @@ kbd { font: 13px ui-monospace, monospace; border: 1px solid var(--line); border-
   tr:last-child { border-bottom: 0; }
   td { border-bottom: 0; padding: 1px 0; grid-column: 1 / -1; }
   table.activity tr { display: flex; flex-wrap: wrap; column-gap: 12px; }
-  table.activity td:first-child { width: auto; }
+  table.activity td:first-child, td.select { width: auto; }
   table.activity td:last-child { flex-basis: 100%; }
   td.number { grid-column: auto; text-align: left; padding-top: 4px; white-space: normal; }
   td[data-label]::before { content: attr(data-label); color: var(--quiet); font-size: 12px; }
