@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as z from 'zod/mini';
 import type { Log } from '../log.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -117,12 +118,12 @@ function describeResult(result: DrainResult | PullResult): string {
 }
 
 /** The API looks at region, account and name of a QueueUrl only. */
-function urlOf({ arn }: Queue): string {
+export function urlOf({ arn }: Queue): string {
   return `http://karin/r/${arn.region}/${arn.account}/${arn.name}`;
 }
 
 /** A field that was filled in. */
-function field(form: FormFields, name: string): string | undefined {
+export function field(form: FormFields, name: string): string | undefined {
   const value = form[name];
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
@@ -132,7 +133,9 @@ function field(form: FormFields, name: string): string | undefined {
  * errors, as every other caller.
  */
 
-type ApiOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
+type ApiOutcome =
+  | { readonly ok: true /** Of a message that was sent. */; readonly messageId?: string }
+  | { readonly ok: false; readonly message: string };
 
 export interface ApiClient {
   call(action: string, input: Readonly<Record<string, unknown>>): Promise<ApiOutcome>;
@@ -172,14 +175,20 @@ export function createApiClient(parts: ApiClientParts): ApiClient {
         // None of the calls made here waits for messages.
         signal: new AbortController().signal,
       });
-      if (response.status < 300) return { ok: true };
-      return { ok: false, message: messageIn(response.body) ?? `the call failed with status ${response.status}` };
+      if (response.status < 300) {
+        const messageId = textIn(response.body, 'MessageId');
+        return { ok: true, ...(messageId === undefined ? {} : { messageId }) };
+      }
+      return {
+        ok: false,
+        message: textIn(response.body, 'message') ?? `the call failed with status ${response.status}`,
+      };
     },
   };
 }
 
-function messageIn(body: string): string | undefined {
-  const value: unknown = JSON.parse(body);
-  const message = typeof value === 'object' && value !== null && 'message' in value ? value.message : undefined;
-  return typeof message === 'string' ? message : undefined;
+function textIn(body: string, member: string): string | undefined {
+  const answer = z.record(z.string(), z.unknown()).safeParse(body === '' ? {} : JSON.parse(body));
+  const value = answer.data?.[member];
+  return typeof value === 'string' ? value : undefined;
 }

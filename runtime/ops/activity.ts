@@ -14,6 +14,8 @@ import type { OnTransfer, TransferEvent } from '../transfer/transfer.ts';
 /** How many events are kept; at about 200 bytes each they weigh nothing. */
 const KEPT_EVENTS = 200;
 const KEPT_WARNINGS = 100;
+/** Of an event that is about messages, how many of them are remembered: most batches have no more. */
+const KEPT_IDS = 100;
 
 export interface Activity {
   /** Wall clock, milliseconds since the epoch. */
@@ -30,6 +32,8 @@ export interface Activity {
 export interface ActivityLog {
   /** Newest first. */
   recent(): readonly Activity[];
+  /** What the last events of this process say of one message, oldest first. */
+  ofMessage(queue: QueueKey, id: string): readonly Activity[];
   /** Warnings, newest first, each cause once. */
   warnings(): readonly Activity[];
   /** The last failure of each mapping whose last batch failed, by its UUID. */
@@ -49,6 +53,8 @@ export interface ActivityLog {
 /** Listens to `bus` from now on. `now`: wall clock, milliseconds since the epoch. */
 export function createActivityLog(bus: EventBus, now: () => number): ActivityLog {
   const ring: Activity[] = [];
+  /** Activities about messages, and which. */
+  const traced: { readonly activity: Activity; readonly ids: readonly string[] }[] = [];
   const failing = new Map<string, Activity>();
   const listeners = new Set<(activity: Activity) => void>();
   const warnings = new Map<string, Activity>();
@@ -92,6 +98,10 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
       else failing.delete(event.mapping);
     }
     keep(activity);
+    if ('messageIds' in event) {
+      traced.push({ activity, ids: event.messageIds.slice(0, KEPT_IDS) });
+      if (traced.length > KEPT_EVENTS) traced.shift();
+    }
     if (event.kind === 'warning') warn(`${event.mapping} ${event.what}`, activity);
     if (event.kind === 'lambda-trouble') warn(`${event.mapping} ${event.kind}`, activity);
     if (event.kind === 'lambda-reached') warnings.delete(`${event.mapping} lambda-trouble`);
@@ -99,6 +109,8 @@ export function createActivityLog(bus: EventBus, now: () => number): ActivityLog
   });
   return {
     recent: () => [...ring].reverse(),
+    ofMessage: (queue, id) =>
+      traced.flatMap(({ activity, ids }) => (activity.queue === queue && ids.includes(id) ? [activity] : [])),
     warnings: () => [...warnings.values()].reverse(),
     failing: () => failing,
     onChange: (listener) => {

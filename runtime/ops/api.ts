@@ -14,7 +14,7 @@ import type { Audit } from '../http/audit.ts';
 import type { Edge } from '../http/edge.ts';
 import { type AppEnv, answerErrors, reachOf, readJson, requireManage } from '../http/management.ts';
 import type { PastFailure } from '../queue/failure.ts';
-import type { Message, MessageAttribute } from '../queue/message.ts';
+import type { Message } from '../queue/message.ts';
 import type { MoveTask } from '../queue/move-task.ts';
 import { formatQueueArn, parseQueueKey } from '../queue/names.ts';
 import type { BrowsedMessage, Queue } from '../queue/queue.ts';
@@ -25,6 +25,7 @@ import { type ExportApiParts, exportRoutes } from './export-api.ts';
 import { findQueue } from './find-queue.ts';
 import { type FunctionsApiParts, functionsRoutes } from './functions-api.ts';
 import { logsHref } from './logs-link.ts';
+import { attributeValue } from './message-actions.ts';
 import { gatherOverview, type OverviewParts, type QueueRow, queueRow, readQueueQuery, refreshed } from './overview.ts';
 import { actOnSelection, audited, isKnown, readAsked, SELECTION_ACTIONS, type SelectionParts } from './selection.ts';
 
@@ -261,7 +262,9 @@ function shownContent(message: Message): Readonly<Record<string, unknown>> {
   return {
     body: message.body.slice(0, LONGEST_BODY),
     cut: message.body.length > LONGEST_BODY,
-    attributes: Object.fromEntries(Object.entries(message.attributes).map(shownAttribute)),
+    attributes: Object.fromEntries(
+      Object.entries(message.attributes).map(([name, attribute]) => [name, attributeValue(attribute)]),
+    ),
     group: message.groupId,
     deadLetterOf: message.deadLetterSourceArn,
   };
@@ -277,11 +280,4 @@ function shownRedrive(task: MoveTask): Readonly<Record<string, unknown>> {
 
 function shownFailure(failure: PastFailure): Readonly<Record<string, unknown>> {
   return { ...failure, at: new Date(failure.at).toISOString(), logsUrl: logsHref(failure) };
-}
-
-/** As in the SQS API, binary values in base64. */
-function shownAttribute([name, attribute]: [string, MessageAttribute]): [string, Readonly<Record<string, string>>] {
-  const { dataType: DataType } = attribute;
-  if ('stringValue' in attribute) return [name, { DataType, StringValue: attribute.stringValue }];
-  return [name, { DataType, BinaryValue: Buffer.from(attribute.binaryValue).toString('base64') }];
 }

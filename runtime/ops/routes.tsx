@@ -30,6 +30,8 @@ import { type ApiParts, apiRoute } from './api.ts';
 import type { FunctionActions } from './function-actions.ts';
 import { type FunctionUrls, functionRows } from './functions.ts';
 import { createLive, type LivePart } from './live.ts';
+import { type MessageRoutesParts, messageRoutes } from './message-routes.tsx';
+import { messageIdIn } from './message-search.ts';
 import { gatherNeeds } from './needs.ts';
 import {
   gatherOverview,
@@ -45,7 +47,7 @@ import { SCRIPT, STYLE } from './pages/assets.ts';
 import { AuditPage } from './pages/audit-page.tsx';
 import { FunctionsPage } from './pages/functions-page.tsx';
 import { ConfirmPage, ErrorPage, LoginPage, type Notice, type PageFrame, queueHref } from './pages/layout.tsx';
-import { SHOWN_MESSAGES } from './pages/messages.tsx';
+import { SHOWN_BYTES, SHOWN_MESSAGES } from './pages/messages.tsx';
 import { OverviewPage, overviewParts } from './pages/overview-page.tsx';
 import { QueuePage, type QueueView, queueParts } from './pages/queue-page.tsx';
 import { SystemPage } from './pages/system-page.tsx';
@@ -55,6 +57,7 @@ import { createPageSessions, LOGIN_FORM, PAGE_FORM, pageToOpen, requireFormToken
 import { gatherSystem, type SystemParts } from './system.ts';
 
 export interface PagesParts extends OverviewParts {
+  readonly store: OverviewParts['store'] & MessageRoutesParts['store'];
   readonly edge: Edge;
   readonly sessions: Sessions;
   readonly endSession: (cookie: string) => Promise<void>;
@@ -90,6 +93,10 @@ export interface PagesParts extends OverviewParts {
 const DONE: ReadonlyMap<string, string> = new Map([
   ['sync', 'Synced. What changed is in the log, what cannot be served is below.'],
   ['send', 'Sent.'],
+  ['retry-message', 'The message is due now.'],
+  ['delete-message', 'The message was deleted.'],
+  ['move-message', 'The message was moved. Here it is a new one.'],
+  ['send-message-again', 'Sent.'],
   ['purge', 'Purged.'],
   ['redrive', 'The redrive has begun.'],
   ['cancel-redrive', 'The redrive is cancelled; what was moved stays moved.'],
@@ -238,9 +245,11 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     const overview = await overviewOf(c);
     return c.html(<OverviewPage frame={frame(c)} overview={overview} notice={said} />, status);
   };
-  app.get('/ops', (c) =>
-    isStream(c) ? stream(c, async () => overviewParts(frame(c), await overviewOf(c))) : overviewPage(c, notice(c)),
-  );
+  app.get('/ops', (c) => {
+    if (isStream(c)) return stream(c, async () => overviewParts(frame(c), await overviewOf(c)));
+    const id = messageIdIn(c.req.query('q') ?? '');
+    return id === undefined ? overviewPage(c, notice(c)) : c.redirect(`${base}/ops/search?q=${id}`, 303);
+  });
   app.post('/ops/sync', async (c) => {
     try {
       record(c, 'sync');
@@ -262,7 +271,7 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   const viewOf = async (c: Context<AppEnv>, queue: Queue, looks: number): Promise<QueueView> => {
     const [moveTasks, messages, store, histories] = await Promise.all([
       parts.moveTasks.list(queue).catch(whileUnreachable),
-      looks === 0 ? undefined : queue.browse(SHOWN_MESSAGES).catch(whileUnreachable),
+      looks === 0 ? undefined : queue.browse(SHOWN_MESSAGES, SHOWN_BYTES).catch(whileUnreachable),
       parts.store.health(),
       historiesOf(parts.history, [queue.key]),
       refreshed(parts.depths),
@@ -331,6 +340,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     pages.leaveWord(c, c.req.param('action'));
     return c.redirect(`${base}${queueHref('', queue.key)}`, 303);
   });
+
+  app.route('/', messageRoutes(parts, { pages, frame, notice, record }));
 
   app.get('/ops/system', async (c) => c.html(<SystemPage frame={frame(c)} view={await gatherSystem(parts.system)} />));
 

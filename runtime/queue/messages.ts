@@ -51,7 +51,7 @@ export async function browse(
 }
 
 /** Whether a message in flight only waits for the end of a lease whose delivery has failed. */
-function isGivenUp({ state, receiveCount, failure }: FoundMessage): boolean {
+export function isGivenUp({ state, receiveCount, failure }: FoundMessage): boolean {
   return state === 'in-flight' && failure?.attempt === receiveCount && failure.errorType !== 'connection-lost';
 }
 

@@ -1,6 +1,7 @@
 import type { RouterRoute } from 'hono/types';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { QUEUE_ACTIONS } from '../../runtime/ops/actions.ts';
+import { MESSAGE_ACTIONS } from '../../runtime/ops/message-actions.ts';
 import { type PagesParts, pagesRoute } from '../../runtime/ops/routes.tsx';
 import { type RunningKarin, runKarin } from '../http/running-karin.ts';
 import { discoveryOf, keyOf, mappingOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
@@ -16,6 +17,8 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
   ':key': [encodeURIComponent(keyOf('jobs'))],
   ':action': [...QUEUE_ACTIONS.keys()],
   ':uuid': [mappingOf('jobs').uuid],
+  ':message': ['3f2504e0-4f89-41d3-9a0c-0305e82c3301'],
+  ':doing': [...MESSAGE_ACTIONS.keys()],
 };
 
 /** The role that each form of the pages needs. A new form needs a line here. */
@@ -36,6 +39,10 @@ const NEEDED: Readonly<Record<string, (typeof ROLES)[number]>> = {
   '/ops/queues/:key/consume': 'operate',
   '/ops/queues/:key/drain': 'administer',
   '/ops/queues/:key/pull': 'administer',
+  '/ops/queues/:key/messages/:message/retry': 'operate',
+  '/ops/queues/:key/messages/:message/again': 'operate',
+  '/ops/queues/:key/messages/:message/move': 'operate',
+  '/ops/queues/:key/messages/:message/delete': 'operate',
 };
 
 /** Open to strangers on purpose. */
@@ -65,7 +72,7 @@ function filled(path: string, names: readonly string[]): readonly string[] {
 
 const FORMS = pathsOf('POST')
   .filter((path) => !OPEN.includes(path))
-  .flatMap((path) => filled(path, [':action']));
+  .flatMap((path) => filled(path, [':action', ':doing']));
 const address = (form: string): string => filled(form, Object.keys(PARAMETERS))[0] ?? form;
 
 let karin: RunningKarin;
@@ -269,7 +276,9 @@ describe('a text of a stranger', () => {
     const keys = queues.map(({ key }) => encodeURIComponent(key));
     const query = (['search', 'stage'] as const).map((name) => encodeURIComponent(hostile(name)));
     const paths = pathsOf('GET').flatMap((path) =>
-      path.includes(':key') ? keys.map((key) => path.replace(':key', key)) : filled(path, Object.keys(PARAMETERS)),
+      path.includes(':key')
+        ? keys.flatMap((key) => filled(path.replace(':key', key), Object.keys(PARAMETERS)))
+        : filled(path, Object.keys(PARAMETERS)),
     );
     for (const path of paths) {
       await keep(admin.request(path));
@@ -280,6 +289,22 @@ describe('a text of a stranger', () => {
       answers.push((await reader?.read())?.value ?? '');
       await reader?.cancel();
     }
+    for (const queue of queues) {
+      for (const { id } of await queue.browse(10)) {
+        const page = `/ops/queues/${encodeURIComponent(queue.key)}/messages/${id}`;
+        await keep(admin.request(page));
+        const typed = {
+          body: hostile('typed-body'),
+          to: hostile('to-message'),
+          seq: hostile('typed-body'),
+          delay: 'x',
+        };
+        for (const doing of MESSAGE_ACTIONS.keys()) {
+          await keep(admin.press(`${page}/${doing}`, { ...typed, confirmed: 'no' }));
+        }
+      }
+    }
+    await keep(admin.request(`/ops/search?q=X-hostile&from=start`));
     for (const form of FORMS.filter((form) => form !== '/ops/logout')) {
       const text = {
         body: hostile('typed-body'),

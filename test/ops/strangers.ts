@@ -17,7 +17,7 @@ export const WRITTEN = [
   ...['group', 'deduplication', 'error-type', 'error-message', 'error-trace', 'error-request', 'error-function'],
   ...['reported-error', 'function', 'broken-function', 'broken-reason', 'problem', 'failed-sync', 'source', 'stack'],
   ...['logical-id', 'stage', 'function-url', 'function-url-hint', 'pull', 'redrive-policy', 'token', 'to-queue'],
-  ...['search', 'log-in-to', 'typed-body', 'queue', 'host', 'address', 'agent'],
+  ...['search', 'log-in-to', 'typed-body', 'to-message', 'queue', 'host', 'address', 'agent'],
 ] as const;
 type Written = (typeof WRITTEN)[number];
 /** Refused where it came in, or kept nowhere. */

@@ -75,6 +75,12 @@ td.select { width: 1%; }
 .task { display: flex; gap: 4px 12px; align-items: center; flex-wrap: wrap; }
 tr.chosen > td { background: color-mix(in srgb, var(--accent) 10%, transparent); }
 input, textarea { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 7px 10px; width: 100%; }
+label.check, label.inline { display: flex; gap: 8px; align-items: center; flex-wrap: wrap; }
+label.check input, label.inline input { width: auto; }
+.card h3 { font-size: 13px; font-weight: 600; color: var(--quiet); margin: 0; }
+.card.stack { display: grid; gap: 12px; }
+.card > p:first-child { margin-top: 0; }
+.card > p:last-child { margin-bottom: 0; }
 textarea { min-height: 90px; font-family: ui-monospace, monospace; font-size: 13px; }
 button { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 6px 14px; cursor: pointer; }
 button:hover { border-color: var(--accent); }
@@ -164,6 +170,21 @@ document.addEventListener('change', (event) => {
 });
 // Selects all of a page: a box that does nothing without the script, so it is not there without it.
 for (const box of document.querySelectorAll('[data-all]')) box.hidden = false;
+
+// Copies what the server has, not what the page shows: that spells out what cannot be seen.
+for (const button of document.querySelectorAll('[data-copy]')) button.hidden = !navigator.clipboard;
+document.addEventListener('click', async (event) => {
+  const button = event.target.closest?.('[data-copy]');
+  if (!button) return;
+  try {
+    const response = await fetch(button.dataset.copy, { redirect: 'error' });
+    if (!response.ok) throw new Error(String(response.status));
+    await navigator.clipboard.writeText(await response.text());
+    button.textContent = 'Copied';
+  } catch {
+    setStatus('It could not be copied. Select it, or download it.');
+  }
+});
 
 // A notice says what was just done; a reload must not say it again.
 const address = new URL(location.href);

@@ -17,7 +17,7 @@ import {
   queueHref,
   Time,
 } from './layout.tsx';
-import { Content } from './messages.tsx';
+import { Content, OpenMessage } from './messages.tsx';
 
 /** Characters of an error in its line. */
 const LONGEST_ERROR = 300;
@@ -293,7 +293,10 @@ function Letters({ frame, view }: { frame: PageFrame; view: DeadLettersView }) {
                     <Box name={seen} />
                   </td>
                 ) : null}
-                <td class="quiet small">{seen.failure === undefined ? '-' : <Time at={seen.failure.at} />}</td>
+                <td class="quiet small">
+                  {seen.failure === undefined ? '-' : <Time at={seen.failure.at} />}
+                  <OpenMessage base={frame.base} queueKey={view.row.queue.key} name={seen} />
+                </td>
                 <td class="number" data-label="receives">
                   {count(seen.receiveCount)}
                 </td>

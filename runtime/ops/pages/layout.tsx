@@ -360,6 +360,16 @@ export function queueHref(base: string, key: string): string {
   return `${base}/ops/queues/${encodeURIComponent(key)}`;
 }
 
+/** The page of one message; a sequence number finds one that stands far behind in its group. */
+export function messageHref(
+  base: string,
+  key: string,
+  { id, sequenceNumber }: { readonly id: string; readonly sequenceNumber?: string },
+  part: '' | '/body' = '',
+): string {
+  return `${queueHref(base, key)}/messages/${id}${part}${sequenceNumber === undefined ? '' : `?seq=${sequenceNumber}`}`;
+}
+
 /** Why a mapping takes nothing, and the button that ends it, where a person has to. */
 export function Pause({ frame, row }: { frame: PageFrame; row: MappingRow }) {
   if (row.paused === undefined) return null;

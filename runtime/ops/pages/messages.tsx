@@ -1,10 +1,13 @@
 import type { PastFailure } from '../../queue/failure.ts';
 import type { MessageAttribute } from '../../queue/message.ts';
 import type { BrowsedMessage, FoundMessage } from '../../queue/queue.ts';
+import type { MessageName, QueueKey } from '../../store/store.ts';
 import { logsHref } from '../logs-link.ts';
-import { bytes, count, type PageFrame, printable, Time } from './layout.tsx';
+import { bytes, count, messageHref, type PageFrame, printable, queueHref, Time } from './layout.tsx';
 /** Messages that a page shows. */
 export const SHOWN_MESSAGES = 20;
+/** Bytes of records that a look reads for them: a page shows the beginning of each, and its own page shows the rest. */
+export const SHOWN_BYTES = 524_288;
 /** Characters of a body in its line, and when it is opened. */
 const PREVIEW = 100;
 const OPENED = 16_384;
@@ -21,22 +24,22 @@ const STATES: Readonly<Record<BrowsedMessage['state'], { readonly text: string; 
  */
 export function Messages(props: {
   frame: PageFrame;
-  /** Of the page of the queue, without the base path. */
-  href: string;
+  queueKey: QueueKey;
   /** How often they were looked at before. */
   looks: number;
   messages?: readonly BrowsedMessage[] | undefined;
   /** Messages that the queue holds, in all; absent: unknown. */
   held: number | undefined;
 }) {
-  const { frame, href, looks, messages, held = 0 } = props;
+  const { frame, queueKey, looks, messages, held = 0 } = props;
   const leftOut = messages === undefined ? 0 : held - messages.length;
   // Another address each time: a browser that is sent to the same place of the same page only scrolls.
-  const look = `${frame.base}${href}?messages=${looks + 1}#messages`;
+  const look = `${queueHref(frame.base, queueKey)}?messages=${looks + 1}#messages`;
   return (
     <>
       <div class="row heading">
         <h2 id="messages">Messages</h2>
+        <a href={`${frame.base}/ops/search?${new URLSearchParams({ queue: queueKey })}`}>Search</a>
         <a href={look}>{messages === undefined ? `Look at the first ${SHOWN_MESSAGES}` : 'Look again'}</a>
       </div>
       {messages === undefined ? (
@@ -62,7 +65,7 @@ export function Messages(props: {
                   </td>
                 </tr>
               ) : (
-                messages.map((message) => <Line message={message} />)
+                messages.map((message) => <Line base={frame.base} queueKey={queueKey} message={message} />)
               )}
             </tbody>
           </table>
@@ -70,19 +73,22 @@ export function Messages(props: {
       )}
       {leftOut <= 0 ? null : (
         <p class="quiet small" id="left-out">
-          {count(leftOut)} more are not shown: a look reads {SHOWN_MESSAGES} messages, and no more than 2 MiB of them.
+          {count(leftOut)} more are not shown: a look reads {SHOWN_MESSAGES} messages, and no more than{' '}
+          {bytes(SHOWN_BYTES)} of them.
         </p>
       )}
     </>
   );
 }
 
-function Line({ message: seen }: { message: BrowsedMessage }) {
+function Line(props: { base: string; queueKey: QueueKey; message: BrowsedMessage }) {
+  const { base, queueKey, message: seen } = props;
   const { text, until } = STATES[seen.state];
   return (
     <tr>
       <td class="quiet small">
         <Time at={seen.sentAt} />
+        <OpenMessage base={base} queueKey={queueKey} name={seen} />
       </td>
       <td class="state-of">
         {text}
@@ -151,11 +157,23 @@ export function Content({
   );
 }
 
+/** Leads from a list to the page of a message. */
+export function OpenMessage(props: { base: string; queueKey: QueueKey; name: MessageName }) {
+  const { base, queueKey, name } = props;
+  return (
+    <div class="small">
+      <a href={messageHref(base, queueKey, name)} aria-label={`Open message ${name.id}`}>
+        {name.id.slice(0, 8)}
+      </a>
+    </div>
+  );
+}
+
 function firstLine({ errorType, message }: PastFailure): string {
   return `${errorType}: ${message}`.split('\n', 1)[0] ?? '';
 }
 
-function WhyItFailed({ failure }: { failure: PastFailure }) {
+export function WhyItFailed({ failure }: { failure: PastFailure }) {
   const { at, attempt, durationMs, functionArn, requestId, message, errorType, trace, logTail } = failure;
   const logs = logsHref(failure);
   return (

@@ -182,7 +182,7 @@ function QueueSearch({ frame, overview }: { frame: PageFrame; overview: Overview
           id="search"
           name="q"
           value={query.search}
-          placeholder="queue, function or ARN"
+          placeholder="queue, function, ARN or message id"
           aria-label="Search queues"
           data-key="/"
         />
@@ -212,6 +212,13 @@ function QueueSearch({ frame, overview }: { frame: PageFrame; overview: Overview
         </select>
         <button type="submit">Search</button>
       </form>
+      {query.search.trim() === '' ? null : (
+        <p class="small">
+          <a href={`${frame.base}/ops/search?${new URLSearchParams({ q: query.search.trim() })}`}>
+            Look for it in messages
+          </a>
+        </p>
+      )}
     </search>
   );
 }

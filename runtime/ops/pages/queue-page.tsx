@@ -80,7 +80,7 @@ export function QueuePage(props: { frame: PageFrame; view: QueueView; notice?: N
       </div>
       <Messages
         frame={frame}
-        href={queueHref('', row.queue.key)}
+        queueKey={row.queue.key}
         looks={view.looks}
         messages={view.messages}
         held={row.depth === undefined ? undefined : row.depth.visible + row.depth.delayed + row.depth.inFlight}

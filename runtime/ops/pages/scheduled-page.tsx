@@ -4,6 +4,7 @@ import type { QueueRow } from '../overview.ts';
 import { SELECTABLE } from '../session.ts';
 import { AllBox, Box, Found, PageNumbers } from './dead-letters-page.tsx';
 import { count, Form, mayAct, type Notice, Page, type PageFrame, queueHref, scheduledHref, Time } from './layout.tsx';
+import { OpenMessage } from './messages.tsx';
 
 /** What the page of scheduled messages shows. */
 export interface ScheduledView extends ScheduledMessages {
@@ -96,6 +97,7 @@ function Table({ frame, view }: { frame: PageFrame; view: ScheduledView }) {
               <td class="state-of">
                 <Time at={view.now + dueInMs} />
                 <div class="quiet small">in {age(dueInMs)}</div>
+                <OpenMessage base={frame.base} queueKey={view.row.queue.key} name={{ id }} />
               </td>
               <td class="what">
                 {found === undefined ? (
