@@ -15,7 +15,7 @@ import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
  * Reads the leases given, `width` arguments each: id, lease number, group, sequence number, ...; sets `ids`, `numbers`,
- * `groups` (each once), `histories`, `flights`, and `outcomeOf`.
+ * `groups` (each once), `histories`, `flights`, `runs` and `outcomeOf` (with the receive count).
  */
 const leases = (width: number): string => `
 local ids, numbers, groupOf, sequences, groups, histories = {}, {}, {}, {}, {}, {}
@@ -31,11 +31,14 @@ for i = 1, #ARGV - 3, ${width} do
 end
 for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do histories[ids[i]] = history end
 local flights = loadFlights(groups)
-local function outcomeOf(i)
-  local outcome = fence(ids[i], histories[ids[i]], numbers[i])
-  if outcome ~= DONE then return outcome end
+local function runs(i)
   local lease = flights[groupOf[i]][ids[i]]
-  return lease and lease.ends > now and lease.sequence == sequences[i] and DONE or EXPIRED
+  return lease and lease.ends > now and lease.sequence == sequences[i]
+end
+local function outcomeOf(i)
+  local outcome, count = fence(ids[i], histories[ids[i]], numbers[i])
+  if outcome == DONE and not runs(i) then outcome = EXPIRED end
+  return outcome, count
 end
 local touched = {}
 local function touch(group)
@@ -79,12 +82,12 @@ export const FIFO_DELETE = script(
   `
 local members, deleted, gone, again = {}, {}, {}, {}
 for i, id in ipairs(ids) do
-  local outcome = gone[id] and MISSING or outcomeOf(i)
+  local outcome, count = MISSING, 0
+  if not gone[id] then outcome, count = outcomeOf(i) end
   reply[i + 2] = outcome
   if outcome == DONE then
     gone[id] = true
-    local number, uncounted = readHistory(histories[id])
-    if number - uncounted > 1 then table.insert(again, id) end
+    if count > 1 then table.insert(again, id) end
     flights[groupOf[i]][id] = nil
     touch(groupOf[i])
     table.insert(members, groupOf[i] .. '\\0' .. sequences[i] .. id)
@@ -152,18 +155,15 @@ export const FIFO_RELEASE = script(
   `
 local receives = {}
 for i, id in ipairs(ids) do
-  if wasGivenBack(histories[id], numbers[i]) then
-    reply[i + 2] = DONE
-  else
-    local outcome = outcomeOf(i)
-    reply[i + 2] = outcome
-    if outcome == DONE then
-      flights[groupOf[i]][id].ends = now
-      touch(groupOf[i])
-      histories[id] = givenBack(histories[id])
-      table.insert(receives, id)
-      table.insert(receives, histories[id])
-    end
+  local outcome, history = givenBack(id, histories[id], numbers[i])
+  if history and not runs(i) then outcome, history = EXPIRED, nil end
+  reply[i + 2] = outcome
+  if history then
+    histories[id] = history
+    flights[groupOf[i]][id].ends = now
+    touch(groupOf[i])
+    table.insert(receives, id)
+    table.insert(receives, history)
   end
 end
 if #receives > 0 then redis.call('HSET', KEYS[3], unpack(receives)) end`,

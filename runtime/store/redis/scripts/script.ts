@@ -137,8 +137,9 @@ local DONE, SUPERSEDED, MISSING, EXPIRED = 0, 1, 2, 3`;
  * answer is as dangerous as it was.
  *
  * `fence` compares a lease with the history; a negative number stands for this lease or an earlier one. A lease that
- * was given back counts for nothing until another follows, and where no receive counts, no lease does. `KEYS[2]` holds
- * the records.
+ * was given back counts for nothing until another follows, and where no receive counts, no lease does. It answers the
+ * outcome, and where there is a history the receive count and the group. `givenBack` answers the outcome of giving the
+ * lease back, and if that is still to be done the history that follows and the group. `KEYS[2]` holds the records.
  */
 export const HISTORY = `
 local function readHistory(text)
@@ -156,21 +157,19 @@ local function leasedOnceMore(history, group)
   number = number + 1
   return writeHistory(number, uncounted, first, group), number, number - uncounted, first
 end
-local function givenBack(history)
-  local number, uncounted, first, group = readHistory(history)
-  return writeHistory(number, uncounted + 1, first, group, true)
-end
-local function wasGivenBack(history, number)
-  if not history then return false end
-  local current, _, _, _, star = readHistory(history)
-  return star and current == number
-end
 local function fence(id, history, number)
   if not history then
     return redis.call('HEXISTS', KEYS[2], id) == 1 and SUPERSEDED or MISSING
   end
-  local current, uncounted, _, _, star = readHistory(history)
+  local current, uncounted, _, group, star = readHistory(history)
   local holds = current == number and not star
   if number < 0 then holds = current > uncounted and (star and current - 1 or current) >= -number end
-  return holds and DONE or SUPERSEDED
+  return holds and DONE or SUPERSEDED, current - uncounted, group
+end
+local function givenBack(id, history, number)
+  if not history then return fence(id, history, number) end
+  local current, uncounted, first, group, star = readHistory(history)
+  if current ~= number then return SUPERSEDED end
+  if star then return DONE end
+  return DONE, writeHistory(number, uncounted + 1, first, group, true), group
 end`;

@@ -33,11 +33,11 @@ for i = 1, #ARGV - 3, 2 do table.insert(ids, ARGV[i]) end
 local histories, gone = redis.call('HMGET', KEYS[3], unpack(ids)), {}
 local reply, members, deleted, again = {-1, -1}, {}, {}, {}
 for i, id in ipairs(ids) do
-  local outcome = gone[id] and MISSING or fence(id, histories[i], tonumber(ARGV[2 * i]))
+  local outcome, count, group = MISSING, 0, ''
+  if not gone[id] then outcome, count, group = fence(id, histories[i], tonumber(ARGV[2 * i])) end
   reply[i + 2] = outcome
   if outcome == DONE then
-    local number, uncounted, _, group = readHistory(histories[i])
-    if number - uncounted > 1 then table.insert(again, id) end
+    if count > 1 then table.insert(again, id) end
     gone[id] = true
     table.insert(members, memberOf(id, group))
     table.insert(deleted, id)
@@ -75,10 +75,9 @@ for i = 1, #ARGV - 3, 3 do table.insert(ids, ARGV[i]) end
 local histories = redis.call('HMGET', KEYS[3], unpack(ids))
 local reply, due, earliest = {-1, -1}, {}, nil
 for i, id in ipairs(ids) do
-  local outcome = fence(id, histories[i], tonumber(ARGV[3 * i - 1]))
+  local outcome, _, group = fence(id, histories[i], tonumber(ARGV[3 * i - 1]))
   reply[i + 2] = outcome
   if outcome == DONE then
-    local _, _, _, group = readHistory(histories[i])
     local dueAt = now + ARGV[3 * i]
     if not earliest or dueAt < earliest then earliest = dueAt end
     table.insert(due, dueAt + (i - 1) / 1024)
@@ -116,20 +115,14 @@ for i = 1, #ARGV - 3, 2 do table.insert(ids, ARGV[i]) end
 for i, history in ipairs(redis.call('HMGET', KEYS[3], unpack(ids))) do histories[ids[i]] = history end
 local reply, due, receives = {-1, -1}, {}, {}
 for i, id in ipairs(ids) do
-  local number = tonumber(ARGV[2 * i])
-  if wasGivenBack(histories[id], number) then
-    reply[i + 2] = DONE
-  else
-    local outcome = fence(id, histories[id], number)
-    reply[i + 2] = outcome
-    if outcome == DONE then
-      local _, _, _, group = readHistory(histories[id])
-      histories[id] = givenBack(histories[id])
-      table.insert(due, now + (i - 1) / 1024)
-      table.insert(due, memberOf(id, group))
-      table.insert(receives, id)
-      table.insert(receives, histories[id])
-    end
+  local outcome, history, group = givenBack(id, histories[id], tonumber(ARGV[2 * i]))
+  reply[i + 2] = outcome
+  if history then
+    histories[id] = history
+    table.insert(due, now + (i - 1) / 1024)
+    table.insert(due, memberOf(id, group))
+    table.insert(receives, id)
+    table.insert(receives, history)
   end
 end
 if #due > 0 then
