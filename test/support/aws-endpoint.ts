@@ -8,8 +8,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 
 /** The event of an Invoke, as far as its watchers look. */
-interface InvokeEvent {
-  readonly Records: readonly { readonly body: string; readonly messageId: string }[];
+export interface InvokeEvent {
+  readonly Records: readonly {
+    readonly body: string;
+    readonly messageId: string;
+    readonly attributes: Readonly<Record<string, string>>;
+  }[];
 }
 
 export interface AwsEndpoint {
@@ -21,7 +25,10 @@ export interface AwsEndpoint {
   readonly gone: Set<string>;
   /** While true, Lambda cannot list mappings. */
   listsFail: boolean;
-  /** Called when an Invoke has been read in full; the function succeeds at once, or when what is returned resolves. */
+  /**
+   * Called when an Invoke has been read in full; the function succeeds at once, or when what is returned resolves, and
+   * fails when it rejects.
+   */
   onInvoke: (event: InvokeEvent, arrivedAt: number) => void | Promise<void>;
   close(): Promise<void>;
 }
@@ -92,10 +99,14 @@ export async function startAwsEndpoint(
         response.writeHead(200, { 'content-type': 'application/json', 'x-amz-executed-version': '$LATEST' });
         response.end('null');
       };
+      const fail = (error: unknown): void => {
+        response.writeHead(200, { 'content-type': 'application/json', 'x-amz-function-error': 'Unhandled' });
+        response.end(JSON.stringify({ errorType: 'Error', errorMessage: String(error) }));
+      };
       // Only a function that takes its time is awaited, so that measured ones answer in the same turn.
       const working = endpoint.onInvoke(JSON.parse(body.toString()), arrivedAt);
       if (working === undefined) succeed();
-      else void working.then(succeed);
+      else working.then(succeed, fail);
     } else if (url.pathname.startsWith(LIST) && endpoint.listsFail) {
       refuse(UNAVAILABLE);
     } else if (url.pathname.startsWith(LIST)) {
@@ -121,6 +132,7 @@ export async function startAwsEndpoint(
           QueueArn: `arn:aws:sqs:${REGION}:${ACCOUNT}:${name}`,
           VisibilityTimeout: '30',
           ApproximateNumberOfMessages: '0',
+          ...(name?.endsWith('.fifo') ? { FifoQueue: 'true', ContentBasedDeduplication: 'true' } : {}),
         },
       });
     } else {
