@@ -149,6 +149,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   for (const warning of (await store.health()).warnings) log.warn({ warning }, 'store');
   const access = await createAccess(config, places, store.documents, time, log);
   releasers.add('the trail of actions', () => access.trail.close());
+  releasers.add('last uses of credentials', () => access.lastUses.close());
 
   const bus = createEventBus((error, event) =>
     log.error({ err: error, kind: event.kind }, 'a listener of events failed'),

@@ -9,6 +9,7 @@
  */
 
 import type { Shares } from '../http/auth/credentials.ts';
+import { storedLastUses } from '../http/auth/last-uses.ts';
 import {
   type CreatedToken,
   createRequested,
@@ -96,9 +97,10 @@ export async function listTokens(options: TokenOptions, context: CliContext): Pr
     token.queues.join('|'),
     token.createdAt.slice(0, 10),
     token.expired ? 'expired' : (token.expiresAt?.slice(0, 10) ?? 'never'),
+    token.lastUsedAt?.slice(0, 16).replace('T', ' ') ?? '-',
     token.name ?? '',
   ]);
-  context.out(`${table([['ID', 'SCOPES', 'QUEUES', 'CREATED', 'EXPIRES', 'NAME'], ...rows])}\n`);
+  context.out(`${table([['ID', 'SCOPES', 'QUEUES', 'CREATED', 'EXPIRES', 'LAST USED', 'NAME'], ...rows])}\n`);
 }
 
 export async function revokeToken(id: string, options: TokenOptions, context: CliContext): Promise<void> {
@@ -135,7 +137,7 @@ async function withTokens<T>(
   try {
     const tokens = createTokenStore(store.documents, () => systemTime.now());
     await tokens.reload();
-    return await use(tokensOfStore(tokens, context));
+    return await use(tokensOfStore(tokens, await storedLastUses(store.documents), context));
   } finally {
     await store.close();
   }
@@ -156,7 +158,7 @@ function tokensOfServer(options: TokenOptions, context: CliContext): Tokens {
   };
 }
 
-function tokensOfStore(tokens: TokenStore, context: CliContext): Tokens {
+function tokensOfStore(tokens: TokenStore, uses: ReadonlyMap<string, number>, context: CliContext): Tokens {
   return {
     create: async (body) => {
       const request = readTokenRequest(body);
@@ -164,7 +166,8 @@ function tokensOfStore(tokens: TokenStore, context: CliContext): Tokens {
       const server = context.env['KARIN_PUBLIC_URL']?.replace(/\/+$/, '') ?? '<address of the server>';
       return createRequested(tokens, request, server, systemTime.now());
     },
-    list: async () => tokens.list().map((capability) => showToken(capability, systemTime.now())),
+    list: async () =>
+      tokens.list().map((capability) => showToken(capability, systemTime.now(), uses.get(`token:${capability.id}`))),
     revoke: async (id) => {
       if (!(await tokens.revoke(id))) throw new CliError(`there is no token ${id}; karin token list shows them`);
     },

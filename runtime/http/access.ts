@@ -17,12 +17,14 @@ import { type AttemptLimit, createAttemptLimit } from './auth/attempt-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
 import {
   type CredentialBook,
+  type Grant,
   hashToken,
   isEmpty,
   isLoopback,
   openServerProblem,
   readCredentialBook,
 } from './auth/credentials.ts';
+import { createLastUses, type LastUses } from './auth/last-uses.ts';
 import {
   createOperatorProof,
   createPasswordCheck,
@@ -60,6 +62,10 @@ export interface Access {
   readonly audit: Audit;
   /** The last actions, for people. */
   readonly trail: AuditTrail;
+  /** When each credential was used last. */
+  readonly lastUses: LastUses;
+  /** Those of the configuration: keys, tokens, operators. */
+  readonly credentials: () => readonly ShownCredential[];
   /** Of operators, for every way in: what strangers can make it cost is bounded once. */
   readonly passwords: PasswordCheck;
   readonly operatorProof: OperatorProof;
@@ -128,22 +134,51 @@ export async function createAccess(
   };
   const operators = (): ReadonlyMap<string, Operator> => book.current.operators;
   const passwords = createPasswordCheck();
+  const lastUses = await createLastUses(documents, time, log);
+  const authenticator = createAuthenticator({
+    book,
+    places,
+    tokens,
+    verifier: new SignatureVerifier('sqs', now, places.regions),
+    attempts: countedAttempts,
+    now,
+    open: () => {
+      if (open && !config.staysOpen && !hasNone()) {
+        open = false;
+        log.warn('a credential was made: from now on every caller needs one, and the ops page KARIN_ADMIN_PASSWORD');
+      }
+      return open;
+    },
+  });
+  const proof = createOperatorProof({
+    operators,
+    passwords,
+    attempts: countedAttempts,
+    letsIn: (secret) => {
+      const { adminPassword } = book.current;
+      return (adminPassword !== undefined && equalInConstantTime(secret, adminPassword)) || isToken(secret);
+    },
+    time,
+  });
   return {
-    authenticator: createAuthenticator({
-      book,
-      places,
-      tokens,
-      verifier: new SignatureVerifier('sqs', now, places.regions),
-      attempts: countedAttempts,
-      now,
-      open: () => {
-        if (open && !config.staysOpen && !hasNone()) {
-          open = false;
-          log.warn('a credential was made: from now on every caller needs one, and the ops page KARIN_ADMIN_PASSWORD');
-        }
-        return open;
+    authenticator: {
+      get open() {
+        return authenticator.open;
       },
-    }),
+      pause: authenticator.pause,
+      fromHead: (head) => {
+        const verdict = authenticator.fromHead(head);
+        if (verdict.credential !== undefined) lastUses.used(verdict.credential);
+        return verdict;
+      },
+      authenticate: (request) => {
+        const credential = authenticator.authenticate(request);
+        lastUses.used(credential);
+        return credential;
+      },
+    },
+    lastUses,
+    credentials: () => shownCredentials(book.current, lastUses.of),
     tokens,
     attempts,
     audit,
@@ -152,16 +187,13 @@ export async function createAccess(
       return given !== undefined && operators().size > 0 && !isToken(given);
     },
     passwords,
-    operatorProof: createOperatorProof({
-      operators,
-      passwords,
-      attempts: countedAttempts,
-      letsIn: (secret) => {
-        const { adminPassword } = book.current;
-        return (adminPassword !== undefined && equalInConstantTime(secret, adminPassword)) || isToken(secret);
+    operatorProof: {
+      prove: async (authorization, address) => {
+        const operator = await proof.prove(authorization, address);
+        if (operator !== undefined) lastUses.used({ kind: 'operator', senderId: operator.name });
+        return operator;
       },
-      time,
-    }),
+    },
     sessions,
     endSession: async (cookie) => {
       sessions.end(cookie);
@@ -175,7 +207,7 @@ export async function createAccess(
     },
     heard: async (signal) => {
       const concerns = signal.kind === 'gap' || (signal.kind === 'document' && signal.name === ENDED_SESSIONS);
-      await Promise.all([tokens.heard(signal), concerns ? readEnded() : undefined]);
+      await Promise.all([tokens.heard(signal), lastUses.heard(signal), concerns ? readEnded() : undefined]);
     },
     trail,
     operators,
@@ -183,6 +215,41 @@ export async function createAccess(
       book.current = readCredentialBook(config);
     },
   };
+}
+
+/** A credential of the configuration as it is shown, without its secret. */
+export interface ShownCredential {
+  readonly kind: 'access key' | 'token' | 'operator';
+  /** Id of a key or a token, name of an operator. */
+  readonly name: string;
+  /** Scopes, or the role. */
+  readonly may: string;
+  /** Queue-name globs; of an operator every queue. */
+  readonly queues: string;
+  /** Epoch ms. */
+  readonly lastUsedAt?: number;
+}
+
+function shownCredentials(book: CredentialBook, usedAt: LastUses['of']): readonly ShownCredential[] {
+  const used = (name: string): { readonly lastUsedAt?: number } => {
+    const at = usedAt(name);
+    return at === undefined ? {} : { lastUsedAt: at };
+  };
+  const of = ({ scopes, queues }: Grant) => ({ may: scopes.join(', '), queues: queues.join(', ') });
+  return [
+    ...[...book.operators.values()].map(
+      ({ name, role }): ShownCredential => ({
+        ...{ kind: 'operator', name, may: role, queues: '*' },
+        ...used(`operator:${name}`),
+      }),
+    ),
+    ...[...book.keys.values()].map(
+      ({ id, grant }): ShownCredential => ({ kind: 'access key', name: id, ...of(grant), ...used(`key:${id}`) }),
+    ),
+    ...[...book.tokens.values()].map(
+      ({ id, grant }): ShownCredential => ({ kind: 'token', name: id, ...of(grant), ...used(`token:${id}`) }),
+    ),
+  ];
 }
 
 /** What a document says; `undefined`: nothing that is JSON. */

@@ -10,6 +10,7 @@ import { reportFor, type SyncReport } from '../aws/sync/synchroniser.ts';
 import type { Log } from '../log.ts';
 import type { QueueRef } from '../queue/names.ts';
 import type { Audit } from './audit.ts';
+import type { LastUses } from './auth/last-uses.ts';
 import type { TokenStore } from './auth/tokens.ts';
 import type { Edge } from './edge.ts';
 import { type AppEnv, answerErrors, reachOf, requireManage, tokensRoute } from './management.ts';
@@ -55,6 +56,8 @@ export interface AppParts {
    */
   readonly sync: (() => Promise<SyncReport> | undefined) | undefined;
   readonly tokens: TokenStore;
+  /** When a credential was used last, by its name there. */
+  readonly lastUse: LastUses['of'];
   /** `/drain` and `/pull`. */
   readonly transfers: Hono<AppEnv>;
   /** The pages for people: `/ops` and `/functions`. */
@@ -117,7 +120,7 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
     const reaches = reachOf(c.get('credential'));
     return c.json(reaches === undefined ? report : reportFor(report, reaches));
   });
-  app.route('/tokens', tokensRoute(edge, parts.tokens, parts.now, parts.audit));
+  app.route('/tokens', tokensRoute(edge, parts));
   app.get('/favicon.ico', (c) => c.body(null, 204));
   app.route('/', parts.transfers);
   app.route('/', parts.pages);

@@ -15,6 +15,7 @@ import { StoreFullError, StoreUnavailableError } from '../store/store.ts';
 import type { Audit } from './audit.ts';
 import type { AuthenticationHead, KnownSender } from './auth/authenticator.ts';
 import type { Credential } from './auth/credentials.ts';
+import type { LastUses } from './auth/last-uses.ts';
 import { mayActAs, type Role, roleFor } from './auth/operators.ts';
 import { createRequested, readTokenRequest, showToken, type TokenStore } from './auth/tokens.ts';
 import { ClientGoneError, readBody } from './body.ts';
@@ -238,14 +239,25 @@ export function answerErrors(log: Log): ErrorHandler<AppEnv> {
  * `/tokens`: makes, lists and revokes capability tokens over HTTP, for `karin token`.
  */
 
-/** `now`: wall clock, milliseconds since the epoch. */
-export function tokensRoute(edge: Edge, tokens: TokenStore, now: () => number, audit: Audit): Hono<AppEnv> {
+interface TokensRouteParts {
+  readonly tokens: TokenStore;
+  readonly lastUse: LastUses['of'];
+  /** Wall clock, milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly audit: Audit;
+}
+
+export function tokensRoute(edge: Edge, { tokens, lastUse, now, audit }: TokensRouteParts): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.use(requireAdmin(edge));
   const record = (c: Context<AppEnv>, what: string, to: Readonly<Record<string, unknown>>): void =>
     audit({ what, who: c.get('credential').senderId, from: edge.clientAddress(c.env.incoming), to });
 
-  app.get('/', (c) => c.json({ tokens: tokens.list().map((capability) => showToken(capability, now())) }));
+  app.get('/', (c) =>
+    c.json({
+      tokens: tokens.list().map((capability) => showToken(capability, now(), lastUse(`token:${capability.id}`))),
+    }),
+  );
 
   app.post('/', async (c) => {
     const request = readTokenRequest(await readJson(c, edge));

@@ -65,6 +65,7 @@ export interface PagesParts extends OverviewParts {
   readonly audit: Audit;
   readonly operators: Access['operators'];
   readonly passwords: Access['passwords'];
+  readonly lastUses: Access['lastUses'];
   readonly trail: AuditTrail;
   readonly api: ApiClient;
   readonly moveTasks: MoveTasks;

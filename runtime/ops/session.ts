@@ -80,7 +80,11 @@ export function createPageSessions(edge: Edge, sessions: Sessions): PageSessions
  * wanted to go. On an open server everybody gets a session. Roles are looked up
  * each time, so a changed file of operators holds at once.
  */
-export function requireSession(edge: Edge, pages: PageSessions, parts: Pick<Access, 'sessions' | 'operators'>) {
+export function requireSession(
+  edge: Edge,
+  pages: PageSessions,
+  parts: Pick<Access, 'sessions' | 'operators' | 'lastUses'>,
+) {
   return createMiddleware<AppEnv>(async (c, next) => {
     const session = pages.current(c) ?? (edge.authenticator.open ? pages.begin(c, ANONYMOUS) : undefined);
     const name = parts.sessions.operator(session);
@@ -96,6 +100,7 @@ export function requireSession(edge: Edge, pages: PageSessions, parts: Pick<Acce
       throw new HTTPException(403, { message: `Your role is ${role}; this takes the role ${needed}.` });
     }
     c.set('operator', { name, role });
+    if (name !== ANONYMOUS) parts.lastUses.used({ kind: 'operator', senderId: name });
     edge.connections.proven(c.env.incoming);
     c.set('session', session);
     return next();

@@ -4,7 +4,9 @@
  * @module
  */
 import type { SyncState } from '../aws/sync/synchroniser.ts';
+import type { ShownCredential } from '../http/access.ts';
 import type { Capability } from '../http/auth/credentials.ts';
+import type { LastUses } from '../http/auth/last-uses.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import { queueKey } from '../queue/names.ts';
 import { type Config, parseRedisUrls } from '../settings.ts';
@@ -27,7 +29,10 @@ export interface SystemView {
   /** Ids of the servers that share the store, this one included. */
   readonly instances: readonly string[];
   readonly sync?: SyncState;
-  readonly tokens: readonly Capability[];
+  /** Made by command, with their last use, epoch ms. */
+  readonly tokens: readonly (Capability & { readonly lastUsedAt?: number })[];
+  /** Of the configuration. */
+  readonly credentials: readonly ShownCredential[];
   readonly settings: readonly ShownSetting[];
   /** Queues that AWS would poll if their mappings were enabled. */
   readonly idleQueues: number;
@@ -43,6 +48,9 @@ export interface SystemParts {
   readonly instances: () => readonly string[];
   readonly syncState: () => SyncState | undefined;
   readonly tokens: () => readonly Capability[];
+  readonly credentials: () => readonly ShownCredential[];
+  /** When a credential was used last, by its name there; epoch ms. */
+  readonly lastUse: LastUses['of'];
   readonly commandsLately: () => number;
 }
 
@@ -57,7 +65,11 @@ export async function gatherSystem(parts: SystemParts): Promise<SystemView> {
     store: await parts.store.health(),
     instances: parts.instances(),
     ...(sync === undefined ? {} : { sync }),
-    tokens: parts.tokens(),
+    tokens: parts.tokens().map((token) => {
+      const lastUsedAt = parts.lastUse(`token:${token.id}`);
+      return lastUsedAt === undefined ? token : { ...token, lastUsedAt };
+    }),
+    credentials: parts.credentials(),
     settings: shownSettings(parts.config),
     idleQueues: new Set(sync?.discovery?.mappings.map(({ queueArn }) => queueKey(queueArn))).size,
     commandsLately: parts.commandsLately(),

@@ -115,8 +115,10 @@ describe('karin token', () => {
     expect((await sqsCall(endpoint, 'ListQueues', {})).status).toBe(200);
 
     const list = (await runCli(['token', 'list'], env)).out.split('\n');
-    expect(list[0]).toMatch(/^ID +SCOPES +QUEUES +CREATED +EXPIRES +NAME$/);
-    expect(list[1]).toMatch(/^[0-9a-f]{12} +send +app-\*\|jobs +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d +checkout$/);
+    expect(list[0]).toMatch(/^ID +SCOPES +QUEUES +CREATED +EXPIRES +LAST USED +NAME$/);
+    expect(list[1]).toMatch(
+      /^[0-9a-f]{12} +send +app-\*\|jobs +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d \d\d:\d\d +checkout$/,
+    );
     const id = list[1]?.slice(0, 12) ?? '';
     expect((await runCli(['token', 'revoke', id], env)).out).toBe(`Token ${id} is revoked.\n`);
     expect((await sqsCall(endpoint, 'ListQueues', {})).status).toBe(403);

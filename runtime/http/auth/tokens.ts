@@ -190,6 +190,8 @@ export interface ShownToken extends Shares {
   /** ISO 8601; absent: never. */
   readonly expiresAt?: string;
   readonly expired: boolean;
+  /** ISO 8601; absent: not as long as is remembered. */
+  readonly lastUsedAt?: string;
   readonly name?: string;
 }
 
@@ -261,8 +263,10 @@ export async function createRequested(
   return { ...showToken(capability, now), token, endpoint: `${server}/k/${token}` };
 }
 
-/** `now`: wall clock, milliseconds since the epoch. */
-export function showToken(capability: Capability, now: number): ShownToken {
+/**
+ * `now` and `lastUsedAt`: wall clock, milliseconds since the epoch; the latter absent: not as long as is remembered.
+ */
+export function showToken(capability: Capability, now: number, lastUsedAt?: number): ShownToken {
   const { id, grant, createdAt, expiresAt, name } = capability;
   return {
     id,
@@ -270,6 +274,7 @@ export function showToken(capability: Capability, now: number): ShownToken {
     createdAt: new Date(createdAt).toISOString(),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
     expired: hasExpired(capability, now),
+    ...(lastUsedAt === undefined ? {} : { lastUsedAt: new Date(lastUsedAt).toISOString() }),
     ...(name === undefined ? {} : { name }),
   };
 }

@@ -32,6 +32,7 @@ export function SystemPage({ frame, view }: { frame: PageFrame; view: SystemView
         <LastSync view={view} />
       </div>
       <Tokens view={view} />
+      <Credentials view={view} />
       <h2>Settings</h2>
       <p class="quiet small">As this process reads them. Secrets are only said to be set.</p>
       <div class="card">
@@ -137,6 +138,43 @@ function LastSync({ view }: { view: SystemView }) {
   );
 }
 
+/** Of the configuration: operators, access keys, tokens. */
+function Credentials({ view }: { view: SystemView }) {
+  if (view.credentials.length === 0) return null;
+  return (
+    <>
+      <h2>Credentials of the configuration</h2>
+      <div class="scroll">
+        <table id="credentials">
+          <thead>
+            <tr>
+              <th scope="col">Kind</th>
+              <th scope="col">Name</th>
+              <th scope="col">May</th>
+              <th scope="col">Queues</th>
+              <th scope="col">Last used</th>
+            </tr>
+          </thead>
+          <tbody>
+            {view.credentials.map(({ kind, name, may, queues, lastUsedAt }) => (
+              <tr>
+                <td>{kind}</td>
+                <td>
+                  <code>{name}</code>
+                </td>
+                <td>{may}</td>
+                <td>{queues}</td>
+                <td>{lastUsedAt === undefined ? '-' : <Time at={lastUsedAt} />}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <p class="quiet small">Uses on other servers, and those before a crash, may be known up to six hours late.</p>
+    </>
+  );
+}
+
 function Tokens({ view }: { view: SystemView }) {
   return (
     <>
@@ -151,17 +189,18 @@ function Tokens({ view }: { view: SystemView }) {
               <th scope="col">Queues</th>
               <th scope="col">Made</th>
               <th scope="col">Ends</th>
+              <th scope="col">Last used</th>
             </tr>
           </thead>
           <tbody>
             {view.tokens.length === 0 ? (
               <tr>
-                <td class="empty" colspan={6}>
+                <td class="empty" colspan={7}>
                   No token was made by command. <code>karin token create</code> makes one.
                 </td>
               </tr>
             ) : (
-              view.tokens.map(({ id, name, grant, createdAt, expiresAt }) => (
+              view.tokens.map(({ id, name, grant, createdAt, expiresAt, lastUsedAt }) => (
                 <tr>
                   <td>
                     <code>{id}</code>
@@ -171,6 +210,7 @@ function Tokens({ view }: { view: SystemView }) {
                   <td>{grant.queues.join(', ')}</td>
                   <td>{createdAt === 0 ? '-' : <Time at={createdAt} />}</td>
                   <td>{expiresAt === undefined ? 'never' : <Time at={expiresAt} />}</td>
+                  <td>{lastUsedAt === undefined ? '-' : <Time at={lastUsedAt} />}</td>
                 </tr>
               ))
             )}
