@@ -1,6 +1,7 @@
 // Writes API.md from a jsii assembly, or (without --update) fails if it is not what the sources say.
 // Usage: node api-md.mjs <.jsii> <API.md> [--update]
 import { readFileSync, writeFileSync } from 'node:fs';
+import { INTRODUCTION, inOtherLanguages } from './other-languages.mjs';
 
 const [, , assemblyPath, target, flag] = process.argv;
 const { name: packageName, types } = JSON.parse(readFileSync(assemblyPath, 'utf8'));
@@ -78,7 +79,7 @@ function methodText(owner, method) {
 }
 
 /** The names of the properties that a type inherits by another, so that whoever looks for one finds it. */
-function namesIn(fqn) {
+function inherited(fqn) {
   if (types[fqn]?.datatype !== true) return '';
   return ` (${propertyNames(types[fqn])
     .map((name) => `\`${name}\``)
@@ -90,9 +91,13 @@ function propertyNames({ properties = [], interfaces = [] }) {
 }
 
 function typeText(type) {
+  return `${ownText(type)}\n\n${inOtherLanguages(type)}`;
+}
+
+function ownText(type) {
   const parents = [type.base, ...(type.interfaces ?? [])].filter((fqn) => fqn !== undefined);
   const text = [`### ${type.name}`, prose(type.docs)];
-  if (parents.length > 0) text.push(`Extends ${parents.map((fqn) => linked(fqn) + namesIn(fqn)).join(', ')}.`);
+  if (parents.length > 0) text.push(`Extends ${parents.map((fqn) => linked(fqn) + inherited(fqn)).join(', ')}.`);
   const properties = type.properties ?? [];
   if (type.datatype === true) {
     if (properties.length > 0) text.push(propertyTable(properties));
@@ -110,7 +115,7 @@ const sections = KINDS.map(([title, belongs]) => {
   return [`## ${title}`, ...members.map(typeText)].join('\n\n');
 });
 const intro = `Everything that \`import { ... } from '${packageName}'\` offers, beyond what it inherits from the AWS CDK.`;
-const text = `# API\n\n<!-- Generated from constructs/ by test/conformance/run --update. -->\n\n${intro}\n\n${sections.join('\n\n')}\n`;
+const text = `# API\n\n<!-- Generated from constructs/ by test/conformance/run --update. -->\n\n${intro}\n\n${INTRODUCTION}\n\n${sections.join('\n\n')}\n`;
 
 if (flag === '--update') {
   writeFileSync(target, text);

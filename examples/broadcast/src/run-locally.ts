@@ -16,7 +16,7 @@ const PORTS = {
   DYNAMODB_PORT: process.env['DYNAMODB_PORT'] ?? '8000',
 };
 const TEMPLATE = '.serverless/cloudformation-template-update-stack.json';
-const KARIN = process.env['RUN_KARIN'] ?? 'npx karin-server';
+const KARIN = process.env['RUN_KARIN'] ?? 'karin';
 
 const environment = {
   ...process.env,
