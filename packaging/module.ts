@@ -2,7 +2,7 @@
  * The constructs as a jsii module: the sources of the public API and a manifest as jsii wants it, compiled in a folder
  * apart. The packages for Python, Java, .NET and Go are generated from it.
  *
- * The sub-path `karin-queue/terraform` stays out. It extends types of cdktf, so cdktf would be a peer of the module, and
+ * The sub-path `karin-queue/terraform` stays out. It extends types of cdktf, so cdktf would be a peer of the module and
  * every app in those languages would have to install it. The npm package is built from the same sources by tsc, and has
  * the sub-path with an optional peer, which only npm can express.
  *
