@@ -1,6 +1,5 @@
 /**
- * `karin status`, `queues`, `peek`, `purge`, `hold`, `resume`, `logs`, `tail`: the operator's page as
- * commands, over `/api/v1`.
+ * `karin status`, `queues`, `purge`, `hold`, `resume`, `logs`, `tail`: the operator's page as commands, over `/api/v1`.
  *
  * @module
  */
@@ -93,63 +92,6 @@ export async function queues(search: string | undefined, options: QueuesOptions,
   const more =
     found.count > rows.length ? `\n${rows.length} of ${found.count}; --page ${found.page + 1} shows more\n` : '';
   context.out(`${table([heads, ...rows])}\n${more}`);
-}
-
-const messagesAnswer = z.object({
-  messages: z.array(
-    z.object({
-      id: z.string(),
-      state: z.string(),
-      dueInMs: z.number(),
-      sentAt: z.string(),
-      receiveCount: z.number(),
-      body: z.optional(z.string()),
-      cut: z.optional(z.boolean()),
-      deadLetterOf: z.optional(z.string()),
-      failure: z.optional(
-        z.object({
-          ...{ at: z.string(), errorType: z.string(), message: z.string(), attempt: z.number() },
-          ...{ logTail: z.optional(z.string()), logsUrl: z.optional(z.string()) },
-        }),
-      ),
-    }),
-  ),
-});
-
-/** Errors: `CliError`. */
-export async function peek(
-  queue: string,
-  options: JsonOption & { readonly limit?: number },
-  context: CliContext,
-): Promise<void> {
-  const path = `/api/v1/queues/${encodeURIComponent(queue)}/messages?limit=${options.limit ?? 20}`;
-  const answer = await callServer(context, options, { method: 'GET', path });
-  if (options.json === true) {
-    context.out(`${JSON.stringify(answer)}\n`);
-    return;
-  }
-  const { messages } = read(messagesAnswer, answer);
-  if (messages.length === 0) context.out('the queue is empty\n');
-  for (const { id, state, dueInMs, sentAt, receiveCount, body, cut, deadLetterOf, failure } of messages) {
-    const facts = [
-      `${state}${dueInMs > 0 ? ` for ${age(dueInMs)}` : ''}`,
-      `sent ${sentAt}`,
-      receiveCount === 1 ? 'received once' : `received ${receiveCount} times`,
-      ...(deadLetterOf === undefined ? [] : [`dead letter of ${deadLetterOf.split(':').at(-1)}`]),
-    ];
-    context.out(`${id}  ${facts.join(', ')}\n`);
-    context.out(
-      `  ${body === undefined ? '(another version of Karin wrote it)' : visible(body)}${cut ? ' ...' : ''}\n`,
-    );
-    if (failure !== undefined) {
-      const { at, attempt, errorType, message, logTail, logsUrl } = failure;
-      context.out(`  failed ${at}, attempt ${attempt}: ${visible(`${errorType}: ${message}`)}\n`);
-      for (const line of (logTail ?? '').split('\n').filter((text) => text.trim() !== '')) {
-        context.out(`    | ${visible(line)}\n`);
-      }
-      if (logsUrl !== undefined) context.out(`    ${logsUrl}\n`);
-    }
-  }
 }
 
 const QUESTIONS: Readonly<Record<string, (queue: string) => string>> = {

@@ -132,10 +132,21 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .description('look at the first messages of a queue without receiving them')
     .argument('<queue>', QUEUE_ARGUMENT)
     .option('--limit <count>', 'messages, 1 to 100 (default: 20)', number)
+    .option('--id <id>', 'the message of this id only')
     .option('--json', 'print JSON')
     .action(async (queue: string, options) => {
-      const { peek } = await import('./operate.ts');
+      const { peek } = await import('./messages.ts');
       await peek(queue, options, context);
+    });
+  withServer(program.command('search'))
+    .description('find a message by its id in all queues, or by a text in its body')
+    .argument('<text>', 'id of a message, or a text; a text is looked for in up to 2,000 messages or 4 MiB')
+    .option('--queue <queue>', 'look for the text in this queue only')
+    .option('--all', 'read on until all messages were read')
+    .option('--json', 'print JSON')
+    .action(async (text: string, options) => {
+      const { search } = await import('./messages.ts');
+      await search(text, options, context);
     });
   for (const [name, description] of QUEUE_ACTIONS) {
     withServer(program.command(name))

@@ -17,7 +17,7 @@ import type { PastFailure } from '../queue/failure.ts';
 import type { Message } from '../queue/message.ts';
 import type { MoveTask } from '../queue/move-task.ts';
 import { formatQueueArn, parseQueueKey } from '../queue/names.ts';
-import type { BrowsedMessage, Queue } from '../queue/queue.ts';
+import type { FoundMessage, Queue } from '../queue/queue.ts';
 import type { Time } from '../time.ts';
 import { type ActionParts, QUEUE_ACTIONS } from './actions.ts';
 import type { Activity } from './activity.ts';
@@ -26,6 +26,7 @@ import { findQueue } from './find-queue.ts';
 import { type FunctionsApiParts, functionsRoutes } from './functions-api.ts';
 import { logsHref } from './logs-link.ts';
 import { attributeValue } from './message-actions.ts';
+import { messageIdIn, readSearchQuery, type SearchParts, START, searchBodies, searchId } from './message-search.ts';
 import { gatherOverview, type OverviewParts, type QueueRow, queueRow, readQueueQuery, refreshed } from './overview.ts';
 import { actOnSelection, audited, isKnown, readAsked, SELECTION_ACTIONS, type SelectionParts } from './selection.ts';
 
@@ -33,8 +34,9 @@ import { actOnSelection, audited, isKnown, readAsked, SELECTION_ACTIONS, type Se
 const MOST_MESSAGES = 100;
 /** Pages of what is scheduled: the last one begins beyond ten million messages. */
 const MOST_PAGES = 100_000;
-/** Characters of a body that are given. */
+/** Characters of a body that are given, among others and alone. */
 const LONGEST_BODY = 10_000;
+const LONGEST_WHOLE = 1_048_576;
 /** A stream ends after this, so that a revoked credential does not listen for ever; whoever listens asks again, ms. */
 const STREAM_MS = 600_000;
 /** Proxies close connections on which nothing moves for a minute. */
@@ -47,6 +49,7 @@ const ACTIONS: ReadonlyMap<string, string> = new Map([
 ]);
 
 export interface ApiParts extends OverviewParts, ActionParts, SelectionParts, FunctionsApiParts {
+  readonly store: OverviewParts['store'] & SearchParts['store'];
   readonly edge: Edge;
   readonly audit: Audit;
   readonly activity: OverviewParts['activity'];
@@ -106,7 +109,28 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
     if (!Number.isInteger(limit) || limit < 1 || limit > MOST_MESSAGES) {
       throw new HTTPException(400, { message: `limit is ${c.req.query('limit')}; it must be 1 to ${MOST_MESSAGES}` });
     }
-    return c.json({ messages: (await queue.browse(limit)).map(shownMessage) });
+    return c.json({ messages: (await queue.browse(limit)).map((seen) => shownMessage(seen)) });
+  });
+
+  app.get('/api/v1/queues/:queue/messages/:message', async (c) => {
+    const [found] = await find(c, parts).messages.find([{ id: idOf(c) }]);
+    if (found === undefined) throw new HTTPException(404, { message: 'there is no such message in the queue' });
+    return c.json(shownMessage(found, LONGEST_WHOLE));
+  });
+
+  app.get('/api/v1/messages/:message', async (c) => {
+    const { found, asked, queues } = await searchId(parts, idOf(c), reachOf(c.get('credential')));
+    const messages = found.map(({ queue, found }) => ({ queue: queue.key, ...shownMessage(found) }));
+    return c.json({ messages, asked, queues });
+  });
+
+  app.get('/api/v1/search', async (c) => {
+    const wanted = readSearchQuery((name) => c.req.query(name));
+    if (wanted.text === '') throw new HTTPException(400, { message: 'q is empty; it must be the text to look for' });
+    const queue = wanted.queue === undefined ? {} : { queue: find(c, parts, wanted.queue).key };
+    const search = { ...wanted, ...queue, from: wanted.from ?? START };
+    const { hits, messages, bytes, next } = await searchBodies(parts, search, reachOf(c.get('credential')));
+    return c.json({ hits: hits.map(({ queue, hit }) => ({ queue: queue.key, ...hit })), messages, bytes, next });
   });
 
   app.get('/api/v1/queues/:queue/errors', async (c) => {
@@ -244,7 +268,14 @@ function shownQueue(row: QueueRow): Readonly<Record<string, unknown>> {
   };
 }
 
-function shownMessage(seen: BrowsedMessage): Readonly<Record<string, unknown>> {
+function idOf(c: Context<AppEnv>): string {
+  const id = messageIdIn(c.req.param('message') ?? '');
+  if (id === undefined) throw new HTTPException(400, { message: 'the id of a message is a UUID' });
+  return id;
+}
+
+/** `longest`: characters of the body. */
+function shownMessage(seen: FoundMessage, longest = LONGEST_BODY): Readonly<Record<string, unknown>> {
   const { message } = seen;
   return {
     id: seen.id,
@@ -254,14 +285,14 @@ function shownMessage(seen: BrowsedMessage): Readonly<Record<string, unknown>> {
     receiveCount: seen.receiveCount,
     sequenceNumber: seen.sequenceNumber,
     failure: seen.failure === undefined ? undefined : shownFailure(seen.failure),
-    ...(message === undefined ? { unreadable: true } : shownContent(message)),
+    ...(message === undefined ? { unreadable: true } : shownContent(message, longest)),
   };
 }
 
-function shownContent(message: Message): Readonly<Record<string, unknown>> {
+function shownContent(message: Message, longest = LONGEST_BODY): Readonly<Record<string, unknown>> {
   return {
-    body: message.body.slice(0, LONGEST_BODY),
-    cut: message.body.length > LONGEST_BODY,
+    body: message.body.slice(0, longest),
+    cut: message.body.length > longest,
     attributes: Object.fromEntries(
       Object.entries(message.attributes).map(([name, attribute]) => [name, attributeValue(attribute)]),
     ),

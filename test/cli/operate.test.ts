@@ -35,6 +35,12 @@ function send(karin: RunningKarin, name: string, ...bodies: readonly string[]) {
   return karin.directory.byKey(keyOf(name))?.send(messages);
 }
 
+function existing(karin: RunningKarin, name: string) {
+  const queue = karin.directory.byKey(keyOf(name));
+  if (queue === undefined) throw new Error(`there is no queue ${name}`);
+  return queue;
+}
+
 describe('the commands of an operator', () => {
   it('say what needs somebody, with status 1 if it is urgent', async () => {
     const { karin, run } = await scene();
@@ -137,6 +143,40 @@ describe('/api/v1', () => {
     expect(purge.status).toBe(404);
   });
 
+  it('show one message by its id, in one queue or wherever it is', async () => {
+    const { karin, run } = await scene();
+    const id = crypto.randomUUID();
+    const body = `the whole ${'long '.repeat(3_000)}body`;
+    await karin.directory.byKey(keyOf('dead'))?.send([{ id, body, attributes: {}, senderId: 'test' }]);
+    expect((await run('peek', 'dead', '--id', id)).out).toMatch(
+      new RegExp(`^${id}  visible, sent .*\n  the whole long`),
+    );
+    expect(JSON.parse((await run('peek', 'dead', '--id', id, '--json')).out)).toMatchObject({ id, body, cut: false });
+    await expect(run('peek', 'orders', '--id', id)).rejects.toThrow('there is no such message in the queue');
+    await expect(run('peek', 'orders', '--id', 'x')).rejects.toThrow('the id of a message is a UUID');
+    expect((await run('search', id.toUpperCase())).out).toMatch(new RegExp(`^dead  ${id}  visible, sent `));
+    await expect(run('search', crypto.randomUUID())).rejects.toThrow('no queue holds a message of this id');
+  });
+
+  it('find a text in bodies, step by step, and say what was read', async () => {
+    const { karin, run } = await scene();
+    await send(karin, 'dead', 'a needle', 'hay');
+    await karin.directory.setMode(existing(karin, 'mails'), 'hold');
+    await send(karin, 'mails', ...Array.from({ length: 2_100 }, (_, at) => (at === 7 ? 'one NEEDLE more' : 'hay')));
+    const first = await run('search', 'needle');
+    expect(first.out).toMatch(/^dead {2}[0-9a-f-]{36} {2}a needle$/m);
+    expect(first.out).toMatch(/2,?000 messages read; there are more: --all reads on\n$/);
+    const all = await run('search', 'needle', '--all');
+    expect(all.out).toMatch(/^mails {2}[0-9a-f-]{36} {2}one NEEDLE more$/m);
+    expect(all.out).toMatch(/2102 messages read\n$/);
+    expect((await run('search', 'needle', '--queue', 'dead')).out).toMatch(/2 messages read\n$/);
+    expect(JSON.parse((await run('search', 'nothing', '--queue', 'dead', '--json')).out)).toEqual({
+      ...{ hits: [], messages: 2, bytes: expect.any(Number) },
+    });
+    const team = await fetch(`${karin.url}/api/v1/search?q=needle`, { headers: { authorization: `Bearer ${TOKEN}` } });
+    expect(await team.json()).toMatchObject({ hits: [], messages: 0 });
+  });
+
   it('writes into the audit trail who did what', async () => {
     const { karin, run } = await scene();
     await run('hold', 'orders');
@@ -148,6 +188,7 @@ describe('/api/v1', () => {
     // So many that a redrive of one a second still runs when it is cancelled.
     await send(karin, 'dead', ...Array.from({ length: 60 }, () => 'one'));
     const messages = [crypto.randomUUID()];
+    const one = (await karin.directory.byKey(keyOf('dead'))?.browse(1))?.[0]?.id ?? '';
     const described: { paths: Record<string, Record<string, unknown>> } = JSON.parse(
       readFileSync('docs/api/openapi.json', 'utf8'),
     );
@@ -164,7 +205,13 @@ describe('/api/v1', () => {
       const body = bodies[path.split('/').at(-1) ?? ''];
       for (const method of Object.keys(methods)) {
         const answer = await fetch(
-          karin.url + path.replace('{queue}', 'dead').replace('{action}', 'hold').replace('{function}', 'on-orders'),
+          karin.url +
+            path
+              .replace('{queue}', 'dead')
+              .replace('{action}', 'hold')
+              .replace('{function}', 'on-orders')
+              .replace('{message}', one)
+              .replace('/search', '/search?q=ONE'),
           {
             method: method.toUpperCase(),
             headers,
@@ -182,6 +229,6 @@ describe('/api/v1', () => {
         }
       }
     }
-    expect(Object.keys(described.paths)).toHaveLength(19);
+    expect(Object.keys(described.paths)).toHaveLength(22);
   });
 });

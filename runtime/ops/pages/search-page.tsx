@@ -117,7 +117,7 @@ function Result({ frame, view, step }: { frame: PageFrame; view: SearchView; ste
     <>
       <p id="read">
         {step.hits.length === 0 ? 'No hit' : step.hits.length === 1 ? '1 hit' : `${count(step.hits.length)} hits`} in{' '}
-        {count(step.messages)} messages, {bytes(step.bytes)}
+        {count(step.messages)} {step.messages === 1 ? 'message' : 'messages'}, {bytes(step.bytes)}
         {view.readBefore === 0 ? '' : `; ${count(read)} were read in all`}.{' '}
         {step.next === undefined ? 'That was all.' : `There are more: about ${count(view.messages)} in all.`}
       </p>
