@@ -252,6 +252,45 @@ describe('export and import', () => {
     expect(received?.firstReceivedAt).toBeGreaterThanOrEqual(dueAt);
   });
 
+  it('wake whoever waits for a message of the queue', async () => {
+    const { karin, run } = await serverOn(redis.url);
+    const jobs = await queueIn(karin, 'jobs');
+    await jobs.send([message('x')]);
+    const file = join(folder, 'wake.ndjson');
+    await run('export', '--output', file);
+    await jobs.purge();
+    const received = jobs.receive({ maxMessages: 1, waitMs: 20_000 });
+    await run('import', file);
+    expect(await received).toMatchObject([{ body: 'x' }]);
+  });
+
+  it('stop at a Redis that is full, and go on when it has room', async () => {
+    const { karin, run } = await serverOn(redis.url);
+    const jobs = await queueIn(karin, 'jobs');
+    await jobs.send(Array.from({ length: 60 }, (_, at) => message(`${at} ${'x'.repeat(100_000)}`)));
+    const file = join(folder, 'full.ndjson');
+    await run('export', '--output', file);
+    await karin.stop();
+    await redis.ask((client) => client.flushall());
+    const fresh = await serverOn(redis.url);
+    const used = Number(/used_memory:(\d+)/.exec(await redis.ask((client) => client.info('memory')))?.[1]);
+    await redis.ask((client) => client.config('SET', 'maxmemory', String(used + 3_000_000)));
+    try {
+      const stopped = fresh.run('import', file);
+      await expect(stopped).rejects.toThrow(
+        /is full; .* had been imported; a further import imports none of them again/,
+      );
+    } finally {
+      await redis.ask((client) => client.config('SET', 'maxmemory', '0'));
+    }
+    const { out } = await fresh.run('import', file);
+    const [, now, before] = /^(\d+) messages of .*\n(\d+) messages imported from this file before/.exec(out) ?? [];
+    expect(Number(now) + Number(before)).toBe(60);
+    expect(
+      (await drained(fresh.karin, 'jobs')).map(({ body }) => Number(body.split(' ')[0])).sort((a, b) => a - b),
+    ).toEqual(Array.from({ length: 60 }, (_, at) => at));
+  });
+
   it('choose queues by globs, without tokens', async () => {
     const { karin, run } = await serverOn(redis.url);
     for (const name of ['app-a', 'app-b', 'web']) await (await queueIn(karin, name)).send([message(name)]);

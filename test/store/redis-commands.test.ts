@@ -6,11 +6,22 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { queueKeys } from '../../runtime/store/redis/keys.ts';
 import { RedisStore } from '../../runtime/store/redis/redis-store.ts';
-import type { LeasedEntry, NewEntry, StoredQueue } from '../../runtime/store/store.ts';
+import type { LeasedEntry, NewEntry, RestoredEntry, StoredQueue } from '../../runtime/store/store.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { entry, newQueue } from '../contract/store-under-test.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { RedisServer } from '../support/redis-server.ts';
+
+/** Messages to be put back; on a FIFO queue the last of them is delayed. */
+function restored(count: number, group?: string): RestoredEntry[] {
+  return many(count).map(({ id, record }, at) => ({
+    ...{ id, record, position: at + 1, receiveCount: 0, firstReceivedAt: 0, state: 'visible' as const },
+    ...{ sentAt: time.now(), dueAt: time.now() },
+    ...(group === undefined
+      ? {}
+      : { group, sequenceNumber: String(at + 1).padStart(20, '0'), dueAt: time.now() + (at + 1 === count ? 50 : 0) }),
+  }));
+}
 
 const time = new ManualTime();
 let server: RedisServer;
@@ -150,6 +161,50 @@ const CASES: readonly Case[] = [
     before: (queue) => send(queue, [...many(2, { group: 'a' }), ...many(1, { group: 'b' })]),
     act: (queue) => store.browse(queue, { limit: 10, maxBytes: 1_000 }),
     commands: scripted('zrange zrange hget zrange hget hget hget zscore hget hget zscore hget hget zscore'),
+  },
+  {
+    name: 'page: the first of two, one visible, one delayed',
+    before: (queue) => send(queue, [entry(), entry({ delayMs: 50 })]),
+    act: (queue) => store.page(queue, { limit: 10, maxBytes: 1_000 }),
+    commands: scripted('zrange hget hget hget hget zscore'),
+  },
+  {
+    name: 'page: one that begins after a message',
+    before: (queue) => send(queue, many(3)),
+    act: async (queue) => {
+      const { next = '' } = await store.page(queue, { limit: 1, maxBytes: 1_000 });
+      await store.page(queue, { limit: 1, maxBytes: 1_000, after: next });
+    },
+    commands: [...scripted('zrange hget hget'), ...scripted('zscore zrank zrange hget hget')].sort(),
+  },
+  {
+    name: 'FIFO page: two of one group',
+    fifo: true,
+    before: (queue) => send(queue, many(2, { group: 'a' })),
+    act: (queue) => store.page(queue, { limit: 10, maxBytes: 1_000 }),
+    commands: scripted('zrange get hget zrange hget hget zscore zscore hget hget zscore'),
+  },
+  {
+    name: 'restore: two that were never received',
+    act: (queue) => store.restore(queue, { source: 's', entries: restored(2) }),
+    commands: scripted('zrange hget hmget hset zadd zrange publish hset pexpire'),
+  },
+  {
+    name: 'restore: what was restored before',
+    act: async (queue) => {
+      await store.restore(queue, { source: 's', entries: restored(1) });
+      await admin.config('RESETSTAT');
+      await store.restore(queue, { source: 's', entries: restored(1) });
+    },
+    commands: scripted('zrange hget hmget'),
+  },
+  {
+    name: 'FIFO restore: two of one group, one delayed',
+    fifo: true,
+    act: (queue) => store.restore(queue, { source: 's', entries: restored(2, 'g'), lastSequence: 2 }),
+    commands: scripted(
+      'zrange hget hmget get hget set hset hset zadd zadd zrange zscore zadd zrange publish hset pexpire',
+    ),
   },
   { name: 'receive: nothing there', act: (queue) => receive(queue, 10), commands: scripted('zrange') },
   {

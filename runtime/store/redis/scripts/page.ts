@@ -92,8 +92,8 @@ return reply`,
  * ARGV: most messages (up to 500), most bytes, member of `order` after which it begins, or ''; time
  * Returns: the last number given; member after which the next page begins, or empty; then for each message: id, value
  *     (sent time and record), receive count, first received ms or 0, state, ms when it is due, group, sequence number.
- * Commands: 4 (EVALSHA, TIME, GET, ZRANGE); for each group 2 (HGET, and ZSCORE and ZRANGE for its first message); for
- *     each message 3 (HGET, HGET, ZSCORE).
+ * Commands: 4 (EVALSHA, TIME, GET, ZRANGE); for each group 2 (HGET, ZRANGE), and 1 (ZSCORE) if its first message is
+ *     visible; for each message 3 (HGET, HGET, ZSCORE).
  */
 export const FIFO_PAGE = script(
   'no-writes',
