@@ -28,7 +28,7 @@ const manifestSchema = z.looseObject({
 /** A package.json, as far as packaging looks at it. */
 type Manifest = z.infer<typeof manifestSchema>;
 
-function readManifest(folder: string): Manifest {
+export function readManifest(folder: string): Manifest {
   return manifestSchema.parse(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')));
 }
 
