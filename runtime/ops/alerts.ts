@@ -93,8 +93,8 @@ export interface AlertsParts {
   readonly instance: string;
   /** Address of the server in messages. */
   readonly server: () => string;
-  /** Address of the page of a queue. */
-  readonly link: (queue: QueueKey) => string | undefined;
+  /** Address of the page on which something is done about a need of a queue. */
+  readonly link: (queue: QueueKey, kind: string) => string | undefined;
   readonly time: Time;
   readonly randomness: Randomness;
   readonly log: Log;
@@ -190,7 +190,7 @@ export function createAlerts(parts: AlertsParts): Alerts {
         return names.length === 0 || names.includes(outbox.name);
       };
       const withLink = (line: AlertLine): AlertLine => {
-        const link = line.queue === undefined ? undefined : parts.link(line.queue);
+        const link = line.queue === undefined ? undefined : parts.link(line.queue, line.kind);
         return link === undefined ? line : { ...line, link };
       };
       outbox.add(began.filter(concerns).map(withLink), resolved.filter(concerns).map(withLink));

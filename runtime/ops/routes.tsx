@@ -119,7 +119,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     time: parts.time,
     log: parts.log,
     watch: (changed) => {
-      const cancels = [parts.depths.watch(changed), parts.activity.onChange(changed)];
+      const { depths, activity, moveTasks } = parts;
+      const cancels = [depths.watch(changed), activity.onChange(changed), moveTasks.onChange(changed)];
       return () => {
         for (const cancel of cancels) cancel();
       };

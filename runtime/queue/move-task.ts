@@ -8,6 +8,7 @@
 
 import * as z from 'zod/mini';
 import type { MessageName, QueueKey } from '../store/store.ts';
+import type { Cancel } from '../time.ts';
 import { formatQueueArn, parseQueueArn, queueKey } from './names.ts';
 import type { Queue } from './queue.ts';
 
@@ -94,6 +95,8 @@ export interface MoveTasks {
   cancel(handle: string): Promise<MoveTask>;
   /** The latest ten tasks of this source, newest first. Errors: `StoreUnavailableError`. */
   list(source: Queue): Promise<readonly MoveTask[]>;
+  /** Calls back when a task of any queue began, came further or ended, by whichever instance; until it is cancelled. */
+  onChange(listener: () => void): Cancel;
 }
 
 /*

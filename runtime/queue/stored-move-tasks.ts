@@ -142,6 +142,12 @@ export class StoredMoveTasks implements MoveTasks {
     return readMoveTasks(await this.#documents.get(moveTasksName(source.key))).map(describeTask);
   }
 
+  onChange(listener: () => void): Cancel {
+    return this.#options.store.subscribe((signal) => {
+      if (signal.kind === 'document' && signal.name.startsWith(MOVE_TASKS_PREFIX)) listener();
+    });
+  }
+
   /** Goes on with tasks that nobody runs. Errors: `StoreUnavailableError`. */
   async load(): Promise<void> {
     const documents = await this.#documents.list(MOVE_TASKS_PREFIX);

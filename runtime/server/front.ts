@@ -34,7 +34,7 @@ import type { Health } from '../ops/health.ts';
 import type { History } from '../ops/history.ts';
 import { createMetrics, type MetricCounts } from '../ops/metrics.ts';
 import { gatherNeeds } from '../ops/needs.ts';
-import { queueHref } from '../ops/pages/layout.tsx';
+import { needHref } from '../ops/pages/layout.tsx';
 import { pagesRoute } from '../ops/routes.tsx';
 import type { MoveTasks } from '../queue/move-task.ts';
 import type { StoredDirectory } from '../queue/stored-directory.ts';
@@ -288,7 +288,7 @@ function openAlerts(
     needs: async (calm) => gatherNeeds(needsParts, await storeHealth(calm)),
     isStarting: () => health.unknownQueues() !== undefined,
     server: () => publicUrl ?? address,
-    link: (queue) => (publicUrl === undefined ? undefined : `${publicUrl}${queueHref('', queue)}`),
+    link: (queue, kind) => (publicUrl === undefined ? undefined : needHref(publicUrl, queue, kind)),
   });
   const cancels = [
     store.subscribe(alerts.heard),

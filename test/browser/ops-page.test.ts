@@ -218,7 +218,7 @@ describe('the ops page', () => {
       await page.getByRole('button', { name: 'Delete selected' }).click();
       await asked;
     };
-    await page.getByRole('checkbox', { name: 'Select all messages of this page' }).check();
+    await page.getByRole('checkbox', { name: 'Select all of this page' }).check();
     expect(await page.locator('#letters tbody input:checked').count()).toBe(2);
     await press('dismiss');
     expect(await held('dead')).toEqual(['four', 'two']);

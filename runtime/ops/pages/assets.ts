@@ -69,13 +69,14 @@ input, textarea, button { font: inherit; color: var(--ink); }
 input[type="checkbox"] { flex: none; width: 18px; height: 18px; margin: 2px 0; accent-color: var(--accent); }
 progress { accent-color: var(--accent); vertical-align: middle; max-width: 100%; }
 td.select { width: 1%; }
-#selection { margin-bottom: 12px; }
 .controls { display: flex; gap: 12px; align-items: end; flex-wrap: wrap; margin: 12px 0; }
 .controls label { flex: 0 1 220px; }
+#selection { margin-bottom: 12px; }
 .task { display: flex; gap: 4px 12px; align-items: center; flex-wrap: wrap; }
 tr.chosen > td { background: color-mix(in srgb, var(--accent) 10%, transparent); }
 input, textarea { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 7px 10px; width: 100%; }
 label.check, label.inline { display: flex; gap: 8px; align-items: center; flex-wrap: wrap; }
+label.check[hidden] { display: none; }
 label.check input, label.inline input { width: auto; }
 .card h3 { font-size: 13px; font-weight: 600; color: var(--quiet); margin: 0; }
 .card.stack { display: grid; gap: 12px; }
@@ -168,8 +169,8 @@ document.addEventListener('change', (event) => {
   if (all === undefined) return;
   for (const box of document.querySelectorAll('table [data-one]')) box.checked = event.target.checked;
 });
-// Selects all of a page: a box that does nothing without the script, so it is not there without it.
-for (const box of document.querySelectorAll('[data-all]')) box.hidden = false;
+// What does nothing without the script is not there without it.
+for (const element of document.querySelectorAll('[data-scripted]')) element.hidden = false;
 
 // Copies what the server has, not what the page shows: that spells out what cannot be seen.
 for (const button of document.querySelectorAll('[data-copy]')) button.hidden = !navigator.clipboard;

@@ -253,6 +253,7 @@ function Controls({ frame, view }: { frame: PageFrame; view: DeadLettersView }) 
             Delete {all}
           </button>
         )}
+        <AllBox />
       </div>
     </Form>
   );
@@ -266,11 +267,7 @@ function Letters({ frame, view }: { frame: PageFrame; view: DeadLettersView }) {
         <table id="letters">
           <thead>
             <tr>
-              {selectable ? (
-                <th scope="col">
-                  <AllBox />
-                </th>
-              ) : null}
+              {selectable ? <th scope="col">Select</th> : null}
               <th scope="col">Failed, UTC</th>
               <th scope="col" class="number">
                 Receives
@@ -354,9 +351,14 @@ export function Box({ name }: { name: { readonly id: string; readonly sequenceNu
   );
 }
 
-/** Selects all of a page, by the script. */
+/** Selects all of a page, by the script: without it the box would do nothing, so it is not there. */
 export function AllBox() {
-  return <input type="checkbox" aria-label="Select all messages of this page" data-all hidden autocomplete="off" />;
+  return (
+    <label class="check" hidden data-scripted>
+      <input type="checkbox" data-all autocomplete="off" />
+      Select all of this page
+    </label>
+  );
 }
 
 export function PageNumbers(props: { page: number; pages: number; what: string; href: (page: number) => string }) {

@@ -352,6 +352,11 @@ export function deadLettersHref(base: string, key: string, error?: string): stri
   return `${queueHref(base, key)}/dead-letters${error === undefined ? '' : `?error=${error}`}`;
 }
 
+/** The page on which something is done about a need of this kind. */
+export function needHref(base: string, key: string, kind: string): string {
+  return kind === 'dead-letters' ? deadLettersHref(base, key) : queueHref(base, key);
+}
+
 export function scheduledHref(base: string, key: string): string {
   return `${queueHref(base, key)}/scheduled`;
 }

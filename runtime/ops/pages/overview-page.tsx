@@ -16,10 +16,10 @@ import {
   bytes,
   count,
   Delayed,
-  deadLettersHref,
   Form,
   Mode,
   type Notice,
+  needHref,
   Page,
   type PageFrame,
   Parts,
@@ -93,11 +93,7 @@ function Needs({ frame, needs }: { frame: PageFrame; needs: readonly Need[] }) {
             )}
             {need.queue === undefined ? null : (
               <a
-                href={
-                  need.kind === 'dead-letters'
-                    ? deadLettersHref(frame.base, need.queue)
-                    : queueHref(frame.base, need.queue)
-                }
+                href={needHref(frame.base, need.queue, need.kind)}
                 aria-label={`Look at ${need.queue.split(':').at(-1)}`}
               >
                 Look

@@ -58,6 +58,7 @@ function Controls({ frame, queueKey }: { frame: PageFrame; queueKey: string }) {
         >
           Cancel selected
         </button>
+        <AllBox />
       </div>
     </Form>
   );
@@ -70,11 +71,7 @@ function Table({ frame, view }: { frame: PageFrame; view: ScheduledView }) {
       <table id="scheduled">
         <thead>
           <tr>
-            {selectable ? (
-              <th scope="col">
-                <AllBox />
-              </th>
-            ) : null}
+            {selectable ? <th scope="col">Select</th> : null}
             <th scope="col">Due, UTC</th>
             <th scope="col">Message</th>
           </tr>
@@ -97,7 +94,7 @@ function Table({ frame, view }: { frame: PageFrame; view: ScheduledView }) {
               <td class="state-of">
                 <Time at={view.now + dueInMs} />
                 <div class="quiet small">in {age(dueInMs)}</div>
-                <OpenMessage base={frame.base} queueKey={view.row.queue.key} name={{ id }} />
+                <OpenMessage base={frame.base} queueKey={view.row.queue.key} name={found ?? { id }} />
               </td>
               <td class="what">
                 {found === undefined ? (
