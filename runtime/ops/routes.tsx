@@ -373,7 +373,8 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
   return app;
 }
 
-const PAGES = ['/ops', '/ops/*', '/functions', '/functions/*'];
+/** With what they begin with themselves: a page that matched two of them would be guarded twice, in two sessions. */
+const PAGES = ['/ops/*', '/functions/*'];
 const NOTHING_HERE = new HTTPException(404, { message: 'There is no such queue; it may have been deleted.' });
 const OTHER_SITE = 'This form was sent by another site. Log in at this one.';
 const NO_FUNCTION = new HTTPException(404, { message: 'No queue invokes this function; it may have been removed.' });

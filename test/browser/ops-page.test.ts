@@ -390,7 +390,13 @@ describe('the ops page', () => {
     const { karin } = await scene();
     const page = await openLoggedIn(karin);
     await page.getByRole('link', { name: 'Functions' }).click();
-    expect(await cells(page, 'functions', 'on-orders')).toEqual(['on-orders', 'orders', 'https://orders.example/']);
+    expect(await cells(page, 'functions', 'on-orders')).toEqual([
+      ...['on-orders', 'orders', 'not checked', 'Keep logs for 10 minutes', 'https://orders.example/'],
+    ]);
+    await page.getByRole('button', { name: 'Check permissions' }).click();
+    await page.getByText('Lambda was asked about each function.').waitFor();
+    await page.getByRole('button', { name: 'Keep logs for 10 minutes' }).first().click();
+    await page.getByText('The log of the function is kept with each failure for ten minutes.').waitFor();
     expect(complaints()).toEqual([]);
   });
 
