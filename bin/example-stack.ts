@@ -17,8 +17,8 @@ export interface ExampleStackProps extends StackProps {
  * Everything Karin needs in AWS, in one stack: the identity and the admin password of the server, a queue with its
  * dead-letter queue, consumer and producer, and the sync of each later deployment.
  *
- * The first deployment comes before the server, whose key and password it creates; its sync then only says that nobody
- * answered.
+ * The stack creates the key and the password of the server, so the first deployment comes before the server. Its sync
+ * says that nobody answered.
  */
 export class ExampleStack extends Stack {
   constructor(scope: Construct, id: string, props: ExampleStackProps = {}) {

@@ -10,10 +10,9 @@ import { type RenderedResource, renderResource } from './rendered-resource';
 /**
  * Refuses every reference to an anchor that is not known to be harmless.
  *
- * A Karin queue can be handed to whatever takes a queue, but what AWS itself delivers to the anchor nobody reads. The
- * services that can do so are too many, and grow; so the harmless places are listed, and all others are errors. The
- * validation also proves that no mapping on a Karin queue stayed enabled, whatever other Aspects and overrides did to
- * it.
+ * A Karin queue can be handed to whatever takes a queue. But nobody reads what AWS itself delivers to the anchor. Many
+ * services can do so, and more will; so the harmless places are listed, and all others are errors. The validation also
+ * proves that no mapping on a Karin queue stayed enabled, whatever other Aspects and overrides did to it.
  */
 export class AnchorGuard implements IValidation {
   readonly #stage: IConstruct;

@@ -15,7 +15,7 @@ import { createProgram } from './program.ts';
 
 endOnSignals();
 
-// It speaks of later releases of the SDK than the one that is built in here, to people who cannot do anything about it.
+// The SDK warns that its later releases need a newer Node. This release does not, and an operator cannot change it.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 // Whoever reads the output has read enough (`| head`): nothing more is to be done, and nothing to be said.

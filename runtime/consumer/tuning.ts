@@ -13,8 +13,8 @@
  * any characters, `?` for one, and a leading `!` excludes. A queue is chosen if some glob without `!` matches (or there
  * is none) and no glob with `!` does.
  *
- * A value that cannot be understood stops its mapping: to guess could mean to consume what nobody wanted consumed. A
- * name that means nothing does not, because a later or an earlier version may know it; it is warned of.
+ * A value that cannot be understood stops its mapping: a wrong guess could consume messages that are not meant for this
+ * server. A name that means nothing does not, because a later or an earlier version may know it; it is warned of.
  *
  * @module
  */

@@ -37,7 +37,7 @@ const MOST_PAGES = 100_000;
 /** Characters of a body that are given, among others and alone. */
 const LONGEST_BODY = 10_000;
 const LONGEST_WHOLE = 1_048_576;
-/** A stream ends after this, so that a revoked credential does not listen for ever; whoever listens asks again, ms. */
+/** A stream ends after this, ms. The listener asks again, and a credential that was revoked is refused then. */
 const STREAM_MS = 600_000;
 /** Proxies close connections on which nothing moves for a minute. */
 const BEAT_MS = 20_000;

@@ -43,7 +43,9 @@ export function Messages(props: {
         <a href={look}>{messages === undefined ? `Look at the first ${SHOWN_MESSAGES}` : 'Look again'}</a>
       </div>
       {messages === undefined ? (
-        <p class="quiet small">A look receives nothing: no message is hidden from its consumer, and none is counted.</p>
+        <p class="quiet small">
+          Looking changes nothing: consumers still see every message, and no receive count grows.
+        </p>
       ) : (
         <div class="scroll">
           <table id="first-messages">
