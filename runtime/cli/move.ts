@@ -41,7 +41,8 @@ export async function exportQueues(options: ExportOptions, context: CliContext):
     check.finish();
   } catch (error) {
     await target.abandon();
-    throw error instanceof CliError ? error : new CliError(`the answer ended early: ${reasonOf(error)}`);
+    if (error instanceof CliError) throw error;
+    throw new CliError(`no whole export came: ${reasonOf(error)}`);
   }
   await target.finish();
   for (const { queue, text } of check.warnings) context.err(`warning: ${queue}: ${text}\n`);

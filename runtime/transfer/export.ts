@@ -113,7 +113,7 @@ function doubts({ definition }: StoredQueue, written: number, before: Depth, aft
     texts.push('it was not on hold, so messages may have been consumed, moved or missed meanwhile');
   }
   if (inFlight > 0) {
-    texts.push(`${inFlight} messages were in flight; where they are imported they come again when their leases end`);
+    texts.push(`messages in flight: ${inFlight}; where they are imported they come again when their leases end`);
   }
   if (written !== total(before) || written !== total(after)) {
     texts.push(`it changed meanwhile: ${total(before)} messages before, ${written} written, ${total(after)} after`);

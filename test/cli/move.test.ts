@@ -113,7 +113,7 @@ describe('export and import', () => {
     expect(exported.err).toMatch(
       new RegExp(`exported ${(MESSAGES + 4).toLocaleString('en-US')} messages of 3 queues to `),
     );
-    expect(exported.err).toContain('warning: eu-west-1:111122223333:jobs: 1 messages were in flight');
+    expect(exported.err).toContain('warning: eu-west-1:111122223333:jobs: messages in flight: 1;');
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     const tokens = (await run('token', 'list')).out;
     await karin.stop();
@@ -318,7 +318,7 @@ describe('export and import', () => {
     await run('hold', 'j*');
     expect((await run('export')).err).not.toContain('warning');
     await jobs.receive({ maxMessages: 1 });
-    expect((await run('export')).err).toContain('1 messages were in flight; where they are imported they come again');
+    expect((await run('export')).err).toContain('messages in flight: 1; where they are imported they come again');
   });
 
   it('leave a queue that is there as it is, keep its hold, and say what stands before the file', async () => {
