@@ -6,6 +6,20 @@ import { type Context, entry, leases, newQueue, texts } from './store-under-test
 /** What only FIFO queues do. */
 export function fifoQueueContract(context: Context): void {
   describe('FIFO queues', () => {
+    it('takes no release of an earlier message of the same id for the repeat of a later one', async () => {
+      const queue = newQueue(true);
+      const sent = entry({ group: 'g' });
+      const take = async () => leases(...(await context.receive(queue)).leased);
+      await context.store.send(queue, [sent]);
+      const earlier = await take();
+      await context.store.delete(queue, earlier);
+      await context.store.send(queue, [sent]);
+      const later = await take();
+      expect((await context.store.release(queue, later)).outcomes).toEqual(['done']);
+      expect((await context.store.release(queue, earlier)).outcomes).toEqual(['superseded']);
+      expect((await context.store.release(queue, later)).outcomes).toEqual(['done']);
+    });
+
     it('refuses to look at single delays', async () => {
       const queue = newQueue(true);
       await expect(context.store.delayed(queue, { fromMs: 0, toMs: 1, limit: 1 })).rejects.toThrow(RangeError);

@@ -424,6 +424,18 @@ const CASES: readonly Case[] = [
     commands: scripted('hmget hmget hset zrange zrange zmscore hdel zadd publish zrange'),
   },
   {
+    name: 'FIFO release: again',
+    fifo: true,
+    before: async (queue) => {
+      await send(queue, inA(2));
+      const held = await receive(queue, 2);
+      await store.release(queue, held);
+      return held;
+    },
+    act: (queue, held) => store.release(queue, held),
+    commands: scripted('hmget hmget zscore zscore zrange'),
+  },
+  {
     name: 'FIFO depth',
     fifo: true,
     before: (queue) => send(queue, inA(1)),

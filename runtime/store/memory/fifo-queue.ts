@@ -149,7 +149,10 @@ export class FifoMemoryQueue implements MemoryQueue {
       group.leases.set(message.id, now);
       uncountReceive(message);
     };
-    return this.#settle(now, leases, release, (lease) => wasGivenBack(lease, this.#messages.get(lease.id)));
+    return this.#settle(now, leases, release, (lease) => {
+      const message = this.#messages.get(lease.id);
+      return wasGivenBack(lease, message) && message !== undefined && isOf(lease, message);
+    });
   }
 
   head(): number | undefined {
@@ -409,8 +412,7 @@ export class FifoMemoryQueue implements MemoryQueue {
       const message = this.#messages.get(lease.id);
       if (message === undefined) return 'missing';
       if (!holds({ ...lease, orEarlier: false }, message)) return 'superseded';
-      const same = lease.group === message.group && lease.sequenceNumber === sequenceNumber(message.sequence);
-      const group = same ? this.#groups.get(message.group) : undefined;
+      const group = isOf(lease, message) ? this.#groups.get(message.group) : undefined;
       if (group === undefined || (group.leases.get(message.id) ?? now) <= now) return 'expired';
       settle(lease, message, group);
       touched.add(group);
@@ -456,6 +458,11 @@ export class FifoMemoryQueue implements MemoryQueue {
     for (const group of this.#due) if (!taken.has(group)) return group;
     return undefined;
   }
+}
+
+/** Whether the lease is one of this very message, and not of an earlier one of the same id. */
+function isOf(lease: Lease, message: OrderedMessage): boolean {
+  return lease.group === message.group && lease.sequenceNumber === sequenceNumber(message.sequence);
 }
 
 function running(now: number, group: Group): [id: string, ends: number][] {

@@ -136,10 +136,11 @@ end`,
 
 /**
  * Undoes receives: visible at once, and counted one time less. Of a lease that was given back already it says `DONE`,
- * and leaves the message as it is.
+ * and leaves the message as it is; of one of an earlier message of the same id it does not.
  *
  * ARGV: for each lease: id, lease number, group, sequence number; channel; queue; time
- * Commands: as FIFO_CHANGE_VISIBILITY when the group becomes free, +1 for HSET of the histories.
+ * Commands: as FIFO_CHANGE_VISIBILITY when the group becomes free, +1 for HSET of the histories; +1 ZSCORE for each
+ *     lease that was given back already.
  */
 export const FIFO_RELEASE = script(
   'allow-oom',
@@ -157,6 +158,9 @@ local receives = {}
 for i, id in ipairs(ids) do
   local outcome, history = givenBack(id, histories[id], numbers[i])
   if history and not runs(i) then outcome, history = EXPIRED, nil end
+  if outcome == DONE and not history and not redis.call('ZSCORE', KEYS[5], groupOf[i] .. '\\0' .. sequences[i] .. id) then
+    outcome = SUPERSEDED
+  end
   reply[i + 2] = outcome
   if history then
     histories[id] = history
