@@ -10,7 +10,7 @@ import type { Access } from './endpoint';
 import { bindFunctionEnvironment } from './function-environment';
 import { ingestUrlOf } from './ingest';
 import { MANAGED_TAG, MANAGED_TAG_VALUE } from './managed-tag';
-import type { AnchoredQueue, BindEnvironmentOptions, IKarinQueue, KarinIngestUrlOptions } from './queue-interface';
+import type { BindEnvironmentOptions, IKarinQueue, KarinIngestUrlOptions } from './queue-interface';
 import type { IKarinRuntimeIdentity } from './runtime-identity';
 import { StageRegistry } from './stage-registry';
 
@@ -30,7 +30,7 @@ const KARIN_QUEUE = Symbol.for('karin-queue.KarinQueue');
 /**
  * What queues that are defined here and imported queues have in common; not meant to be extended.
  */
-export abstract class KarinQueueBase extends sqs.QueueBase implements AnchoredQueue {
+export abstract class KarinQueueBase extends sqs.QueueBase implements IKarinQueue {
   public abstract readonly endpoint: string;
 
   /**

@@ -196,7 +196,10 @@ export interface KarinIngestUrlOptions extends KarinTopicOptions {
   readonly withCapability?: boolean;
 }
 
-/** A Karin queue as the rest of this library sees it; `KarinQueueBase` says what the members mean. */
+/**
+ * A Karin queue as the rest of this library sees it; `KarinQueueBase` says what the members mean. It has them without
+ * saying `implements`: in the languages of jsii a public class can only implement what is public.
+ */
 export interface AnchoredQueue extends IKarinQueue {
   readonly _anchor?: sqs.CfnQueue;
   readonly _literalName?: string;
