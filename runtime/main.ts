@@ -69,7 +69,8 @@ export interface Overrides {
   readonly time?: Time;
   readonly randomness?: Randomness;
   readonly store?: Store;
-  readonly source?: DiscoverySource;
+  /** One, or one for each scope of AWS. */
+  readonly source?: DiscoverySource | readonly DiscoverySource[];
   readonly invoker?: Invoker;
   readonly functionUrls?: FunctionUrls;
   /** The queues of SQS itself, to and from which messages move. */
@@ -242,7 +243,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   releasers.add('the consumer', () => supervisor.stop(graceMs));
 
   const discoverySources =
-    overrides.source === undefined ? await configuredSources(config, scopes, time) : [overrides.source];
+    overrides.source === undefined ? await configuredSources(config, scopes, time) : [overrides.source].flat();
   const serve = (mappings: readonly Mapping[]): ApplyDiff => supervisor.apply(mappings);
   const synchroniser =
     discoverySources.length === 0

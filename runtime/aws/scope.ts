@@ -194,6 +194,12 @@ async function assume(role: AwsRole, region: string): Promise<Identity> {
     return await assumeRole(role.arn, role.externalId, region);
   } catch (error) {
     const said = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    if (error instanceof Error && error.name === 'CredentialsProviderError') {
+      throw new AssumeRoleError(
+        `the role ${role.arn} cannot be assumed, because this server has no AWS credentials of its own (${said})`,
+        { cause: error },
+      );
+    }
     const withId = role.externalId === undefined ? '' : ' with the external id of KARIN_ROLES';
     throw new AssumeRoleError(
       `the role ${role.arn} cannot be assumed (${said}); its trust policy must allow sts:AssumeRole to the identity of this server${withId}, and this identity must be allowed sts:AssumeRole on it`,

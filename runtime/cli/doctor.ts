@@ -56,6 +56,8 @@ export async function doctor(options: DoctorOptions, context: CliContext): Promi
       for (const finding of await checkInvokes(scope, discovery)) say(finding);
       for (const finding of await checkSubscriptions(scope, discovery)) say(finding);
     }
+    // A role that cannot be assumed was told already, and asks nothing of IAM.
+    if (scope.role !== undefined && discovery === undefined) continue;
     for (const finding of await checkPermissions(options, context, scope, config.accountId, discovery)) say(finding);
   }
   return healthy;

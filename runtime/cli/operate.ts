@@ -13,29 +13,45 @@ export interface JsonOption extends ServerOptions {
   readonly json?: boolean;
 }
 
+const scopeAnswer = z.object({
+  source: z.string(),
+  mappings: z.optional(z.number()),
+  syncedAt: z.optional(z.string()),
+  failure: z.optional(z.string()),
+});
+
 const statusAnswer = z.object({
   needs: z.array(z.object({ urgency: z.enum(['now', 'soon']), text: z.string() })),
   totals: z.object({ visible: z.number(), delayed: z.number(), inFlight: z.number() }),
   queues: z.number(),
   store: z.object({ description: z.string() }),
   version: z.string(),
+  /** Absent: a server of an earlier version. */
+  scopes: z.optional(z.array(scopeAnswer)),
 });
 
 /** Answers whether nothing needs somebody now. Errors: `CliError`. */
 export async function status(options: JsonOption, context: CliContext): Promise<boolean> {
   const answer = await callServer(context, options, { method: 'GET', path: '/api/v1/status' });
-  const { needs, totals, queues, store, version } = read(statusAnswer, answer);
+  const { needs, totals, queues, store, version, scopes = [] } = read(statusAnswer, answer);
   if (options.json === true) context.out(`${JSON.stringify(answer)}\n`);
   else {
     const lines = [
       `${queues} queues: ${totals.visible} visible, ${totals.delayed} delayed, ${totals.inFlight} in flight`,
       `version ${version}, ${store.description}`,
+      ...(scopes.length < 2 ? [] : scopes.map(describeScope)),
       ...(needs.length === 0 ? ['nothing needs you'] : ['', 'needs you:']),
       ...needs.map(({ urgency, text }) => `  ${urgency === 'now' ? '!' : '-'} ${text}`),
     ];
     context.out(`${lines.join('\n')}\n`);
   }
   return !needs.some(({ urgency }) => urgency === 'now');
+}
+
+function describeScope({ source, mappings, syncedAt, failure }: z.infer<typeof scopeAnswer>): string {
+  const has = mappings === undefined ? 'never read' : `${mappings} mappings served`;
+  const read = syncedAt === undefined ? '' : `, read ${syncedAt}`;
+  return `${source}: ${has}${read}${failure === undefined ? '' : ', its last sync failed'}`;
 }
 
 interface QueuesOptions extends JsonOption {
@@ -81,17 +97,35 @@ export async function queues(search: string | undefined, options: QueuesOptions,
     context.out('no queue fits\n');
     return;
   }
+  const places = new Set(found.queues.map(({ key }) => placeOf(key)));
+  const isOne = places.size === 1;
   const rows = found.queues.map((queue) => [
     queue.name,
+    ...(isOne ? [] : [placeOf(queue.key)]),
     queue.functions.join(', ') || '-',
     queue.mode,
     ...[queue.visible, queue.delayed, queue.inFlight].map((count) => (count === undefined ? '?' : `${count}`)),
     queue.waitsMs === undefined ? '-' : age(queue.waitsMs),
   ]);
-  const heads = ['queue', 'function', 'mode', 'visible', 'delayed', 'in flight', 'waits'];
+  const heads = [
+    'queue',
+    ...(isOne ? [] : ['account and region']),
+    'function',
+    'mode',
+    'visible',
+    'delayed',
+    'in flight',
+    'waits',
+  ];
   const more =
     found.count > rows.length ? `\n${rows.length} of ${found.count}; --page ${found.page + 1} shows more\n` : '';
   context.out(`${table([heads, ...rows])}\n${more}`);
+}
+
+/** `111122223333 eu-west-1` of the identity of a queue. */
+function placeOf(key: string): string {
+  const [region = '', account = ''] = key.split(':');
+  return `${account} ${region}`;
 }
 
 const QUESTIONS: Readonly<Record<string, (queue: string) => string>> = {

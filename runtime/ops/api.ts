@@ -28,6 +28,7 @@ import { logsHref } from './logs-link.ts';
 import { attributeValue } from './message-actions.ts';
 import { messageIdIn, readSearchQuery, type SearchParts, START, searchBodies, searchId } from './message-search.ts';
 import { gatherOverview, type OverviewParts, type QueueRow, queueRow, readQueueQuery, refreshed } from './overview.ts';
+import { scopeRows } from './scopes.ts';
 import { actOnSelection, audited, isKnown, readAsked, SELECTION_ACTIONS, type SelectionParts } from './selection.ts';
 
 /** Messages that one look gives. */
@@ -80,6 +81,7 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
       totals,
       queues: allQueues,
       store,
+      scopes: scopeRows(sync),
       ...(sync?.succeededAt === undefined ? {} : { syncedAt: new Date(sync.succeededAt).toISOString() }),
       commandsLately,
     });

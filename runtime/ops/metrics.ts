@@ -28,6 +28,7 @@ import type { Depths } from './depths.ts';
 import { exposition, type Format, type Histogram, type Labels, type MetricFamily } from './exposition.ts';
 import type { Health } from './health.ts';
 import { countInvokes, type Exemplars, type InvokeCounts, removedMappings } from './invoke-counts.ts';
+import { scopeRows } from './scopes.ts';
 
 export interface MetricsParts {
   readonly bus: EventBus;
@@ -208,6 +209,14 @@ export function createMetrics(parts: MetricsParts): Metrics {
         'karin_discovery_timestamp_seconds',
         'When the last sync succeeded, seconds since the epoch.',
         state?.succeededAt === undefined ? [] : [{ value: state.succeededAt / 1000 }],
+      ),
+      gauge(
+        'karin_scope_ok',
+        '1 if the last sync of this account and region succeeded.',
+        scopeRows(state).map(({ account = 'own', region, failure }) => ({
+          labels: { account, region },
+          value: Number(failure === undefined),
+        })),
       ),
       gauge('karin_mappings', 'Event source mappings, by state.', [
         { labels: { state: 'served' }, value: discovery?.mappings.length ?? 0 },

@@ -64,6 +64,8 @@ export interface QueueRow {
   readonly held: boolean;
   /** Whether a mapping takes messages from it, now or once it may. */
   readonly consumed: boolean;
+  /** Whether the server serves several accounts and regions, so that its name alone may not tell it apart. */
+  readonly isOneOfScopes: boolean;
   /** Names of the functions that it is handed to. */
   readonly functions: readonly string[];
   /** What the last batch of a function failed with; absent: it did not fail. */
@@ -231,6 +233,7 @@ export function queueRows(
       waitingInSqs: sync?.discovery?.waitingInSqs[arn] ?? 0,
       held: held.has(key),
       consumed: functions.has(key),
+      isOneOfScopes: (sync?.sources.length ?? 0) > 1,
       functions: functions.get(key) ?? [],
       ...(failure === undefined ? {} : { failure }),
       deadLettersOf: sources.get(arn) ?? [],
@@ -253,7 +256,8 @@ function friendlyNameOf({ definition }: Queue): string | undefined {
   return stack === undefined || id === undefined ? undefined : `${stack} / ${id.replace(/(?<=.)[0-9A-F]{8}$/, '')}`;
 }
 
-function stageOf({ definition: { tags } }: Queue): string | undefined {
+/** Which stage a queue belongs to, as its tags say; `undefined`: they do not. */
+export function stageOf({ definition: { tags } }: Queue): string | undefined {
   return tags['stage'] ?? tags['STAGE'] ?? tags['aws:cloudformation:stack-name'];
 }
 

@@ -24,6 +24,11 @@ export function idleCost(queues: number, pollers: number, price = DEFAULT_PRICE)
   return (Math.max(0, queues * pollers * POLLS_PER_POLLER - FREE_REQUESTS) / 1_000_000) * price;
 }
 
+/** The part of `queues` in what polling `all` idle queues costs, US dollars a month. */
+export function idleShare(queues: number, all: number, pollers: number, price = DEFAULT_PRICE): number {
+  return all === 0 ? 0 : (idleCost(all, pollers, price) * queues) / all;
+}
+
 /** The smallest number of idle queues for which polling costs more than the machine. */
 export function breakEven(pollers: number, machine = DEFAULT_MACHINE, price = DEFAULT_PRICE): number {
   return Math.ceil(((machine / price) * 1_000_000 + FREE_REQUESTS) / (pollers * POLLS_PER_POLLER) + 1e-9);

@@ -11,6 +11,7 @@ import type { QueueDirectory } from '../queue/directory.ts';
 import { queueKey } from '../queue/names.ts';
 import { type Config, parseRedisUrls } from '../settings.ts';
 import type { Store, StoreHealth } from '../store/store.ts';
+import { type IdleRow, idleRows, type ScopeRow, scopeRows } from './scopes.ts';
 
 /** A setting as it may be shown: never the value of a secret. */
 interface ShownSetting {
@@ -36,6 +37,10 @@ export interface SystemView {
   readonly settings: readonly ShownSetting[];
   /** Queues that AWS would poll if their mappings were enabled. */
   readonly idleQueues: number;
+  /** The accounts and regions that it serves. */
+  readonly scopes: readonly ScopeRow[];
+  /** The idle queues by account, region and stage. */
+  readonly idleBy: readonly IdleRow[];
   /** Commands to Redis that looking at pages cost in the last minute. */
   readonly commandsLately: number;
 }
@@ -72,6 +77,8 @@ export async function gatherSystem(parts: SystemParts): Promise<SystemView> {
     credentials: parts.credentials(),
     settings: shownSettings(parts.config),
     idleQueues: new Set(sync?.discovery?.mappings.map(({ queueArn }) => queueKey(queueArn))).size,
+    scopes: scopeRows(sync),
+    idleBy: idleRows(sync, parts.directory),
     commandsLately: parts.commandsLately(),
   };
 }
@@ -87,7 +94,13 @@ const HARMLESS_TEXTS: ReadonlySet<string> = new Set([
   'tokensFile',
   'operatorsFile',
 ]);
-const HARMLESS_LISTS: ReadonlySet<string> = new Set(['cloudWatchQueues', 'corsOrigins', 'queueNames', 'warnings']);
+const HARMLESS_LISTS: ReadonlySet<string> = new Set([
+  'cloudWatchQueues',
+  'corsOrigins',
+  'ownRegions',
+  'queueNames',
+  'warnings',
+]);
 
 /** Numbers, switches and texts that are known to be harmless; of all else whether it is set. */
 function shownSettings(config: Config): readonly ShownSetting[] {

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import * as z from 'zod';
 import type { InvokeOutcome } from '../../runtime/aws/invoke-outcome.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
-import { discoveryOf, ScriptedSource } from '../sync/discoveries.ts';
+import { discoveryOf, scopedSource } from '../sync/discoveries.ts';
 
 const read = (name: string): string => readFileSync(new URL(`../../docs/metrics/${name}`, import.meta.url), 'utf8');
 
@@ -96,8 +96,8 @@ describe('the dashboard and the alert rules', () => {
   let metrics: ReadonlyMap<string, ReadonlySet<string>>;
 
   beforeAll(async () => {
-    const source = new ScriptedSource();
-    source.found = discoveryOf(['jobs']);
+    const { script, source } = scopedSource({ region: 'eu-west-1' }, 'discovery');
+    script.found = discoveryOf(['jobs']);
     const outcome: InvokeOutcome = { kind: 'success', response: new Uint8Array() };
     const karin = await runKarin(
       { AWS_REGION: 'eu-west-1', KARIN_ACCOUNT_ID: '111122223333' },

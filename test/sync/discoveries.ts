@@ -11,9 +11,11 @@ import {
   type ForeignMapping,
 } from '../../runtime/aws/discovery/discovery.ts';
 import type { Mapping } from '../../runtime/aws/mapping.ts';
+import type { AwsPlace } from '../../runtime/aws/scope.ts';
 import { DEFAULT_ATTRIBUTES } from '../../runtime/queue/definition.ts';
 import type { DiscoveredQueue } from '../../runtime/queue/directory.ts';
 import { formatQueueArn, type QueueArn } from '../../runtime/queue/names.ts';
+import { queueArn } from '../../runtime/sqs/queue-url.ts';
 
 export function arnOf(name: string): QueueArn {
   return { partition: 'aws', region: 'eu-west-1', account: '111122223333', name };
@@ -103,3 +105,38 @@ export class ScriptedSource implements DiscoverySource {
 }
 
 export const UNREACHABLE = new DiscoveryError('AWS (eu-west-1) cannot be reached; check the network');
+
+/** The account of sources that name none. */
+export const OWN_ACCOUNT = '999999999999';
+
+/** A disabled mapping of a queue `jobs` in each scope, and what else it has. */
+export function foundIn(account: string, region: string, names: readonly string[] = ['jobs']): Discovery {
+  const mappings = names.map((name): Mapping => {
+    const functionArn = `arn:aws:lambda:${region}:${account}:function:on-${name}`;
+    return mappingOf(name, {
+      uuid: `${account}-${region}-${name}`,
+      queueArn: queueArn(account, name, region),
+      functionArn,
+    });
+  });
+  const queues = names.map((name) => ({
+    arn: queueArn(account, name, region),
+    attributes: DEFAULT_ATTRIBUTES,
+    tags: {},
+  }));
+  return discoveryOf([], { mappings, queues });
+}
+
+/** A source of one scope under the hand of the test. */
+export function scopedSource(place: AwsPlace, document: string) {
+  const script = new ScriptedSource();
+  script.found = foundIn(place.account ?? OWN_ACCOUNT, place.region);
+  const description = `AWS (${place.account ?? 'own'}, ${place.region})`;
+  const source: DiscoverySource = {
+    description,
+    place,
+    document,
+    discover: (...asked) => script.discover(...asked),
+  };
+  return { script, source };
+}

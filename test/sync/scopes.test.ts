@@ -1,8 +1,7 @@
 /** Several scopes of AWS behind one synchroniser: what one gives is served whatever becomes of the others. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Discovery, DiscoveryError, type DiscoverySource } from '../../runtime/aws/discovery/discovery.ts';
+import { DiscoveryError } from '../../runtime/aws/discovery/discovery.ts';
 import type { Mapping } from '../../runtime/aws/mapping.ts';
-import type { AwsPlace } from '../../runtime/aws/scope.ts';
 import { mergedDiscovery } from '../../runtime/aws/sync/readings.ts';
 import { createSynchroniser } from '../../runtime/aws/sync/synchroniser.ts';
 import { createLog } from '../../runtime/log.ts';
@@ -14,56 +13,24 @@ import { queueArn } from '../../runtime/sqs/queue-url.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
 import { ManualTime } from '../support/manual-time.ts';
-import { discoveryOf, mappingOf, ScriptedSource } from './discoveries.ts';
+import { discoveryOf, foundIn, OWN_ACCOUNT, scopedSource } from './discoveries.ts';
 
 const directories: StoredDirectory[] = [];
 afterEach(() => {
   for (const directory of directories.splice(0)) directory.close();
 });
 
-const OWN = '999999999999';
+const OWN = OWN_ACCOUNT;
 const OTHER = '111122223333';
-
-/** A disabled mapping of a queue `jobs` in each scope, and what else it has. */
-function found(account: string, region: string, names: readonly string[] = ['jobs']): Discovery {
-  const mappings = names.map((name): Mapping => {
-    const functionArn = `arn:aws:lambda:${region}:${account}:function:on-${name}`;
-    return mappingOf(name, {
-      uuid: `${account}-${region}-${name}`,
-      queueArn: queueArn(account, name, region),
-      functionArn,
-    });
-  });
-  const queues = names.map((name) => ({
-    arn: queueArn(account, name, region),
-    attributes: DEFAULT_ATTRIBUTES,
-    tags: {},
-  }));
-  return discoveryOf([], { mappings, queues });
-}
-
-/** A source of one scope under the hand of the test. */
-function scoped(place: AwsPlace, document: string) {
-  const script = new ScriptedSource();
-  script.found = found(place.account ?? OWN, place.region);
-  const description = `AWS (${place.account ?? 'own'}, ${place.region})`;
-  const source: DiscoverySource = {
-    description,
-    place,
-    document,
-    discover: (...asked) => script.discover(...asked),
-  };
-  return { script, source };
-}
 
 async function open(store = new MemoryStore({ time: new ManualTime() })) {
   const time = new ManualTime();
   const log = createLog({ level: 'silent' });
   const directory = await createDirectory({ store, time, randomness: systemRandomness, notify: () => {} });
   directories.push(directory);
-  const own = scoped({ region: 'eu-west-1' }, 'discovery');
-  const far = scoped({ region: 'us-east-1' }, 'discovery:own:us-east-1');
-  const other = scoped({ account: OTHER, region: 'eu-west-1' }, `discovery:${OTHER}:eu-west-1`);
+  const own = scopedSource({ region: 'eu-west-1' }, 'discovery');
+  const far = scopedSource({ region: 'us-east-1' }, 'discovery:own:us-east-1');
+  const other = scopedSource({ account: OTHER, region: 'eu-west-1' }, `discovery:${OTHER}:eu-west-1`);
   let served: readonly Mapping[] = [];
   const synchroniser = createSynchroniser({
     sources: [own.source, far.source, other.source],
@@ -126,7 +93,7 @@ describe('several scopes', () => {
     const { synchroniser, own, other, served, keys } = await open();
     await synchroniser.sync();
     other.script.found = REVOKED;
-    own.script.found = found(OWN, 'eu-west-1', ['jobs', 'more']);
+    own.script.found = foundIn(OWN, 'eu-west-1', ['jobs', 'more']);
     const report = await synchroniser.sync();
     expect(report.failed).toEqual([{ source: 'AWS (111122223333, eu-west-1)', reason: REVOKED.message }]);
     expect(report.added).toHaveLength(1);
@@ -142,7 +109,7 @@ describe('several scopes', () => {
       ),
     ]);
     expect(synchroniser.unsettled()).toBe('AWS (111122223333, eu-west-1) failed');
-    other.script.found = found(OTHER, 'eu-west-1');
+    other.script.found = foundIn(OTHER, 'eu-west-1');
     await synchroniser.sync();
     expect([health.readiness().reasons, synchroniser.unsettled()]).toEqual([[], undefined]);
   });
@@ -186,7 +153,7 @@ describe('several scopes', () => {
     await one.synchroniser.sync();
     const two = await open(one.store);
     await two.synchroniser.restore();
-    one.far.script.found = found(OWN, 'us-east-1', ['jobs', 'more']);
+    one.far.script.found = foundIn(OWN, 'us-east-1', ['jobs', 'more']);
     await one.synchroniser.sync();
     await two.synchroniser.heard({ kind: 'document', name: 'discovery:own:us-east-1' });
     expect(two.served()).toHaveLength(4);
@@ -210,8 +177,8 @@ describe('discoveries of several scopes as one', () => {
 
   it('serve a mapping once that two of them have, and say that an account is read twice', () => {
     const merged = mergedDiscovery([
-      { place: { region: 'eu-west-1' }, discovery: found(OTHER, 'eu-west-1') },
-      { place: { account: OTHER, region: 'eu-west-1' }, discovery: found(OTHER, 'eu-west-1') },
+      { place: { region: 'eu-west-1' }, discovery: foundIn(OTHER, 'eu-west-1') },
+      { place: { account: OTHER, region: 'eu-west-1' }, discovery: foundIn(OTHER, 'eu-west-1') },
     ]);
     expect(merged?.mappings).toHaveLength(1);
     expect(merged?.problems?.map(({ text }) => text)).toEqual([

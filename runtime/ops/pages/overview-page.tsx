@@ -1,4 +1,5 @@
 import { raw } from 'hono/html';
+import type { QueueArn } from '../../queue/names.ts';
 import { type LivePart, ROWS } from '../live.ts';
 import type { Need } from '../needs.ts';
 import {
@@ -278,6 +279,12 @@ function queueTable(frame: PageFrame, overview: Overview): LivePart {
   return { id: 'queues-part', html: `${html}`, ...(rows.length === 0 ? {} : { rows }) };
 }
 
+/** The account of a queue without a name of its own; account and region where there are several. */
+function placeOf({ account, region }: QueueArn, { friendlyName, isOneOfScopes }: QueueRow): string | undefined {
+  if (isOneOfScopes) return `${account} ${region}`;
+  return friendlyName === undefined ? account : undefined;
+}
+
 function QueueLine({ frame, row }: { frame: PageFrame; row: QueueRow }) {
   const { key, arn, definition } = row.queue;
   const target = definition.attributes.redrivePolicy?.deadLetterTargetArn.split(':').at(-1);
@@ -287,7 +294,7 @@ function QueueLine({ frame, row }: { frame: PageFrame; row: QueueRow }) {
       <td>
         <a href={queueHref(frame.base, key)}>{arn.name}</a>
         <div class="quiet small">
-          {[row.friendlyName ?? arn.account, origin].filter((text) => text !== '').join(', ')}
+          {[row.friendlyName, placeOf(arn, row), origin].filter((text) => text !== undefined && text !== '').join(', ')}
         </div>
         {row.deadLettersOf.length === 0 ? null : (
           <div class="quiet small">dead letters of {row.deadLettersOf.join(', ')}</div>

@@ -31,6 +31,8 @@ export function SystemPage({ frame, view }: { frame: PageFrame; view: SystemView
         <Savings view={view} />
         <LastSync view={view} />
       </div>
+      <Scopes view={view} />
+      <SavingsByStage view={view} />
       <Tokens view={view} />
       <Credentials view={view} />
       <h2>Settings</h2>
@@ -93,6 +95,84 @@ function Savings({ view }: { view: SystemView }) {
         smallest machine of Fly.io and a Redis that costs nothing. <code>karin cost</code> computes with your prices.
       </p>
     </section>
+  );
+}
+
+/** Shown where there are several: of one, the last sync tells all. */
+function Scopes({ view }: { view: SystemView }) {
+  if (view.scopes.length < 2) return null;
+  return (
+    <>
+      <h2>Accounts and regions</h2>
+      <div class="scroll">
+        <table id="scopes">
+          <thead>
+            <tr>
+              <th scope="col">Account</th>
+              <th scope="col">Region</th>
+              <th scope="col" class="number">
+                Mappings served
+              </th>
+              <th scope="col">Read</th>
+              <th scope="col">Failed</th>
+            </tr>
+          </thead>
+          <tbody>
+            {view.scopes.map(({ account, region, mappings, syncedAt, failure }) => (
+              <tr>
+                <td>{account ?? "the server's own"}</td>
+                <td>{region}</td>
+                <td class="number">{mappings === undefined ? '-' : count(mappings)}</td>
+                <td>{syncedAt === undefined ? 'not since this process began' : <Time at={Date.parse(syncedAt)} />}</td>
+                <td class={failure === undefined ? '' : 'bad'}>{failure ?? 'no'}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+function SavingsByStage({ view }: { view: SystemView }) {
+  if (view.idleBy.length < 2) return null;
+  return (
+    <>
+      <h2>What polling would cost, by account, region and stage</h2>
+      <div class="scroll">
+        <table id="idle-by-stage">
+          <thead>
+            <tr>
+              <th scope="col">Account</th>
+              <th scope="col">Region</th>
+              <th scope="col">Stage</th>
+              <th scope="col" class="number">
+                Queues
+              </th>
+              <th scope="col" class="number">
+                A month
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {view.idleBy.map(({ account, region, stage, queues, costs }) => (
+              <tr>
+                <td>{account}</td>
+                <td>{region}</td>
+                <td>{stage ?? '-'}</td>
+                <td class="number">{count(queues)}</td>
+                <td class="number">
+                  {[...costs]
+                    .reverse()
+                    .map((cost) => `$${cost.toFixed(2)}`)
+                    .join(' to ')}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
   );
 }
 

@@ -1,0 +1,78 @@
+/**
+ * The accounts and regions of a server as its operator sees them: what each was last read to have, whether it can be
+ * read, and what polling its queues would cost.
+ *
+ * @module
+ */
+import type { SyncState } from '../aws/sync/synchroniser.ts';
+import type { QueueDirectory } from '../queue/directory.ts';
+import { queueKey } from '../queue/names.ts';
+import type { QueueKey } from '../store/store.ts';
+import { stageOf } from './overview.ts';
+import { idleShare, POLLERS } from './savings.ts';
+
+/** One scope of AWS. */
+export interface ScopeRow {
+  /** For example `AWS (111122223333, eu-west-1)`. */
+  readonly source: string;
+  /** Twelve digits; absent: nobody knows yet, because the server's own credentials found no function. */
+  readonly account?: string;
+  readonly region: string;
+  /** Mappings that are served; absent: it was never read. */
+  readonly mappings?: number;
+  /** ISO 8601; absent: not since this process began. */
+  readonly syncedAt?: string;
+  /** Why it could not be read last; absent: it could. */
+  readonly failure?: string;
+}
+
+/** The scopes of a server; empty: its queues come from elsewhere. */
+export function scopeRows(sync: SyncState | undefined): readonly ScopeRow[] {
+  return (sync?.sources ?? []).flatMap(({ source, place, discovery, succeededAt, failure }): ScopeRow[] => {
+    if (place === undefined) return [];
+    const account = place.account ?? discovery?.mappings[0]?.functionArn.split(':')[4];
+    return [
+      {
+        source,
+        ...(account === undefined ? {} : { account }),
+        region: place.region,
+        ...(discovery === undefined ? {} : { mappings: discovery.mappings.length }),
+        ...(succeededAt === undefined ? {} : { syncedAt: new Date(succeededAt).toISOString() }),
+        ...(failure === undefined ? {} : { failure: failure.message }),
+      },
+    ];
+  });
+}
+
+/** What polling the queues of one stage would cost. */
+export interface IdleRow {
+  readonly account: string;
+  readonly region: string;
+  /** Of the tag `stage`, or the CloudFormation stack; absent: the queues name none. */
+  readonly stage?: string;
+  readonly queues: number;
+  /** US dollars a month, with the most and with the fewest pollers. */
+  readonly costs: readonly number[];
+}
+
+/**
+ * Queues that AWS would poll if their mappings were enabled, by account, region and stage, and each one's part of what
+ * polling all of them would cost: the free requests are shared.
+ */
+export function idleRows(sync: SyncState | undefined, directory: Pick<QueueDirectory, 'all'>): readonly IdleRow[] {
+  const stages = new Map<QueueKey, string | undefined>(directory.all().map((queue) => [queue.key, stageOf(queue)]));
+  const arns = new Map((sync?.discovery?.mappings ?? []).map(({ queueArn }) => [queueKey(queueArn), queueArn]));
+  const groups = new Map<string, Omit<IdleRow, 'costs'>>();
+  for (const [key, { account, region }] of arns) {
+    const stage = stages.get(key);
+    const name = JSON.stringify([account, region, stage ?? '']);
+    const known = groups.get(name) ?? { account, region, ...(stage === undefined ? {} : { stage }), queues: 0 };
+    groups.set(name, { ...known, queues: known.queues + 1 });
+  }
+  return [...groups]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([, group]) => ({
+      ...group,
+      costs: POLLERS.map((pollers) => idleShare(group.queues, arns.size, pollers)),
+    }));
+}

@@ -1,0 +1,85 @@
+/** What an operator sees of a server with several accounts and regions. */
+import { expect, it } from 'vitest';
+import { DiscoveryError } from '../../runtime/aws/discovery/discovery.ts';
+import { runCli } from '../cli/run-cli.ts';
+import { runKarin } from '../http/running-karin.ts';
+import { foundIn, OWN_ACCOUNT, scopedSource } from '../sync/discoveries.ts';
+import { browser } from './page-visitor.ts';
+
+const PASSWORD = 'admin-has-a-password';
+const OTHER = '111122223333';
+const WHY = `the role arn:aws:iam::${OTHER}:role/karin cannot be assumed (AccessDenied)`;
+
+async function open() {
+  const own = scopedSource({ region: 'eu-west-1' }, 'discovery');
+  const far = scopedSource({ region: 'us-east-1' }, 'discovery:own:us-east-1');
+  const other = scopedSource({ account: OTHER, region: 'eu-west-1' }, `discovery:${OTHER}:eu-west-1`);
+  const { queues, ...rest } = foundIn(OTHER, 'eu-west-1');
+  other.script.found = { ...rest, queues: queues.map((queue) => ({ ...queue, tags: { stage: 'test' } })) };
+  const env = { AWS_REGION: 'eu-west-1', KARIN_ADMIN_PASSWORD: PASSWORD };
+  const karin = await runKarin(env, { source: [own.source, far.source, other.source] });
+  other.script.found = new DiscoveryError(WHY, { reason: 'its role cannot be assumed' });
+  await karin.sync();
+  const person = browser(karin.url);
+  await person.logIn('admin');
+  const command = async (...args: readonly string[]) =>
+    (await runCli(args, { KARIN_URL: karin.url, KARIN_TOKEN: PASSWORD })).out;
+  return { karin, person, command };
+}
+
+it('shows each account and region, why one cannot be read, and what polling would cost by stage', async () => {
+  const { person } = await open();
+  const page = await person.page('/ops/system');
+  const [scopes = '', savings = ''] = ['scopes', 'idle-by-stage'].map((id) => {
+    const from = page.indexOf(`<table id="${id}"`);
+    return page.slice(from, page.indexOf('</table>', from)).replace(/<time[^>]*>[^<]*<\/time>/g, 'a while ago');
+  });
+  const cells = (table: string) =>
+    [...table.matchAll(/<tr>(.*?)<\/tr>/gs)].map(([, row = '']) =>
+      [...row.matchAll(/<td[^>]*>(.*?)<\/td>/gs)].map(([, cell = '']) => cell),
+    );
+  expect(cells(scopes).filter((row) => row.length > 0)).toEqual([
+    [OWN_ACCOUNT, 'eu-west-1', '1', 'a while ago', 'no'],
+    [OWN_ACCOUNT, 'us-east-1', '1', 'a while ago', 'no'],
+    [OTHER, 'eu-west-1', '1', 'a while ago', WHY],
+  ]);
+  expect(cells(savings).filter((row) => row.length > 0)).toEqual([
+    [OTHER, 'eu-west-1', 'test', '1', '$0.00 to $0.13'],
+    [OWN_ACCOUNT, 'eu-west-1', '-', '1', '$0.00 to $0.13'],
+    [OWN_ACCOUNT, 'us-east-1', '-', '1', '$0.00 to $0.13'],
+  ]);
+  const overview = await person.page('/ops');
+  expect(overview).toContain(`the last sync of AWS (${OTHER}, eu-west-1) failed: ${WHY}`);
+  expect(overview).toContain(`${OWN_ACCOUNT} us-east-1`);
+});
+
+it('tells the commands and the metrics the same', async () => {
+  const { karin, command } = await open();
+  const status = await command('status');
+  expect(status).toMatch(/^AWS \(own, us-east-1\): 1 mappings served, read [\d-]+T[\d:.]+Z$/m);
+  expect(status).toMatch(
+    new RegExp(`^AWS \\(${OTHER}, eu-west-1\\): 1 mappings served, .*, its last sync failed$`, 'm'),
+  );
+  expect(await command('queues')).toMatch(new RegExp(`^jobs +${OTHER} eu-west-1 +on-jobs`, 'm'));
+  const page = await (await fetch(`${karin.url}/metrics`, { headers: { authorization: `Bearer ${PASSWORD}` } })).text();
+  expect(page).toContain(`karin_scope_ok{account="${OWN_ACCOUNT}",region="us-east-1"} 1\n`);
+  expect(page).toContain(`karin_scope_ok{account="${OTHER}",region="eu-west-1"} 0\n`);
+});
+
+it('asks which queue is meant where several have the name', async () => {
+  const { karin } = await open();
+  const peek = async (queue: string) => {
+    const url = `${karin.url}/api/v1/queues/${encodeURIComponent(queue)}/messages`;
+    const response = await fetch(url, { headers: { authorization: `Bearer ${PASSWORD}` } });
+    return [response.status, await response.json()];
+  };
+  const keys = [`eu-west-1:${OTHER}:jobs`, `eu-west-1:${OWN_ACCOUNT}:jobs`, `us-east-1:${OWN_ACCOUNT}:jobs`];
+  expect(await peek('jobs')).toEqual([
+    409,
+    { error: `several queues are named jobs; name one of them as ${keys.join(', ')}` },
+  ]);
+  expect(await peek(`us-east-1:${OWN_ACCOUNT}:jobs`)).toEqual([200, { messages: [] }]);
+  expect((await peek(`${karin.url}/r/us-east-1/${OWN_ACCOUNT}/jobs`))[0]).toBe(200);
+  expect((await peek(`${karin.url}/r/eu-west-1/${OWN_ACCOUNT}/jobs`))[0]).toBe(200);
+  expect((await peek(`${karin.url}/${OWN_ACCOUNT}/jobs`))[0]).toBe(409);
+});
