@@ -1,6 +1,6 @@
 /**
- * Two accounts and three regions on the AWS emulator, one server: it finds, takes, delivers and moves messages in all of
- * them, and a role that is revoked in the middle costs what it leads to, and nothing else.
+ * Two accounts and three regions on the AWS emulator, one server: it finds, takes, delivers and moves messages in all
+ * of them, and a role that is revoked in the middle costs what it leads to, and nothing else.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
