@@ -17,6 +17,7 @@ import type { Health } from './health.ts';
 import { bars, type History, type QueueHistory } from './history.ts';
 import type { MappingCounts, MetricCounts } from './metrics.ts';
 import { deadLetterSources, gatherNeeds, type Need } from './needs.ts';
+import { stageOf } from './scopes.ts';
 
 /** Queues on one page. */
 export const QUEUES_PER_PAGE = 50;
@@ -254,11 +255,6 @@ function friendlyNameOf({ definition }: Queue): string | undefined {
   const stack = definition.tags['aws:cloudformation:stack-name'];
   const id = definition.tags['aws:cloudformation:logical-id'];
   return stack === undefined || id === undefined ? undefined : `${stack} / ${id.replace(/(?<=.)[0-9A-F]{8}$/, '')}`;
-}
-
-/** Which stage a queue belongs to, as its tags say; `undefined`: they do not. */
-export function stageOf({ definition: { tags } }: Queue): string | undefined {
-  return tags['stage'] ?? tags['STAGE'] ?? tags['aws:cloudformation:stack-name'];
 }
 
 function fits(row: QueueRow, { search, filter, stage }: QueueQuery): boolean {

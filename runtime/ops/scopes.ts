@@ -7,8 +7,8 @@
 import type { SyncState } from '../aws/sync/synchroniser.ts';
 import type { QueueDirectory } from '../queue/directory.ts';
 import { queueKey } from '../queue/names.ts';
+import type { Queue } from '../queue/queue.ts';
 import type { QueueKey } from '../store/store.ts';
-import { stageOf } from './overview.ts';
 import { idleShare, POLLERS } from './savings.ts';
 
 /** One scope of AWS. */
@@ -42,6 +42,11 @@ export function scopeRows(sync: SyncState | undefined): readonly ScopeRow[] {
       },
     ];
   });
+}
+
+/** Which stage a queue belongs to, as its tags say; `undefined`: they do not. */
+export function stageOf({ definition: { tags } }: Queue): string | undefined {
+  return tags['stage'] ?? tags['STAGE'] ?? tags['aws:cloudformation:stack-name'];
 }
 
 /** What polling the queues of one stage would cost. */
