@@ -44,6 +44,22 @@ describe('recent activity', () => {
     ]);
   });
 
+  it('is told of one message too, as far back as two hundred events reach', () => {
+    const { bus, activity } = open();
+    bus.emit({ ...INVOKED, functionArn: 'arn:aws:lambda:r:1:function:f', payloadBytes: 9, ...BATCH });
+    bus.emit({ kind: 'failed', reason: 'timeout', detail: 'after 3 s', durationMs: 1, ...BATCH });
+    bus.emit({ kind: 'released', why: 'it stops', tookMs: 1, ...BATCH, messageIds: ['3'] });
+    const texts = (id: string, queue = OF.queue) => activity.ofMessage(queue, id).map(({ text }) => text);
+    expect(texts('2')).toEqual(['2 messages sent to f, 9 bytes', '2 messages failed, timeout: after 3 s']);
+    expect(texts('3')).toEqual(['1 message given back: it stops']);
+    expect(texts('2', 'eu-west-1:111122223333:b')).toEqual([]);
+    for (let count = 0; count < 200; count++) {
+      bus.emit({ kind: 'released', why: 'it stops', tookMs: 1, ...BATCH, messageIds: ['3'] });
+    }
+    expect(texts('2')).toEqual([]);
+    expect(texts('3')).toHaveLength(200);
+  });
+
   it('is bounded', () => {
     const { bus, activity } = open();
     for (let count = 0; count < 1000; count++) bus.emit({ kind: 'expired', queue: OF.queue, count });
