@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keyOf } from '../sync/discoveries.ts';
 import { startChromium, type Visitor, visit } from './chromium.ts';
 import { unreadable, violations } from './readable.ts';
-import { openShop, PEOPLE, passwordOf, type Shop } from './shop.ts';
+import { DEAD_LETTER, openShop, PEOPLE, passwordOf, type Shop } from './shop.ts';
 
 interface PageCase {
   readonly name: string;
@@ -28,6 +28,13 @@ interface PageCase {
 
 const queue = (name: string): string => `/ops/queues/${encodeURIComponent(keyOf(name))}`;
 const openFirstMessage = (page: Page) => page.locator('#first-messages summary').first().click();
+const openFirstPage = async (page: Page) => {
+  await page
+    .getByRole('link', { name: /^Open message/ })
+    .first()
+    .click();
+  await page.getByRole('heading', { name: 'History' }).waitFor();
+};
 /** As a browser without script does it: the server asks its question. */
 const askOnPage = (action: string) => async (page: Page) => {
   await page.locator(`form[action$="/${action}"]`).evaluate((form) => (form as unknown as Submittable).submit());
@@ -70,6 +77,14 @@ const PAGES: readonly PageCase[] = [
       await page.locator('#letters summary').first().click();
     },
   },
+  { name: 'message', path: `${queue('invoices-dead')}/messages/${DEAD_LETTER}` },
+  { name: 'delayed message', path: `${queue('emails')}?messages=1`, open: openFirstPage },
+  { name: 'message that is gone', path: `${queue('orders')}/messages/${DEAD_LETTER}`, status: 404 },
+  { name: 'message, moved, asked', path: `${queue('invoices-dead')}/messages/${DEAD_LETTER}`, open: askOnPage('move') },
+  { name: 'search, announced', path: '/ops/search?q=ada' },
+  { name: 'search, with hits', path: '/ops/search?q=invoice&from=start' },
+  { name: 'search of one queue', path: `/ops/search?queue=${encodeURIComponent(keyOf('emails'))}` },
+  { name: 'search, no such id', path: '/ops/search?q=3f2504e0-4f89-41d3-9a0c-0305e82c3301' },
   { name: 'no dead letters', path: `${queue('orders-dead')}/dead-letters` },
   { name: 'scheduled', path: `${queue('emails')}/scheduled` },
   { name: 'nothing scheduled', path: `${queue('orders')}/scheduled` },

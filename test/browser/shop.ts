@@ -30,7 +30,7 @@ const OPERATORS = Object.entries(PEOPLE)
 
 const TOKEN = 'token-of-the-whole-shop';
 /** Id of a dead letter. */
-const DEAD_LETTER = '4fe524ed-1f81-4538-a027-22ad301dd9f0';
+export const DEAD_LETTER = '4fe524ed-1f81-4538-a027-22ad301dd9f0';
 const DAY_MS = 86_400_000;
 /** Parts of the day after which something happened. */
 const PARTS = 48;

@@ -123,7 +123,7 @@ function Result({ frame, view, step }: { frame: PageFrame; view: SearchView; ste
       </p>
       {step.hits.length === 0 ? null : (
         <div class="scroll">
-          <table class="activity" id="hits">
+          <table id="hits">
             <thead>
               <tr>
                 <th scope="col">Queue</th>
