@@ -29,6 +29,7 @@ export function formattedJson(text: string, limit: number): string | undefined {
     if (length + line.length > limit) return `${[...lines, line].join('\n')}\n...`;
     const isEmpty = /[[{]$/.test(line);
     if (token === '{' || token === '[') {
+      if (isEmpty) end();
       line += token;
       depth += 1;
       continue;

@@ -59,13 +59,15 @@ describe('the page of a message', () => {
       tenant: { dataType: 'String', stringValue: 'acme' },
       picture: { dataType: 'Binary', binaryValue: Buffer.from([0, 255, 65]) },
     };
-    const sent = message('{"order":12345678901234567890,"lines":[]}', { attributes });
+    const sent = message('{"order":12345678901234567890,"lines":[],"of":[{"a":1}]}', { attributes });
     await queue('jobs').send([sent]);
     await queue('jobs').receive({ maxMessages: 1, visibilityTimeoutMs: 60_000 });
     await queue('jobs').keepFailures(new Map([[sent.id, FAILURE]]));
     const page = await bob.page(hrefOf('jobs', sent.id));
     // The number has more digits than JavaScript keeps.
-    expect(textOf(page, 'formatted')).toBe('{\n  "order": 12345678901234567890,\n  "lines": []\n}');
+    expect(textOf(page, 'formatted')).toBe(
+      '{\n  "order": 12345678901234567890,\n  "lines": [],\n  "of": [\n    {\n      "a": 1\n    }\n  ]\n}',
+    );
     expect(textOf(page, 'raw')).toBe(sent.body);
     expect(textOf(page, 'state')).toContain('Its last delivery failed');
     for (const text of ['acme', 'AP9B', '00 ff 41', 'TypeError: x is not a function', 'AIDATEST']) {

@@ -111,7 +111,7 @@ rect.sent, .legend .sent { fill: var(--accent); background: var(--accent); }
 .needs li:last-child { border-bottom: 0; border-bottom-left-radius: 8px; border-bottom-right-radius: 8px; }
 .needs .what { flex: 1; min-width: 0; }
 main > section > h2:first-child { margin-top: 20px; }
-form.search { display: flex; gap: 8px; flex-wrap: wrap; margin: 24px 0 0; }
+form.search { display: flex; gap: 8px; flex-wrap: wrap; margin: 24px 0 12px; }
 form.search input { flex: 1 1 220px; width: auto; }
 select { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 6px 8px; }
 .pager { margin-top: 10px; }
