@@ -24,7 +24,7 @@ interface Stage {
   /** Starts a server on a Redis that is empty; it is stopped after the test. */
   serve(env: Readonly<Record<string, string>>, overrides?: Overrides): Promise<RunningKarin>;
   /** Starts one with a queue of every kind, behind the admin password. */
-  scene(found?: Partial<Discovery>, overrides?: Overrides): Promise<Scene>;
+  scene(found?: Partial<Discovery>, overrides?: Overrides, env?: Readonly<Record<string, string>>): Promise<Scene>;
   /** Opens an address in a browser with cookies of its own, which is closed after the test. */
   open(url: string, options?: BrowserContextOptions): Promise<Page>;
   /** Opens the overview with the admin password. */
@@ -32,7 +32,7 @@ interface Stage {
   /** Whoever opened a page last. */
   visitor(): Visitor;
   /** Waits for something that a look at the depths brings; the looks that it takes come at once. */
-  seen(what: Promise<unknown>): Promise<void>;
+  seen<T>(what: Promise<T>): Promise<T>;
 }
 
 interface Scene {
@@ -72,16 +72,19 @@ export function useStage(): Stage {
   return {
     serve,
     open,
-    scene: async (found = {}, overrides = {}) => {
+    scene: async (found = {}, overrides = {}, env = {}) => {
       const source = new ScriptedSource();
       source.found = discoveryOf([], { ...EVERY_KIND, ...found });
       const success: InvokeOutcome = { kind: 'success', response: new Uint8Array() };
-      const karin = await serve(CLOSED, {
-        source,
-        invoker: { invoke: async () => success, probe: async () => ({ kind: 'reached' }), close: () => {} },
-        functionUrls: { list: async () => ({ urls: [{ functionArn: ON_ORDERS, url: 'https://orders.example/' }] }) },
-        ...overrides,
-      });
+      const karin = await serve(
+        { ...CLOSED, ...env },
+        {
+          source,
+          invoker: { invoke: async () => success, probe: async () => ({ kind: 'reached' }), close: () => {} },
+          functionUrls: { list: async () => ({ urls: [{ functionArn: ON_ORDERS, url: 'https://orders.example/' }] }) },
+          ...overrides,
+        },
+      );
       return { karin, source };
     },
     openLoggedIn: async (karin, options = {}) => {
@@ -97,7 +100,7 @@ export function useStage(): Stage {
     },
     seen: async (what) => {
       const looks = setInterval(() => time.skip(LOOK_MS), 50);
-      await what.finally(() => clearInterval(looks));
+      return what.finally(() => clearInterval(looks));
     },
   };
 }

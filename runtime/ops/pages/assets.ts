@@ -73,7 +73,7 @@ td.select { width: 1%; }
 .controls label { flex: 0 1 220px; }
 #selection { margin-bottom: 12px; }
 .task { display: flex; gap: 4px 12px; align-items: center; flex-wrap: wrap; }
-tr.chosen > td { background: color-mix(in srgb, var(--accent) 10%, transparent); }
+tr.chosen { background: color-mix(in srgb, var(--accent) 10%, transparent); }
 input, textarea { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 7px 10px; width: 100%; }
 label.check, label.inline { display: flex; gap: 8px; align-items: center; flex-wrap: wrap; }
 label.check[hidden] { display: none; }

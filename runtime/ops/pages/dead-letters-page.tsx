@@ -172,7 +172,7 @@ function Groups({ frame, view }: { frame: PageFrame; view: DeadLettersView }) {
                     <div class="small">{printable(group.error.message, LONGEST_ERROR)}</div>
                   )}
                 </td>
-                <td class="number" data-label="messages">
+                <td class="number" data-label="count">
                   {count(group.count)}
                 </td>
                 <td data-label="function ">
