@@ -84,6 +84,25 @@ describe('the manifest for Kubernetes', () => {
   });
 });
 
+describe('the files for Fly and for a Docker host', () => {
+  const fly = read('fly.toml');
+  const compose = read('compose.yaml');
+  const { stopGraceSeconds } = readConfig({ ...SECRETS, AWS_REGION: 'us-east-1' }, 'start');
+
+  it('give the server its 256 MB, and open invokes their time', () => {
+    expect(fly).toContain('memory = "256mb"');
+    expect(compose).toContain('mem_limit: 256m');
+    expect(Number(/kill_timeout = "(\d+)s"/.exec(fly)?.[1])).toBeGreaterThan(stopGraceSeconds);
+    expect(Number(/stop_grace_period: (\d+)s/.exec(compose)?.[1])).toBeGreaterThan(stopGraceSeconds);
+  });
+
+  it('never stop it for want of traffic, and ask for its readiness', () => {
+    expect(fly).toContain('auto_stop_machines = "off"');
+    expect(fly).toContain('path = "/readyz"');
+    expect(compose).toContain('restart: unless-stopped');
+  });
+});
+
 describe('the unit for systemd', () => {
   const lines = read('karin.service').split('\n');
   const valuesOf = (key: string): readonly string[] =>
