@@ -370,12 +370,20 @@ export function pagesRoute(parts: PagesParts): Hono<AppEnv> {
     pages.leaveWord(c, 'log-tails');
     return c.redirect(`${base}/functions`, 303);
   });
+
+  // The last routes: only what no other one takes comes here.
+  for (const path of PAGES) {
+    app.all(path, () => {
+      throw NO_PAGE;
+    });
+  }
   return app;
 }
 
 /** With what they begin with themselves: a page that matched two of them would be guarded twice, in two sessions. */
 const PAGES = ['/ops/*', '/functions/*'];
 const NOTHING_HERE = new HTTPException(404, { message: 'There is no such queue; it may have been deleted.' });
+const NO_PAGE = new HTTPException(404, { message: 'There is no such page.' });
 const OTHER_SITE = 'This form was sent by another site. Log in at this one.';
 const NO_FUNCTION = new HTTPException(404, { message: 'No queue invokes this function; it may have been removed.' });
 const NO_PASSWORD: Notice = {

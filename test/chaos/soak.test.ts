@@ -92,7 +92,7 @@ describe('Soak', () => {
       };
       lambda.behave((call) => {
         if (call.index % CALLS_PER_KILL === CALLS_PER_KILL - 1) killing = killing.then(killOne).catch(giveUp);
-        return call.functionName.startsWith('dead-') ? model.bury(call) : model.invoke(call);
+        return call.functionName.includes(':function:dead-') ? model.bury(call) : model.invoke(call);
       });
       await sendAll(model, directory);
       await Promise.race([model.ended, noServer]);
@@ -117,6 +117,10 @@ function arnOf(name: string): QueueArn {
   return { partition: 'aws', region: 'eu-west-1', account: ACCOUNT, name };
 }
 
+function functionArnOf(name: string): string {
+  return `arn:aws:lambda:eu-west-1:${ACCOUNT}:function:${name}`;
+}
+
 function queues(): readonly DiscoveredQueue[] {
   const attributes = { ...DEFAULT_ATTRIBUTES, visibilityTimeoutSeconds: VISIBILITY_SECONDS };
   return Object.keys(KINDS).flatMap((name) => {
@@ -132,7 +136,7 @@ function discovery(): Discovery {
   const mapping = (name: string, settings: Partial<Mapping>): Mapping =>
     mappingOf(
       { arn: arnOf(name) },
-      { ...settings, uuid: `uuid-${name}`, functionArn: name, functionTimeoutSeconds: 1 },
+      { ...settings, uuid: `uuid-${name}`, functionArn: functionArnOf(name), functionTimeoutSeconds: 1 },
     );
   return discoveryOf({
     mappings: Object.entries(KINDS).flatMap(([name, settings]) => [

@@ -74,9 +74,11 @@ function Row({
       <td data-label="permission">
         <Permission row={row} actions={actions} />
       </td>
-      <td data-label="log">{row.queues.length === 0 ? NOTHING : <Log frame={frame} row={row} actions={actions} />}</td>
+      <td data-label="log">
+        {row.queues.length === 0 ? <Nothing /> : <Log frame={frame} row={row} actions={actions} />}
+      </td>
       <td>
-        {row.urls.length === 0 ? NOTHING : null}
+        {row.urls.length === 0 ? <Nothing /> : null}
         {row.urls.map((url) => (
           <div>
             <a href={url} rel="noreferrer">
@@ -89,11 +91,13 @@ function Row({
   );
 }
 
-const NOTHING = <span class="quiet wide">-</span>;
+function Nothing() {
+  return <span class="quiet wide">-</span>;
+}
 
 function Permission({ row, actions }: { row: FunctionRow; actions: Pick<FunctionActions, 'checkOf'> }) {
   const check = actions.checkOf(row.arn);
-  if (check === undefined) return row.queues.length === 0 ? NOTHING : <span class="quiet small">not checked</span>;
+  if (check === undefined) return row.queues.length === 0 ? <Nothing /> : <span class="quiet small">not checked</span>;
   return (
     <>
       {check.may ? <span class="good">may be invoked</span> : <span class="bad">{check.why}</span>}
