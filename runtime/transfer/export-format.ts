@@ -17,6 +17,13 @@ import type { PastFailure } from '../queue/failure.ts';
 import type { Message, MessageAttribute } from '../queue/message.ts';
 import { NO_ATTRIBUTES } from '../queue/message.ts';
 import { decodeRecord, encodeRecord, RecordError } from '../queue/record.ts';
+import {
+  MAX_MESSAGE_BYTES,
+  MAX_VISIBILITY_TIMEOUT_SECONDS,
+  MAX_WAIT_SECONDS,
+  MIN_MAXIMUM_MESSAGE_SIZE,
+  RETENTION_SECONDS,
+} from '../sqs/limits.ts';
 import type { KeptMessage } from '../store/store.ts';
 
 /** Of the format. A server reads files of this version alone. */
@@ -28,8 +35,6 @@ export const EXPORT_VERSION = 1;
  */
 const LONGEST_LINE = 6 * 1_048_576 + 65_536;
 
-/** What a message may have in body and attributes together, bytes. Source: SQS quotas, "Message size". */
-const LARGEST_MESSAGE = 1_048_576;
 /**
  * What a record has beside body and attributes: sender, group, deduplication id, trace header, and the ARN of a queue.
  */
@@ -73,6 +78,20 @@ const head = z.object({
   chosen: z.exactOptional(z.array(z.string())),
 });
 
+const whole = (least: number, most: number) => z.int().check(z.gte(least), z.lte(most));
+
+/**
+ * Attributes within the bounds of SQS: a queue with others would refuse or fail each message. A delay may be as long as
+ * the server allows, at most the retention.
+ */
+const boundedAttributes = z.extend(queueAttributes, {
+  visibilityTimeoutSeconds: whole(0, MAX_VISIBILITY_TIMEOUT_SECONDS),
+  delaySeconds: whole(0, RETENTION_SECONDS.most),
+  messageRetentionPeriodSeconds: whole(RETENTION_SECONDS.least, RETENTION_SECONDS.most),
+  maximumMessageSizeBytes: whole(MIN_MAXIMUM_MESSAGE_SIZE, MAX_MESSAGE_BYTES),
+  receiveMessageWaitTimeSeconds: whole(0, MAX_WAIT_SECONDS),
+});
+
 const queue = z.object({
   kind: z.literal('queue'),
   queue: queueName,
@@ -84,7 +103,7 @@ const queue = z.object({
   mode: z.enum(['consume', 'hold', 'forward']),
   createdAt: moment,
   modifiedAt: moment,
-  attributes: queueAttributes,
+  attributes: boundedAttributes,
   tags: z.record(z.string(), z.string()),
   /** FIFO: the last sequence number that the queue gave. */
   lastSequenceNumber: z.exactOptional(z.string().check(z.regex(/^\d{20}$/))),
@@ -201,8 +220,8 @@ function checkSize({ body = '', attributes = {}, record }: MessageLine, line: nu
       'StringValue' in value ? Buffer.byteLength(value.StringValue) : Buffer.byteLength(value.BinaryValue, 'base64');
   }
   if (record !== undefined) bytes = Math.max(0, Buffer.byteLength(record, 'base64') - LARGEST_REST);
-  if (bytes <= LARGEST_MESSAGE) return;
-  throw new ExportFileError(line, `the message has ${bytes} bytes; a message may have ${LARGEST_MESSAGE}`);
+  if (bytes <= MAX_MESSAGE_BYTES) return;
+  throw new ExportFileError(line, `the message has ${bytes} bytes; a message may have ${MAX_MESSAGE_BYTES}`);
 }
 
 /** Writes a message of a queue; `n`: its place in the file. */

@@ -152,6 +152,23 @@ describe('a file of an export', () => {
     expect(() => readExportLine(JSON.stringify({ ...MESSAGE, record }), 6)).toThrow('line 6: the message has');
   });
 
+  it.each([
+    ['visibilityTimeoutSeconds', 43_200],
+    ['delaySeconds', 1_209_600],
+    ['messageRetentionPeriodSeconds', 1_209_600],
+    ['maximumMessageSizeBytes', 1_048_576],
+    ['receiveMessageWaitTimeSeconds', 20],
+  ])('is refused where %s is beyond what a queue may have', (name, most) => {
+    const withValue = (value: number): string =>
+      JSON.stringify({ ...QUEUE_LINE, attributes: { ...QUEUE_LINE.attributes, [name]: value } });
+    expect(readExportLine(withValue(most), 2).kind).toBe('queue');
+    for (const value of [-1, most + 1, 1e308, 60.5]) {
+      expect(() => readExportLine(withValue(value), 2)).toThrow(
+        `line 2: these members are missing or wrong: attributes.${name}`,
+      );
+    }
+  });
+
   it('is refused where a message of a FIFO queue has no order', () => {
     const line: MessageLine = { ...MESSAGE, kind: 'message', state: 'visible' };
     expect(() => keptMessageOf(line, 3, true)).toThrow('line 3: a message of a FIFO queue needs group');
