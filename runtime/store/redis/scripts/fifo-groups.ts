@@ -121,3 +121,28 @@ local function storeFlights(groups, flights)
   end
   return earliest
 end`;
+
+/**
+ * Collects the groups whose place in `due` changes: `touch(group)`, once for each. Begins the reply that FINISH
+ * completes.
+ */
+export const TOUCHED = `local touched = {}
+local function touch(group)
+  if not touched[group] then
+    touched[group] = true
+    table.insert(touched, group)
+  end
+end
+local reply = {-1, -1}`;
+
+/**
+ * Gives the groups of TOUCHED their new place in `due` (by FLIGHTS), and says whether the head was lowered and where it
+ * is.
+ */
+export const FINISH = `
+if #touched > 0 then
+  local before = head()
+  reply[1] = lowered(before, storeFlights(touched, flights))
+end
+reply[2] = nextDue()
+return reply`;

@@ -1,6 +1,6 @@
 import { MOST_LOOKED_THROUGH } from '../../store.ts';
 import { READ, STATES } from './browse.ts';
-import { FLIGHTS, GROUPS, LEASES } from './fifo-groups.ts';
+import { FINISH, FLIGHTS, GROUPS, LEASES, TOUCHED } from './fifo-groups.ts';
 import { NAMES } from './named.ts';
 import { CLOCK, HEAD, HISTORY, SIX_BYTES, script } from './script.ts';
 
@@ -67,23 +67,7 @@ local function free(i)
   if state == IN_FLIGHT and number - uncounted ~= givenUp then return HELD end
   return DONE, {id = id, group = group, sequence = sequence, state = state, ends = ends, history = history}
 end
-local touched = {}
-local function touch(group)
-  if not touched[group] then
-    touched[group] = true
-    table.insert(touched, group)
-  end
-end
-local reply = {-1, -1}`;
-
-/** Gives the groups touched their new place in `due`, and says whether the head was lowered and where it is. */
-const FINISH = `
-if #touched > 0 then
-  local before = head()
-  reply[1] = lowered(before, storeFlights(touched, flights))
-end
-reply[2] = nextDue()
-return reply`;
+${TOUCHED}`;
 
 /**
  * Looks at messages.
@@ -124,6 +108,9 @@ end
 return reply`,
 );
 
+/** What all begin with that act on messages nobody holds. */
+const ACTING = [CLOCK, SIX_BYTES, HEAD, HISTORY, GROUPS, LEASES, FLIGHTS, STATES, NAMES, SEQUENCES, STATE_OF, FREE];
+
 /**
  * Deletes messages. A group gets a new place only if its first message went or one that had a lease.
  *
@@ -136,18 +123,7 @@ return reply`,
  */
 export const FIFO_DELETE_NAMED = script(
   'allow-oom',
-  CLOCK,
-  SIX_BYTES,
-  HEAD,
-  HISTORY,
-  GROUPS,
-  LEASES,
-  FLIGHTS,
-  STATES,
-  NAMES,
-  SEQUENCES,
-  STATE_OF,
-  FREE,
+  ...ACTING,
   `
 local members, ids, first = {}, {}, {}
 for i = 1, tonumber(ARGV[1]) do
@@ -183,18 +159,7 @@ end`,
  */
 export const FIFO_MAKE_DUE = script(
   'allow-oom',
-  CLOCK,
-  SIX_BYTES,
-  HEAD,
-  HISTORY,
-  GROUPS,
-  LEASES,
-  FLIGHTS,
-  STATES,
-  NAMES,
-  SEQUENCES,
-  STATE_OF,
-  FREE,
+  ...ACTING,
   `
 local function isBehind(message, head)
   for _, lease in pairs(flights[message.group]) do
@@ -228,18 +193,7 @@ end`,
  */
 export const FIFO_TAKE = script(
   'allow-oom',
-  CLOCK,
-  SIX_BYTES,
-  HEAD,
-  HISTORY,
-  GROUPS,
-  LEASES,
-  FLIGHTS,
-  STATES,
-  NAMES,
-  SEQUENCES,
-  STATE_OF,
-  FREE,
+  ...ACTING,
   `
 -- Of each group the last one taken: the next that may be stands right behind it.
 local last, receives = {}, {}

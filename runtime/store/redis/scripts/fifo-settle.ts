@@ -1,4 +1,4 @@
-import { FLIGHTS, GROUPS, LEASES } from './fifo-groups.ts';
+import { FINISH, FLIGHTS, GROUPS, LEASES, TOUCHED } from './fifo-groups.ts';
 import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES, script } from './script.ts';
 
 /**
@@ -40,23 +40,7 @@ local function outcomeOf(i)
   if outcome == DONE and not runs(i) then outcome = EXPIRED end
   return outcome, count
 end
-local touched = {}
-local function touch(group)
-  if not touched[group] then
-    touched[group] = true
-    table.insert(touched, group)
-  end
-end
-local reply = {-1, -1}`;
-
-/** Gives the groups touched their new place in `due`, and says whether the head was lowered and where it is. */
-const FINISH = `
-if #touched > 0 then
-  local before = head()
-  reply[1] = lowered(before, storeFlights(touched, flights))
-end
-reply[2] = nextDue()
-return reply`;
+${TOUCHED}`;
 
 /**
  * Deletes messages.

@@ -50,6 +50,9 @@ local function free(i)
   return DONE, {id = id, group = group, member = member, state = state, dueAt = dueAt, history = history}
 end`;
 
+/** What all begin with that act on messages nobody holds. */
+const ACTING = [CLOCK, HEAD, MEMBERS, HISTORY, STATES, NAMES, STATE_OF, FREE];
+
 /**
  * Looks at messages.
  *
@@ -97,14 +100,7 @@ return reply`,
  */
 export const DELETE_NAMED = script(
   'allow-oom',
-  CLOCK,
-  HEAD,
-  MEMBERS,
-  HISTORY,
-  STATES,
-  NAMES,
-  STATE_OF,
-  FREE,
+  ...ACTING,
   `
 local reply, members, ids = {-1, -1}, {}, {}
 for i = 1, tonumber(ARGV[1]) do
@@ -136,14 +132,7 @@ return reply`,
  */
 export const MAKE_DUE = script(
   'allow-oom',
-  CLOCK,
-  HEAD,
-  MEMBERS,
-  HISTORY,
-  STATES,
-  NAMES,
-  STATE_OF,
-  FREE,
+  ...ACTING,
   `
 local reply, due, ids = {-1, -1}, {}, {}
 for i = 1, tonumber(ARGV[1]) do
@@ -174,14 +163,7 @@ return reply`,
  */
 export const TAKE = script(
   'allow-oom',
-  CLOCK,
-  HEAD,
-  MEMBERS,
-  HISTORY,
-  STATES,
-  NAMES,
-  STATE_OF,
-  FREE,
+  ...ACTING,
   `
 local reply, due, receives, ids = {-1, -1}, {}, {}, {}
 for i = 1, tonumber(ARGV[1]) do
