@@ -141,6 +141,7 @@ export async function createAccess(
     tokens,
     verifier: new SignatureVerifier('sqs', now, places.regions),
     attempts: countedAttempts,
+    used: lastUses.used,
     now,
     open: () => {
       if (open && !config.staysOpen && !hasNone()) {
@@ -161,22 +162,7 @@ export async function createAccess(
     time,
   });
   return {
-    authenticator: {
-      get open() {
-        return authenticator.open;
-      },
-      pause: authenticator.pause,
-      fromHead: (head) => {
-        const verdict = authenticator.fromHead(head);
-        if (verdict.credential !== undefined) lastUses.used(verdict.credential);
-        return verdict;
-      },
-      authenticate: (request) => {
-        const credential = authenticator.authenticate(request);
-        lastUses.used(credential);
-        return credential;
-      },
-    },
+    authenticator,
     lastUses,
     credentials: () => shownCredentials(book.current, lastUses.of),
     tokens,

@@ -15,7 +15,7 @@ import { createPurgeInterval } from './actions/queues.ts';
 import { ACTIONS } from './actions/registry.ts';
 import { echo, SqsError } from './errors.ts';
 import { Form } from './protocol/form.ts';
-import { JSON_TYPE, type JsonCodec, jsonCodec, jsonError, jsonSuccess } from './protocol/json.ts';
+import { JSON_TYPE, type JsonCodec, jsonCodec, jsonError } from './protocol/json.ts';
 import { ACTION_NAMES, type ActionName, type Input, MODEL, type Output } from './protocol/model.ts';
 import { createQueryAnswers } from './protocol/query.ts';
 import type { DecodedStructure, StructureShape } from './protocol/shape.ts';
@@ -116,14 +116,6 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
     const model: Model = MODEL[name];
     operations.set(name, { name, model, json: jsonCodec(model.input, model.output), ofAll: OF_ALL_QUEUES.has(name) });
   }
-  const served = (name: string, caller: Caller): Operation => {
-    const operation = operations.get(name);
-    if (operation === undefined) throw invalidAction(name);
-    const why = operation.ofAll ? unknownQueues(caller) : undefined;
-    if (why !== undefined) throw new SqsError('ServiceUnavailable', why);
-    return operation;
-  };
-
   const refuse = async (request: SqsRequestHead, error: SqsError): Promise<SqsResponse> =>
     protocolOf(request) === 'json'
       ? jsonError(request.requestId, error)
@@ -159,16 +151,17 @@ export function createSqsApi(options: SqsApiOptions): SqsApi {
           // `AmazonSQS.SendMessage` -> `SendMessage`; what is none is shown as it came.
           action = request.headers('x-amz-target') ?? '';
           if (action.startsWith(TARGET)) action = action.slice(TARGET.length);
-          const { name, json } = served(action, request.caller);
-          const output = await run(name, json.decode(request.body), request, services);
-          return jsonSuccess(request.requestId, json.encode(output));
+          const operation = operations.get(action) ?? refuseAction(action);
+          const output = await run(operation, operation.json.decode(request.body), request, services);
+          return operation.json.answer(request.requestId, output);
         }
         const form = formOf(request);
         action = form?.get('Action');
         if (form === undefined || action === undefined) return query.noAction(request.requestId);
-        if (isOnQueue(request) && NOT_ON_A_QUEUE.has(action)) throw invalidAction(action);
-        const { name, model } = served(action, request.caller);
-        const output = await run(name, form.decode<StructureShape>(model.input), request, services);
+        if (isOnQueue(request) && NOT_ON_A_QUEUE.has(action)) refuseAction(action);
+        const operation = operations.get(action) ?? refuseAction(action);
+        const { name, model } = operation;
+        const output = await run(operation, form.decode<StructureShape>(model.input), request, services);
         const result = model.output === undefined ? undefined : { shape: model.output, value: output };
         return await query.success(request.requestId, name, result, queryFormatOf(request));
       } catch (error) {
@@ -197,11 +190,13 @@ const TARGET = 'AmazonSQS.';
 
 /** Runs an action on an input that was decoded by its own shape. */
 async function run<N extends ActionName>(
-  name: N,
+  { name, ofAll }: Pick<Operation, 'ofAll'> & { readonly name: N },
   decoded: object,
   request: SqsRequest,
   services: ApiServices,
 ): Promise<DecodedStructure> {
+  const why = ofAll ? services.unknownQueues(request.caller) : undefined;
+  if (why !== undefined) throw new SqsError('ServiceUnavailable', why);
   const onPath = 'QueueUrl' in decoded || !isOnQueue(request) ? undefined : request.path;
   // The decoders walked MODEL[name].input, and the type of an action's input is derived from the same shape; likewise
   // its output.
@@ -237,8 +232,8 @@ function namesIn(input: object): Pick<AuditedAction, 'queue' | 'destination'> {
   return { queue: queue?.split(/[/:]/).at(-1), destination: text('DestinationArn') };
 }
 
-function invalidAction(name: string): SqsError {
-  return new SqsError('InvalidAction', `The action ${echo(name)} is not valid for this endpoint.`);
+function refuseAction(name: string): never {
+  throw new SqsError('InvalidAction', `The action ${echo(name)} is not valid for this endpoint.`);
 }
 
 /** The parameters of query string and body; `undefined` if the request cannot be one of the Query protocol. */

@@ -95,13 +95,15 @@ export interface AuthenticatorParts {
   readonly tokens: Pick<TokenStore, 'find'>;
   readonly verifier: SignatureVerifier;
   readonly attempts: Pick<AttemptLimit, 'exhausted' | 'failed' | 'proven' | 'signed' | 'hasSigned' | 'wrongSignature'>;
+  /** Told of each credential that is proven. */
+  readonly used: (credential: Credential) => void;
   /** Wall clock, milliseconds since the epoch. */
   readonly now: () => number;
   readonly open: () => boolean;
 }
 
 export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
-  const { book, places, tokens, verifier, attempts, now } = parts;
+  const { book, places, tokens, verifier, attempts, used, now } = parts;
 
   const shareOf = createShares(now);
   const withShare = (credential: Credential, grant: Grant): Credential => {
@@ -232,7 +234,10 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       if (mayBeOpen && isOpen()) return { sender: 'expected' };
       try {
         const proven = head.token === undefined ? bySecret(head) : byToken(head.token);
-        if (proven !== undefined) return { credential: proven, sender: 'proven' };
+        if (proven !== undefined) {
+          used(proven);
+          return { credential: proven, sender: 'proven' };
+        }
       } catch (error) {
         throw counted(error, head.address);
       }
@@ -241,7 +246,9 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       const bodyHash = claimedBodyHash(head.rawHeaders);
       if (bodyHash === undefined) return { sender: attempts.hasSigned(head.address, id) ? 'expected' : 'claimed' };
       const credential = bySignatureOfHead(head, bodyHash);
-      return credential === undefined ? { sender: 'stranger' } : { credential, sender: { bodyHash } };
+      if (credential === undefined) return { sender: 'stranger' };
+      used(credential);
+      return { credential, sender: { bodyHash } };
     },
     pause: (refusal, gone) => {
       const guess = typeof refusal === 'object' && refusal !== null ? guesses.get(refusal) : undefined;
@@ -250,7 +257,9 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
     authenticate: (request) => {
       if (mayBeOpen && isOpen()) return anyone(request, places);
       try {
-        return prove(request);
+        const credential = prove(request);
+        used(credential);
+        return credential;
       } catch (error) {
         throw counted(error, request.address);
       }

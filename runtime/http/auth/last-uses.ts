@@ -81,9 +81,10 @@ export async function createLastUses(
     return writing;
   };
   return {
-    used: (credential) => {
-      const name = nameOf(credential);
-      if (name === undefined) return;
+    used: ({ kind, senderId }) => {
+      const prefix = PREFIXES[kind];
+      if (prefix === undefined) return;
+      const name = prefix + senderId;
       const now = time.now();
       if (!own.has(name) && own.size >= MOST) own.clear();
       own.set(name, now);
@@ -116,18 +117,11 @@ function readLastUses(text: string | undefined): ReadonlyMap<string, number> {
   }
 }
 
-/** `undefined`: nobody proved who he is. */
-function nameOf({ kind, senderId }: Pick<Credential, 'kind' | 'senderId'>): string | undefined {
-  switch (kind) {
-    case 'access-key':
-      return `key:${senderId}`;
-    case 'capability':
-      // It begins with `token:`.
-      return senderId;
-    case 'admin':
-    case 'operator':
-      return `operator:${senderId}`;
-    case 'anyone':
-      return undefined;
-  }
-}
+/** What the names of each kind begin with; `undefined`: nobody proved who he is. The id of a token begins with it. */
+const PREFIXES: Readonly<Record<Credential['kind'], string | undefined>> = {
+  'access-key': 'key:',
+  capability: '',
+  admin: 'operator:',
+  operator: 'operator:',
+  anyone: undefined,
+};

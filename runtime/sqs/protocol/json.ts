@@ -27,8 +27,8 @@ export const JSON_TYPE = 'application/x-amz-json-1.0';
 export interface JsonCodec {
   /** Reads the body of a request. Errors: `MalformedInput`, `MissingParameter`. */
   decode(body: Uint8Array): DecodedStructure;
-  /** The body of an answer; empty for actions without a result. Absent and empty members are left out. */
-  encode(output: DecodedStructure): string;
+  /** A success; its body is empty for actions without a result. Absent and empty members are left out. */
+  answer(requestId: string, output: DecodedStructure): SqsResponse;
 }
 
 /** To be made once for each action: what only the shapes decide is decided here. */
@@ -42,28 +42,26 @@ export function jsonCodec(input: StructureShape, output: StructureShape | undefi
       if (hasRequired) requireMembers(input, members);
       return members;
     },
-    encode(value) {
-      if (output === undefined) return '';
-      if (!isFlat) return encodeJson(output, value);
-      const present: Record<string, unknown> = {};
-      for (const name of names) present[name] = value[name];
-      return JSON.stringify(present);
+    answer(requestId, value) {
+      let body = '';
+      if (output !== undefined) {
+        let present: unknown;
+        if (isFlat) {
+          const members: Record<string, unknown> = {};
+          for (const name of names) members[name] = value[name];
+          present = members;
+        } else {
+          present = toJson(output, value);
+        }
+        body = JSON.stringify(present);
+      }
+      return { status: 200, headers: { 'content-type': JSON_TYPE, 'x-amzn-RequestId': requestId }, body };
     },
   };
 }
 
 /** What is written as it is. */
 const SCALARS: ReadonlySet<Shape['kind']> = new Set<Shape['kind']>(['string', 'integer', 'boolean']);
-
-/** The JSON text of a value inside an answer. Absent and empty members are left out (`presentMembers`). */
-function encodeJson(shape: Shape, value: Decoded): string {
-  return JSON.stringify(toJson(shape, value));
-}
-
-/** A success; no `text` for actions without a result. */
-export function jsonSuccess(requestId: string, text = ''): SqsResponse {
-  return { status: 200, headers: { 'content-type': JSON_TYPE, 'x-amzn-RequestId': requestId }, body: text };
-}
 
 export function jsonError(requestId: string, error: SqsError): SqsResponse {
   return {
@@ -177,6 +175,7 @@ function tokenOf(value: unknown): string {
   return Number.isInteger(value) ? 'NUMBER_VALUE' : 'DECIMAL_VALUE';
 }
 
+/** A value inside an answer. Absent and empty members are left out (`presentMembers`). */
 function toJson(shape: Shape, value: Decoded): unknown {
   if (shape.kind === 'blob') return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : undefined;
   if (shape.kind === 'list') return Array.isArray(value) ? value.map((item) => toJson(shape.of, item)) : undefined;

@@ -127,6 +127,8 @@ export class RedisStore implements Store {
   readonly confirmation?: NonNullable<Store['confirmation']>;
   readonly #connection: RedisConnection;
   readonly #confirmations: Confirmations | undefined;
+  /** Absent: no call is confirmed. Where one is, it must be known which server carries it out. */
+  readonly #confirmingNode: ((key: QueueKey) => Redis | undefined) | undefined;
   readonly #calls: RedisCalls;
   readonly #reachability: Reachability;
   readonly #wakeChannel: WakeChannel;
@@ -158,6 +160,7 @@ export class RedisStore implements Store {
         ...(confirmMs === undefined ? {} : { confirmMs }),
       });
       this.#confirmations = confirmations;
+      this.#confirmingNode = (key) => this.#connection.nodeOf(key);
       this.confirmation = ({ key }) => confirmations.expect(key);
     }
     const channel = signalChannel(this.#connection.database);
@@ -222,12 +225,7 @@ export class RedisStore implements Store {
   async send(queue: StoredQueue, entries: readonly NewEntry[]): Promise<SendReply> {
     checkEntries(queue, entries);
     if (!this.documents.looksSoon) this.documents.active();
-    return (queue.fifo ? this.#fifo : this.#standard).send(queue.key, entries, this.#confirmingNode(queue));
-  }
-
-  /** Where a call is to be confirmed, it must be known which server carries it out. */
-  #confirmingNode({ key }: StoredQueue): Redis | undefined {
-    return this.#confirmations === undefined ? undefined : this.#connection.nodeOf(key);
+    return (queue.fifo ? this.#fifo : this.#standard).send(queue.key, entries, this.#confirmingNode?.(queue.key));
   }
 
   async receive(queue: StoredQueue, options: ReceiveOptions): Promise<ReceiveReply> {
@@ -331,7 +329,7 @@ export class RedisStore implements Store {
   async restore(queue: StoredQueue, restoration: Restoration): Promise<RestoreReply> {
     checkRestoration(queue, restoration);
     this.documents.active();
-    return this.#commands(queue).restore(queue.key, restoration, this.#confirmingNode(queue));
+    return this.#commands(queue).restore(queue.key, restoration, this.#confirmingNode?.(queue.key));
   }
 
   async keepFailures({ key, fifo }: StoredQueue, failures: readonly NewFailure[]): Promise<void> {
