@@ -5,7 +5,7 @@ import { type Answer, SUCCESS } from '../../support/scriptable-lambda.ts';
 const FUNCTION = 'arn:aws:lambda:eu-west-1:111122223333:function:worker';
 
 forEachStore('Mapping', (open) => {
-  it('M3 alias, version, $LATEST ARNs invoked as given', async () => {
+  it('invokes aliases, versions and $LATEST as the mapping gives them', async () => {
     const world = await open();
     const arns = [FUNCTION, `${FUNCTION}:live`, `${FUNCTION}:3`, `${FUNCTION}:$LATEST`];
     const queues = await Promise.all(arns.map((_, index) => world.queue(`jobs-${index}`)));
@@ -17,7 +17,7 @@ forEachStore('Mapping', (open) => {
     expect(queues.map(({ key }) => invoked.get(key))).toEqual(arns);
   });
 
-  it('M4 orphan (404) mapping isolated, others unaffected', async () => {
+  it('sets a mapping whose function is gone (404) apart and goes on with the others', async () => {
     const world = await open();
     const gone: Answer = { kind: 'error', status: 404, type: 'ResourceNotFoundException' };
     world.lambda.behave(({ functionName }) => (functionName.endsWith('orphan') ? gone : SUCCESS));
@@ -34,7 +34,7 @@ forEachStore('Mapping', (open) => {
     expect(await healthy.depth()).toMatchObject({ inFlight: 0, visible: 0 });
   });
 
-  it('M5 two functions on one queue share messages, no duplicates', async () => {
+  it('shares the messages of one queue between two functions, each message to one of them', async () => {
     const world = await open();
     const queue = await world.queue('jobs');
     const bodies = Array.from({ length: 100 }, (_, index) => String(index));
@@ -52,7 +52,7 @@ forEachStore('Mapping', (open) => {
     expect(world.events.of('warning').map(({ what }) => what)).toEqual(['several-mappings']);
   });
 
-  it('M6 a filter that cannot be computed fails closed, the others run', async () => {
+  it('holds a mapping whose filter cannot be computed back and runs the others', async () => {
     const world = await open();
     const strange = await world.queue('strange');
     const healthy = await world.queue('healthy');
@@ -69,7 +69,7 @@ forEachStore('Mapping', (open) => {
     expect(await strange.depth()).toEqual({ visible: 1, delayed: 0, inFlight: 0 });
   });
 
-  it('M7 a mapping that is no longer given stops being consumed, what is on its way ends as always', async () => {
+  it('stops consuming for a mapping that is no longer given and ends what is on its way as always', async () => {
     const world = await open();
     const queue = await world.queue('jobs');
     const mapping = mappingOf(queue);
@@ -87,7 +87,7 @@ forEachStore('Mapping', (open) => {
     expect(await queue.depth()).toMatchObject({ visible: 1 });
   });
 
-  it('M8 queues of the same name in two accounts are kept apart', async () => {
+  it('keeps queues of the same name in two accounts apart', async () => {
     const world = await open();
     const ours = await world.queue('jobs', {}, '111122223333');
     const theirs = await world.queue('jobs', {}, '444455556666');

@@ -24,7 +24,7 @@ describe('discovery from AWS', () => {
   });
   afterEach(() => aws.stop());
 
-  it('M1 serves disabled mappings of queues alone; those in any other state are foreign', async () => {
+  it('serves disabled mappings of queues alone; those in any other state are foreign', async () => {
     aws.script.pages = [
       [
         wireMapping('a'),
@@ -44,7 +44,7 @@ describe('discovery from AWS', () => {
     expect(found.problems).toBeUndefined();
   });
 
-  it('M2 reads every page, a hundred at a time and without a filter, and goes on after an empty page that has a marker', async () => {
+  it('reads every page, a hundred at a time and without a filter, and goes on after an empty page that has a marker', async () => {
     const many = Array.from({ length: 230 }, (_, index) => wireMapping(`m${String(index).padStart(3, '0')}`));
     aws.script.pages = [many.slice(0, 100), [], many.slice(100, 200), many.slice(200)];
     const found = await aws.source().discover(undefined, false);
@@ -57,7 +57,7 @@ describe('discovery from AWS', () => {
     ]);
   });
 
-  it('M3 keeps aliases, versions and $LATEST as given, and asks for the timeout of exactly those', async () => {
+  it('keeps aliases, versions and $LATEST as given, and asks for the timeout of exactly those', async () => {
     const qualified = [FUNCTION, `${FUNCTION}:live`, `${FUNCTION}:3`, `${FUNCTION}:$LATEST`];
     aws.script.pages = [qualified.map((FunctionArn, index) => wireMapping(`m${index}`, { FunctionArn }))];
     // $LATEST is the function itself.
@@ -71,7 +71,7 @@ describe('discovery from AWS', () => {
     );
   });
 
-  it('M4 reports a mapping whose function is gone, keeps its queue, and serves the others', async () => {
+  it('reports a mapping whose function is gone, keeps its queue, and serves the others', async () => {
     const orphan = { FunctionArn: `${FUNCTION}-gone`, EventSourceArn: `${QUEUE}-orphaned` };
     aws.script.pages = [[wireMapping('a', orphan), wireMapping('b')]];
     aws.script.queues['123456789012/jobs-orphaned'] = { attributes: { VisibilityTimeout: '77' } };
@@ -112,7 +112,7 @@ describe('discovery from AWS', () => {
     expect((await aws.source().discover(undefined, false)).mappings).toHaveLength(1);
   });
 
-  describe('M6 filters under a customer key', () => {
+  describe('filters under a customer key', () => {
     const encrypted = { KMSKeyArn: 'arn:aws:kms:us-east-1:123456789012:key/k' };
 
     it('asks GetEventSourceMapping for them, and only for such mappings', async () => {
@@ -145,7 +145,7 @@ describe('discovery from AWS', () => {
     });
   });
 
-  it('M8 keeps queues of one name in two accounts apart', async () => {
+  it('keeps queues of one name in two accounts apart', async () => {
     const other = QUEUE.replace('123456789012', '999999999999');
     aws.script.pages = [[wireMapping('a'), wireMapping('b', { EventSourceArn: other })]];
     aws.script.queues['123456789012/jobs'] = { attributes: { VisibilityTimeout: '60' } };
@@ -574,7 +574,7 @@ describe('discovery from AWS', () => {
     expect(found).not.toHaveProperty('settling');
   });
 
-  it('M7 moves a mapping that was enabled since to the foreign ones', async () => {
+  it('moves a mapping that was enabled since to the foreign ones', async () => {
     aws.script.pages = [[wireMapping('a')]];
     const source = aws.source();
     const first = await source.discover(undefined, false);
