@@ -96,3 +96,30 @@ describe('the recipes', () => {
     expect(quotes).toHaveLength([...guide.matchAll(/```(?:yaml|hcl)\n/g)].length);
   });
 });
+
+describe('the pages in Korean', () => {
+  const pages = [
+    ['README.md', 'README.ko.md'],
+    ['docs/guides/first-deployment.md', 'docs/ko/first-deployment.md'],
+  ] as const;
+  const blocksOf = (text: string): readonly string[] =>
+    [...text.matchAll(/^```[\s\S]*?^```/gm)].map(([block]) => block);
+  const figuresOf = (text: string): readonly string[] =>
+    [...text.matchAll(/^\|.*\|$/gm)].flatMap(([row]) => row.match(/\$[\d.]+|\b\d+ \/ \d+\b/g) ?? []);
+
+  it.each(pages)('have the code and the figures of %s', (english, korean) => {
+    const [original, translated] = [read(english), read(korean)];
+    const blocks = blocksOf(translated);
+    expect(blocks.length).toBeGreaterThan(3);
+    // The README in Korean leads to the English one for reference and contributors.
+    expect(blocksOf(original).slice(0, blocks.length)).toEqual(blocks);
+    expect(figuresOf(original)).toEqual(figuresOf(translated));
+  });
+
+  it.each(pages)('link to files that exist: the translation of %s', (_english, korean) => {
+    const links = [...read(korean).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link);
+    expect(links.length).toBeGreaterThan(5);
+    const folder = new URL(`../../${korean}`, import.meta.url);
+    expect(links.filter((link) => !existsSync(new URL(link, folder)))).toEqual([]);
+  });
+});
