@@ -114,8 +114,8 @@ export function anchorOf(heading: string): string {
 }
 
 /**
- * Links of a built site, below `base`, that lead to no file or to no anchor; each with the page where it stands. Links to
- * other sites are not asked for.
+ * Links of a built site, below `base`, that lead to no file or to no anchor; each with the page where it stands.
+ * Links to other sites are not asked for.
  */
 export function deadLinks(site: string, base: string): readonly string[] {
   const pages = new Map<string, { readonly anchors: ReadonlySet<string>; readonly links: readonly string[] }>();

@@ -91,7 +91,8 @@ const PLAN: readonly Plan[] = [
   { title: 'How it is built', pages: ['ARCHITECTURE.md', 'CONTRIBUTING.md'], rest: ['docs/decisions'], folded: true },
 ];
 
-/** Folder of the Korean pages. They have a navigation of their own: one section of all that is there. */
+/** The Korean pages have a navigation of their own: the README, and all that is in their folder. */
+const KOREAN_README = 'README.ko.md';
 const KOREAN = 'docs/ko';
 
 /**
@@ -119,9 +120,10 @@ export function navigation(root: string): readonly Section[] {
   }).filter(({ pages }) => pages.length > 0);
 }
 
-/** The Korean pages; empty where there are none. */
+/** The Korean pages, the README first; empty where there are none. */
 export function koreanPages(root: string): readonly Page[] {
-  return documentsOf(root, KOREAN).map((source) => ({ source, title: titleOf(root, source) }));
+  const readme = existsSync(join(root, KOREAN_README)) ? [KOREAN_README] : [];
+  return [...readme, ...documentsOf(root, KOREAN)].map((source) => ({ source, title: titleOf(root, source) }));
 }
 
 /** Documents of one folder, by name; those of its subfolders are not its own. */
@@ -160,6 +162,7 @@ export function otherDocuments(root: string, pages: ReadonlySet<string>, folder 
 export function placeOf(source: string): string {
   const [, example] = /^examples\/(?:([\w-]+)\/)?README\.md$/.exec(source) ?? [];
   if (source === 'README.md') return 'overview.md';
+  if (source === KOREAN_README) return 'ko/overview.md';
   if (source === 'API.md') return 'reference/api.md';
   if (source === 'constructs/README.md') return 'reference/constructs.md';
   if (source === 'runtime/README.md') return 'reference/server.md';

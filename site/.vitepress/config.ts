@@ -19,6 +19,7 @@ if (!/^\/(?:[\w.-]+\/)*$/.test(base))
 
 const sections = navigation(ROOT);
 const korean = koreanPages(ROOT);
+const [firstKorean] = korean;
 const sources = [HOME, ...[...sections.flatMap(({ pages }) => pages), ...korean].map(({ source }) => source)];
 const places = new Map(sources.map((source) => [source, source === HOME ? 'index.md' : placeOf(source)]));
 const links = new Links({ root: ROOT, places });
@@ -75,7 +76,21 @@ export default defineConfig({
   },
   locales: {
     root: { label: 'English', lang: 'en' },
-    ...(korean.length > 0 && { ko: { label: '한국어', lang: 'ko', link: item(korean[0]).link } }),
+    ...(firstKorean !== undefined && {
+      ko: {
+        label: '한국어',
+        lang: 'ko',
+        link: item(firstKorean).link,
+        themeConfig: {
+          nav: korean.map((page) => ({ text: page.title, link: `/${placeOf(page.source).replace(/\.md$/, '')}` })),
+          outline: { level: [2, 3], label: '이 페이지의 내용' },
+          docFooter: { prev: '이전', next: '다음' },
+          sidebarMenuLabel: '메뉴',
+          returnToTopLabel: '맨 위로',
+          darkModeSwitchLabel: '화면 모드',
+        },
+      },
+    }),
   },
   themeConfig: {
     logo: '/mark.svg',
@@ -84,7 +99,9 @@ export default defineConfig({
       { text: 'First deployment', link: '/guides/first-deployment' },
       { text: 'Settings', link: '/reference/server' },
     ],
-    sidebar: { '/': english, ...(korean.length > 0 && { '/ko/': [{ text: 'Karin', items: korean.map(item) }] }) },
+    sidebar: { '/': english, '/ko/': [{ text: '한국어', items: korean.map(item) }] },
+    // Not every page is there in both languages, so the switch leads to the first page of the other one.
+    i18nRouting: false,
     outline: { level: [2, 3] },
     search: { provider: 'local' },
     externalLinkIcon: true,

@@ -42,6 +42,13 @@ describe('the navigation of the site', () => {
     expect(places.filter((place, index) => places.indexOf(place) !== index)).toEqual([]);
   });
 
+  it('begins the Korean pages with the README', () => {
+    expect(koreanPages(ROOT).map(({ source }) => placeOf(source))).toEqual(
+      expect.arrayContaining(['ko/overview.md', 'ko/first-deployment.md']),
+    );
+    expect(koreanPages(ROOT)[0]?.source).toBe('README.ko.md');
+  });
+
   it('puts a document that its plan does not name at the end of a section', () => {
     const guides = navigation(ROOT).find(({ title }) => title === 'How it is built');
     expect(guides?.pages.map(({ source }) => source)).toContain('docs/decisions/one-sorted-set.md');
