@@ -30,11 +30,12 @@ import { reachableHost } from './http/location.ts';
 import { openDoor } from './http/server.ts';
 import { createLog, type Log } from './log.ts';
 import { createActivityLog, logEvents, logQueueWarning, logStoreLoss, logTransfers } from './ops/activity.ts';
+import { countMetrics } from './ops/counts.ts';
 import { createFunctionActions } from './ops/function-actions.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import { createHealth } from './ops/health.ts';
 import { createHistory } from './ops/history.ts';
-import { countMetrics } from './ops/metrics.ts';
+
 import type { QueueDirectory } from './queue/directory.ts';
 import type { Notify } from './queue/queue.ts';
 import { createDirectory } from './queue/stored-directory.ts';

@@ -1,5 +1,5 @@
 /**
- * The text format of Prometheus, version 0.0.4, that of OpenMetrics, version 1.0, and the histograms that they show.
+ * The text format of Prometheus, version 0.0.4, and that of OpenMetrics, version 1.0.
  *
  * OpenMetrics is what a scraper gets that asks for it. Its families are named without `_total`, it ends with a line of
  * its own, and a bucket carries an exemplar: the trace of the last observation that fell into it. Source: "OpenMetrics
@@ -97,45 +97,4 @@ function pairsText(labels: Labels): string {
 
 function escapeLabel(value: string): string {
   return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
-}
-
-/** Counts observations by their size. */
-export class Histogram {
-  readonly #bounds: readonly number[];
-  /** By the first bound that the observation does not exceed; the last count: those beyond all bounds. */
-  readonly #counts: number[];
-  /** By the same place; made with the first. */
-  #exemplars: (Exemplar | undefined)[] | undefined;
-  #sum = 0;
-
-  /** `bounds`: in seconds, ascending, without infinity. */
-  constructor(bounds: readonly number[]) {
-    this.#bounds = bounds;
-    this.#counts = new Array<number>(bounds.length + 1).fill(0);
-  }
-
-  /** `trace`: of the observation, where somebody reads exemplars. */
-  observe(seconds: number, trace?: Pick<Exemplar, 'traceId' | 'at'>): void {
-    const found = this.#bounds.findIndex((bound) => seconds <= bound);
-    const at = found === -1 ? this.#bounds.length : found;
-    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
-    this.#sum += seconds;
-    if (trace === undefined) return;
-    this.#exemplars ??= [];
-    this.#exemplars[at] = { ...trace, value: seconds };
-  }
-
-  /** As Prometheus wants them: each bucket with all smaller ones, then the sum and the count. */
-  samples(labels: Labels): readonly Sample[] {
-    let count = 0;
-    const buckets = this.#counts.map((within, at) => {
-      count += within;
-      const exemplar = this.#exemplars?.[at];
-      return {
-        ...{ labels, le: `${this.#bounds[at] ?? '+Inf'}`, suffix: '_bucket', value: count },
-        ...(exemplar === undefined ? {} : { exemplar }),
-      };
-    });
-    return [...buckets, { labels, suffix: '_sum', value: this.#sum }, { labels, suffix: '_count', value: count }];
-  }
 }

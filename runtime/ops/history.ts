@@ -71,7 +71,7 @@ interface Unwritten {
   readonly minutes: Map<number, Counts>;
   readonly durations: Map<number, Map<number, number>>;
   readonly ages: Map<number, Map<number, number>>;
-  events: readonly HistoryEvent[];
+  readonly events: HistoryEvent[];
   readonly cancel: Cancel;
 }
 
@@ -155,7 +155,9 @@ export function createHistory({ documents, bus, time, log }: HistoryParts): Hist
     if (quarters === undefined) return;
     const quarter = Math.floor(time.now() / MINUTE_MS / QUARTER_MINUTES);
     const buckets = quarters.get(quarter) ?? new Map<number, number>();
-    buckets.set(bucketOf(ms), (buckets.get(bucketOf(ms)) ?? 0) + 1);
+    // Two buckets for each doubling, from 1 ms on.
+    const bucket = Math.round(2 * Math.log2(Math.max(1, ms)));
+    buckets.set(bucket, (buckets.get(bucket) ?? 0) + 1);
     quarters.set(quarter, buckets);
   };
 
@@ -206,16 +208,17 @@ export function createHistory({ documents, bus, time, log }: HistoryParts): Hist
       for (const what of ['durations', 'ages'] as const) {
         for (const [at, buckets] of taken[what]) since[what].set(at, sumOf(since[what].get(at), buckets));
       }
-      since.events = lastOf([...taken.events, ...since.events]);
+      since.events.unshift(...taken.events);
+      since.events.splice(0, since.events.length - KEPT_EVENTS);
     }
   };
 
   return {
     noted: (queue, { at, level, text }) => {
-      const present = of(queue);
-      if (present !== undefined) {
-        present.events = lastOf([...present.events, { at, level, text: text.slice(0, LONGEST_TEXT) }]);
-      }
+      const events = of(queue)?.events;
+      if (events === undefined) return;
+      events.push({ at, level, text: text.slice(0, LONGEST_TEXT) });
+      if (events.length > KEPT_EVENTS) events.shift();
     },
     sending,
     read: async (queues) => {
@@ -314,11 +317,6 @@ function merge(a: QueueHistory, b: QueueHistory, now: number): QueueHistory {
     return quarters;
   };
   return { minutes, durations: both('durations'), ages: both('ages'), events: lastOf([...a.events, ...b.events]) };
-}
-
-/** The bucket of a duration: two for each doubling, from 1 ms on. */
-function bucketOf(ms: number): number {
-  return Math.max(0, Math.round(2 * Math.log2(Math.max(1, ms))));
 }
 
 /** The time, ms, below which a share of what was measured stayed; `undefined`: nothing was. Exact to a fifth. */

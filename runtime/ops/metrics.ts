@@ -17,21 +17,19 @@
 
 import type { Mapping } from '../aws/mapping.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
-import { type ConsumerEvent, type EventBus, neverInvoked } from '../consumer/events.ts';
 import { type SourceCount, type Sources, SUBSCRIPTION_STATES } from '../http/ingest/sources.ts';
 import type { Traffic } from '../http/server.ts';
 import type { QueueArn, QueueRef } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { QueueKey } from '../store/store.ts';
 import { nameOf } from './activity.ts';
+import type { Histogram, InvokeCounts, MappingCounts, MetricCounts } from './counts.ts';
 import type { Depths } from './depths.ts';
-import { exposition, type Format, type Histogram, type Labels, type MetricFamily } from './exposition.ts';
+import { exposition, type Format, type Labels, type MetricFamily } from './exposition.ts';
 import type { Health } from './health.ts';
-import { countInvokes, type Exemplars, type InvokeCounts, removedMappings } from './invoke-counts.ts';
 import { scopeRows } from './scopes.ts';
 
 export interface MetricsParts {
-  readonly bus: EventBus;
   readonly counts: MetricCounts;
   readonly traffic: Traffic;
   readonly health: Health;
@@ -59,6 +57,8 @@ export interface Metrics {
   page(options: { readonly depth: boolean; readonly sees?: Sees; readonly format?: Format }): Promise<string>;
 }
 
+type MetricName = keyof MappingCounts;
+
 const HELP: Readonly<Record<MetricName, string>> = {
   PolledEventCount: 'Messages read from the queue, every receive counted',
   FilteredOutEventCount: 'Messages deleted because no filter matched',
@@ -70,17 +70,10 @@ const HELP: Readonly<Record<MetricName, string>> = {
 const METRIC_NAMES = Object.keys(HELP) as MetricName[];
 
 export function createMetrics(parts: MetricsParts): Metrics {
-  const exemplars: Exemplars = { wanted: false, now: parts.now };
-  const invokes = countInvokes(parts.bus, exemplars);
-  const moved = { deadLettered: new Map<string, number>(), expired: new Map<string, number>() };
-  parts.bus.subscribe((event) => {
-    if (event.kind === 'dead-lettered') add(moved.deadLettered, event.queue, event.messageIds.length);
-    if (event.kind === 'expired') add(moved.expired, event.queue, event.count);
-  });
-
   const mappingFamilies = (sees: Sees | undefined): readonly MetricFamily[] => {
     const mappings = new Map((parts.syncState()?.discovery?.mappings ?? []).map((mapping) => [mapping.uuid, mapping]));
     const counts = parts.counts.byMapping();
+    const invokes = parts.counts.invokes();
     const shown = [...new Set([...mappings.keys(), ...counts.keys(), ...invokes.keys()])]
       .filter((uuid) => {
         const arn = mappings.get(uuid)?.queueArn;
@@ -165,8 +158,12 @@ export function createMetrics(parts: MetricsParts): Metrics {
       samples: [...labels].map(([key, of]) => ({ labels: of, value: counts.get(key) ?? 0 })),
     });
     return [
-      counter('karin_dead_lettered_messages_total', 'Messages moved to a dead-letter queue.', moved.deadLettered),
-      counter('karin_expired_messages_total', 'Messages removed past the retention period.', moved.expired),
+      counter(
+        'karin_dead_lettered_messages_total',
+        'Messages moved to a dead-letter queue.',
+        parts.counts.deadLettered(),
+      ),
+      counter('karin_expired_messages_total', 'Messages removed past the retention period.', parts.counts.expired()),
       {
         name: 'karin_sent_messages_total',
         type: 'counter',
@@ -259,7 +256,7 @@ export function createMetrics(parts: MetricsParts): Metrics {
 
   return {
     page: async ({ depth, sees, format }) => {
-      if (format === 'openmetrics') exemplars.wanted = true;
+      if (format === 'openmetrics') parts.counts.keepExemplars(parts.now);
       const families = [
         ...(sees === undefined ? serverFamilies() : []),
         ...mappingFamilies(sees),
@@ -275,10 +272,6 @@ export function createMetrics(parts: MetricsParts): Metrics {
 const USUAL_REFUSALS = ['AccessDenied', 'OverLimit', 'QueueDoesNotExist', 'RequestThrottled', 'ServiceUnavailable'].map(
   (reason): [string, number] => [reason, 0],
 );
-
-function add(counts: Map<string, number>, name: string, by: number): void {
-  counts.set(name, (counts.get(name) ?? 0) + by);
-}
 
 function gauge(name: string, help: string, samples: MetricFamily['samples']): MetricFamily {
   return { name, type: 'gauge', help, samples };
@@ -310,87 +303,4 @@ function mappingLabels(uuid: string, mapping: Mapping | undefined): Labels {
 
 function snakeCase(name: string): string {
   return name.replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
-}
-
-/*
- * Counters per mapping under the names of AWS's own event source mapping metrics, fed by the typed events alone.
- *
- * Source: "Viewing metrics for Lambda functions", event source mapping metrics (`EventCount` group, dimension
- * `EventSourceMappingUUID`).
- */
-
-/** Messages since the process began; each only grows. */
-export interface MappingCounts {
-  /** Read from the queue, every receive counted. */
-  readonly PolledEventCount: number;
-  /** Deleted because no filter matched. */
-  readonly FilteredOutEventCount: number;
-  /** Shown to the function, or meant to be: every attempt counts, throttled ones included. */
-  readonly InvokedEventCount: number;
-  /** Of failed batches, and those that a function reported as failed. */
-  readonly FailedInvokeEventCount: number;
-  /** Deleted after success, filtered-out ones included. */
-  readonly DeletedEventCount: number;
-}
-
-type MetricName = keyof MappingCounts;
-
-/** Reads the counters. */
-export interface MetricCounts {
-  /** By UUID of the mapping; mappings without an event so far are absent. */
-  byMapping(): ReadonlyMap<string, MappingCounts>;
-  /** UUIDs of the mappings whose invocations do not get through now. */
-  troubled(): ReadonlySet<string>;
-}
-
-const ZERO: MappingCounts = {
-  PolledEventCount: 0,
-  FilteredOutEventCount: 0,
-  InvokedEventCount: 0,
-  FailedInvokeEventCount: 0,
-  DeletedEventCount: 0,
-};
-
-/** Counts the events of `bus` from now on. */
-export function countMetrics(bus: EventBus): MetricCounts {
-  const counts = new Map<string, MappingCounts>();
-  const troubled = new Set<string>();
-  const isLate = removedMappings();
-  bus.subscribe((event) => {
-    if (isLate(event)) return;
-    if (event.kind === 'lambda-trouble') troubled.add(event.mapping);
-    if (event.kind === 'lambda-reached' || event.kind === 'mapping-stopped') troubled.delete(event.mapping);
-    if (event.kind === 'mapping-removed') {
-      counts.delete(event.mapping);
-      troubled.delete(event.mapping);
-    }
-    for (const [mapping, name, by] of increments(event)) {
-      const before = counts.get(mapping) ?? ZERO;
-      counts.set(mapping, { ...before, [name]: before[name] + by });
-    }
-  });
-  return { byMapping: () => counts, troubled: () => troubled };
-}
-
-/** What one event adds to which counters. */
-function increments(event: ConsumerEvent): readonly (readonly [mapping: string, name: MetricName, by: number])[] {
-  switch (event.kind) {
-    case 'leased':
-      return [[event.mapping, 'PolledEventCount', event.messageIds.length]];
-    case 'filtered-out':
-      return [
-        [event.mapping, 'FilteredOutEventCount', event.messageIds.length],
-        [event.mapping, 'DeletedEventCount', event.messageIds.length],
-      ];
-    case 'invoked':
-      return [[event.mapping, 'InvokedEventCount', event.messageIds.length]];
-    case 'succeeded':
-      return event.failedIds.length === 0 ? [] : [[event.mapping, 'FailedInvokeEventCount', event.failedIds.length]];
-    case 'failed':
-      return neverInvoked(event.reason) ? [] : [[event.mapping, 'FailedInvokeEventCount', event.messageIds.length]];
-    case 'deleted':
-      return [[event.mapping, 'DeletedEventCount', event.messageIds.length]];
-    default:
-      return [];
-  }
 }

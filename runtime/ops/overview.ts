@@ -12,10 +12,10 @@ import { formatQueueArn, type QueueRef, queueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Depth, type QueueKey, type Store, type StoreHealth, StoreUnavailableError } from '../store/store.ts';
 import { type Activity, type ActivityLog, nameOf } from './activity.ts';
+import type { MappingCounts, MetricCounts } from './counts.ts';
 import type { Depths, KnownDepth } from './depths.ts';
 import type { Health } from './health.ts';
 import { bars, type History, type QueueHistory } from './history.ts';
-import type { MappingCounts, MetricCounts } from './metrics.ts';
 import { deadLetterSources, gatherNeeds, type Need } from './needs.ts';
 import { stageOf } from './scopes.ts';
 

@@ -26,13 +26,14 @@ import type { ActivityLog } from '../ops/activity.ts';
 import type { AlertTarget } from '../ops/alert-targets.ts';
 import { createAlerts } from '../ops/alerts.ts';
 import { publishToCloudWatch } from '../ops/cloudwatch.ts';
+import type { MetricCounts } from '../ops/counts.ts';
 import { createDepths, type Depths } from '../ops/depths.ts';
 import { EXPOSITION_TYPES } from '../ops/exposition.ts';
 import type { FunctionActions } from '../ops/function-actions.ts';
 import type { FunctionUrls } from '../ops/functions.ts';
 import type { Health } from '../ops/health.ts';
 import type { History } from '../ops/history.ts';
-import { createMetrics, type MetricCounts } from '../ops/metrics.ts';
+import { createMetrics } from '../ops/metrics.ts';
 import { gatherNeeds } from '../ops/needs.ts';
 import { needHref } from '../ops/pages/layout.tsx';
 import { pagesRoute } from '../ops/routes.tsx';
@@ -95,22 +96,8 @@ export interface Front {
 
 /** Serves from now on. */
 export function openFront(parts: FrontParts): Front {
-  const {
-    config,
-    places,
-    access,
-    api,
-    sources,
-    store,
-    directory,
-    supervisor,
-    health,
-    bus,
-    counts,
-    activity,
-    time,
-    log,
-  } = parts;
+  const { config, places, access, api, sources, store, directory, supervisor, health, counts, activity, time, log } =
+    parts;
   const { region, host } = config;
   const uuid = parts.randomness.uuid.bind(parts.randomness);
   const syncState = () => parts.synchroniser?.state();
@@ -201,7 +188,6 @@ export function openFront(parts: FrontParts): Front {
     log,
   });
   const metrics = createMetrics({
-    bus,
     counts,
     traffic,
     health,

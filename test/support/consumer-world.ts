@@ -10,7 +10,7 @@ import { createInvoker, type Invoker } from '../../runtime/aws/invoke.ts';
 import type { Mapping } from '../../runtime/aws/mapping.ts';
 import { createEventBus } from '../../runtime/consumer/events.ts';
 import { createSupervisor, type Supervisor, type SupervisorOptions } from '../../runtime/consumer/supervisor.ts';
-import { countMetrics, type MetricCounts } from '../../runtime/ops/metrics.ts';
+import { countMetrics, type MetricCounts } from '../../runtime/ops/counts.ts';
 import { DEFAULT_ATTRIBUTES, type QueueAttributes } from '../../runtime/queue/definition.ts';
 import type { OutgoingMessage } from '../../runtime/queue/message.ts';
 import { formatQueueArn, type QueueArn } from '../../runtime/queue/names.ts';
