@@ -110,40 +110,116 @@ const UNUSED_CONNECTION_MS = 4_000;
 
 /** An invoker for one region and account. Errors of calls are outcomes; `invoke` itself never rejects. */
 export function createInvoker(options: InvokerOptions): Invoker {
-  const { time } = options;
-  const agent = {
-    keepAlive: true,
-    keepAliveMsecs: TCP_KEEP_ALIVE_MS,
-    maxSockets: options.maxSockets ?? Number.POSITIVE_INFINITY,
-    timeout: UNUSED_CONNECTION_MS,
-    scheduling: 'lifo' as const,
-  };
-  const handler = new CappedHandler(
-    new NodeHttpHandler({
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent(agent),
-      connectionTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-      // No limit on silence: the call as a whole is bounded.
-      requestTimeout: 0,
-      socketTimeout: 0,
-    }),
-    options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
-    options.largeBodies ?? new LargeBodies(LARGE_AT_ONCE),
-  );
-  const client = new LambdaClient({
-    ...(options.region !== undefined && { region: options.region }),
-    ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
-    ...(options.credentials !== undefined && { credentials: options.credentials }),
-    maxAttempts: 1,
-    // The adaptive mode would hold calls back while their lease runs.
-    retryMode: 'standard',
-    requestHandler: handler,
-  });
-  return {
-    invoke: (request) => invoke(client, time, request),
-    probe: (functionArn) => probe(client, time, functionArn),
-    close: () => client.destroy(),
-  };
+  return new LambdaInvoker(options);
+}
+
+class LambdaInvoker implements Invoker {
+  readonly #client: LambdaClient;
+  readonly #time: Time;
+
+  constructor(options: InvokerOptions) {
+    this.#time = options.time;
+    const agent = {
+      keepAlive: true,
+      keepAliveMsecs: TCP_KEEP_ALIVE_MS,
+      maxSockets: options.maxSockets ?? Number.POSITIVE_INFINITY,
+      timeout: UNUSED_CONNECTION_MS,
+      scheduling: 'lifo' as const,
+    };
+    const handler = new CappedHandler(
+      new NodeHttpHandler({
+        httpAgent: new HttpAgent(agent),
+        httpsAgent: new HttpsAgent(agent),
+        connectionTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+        // No limit on silence: the call as a whole is bounded.
+        requestTimeout: 0,
+        socketTimeout: 0,
+      }),
+      options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
+      options.largeBodies ?? new LargeBodies(LARGE_AT_ONCE),
+    );
+    this.#client = new LambdaClient({
+      ...(options.region !== undefined && { region: options.region }),
+      ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
+      ...(options.credentials !== undefined && { credentials: options.credentials }),
+      maxAttempts: 1,
+      // The adaptive mode would hold calls back while their lease runs.
+      retryMode: 'standard',
+      requestHandler: handler,
+    });
+  }
+
+  async invoke(request: InvokeRequest): Promise<InvokeOutcome> {
+    const abort = new AbortController();
+    const limitMs = request.longestSeconds * 1000 + TIMEOUT_MARGIN_MS;
+    let endedBy: string | undefined;
+    const end = (why: string): void => {
+      endedBy ??= why;
+      abort.abort();
+    };
+    const cancelTimer = this.#time.after(limitMs, () =>
+      end(`no answer within ${limitMs} ms (AWS ends an Invoke after ${request.longestSeconds} s)`),
+    );
+    const onSignal = (): void => end('the call was ended by this server');
+    request.signal?.addEventListener('abort', onSignal, { once: true });
+    const call = new Call(abort.signal, request.traceHeader);
+    try {
+      if (request.signal?.aborted) {
+        return { kind: 'unreached', why: 'no-way', message: 'the call was ended by this server before it began' };
+      }
+      const command = new InvokeCommand({
+        FunctionName: request.functionArn,
+        InvocationType: 'RequestResponse',
+        LogType: request.logTail === true ? 'Tail' : 'None',
+        Payload: request.payload,
+      });
+      const answer = await this.#client.send(command, call);
+      const payload = answer.Payload ?? new Uint8Array();
+      const { requestId } = answer.$metadata;
+      const logTail = answer.LogResult === undefined ? '' : Buffer.from(answer.LogResult, 'base64').toString('utf8');
+      const named = { ...(requestId === undefined ? {} : { requestId }), ...(logTail === '' ? {} : { logTail }) };
+      if (answer.FunctionError !== undefined) return { ...functionError(payload), ...named };
+      return {
+        kind: 'success',
+        response: payload,
+        ...named,
+        ...(answer.ExecutedVersion !== undefined && { executedVersion: answer.ExecutedVersion }),
+      };
+    } catch (error) {
+      if (endedBy !== undefined) return { kind: 'connection-lost', message: endedBy };
+      return classifyError(error, call.handedOver);
+    } finally {
+      cancelTimer();
+      request.signal?.removeEventListener('abort', onSignal);
+    }
+  }
+
+  /**
+   * Every answer of Lambda that says nothing against the way to the function counts as reached; so does one of an
+   * endpoint that does not know probes.
+   */
+  async probe(functionArn: string): Promise<ProbeOutcome> {
+    const abort = new AbortController();
+    const cancelTimer = this.#time.after(PROBE_TIMEOUT_MS, () => abort.abort());
+    try {
+      const command = new InvokeCommand({ FunctionName: functionArn, InvocationType: 'DryRun' });
+      await this.#client.send(command, new Call(abort.signal));
+      return { kind: 'reached' };
+    } catch (error) {
+      if (abort.signal.aborted) {
+        return { kind: 'unreached', why: 'no-way', message: `Lambda did not answer within ${PROBE_TIMEOUT_MS} ms` };
+      }
+      const outcome = classifyError(error, true);
+      if (outcome.kind === 'connection-lost') return { kind: 'unreached', why: 'no-way', message: outcome.message };
+      return outcome.kind === 'unreached' ? outcome : { kind: 'reached' };
+    } finally {
+      cancelTimer();
+    }
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
 }
 
 /**
@@ -152,17 +228,23 @@ export function createInvoker(options: InvokerOptions): Invoker {
  */
 export function createScopedInvoker(scopes: readonly AwsScope[], time: Time): Invoker {
   const largeBodies = new LargeBodies(LARGE_AT_ONCE);
-  const invokers = new Map<AwsScope, Invoker>();
-  const invokerOf = (functionArn: string): Invoker | { readonly missing: string } => {
-    const [, , , region = '', account = ''] = functionArn.split(':');
+  const byScope = new Map<AwsScope, LambdaInvoker>();
+  /** By region and account, as an ARN has them. */
+  const byPlace = new Map<string, LambdaInvoker>();
+  const invokerOf = (functionArn: string): LambdaInvoker | { readonly missing: string } => {
+    const [, , , region = '', account = ''] = functionArn.split(':', 5);
+    const place = `${region}:${account}`;
+    const known = byPlace.get(place);
+    if (known !== undefined) return known;
     const scope = scopeFor(scopes, { account, region });
     if (scope === undefined) return { missing: noScope({ account, region }) };
-    const known = invokers.get(scope);
-    if (known !== undefined) return known;
     const { credentials } = scope;
-    const made = createInvoker({ region, time, largeBodies, ...(credentials === undefined ? {} : { credentials }) });
-    invokers.set(scope, made);
-    return made;
+    const invoker =
+      byScope.get(scope) ??
+      new LambdaInvoker({ region, time, largeBodies, ...(credentials === undefined ? {} : { credentials }) });
+    byScope.set(scope, invoker);
+    byPlace.set(place, invoker);
+    return invoker;
   };
   return {
     invoke: async (request) => {
@@ -176,77 +258,9 @@ export function createScopedInvoker(scopes: readonly AwsScope[], time: Time): In
       return invoker.probe(functionArn);
     },
     close: () => {
-      for (const invoker of invokers.values()) invoker.close();
+      for (const invoker of byScope.values()) invoker.close();
     },
   };
-}
-
-async function invoke(client: LambdaClient, time: Time, request: InvokeRequest): Promise<InvokeOutcome> {
-  const abort = new AbortController();
-  const limitMs = request.longestSeconds * 1000 + TIMEOUT_MARGIN_MS;
-  let endedBy: string | undefined;
-  const end = (why: string): void => {
-    endedBy ??= why;
-    abort.abort();
-  };
-  const cancelTimer = time.after(limitMs, () =>
-    end(`no answer within ${limitMs} ms (AWS ends an Invoke after ${request.longestSeconds} s)`),
-  );
-  const onSignal = (): void => end('the call was ended by this server');
-  request.signal?.addEventListener('abort', onSignal, { once: true });
-  const call = new Call(abort.signal, request.traceHeader);
-  try {
-    if (request.signal?.aborted) {
-      return { kind: 'unreached', why: 'no-way', message: 'the call was ended by this server before it began' };
-    }
-    const command = new InvokeCommand({
-      FunctionName: request.functionArn,
-      InvocationType: 'RequestResponse',
-      LogType: request.logTail === true ? 'Tail' : 'None',
-      Payload: request.payload,
-    });
-    const answer = await client.send(command, call);
-    const payload = answer.Payload ?? new Uint8Array();
-    const { requestId } = answer.$metadata;
-    const logTail = answer.LogResult === undefined ? '' : Buffer.from(answer.LogResult, 'base64').toString('utf8');
-    const named = { ...(requestId === undefined ? {} : { requestId }), ...(logTail === '' ? {} : { logTail }) };
-    if (answer.FunctionError !== undefined) return { ...functionError(payload), ...named };
-    return {
-      kind: 'success',
-      response: payload,
-      ...named,
-      ...(answer.ExecutedVersion !== undefined && { executedVersion: answer.ExecutedVersion }),
-    };
-  } catch (error) {
-    if (endedBy !== undefined) return { kind: 'connection-lost', message: endedBy };
-    return classifyError(error, call.handedOver);
-  } finally {
-    cancelTimer();
-    request.signal?.removeEventListener('abort', onSignal);
-  }
-}
-
-/**
- * Every answer of Lambda that says nothing against the way to the function counts as reached; so does one of an
- * endpoint that does not know probes.
- */
-async function probe(client: LambdaClient, time: Time, functionArn: string): Promise<ProbeOutcome> {
-  const abort = new AbortController();
-  const cancelTimer = time.after(PROBE_TIMEOUT_MS, () => abort.abort());
-  try {
-    const command = new InvokeCommand({ FunctionName: functionArn, InvocationType: 'DryRun' });
-    await client.send(command, new Call(abort.signal));
-    return { kind: 'reached' };
-  } catch (error) {
-    if (abort.signal.aborted) {
-      return { kind: 'unreached', why: 'no-way', message: `Lambda did not answer within ${PROBE_TIMEOUT_MS} ms` };
-    }
-    const outcome = classifyError(error, true);
-    if (outcome.kind === 'connection-lost') return { kind: 'unreached', why: 'no-way', message: outcome.message };
-    return outcome.kind === 'unreached' ? outcome : { kind: 'reached' };
-  } finally {
-    cancelTimer();
-  }
 }
 
 /** What an HTTP header may carry, bounded; anything else in a sender's trace header stays behind. */
