@@ -226,10 +226,10 @@ export async function deleteMessages(
   until: number,
   parts: SettlementParts,
 ): Promise<readonly string[]> {
-  const handles = messages.map((message) => message.receiptHandle);
+  const leases = messages.map(({ lease }) => lease);
   const onFailure = (error: unknown): void =>
     warnOfStore(name, 'messages that were handled could not be deleted yet', error, parts);
-  return idsDone(messages, await persist(() => queue.delete(handles), until, onFailure, parts));
+  return idsDone(messages, await persist(() => queue.delete(leases), until, onFailure, parts));
 }
 
 /**
@@ -245,12 +245,12 @@ export async function releaseMessages(
 ): Promise<void> {
   if (messages.length === 0) return;
   const { time, events } = parts;
-  const handles = messages.map((message) => message.receiptHandle);
+  const leases = messages.map(({ lease }) => lease);
   const until = Math.max(...messages.map((message) => message.leaseEndsAt));
   let begunAt = time.monotonic();
   const release = (): Promise<readonly HandleOutcome[]> => {
     begunAt = time.monotonic();
-    return queue.release(handles);
+    return queue.release(leases);
   };
   const onFailure = (error: unknown, again: boolean): void => {
     const what = again ? 'could not be given back yet' : 'could not be given back, and wait out their lease';

@@ -23,22 +23,16 @@
  * @module
  */
 
-import { type Lease, type LeasedEntry, type NewEntry, type QueueKey, StoreFullError } from '../store/store.ts';
-import type { QueueDefinition, RedrivePolicy } from './definition.ts';
-import type { Message } from './message.ts';
+import { type Lease, type NewEntry, type QueueKey, StoreFullError } from '../store/store.ts';
+import type { QueueDefinition } from './definition.ts';
+import type { Message, ReceivedMessage } from './message.ts';
 import { formatQueueArn } from './names.ts';
 import type { DeadLetterTarget, Notify } from './queue.ts';
-import { encodeRecord, type RecordContent } from './record.ts';
+import { encodeRecord } from './record.ts';
 import type { StoreClock, WatchedStore } from './watched-store.ts';
 
-/** A message under a lease, with its record read. */
-export interface OpenedEntry {
-  readonly entry: LeasedEntry;
-  readonly content: RecordContent;
-}
-
 /** A message to be moved, with its history; the receive under whose lease it is counts as one. */
-export type DeadLetter = Message & Pick<LeasedEntry, 'sentAt' | 'receiveCount' | 'firstReceivedAt'>;
+type DeadLetter = Message & Pick<ReceivedMessage, 'lease' | 'sentAt' | 'receiveCount' | 'firstReceivedAt'>;
 
 export interface DeadLettersOptions {
   readonly queue: { readonly key: QueueKey; readonly definition: QueueDefinition };
@@ -84,20 +78,17 @@ export class DeadLetters {
   }
 
   /**
-   * Moves messages that are under the leases beside them. Errors: those of the store; what was not moved waits out its
-   * lease.
+   * Moves messages that are under their leases. Errors: those of the store; what was not moved waits out its lease.
    */
-  async move(
-    dead: readonly { readonly message: DeadLetter; readonly lease: Lease }[],
-    target: DeadLetterTarget,
-  ): Promise<void> {
+  async move(dead: readonly DeadLetter[], target: DeadLetterTarget): Promise<void> {
     const { queue, store, clock, notify } = this.#options;
     const { arn, fifo } = queue.definition;
-    const entries = dead.map(({ message, lease }) => {
+    const entries = dead.map((message) => {
       const entry = deadLetterEntry(message, formatQueueArn(arn), fifo, clock.now() ?? message.sentAt);
-      return fifo ? { ...entry, deduplicationKey: stayKey(queue.key, lease) } : entry;
+      return fifo ? { ...entry, deduplicationKey: stayKey(queue.key, message.lease) } : entry;
     });
-    const failures = await store.failures(entries.map(({ id }) => id));
+    const messageIds = dead.map(({ id }) => id);
+    const failures = await store.failures(messageIds);
     await target.store.send(entries);
     if (failures.size > 0) {
       // A full store keeps no more of them. A move without them is worth more than none.
@@ -108,18 +99,8 @@ export class DeadLetters {
         });
     }
     await store.delete(dead.map(({ lease }) => lease));
-    notify({
-      kind: 'dead-lettered',
-      queue: queue.key,
-      target: target.key,
-      messageIds: dead.map(({ message }) => message.id),
-    });
+    notify({ kind: 'dead-lettered', queue: queue.key, target: target.key, messageIds });
   }
-}
-
-/** Whether this receive is one too many. */
-export function exceedsReceives({ entry, content }: OpenedEntry, policy: RedrivePolicy): boolean {
-  return entry.receiveCount - content.receivedBefore > policy.maxReceiveCount;
 }
 
 /**

@@ -6,6 +6,7 @@
 
 import { createHash, type Hash, hash } from 'node:crypto';
 import { MESSAGE_ID_HEAD_CHARACTERS, messageIdOf } from '../store/steps.ts';
+import type { Lease } from '../store/store.ts';
 import type { Randomness } from '../time.ts';
 
 /** A message attribute as SQS models it: a data type with an optional custom suffix, and either a string or bytes. */
@@ -58,6 +59,8 @@ export interface SentMessage {
 
 /** A message handed to a consumer, with the lease that this receive began. */
 export interface ReceivedMessage extends Message {
+  /** By which whoever received it in this process settles it. */
+  readonly lease: Lease;
   /** Opaque; new on every receive; valid for DeleteMessage and ChangeMessageVisibility of the SQS API. */
   readonly receiptHandle: string;
   /** `SentTimestamp`, milliseconds since the epoch by the store's clock. */

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { BrowsedEntry, FoundEntry, MessageName, NamedOutcome, QueueKey, Store } from '../store/store.ts';
+import type { BrowsedEntry, FoundEntry, Lease, MessageName, NamedOutcome, QueueKey, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { QueueDefinition } from './definition.ts';
 import type { Failure, PastFailure } from './failure.ts';
@@ -94,8 +94,8 @@ export interface Queue {
    * `waitMs` 0), `StoreUnavailableError`.
    */
   receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]>;
-  /** Deletes by receipt handle; an outcome for each. */
-  delete(receiptHandles: readonly string[], options?: HandleOptions): Promise<readonly HandleOutcome[]>;
+  /** Deletes by receipt handle, or by the lease of whoever received here; an outcome for each. */
+  delete(held: readonly (string | Lease)[], options?: HandleOptions): Promise<readonly HandleOutcome[]>;
   /** Moves the ends of leases; `timeoutMs` 0 to 43,200,000. */
   changeVisibility(
     changes: readonly { readonly receiptHandle: string; readonly timeoutMs: number }[],
@@ -105,7 +105,7 @@ export interface Queue {
    * Undoes receives: due at once, not counted; an outcome for each. For messages that were leased and never shown to
    * anyone. May be repeated where its answer was lost. Errors: `StoreUnavailableError`.
    */
-  release(receiptHandles: readonly string[]): Promise<readonly HandleOutcome[]>;
+  release(held: readonly (string | Lease)[]): Promise<readonly HandleOutcome[]>;
   /** Whether there is a dead-letter queue that messages of this one can be moved to. */
   hasDeadLetterQueue(): boolean;
   /**

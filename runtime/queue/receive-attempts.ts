@@ -101,12 +101,10 @@ export class ReceiveAttempts {
     return this.#begin(attemptId, receive);
   }
 
-  /** These messages were deleted, so an attempt that one of them belongs to cannot be repeated. */
-  settled(receiptHandles: readonly string[]): void {
-    for (const handle of receiptHandles) {
-      const attempt = this.#byHandle.get(handle);
-      if (attempt !== undefined) this.#forget(attempt);
-    }
+  /** This message was deleted, so an attempt that it belongs to cannot be repeated. */
+  settled(receiptHandle: string): void {
+    const attempt = this.#byHandle.get(receiptHandle);
+    if (attempt !== undefined) this.#forget(attempt);
   }
 
   async #begin(id: string, receive: () => Promise<readonly ReceivedMessage[]>): Promise<readonly ReceivedMessage[]> {

@@ -15,12 +15,12 @@
 import { backOff, type Pauses } from '../retry.ts';
 import type { LeasedEntry, QueueKey } from '../store/store.ts';
 import type { Time } from '../time.ts';
-import { type DeadLetters, exceedsReceives, type OpenedEntry } from './dead-letter.ts';
+import type { DeadLetters } from './dead-letter.ts';
 import type { QueueAttributes, QueueDefinition } from './definition.ts';
 import type { ReceivedMessage } from './message.ts';
-import type { DeadLetterTarget, Notify, QueueWarning, ReceiveRequest, ReceiveRoom } from './queue.ts';
+import type { Notify, QueueWarning, ReceiveRequest, ReceiveRoom } from './queue.ts';
 import type { ReceiptHandles } from './receipt-handle.ts';
-import { decodeRecord, RecordError } from './record.ts';
+import { decodeRecord, type RecordContent, RecordError } from './record.ts';
 import type { StoreClock, WatchedStore } from './watched-store.ts';
 
 /** More than any answer of the SQS API can hold: ten messages of 1 MiB and their attributes. */
@@ -56,8 +56,26 @@ export interface ReceiveOutcome {
   readonly setAside: boolean;
 }
 
+/** What one receive leased, by what becomes of it; each list in the order of the queue. */
+interface Sorted {
+  /** Handed out. */
+  readonly messages: ReceivedMessage[];
+  /** Past the retention period: deleted. */
+  readonly old: LeasedEntry[];
+  /** Received too often: moved to the dead-letter queue. */
+  readonly dead: ReceivedMessage[];
+  /** They stay under their leases. */
+  readonly unreadable: LeasedEntry[];
+  /** FIFO: behind an unreadable one of their group, which nothing must overtake: given back. */
+  readonly behind: LeasedEntry[];
+}
+
+/** A message that a fault left where it is. */
+type Stuck = Pick<ReceivedMessage, 'lease' | 'receiveCount'>;
+
 /** A record of a message of 1 MiB, bytes. */
 const LARGEST_RECORD = 1_048_576 + 65_536;
+
 export class Receiving {
   readonly #options: ReceivingOptions;
   readonly #limit: InFlightLimit;
@@ -101,67 +119,72 @@ export class Receiving {
       leaseMs,
     });
     this.#limit.received(leased.length, total);
-    const deliverable = await this.#setAside(leased, leaseMs);
-    const messages: ReceivedMessage[] = [];
-    for (const opened of deliverable) messages.push(this.#message(opened, leaseEndsAt));
-    return { messages, setAside: deliverable.length < leased.length };
+    const sorted = this.#sort(leased, leaseEndsAt);
+    const setAside = sorted.messages.length < leased.length;
+    if (setAside) await this.#setAside(sorted, leaseMs);
+    return { messages: sorted.messages, setAside };
   }
 
-  /** What may be handed out. The rest has been dealt with. */
-  async #setAside(leased: readonly LeasedEntry[], leaseMs: number): Promise<readonly OpenedEntry[]> {
-    const { clock, deadLetters, queue } = this.#options;
-    const { attributes } = queue.definition;
-    const old: LeasedEntry[] = [];
-    const fresh: LeasedEntry[] = [];
-    const oldest = (clock.now() ?? Number.NEGATIVE_INFINITY) - retentionMs(attributes);
-    for (const entry of leased) (entry.sentAt < oldest ? old : fresh).push(entry);
-    const stuck: LeasedEntry[] = [];
-    const readable = await this.#open(fresh, stuck);
-    const policy = attributes.redrivePolicy;
-    const dead = policy === undefined ? [] : readable.filter((opened) => exceedsReceives(opened, policy));
-    const target = dead.length === 0 ? undefined : deadLetters.target();
-    if (old.length > 0 || target !== undefined) {
-      await Promise.all([
-        this.#removeOld(old, stuck),
-        target === undefined ? undefined : this.#moveDead(dead, target, stuck),
-      ]);
-    }
-    if (stuck.length > 0) await this.#postpone(stuck, leaseMs);
-    if (target === undefined) return readable;
-    const moved = new Set(dead);
-    return readable.filter((opened) => !moved.has(opened));
-  }
-
-  /**
-   * Reads the records. An unreadable one stays under its lease; on a FIFO queue those behind it in its group are given
-   * back, so that nothing overtakes it.
-   */
-  async #open(entries: readonly LeasedEntry[], stuck: LeasedEntry[]): Promise<readonly OpenedEntry[]> {
-    const opened: OpenedEntry[] = [];
-    const behind: LeasedEntry[] = [];
+  /** Reads the records, and says of each what becomes of it. */
+  #sort(leased: readonly LeasedEntry[], leaseEndsAt: number): Sorted {
+    const { queue, handles, clock, time, deadLetters } = this.#options;
+    const { attributes, fifo } = queue.definition;
+    const now = time.monotonic();
+    const storeNow = clock.now();
+    const oldest = (storeNow ?? Number.NEGATIVE_INFINITY) - retentionMs(attributes);
+    const mostReceives = attributes.redrivePolicy?.maxReceiveCount ?? Number.POSITIVE_INFINITY;
+    const sorted: Sorted = { messages: [], old: [], dead: [], unreadable: [], behind: [] };
     const blocked = new Set<string>();
-    for (const entry of entries) {
-      if (entry.group !== undefined && blocked.has(entry.group)) {
-        behind.push(entry);
+    for (const entry of leased) {
+      const { id, leaseNumber, group, sequenceNumber, sentAt, receiveCount, firstReceivedAt } = entry;
+      if (sentAt < oldest) {
+        sorted.old.push(entry);
         continue;
       }
+      if (group !== undefined && blocked.has(group)) {
+        sorted.behind.push(entry);
+        continue;
+      }
+      let content: RecordContent;
       try {
-        opened.push({ entry, content: decodeRecord(entry.id, entry.record) });
+        content = decodeRecord(id, entry.record);
       } catch (error) {
         if (!(error instanceof RecordError)) throw error;
         this.#warn('unreadable-record', error.message);
-        stuck.push(entry);
-        if (this.#options.queue.definition.fifo && entry.group !== undefined) blocked.add(entry.group);
+        sorted.unreadable.push(entry);
+        if (fifo && group !== undefined) blocked.add(group);
+        continue;
       }
+      const lease = {
+        ...{ id, leaseNumber, receivedAt: storeNow ?? firstReceivedAt },
+        ...(fifo && group !== undefined && { group }),
+        ...(sequenceNumber !== undefined && { sequenceNumber }),
+      };
+      const message = {
+        ...content.message,
+        ...{ lease, receiptHandle: handles.issue(queue.key, lease) },
+        ...{ sentAt, receiveCount, firstReceivedAt, leaseEndsAt },
+        ...(sequenceNumber !== undefined && { sequenceNumber }),
+        bornAt: now - Math.max(0, lease.receivedAt - sentAt),
+        dueAt: now - entry.lateMs,
+      };
+      // Where there is no dead-letter queue they are handed out.
+      const isDead = receiveCount - content.receivedBefore > mostReceives && deadLetters.target() !== undefined;
+      (isDead ? sorted.dead : sorted.messages).push(message);
     }
-    if (behind.length > 0) {
-      await this.#try('unreadable-record', () => this.#options.store.release(behind));
-    }
-    return opened;
+    return sorted;
+  }
+
+  /** Deals with all that is not handed out. */
+  async #setAside({ old, dead, unreadable, behind }: Sorted, leaseMs: number): Promise<void> {
+    if (behind.length > 0) await this.#try('unreadable-record', () => this.#options.store.release(behind));
+    const stuck: Stuck[] = unreadable.map(stuckEntry);
+    await Promise.all([this.#removeOld(old, stuck), this.#moveDead(dead, stuck)]);
+    if (stuck.length > 0) await this.#postpone(stuck, leaseMs);
   }
 
   /** Those that a fault left where they are are added to `stuck`, here and below. */
-  async #removeOld(entries: readonly LeasedEntry[], stuck: LeasedEntry[]): Promise<void> {
+  async #removeOld(entries: readonly LeasedEntry[], stuck: Stuck[]): Promise<void> {
     if (entries.length === 0) return;
     const { queue, store, notify } = this.#options;
     const done = await this.#try('retention-failed', async () => {
@@ -171,47 +194,24 @@ export class Receiving {
       const count = outcomes.filter((outcome) => outcome === 'done').length + trimmed;
       if (count > 0) notify({ kind: 'expired', queue: queue.key, count });
     });
-    if (!done) stuck.push(...entries);
+    if (!done) stuck.push(...entries.map(stuckEntry));
   }
 
-  async #moveDead(dead: readonly OpenedEntry[], target: DeadLetterTarget, stuck: LeasedEntry[]): Promise<void> {
-    const moves = dead.map(({ entry, content }) => ({ message: { ...entry, ...content.message }, lease: entry }));
-    const done = await this.#try('dead-letter-move-failed', () => this.#options.deadLetters.move(moves, target));
-    if (!done) stuck.push(...dead.map(({ entry }) => entry));
+  async #moveDead(dead: readonly ReceivedMessage[], stuck: Stuck[]): Promise<void> {
+    const { deadLetters } = this.#options;
+    const target = dead.length === 0 ? undefined : deadLetters.target();
+    if (target === undefined) return;
+    if (!(await this.#try('dead-letter-move-failed', () => deadLetters.move(dead, target)))) stuck.push(...dead);
   }
 
   /** Leaves messages alone for longer than their leases, if those would end sooner. */
-  async #postpone(stuck: readonly LeasedEntry[], leaseMs: number): Promise<void> {
+  async #postpone(stuck: readonly Stuck[], leaseMs: number): Promise<void> {
     this.#troubledUntil = this.#options.time.monotonic() + 2 * PAUSES.longestMs;
     const changes = stuck
-      .map((entry) => ({ ...entry, leaseMs: backOff(PAUSES, entry.receiveCount - 1) }))
+      .map(({ lease, receiveCount }) => ({ ...lease, leaseMs: backOff(PAUSES, receiveCount - 1) }))
       .filter((change) => change.leaseMs > leaseMs);
     // If it fails, the leases end as they would have, and the store has troubles of its own.
     await this.#options.store.changeVisibility(changes).catch(() => undefined);
-  }
-
-  #message({ entry, content }: OpenedEntry, leaseEndsAt: number): ReceivedMessage {
-    const { queue, handles, clock, time } = this.#options;
-    const now = time.monotonic();
-    const storeNow = clock.now() ?? entry.firstReceivedAt;
-    const receipt = {
-      id: entry.id,
-      leaseNumber: entry.leaseNumber,
-      receivedAt: storeNow,
-      ...(queue.definition.fifo && entry.group !== undefined ? { group: entry.group } : {}),
-      ...(entry.sequenceNumber === undefined ? {} : { sequenceNumber: entry.sequenceNumber }),
-    };
-    return {
-      ...content.message,
-      receiptHandle: handles.issue(queue.key, receipt),
-      sentAt: entry.sentAt,
-      receiveCount: entry.receiveCount,
-      firstReceivedAt: entry.firstReceivedAt,
-      ...(entry.sequenceNumber === undefined ? {} : { sequenceNumber: entry.sequenceNumber }),
-      leaseEndsAt,
-      bornAt: now - Math.max(0, storeNow - entry.sentAt),
-      dueAt: now - entry.lateMs,
-    };
   }
 
   /** Whether it worked. */
@@ -237,6 +237,10 @@ export class Receiving {
     const more = last === undefined || last.passedOver === 0 ? '' : ` (and ${last.passedOver} times more since)`;
     notify({ kind: 'queue-warning', queue: queue.key, what, detail: detail + more });
   }
+}
+
+function stuckEntry(entry: LeasedEntry): Stuck {
+  return { lease: entry, receiveCount: entry.receiveCount };
 }
 
 /*

@@ -61,9 +61,16 @@ export function encodeRecord(message: Message, receivedBefore = 0): Uint8Array {
 
 /** Reads a record back; `id` is the store's. Errors: `RecordError`. */
 export function decodeRecord(id: string, record: Uint8Array): RecordContent {
-  const fields = decodeArray(id, record);
+  let fields: unknown;
+  try {
+    // A plain view: from a Buffer the bytes inside would come out as Buffers.
+    fields = decode(new Uint8Array(record.buffer, record.byteOffset, record.byteLength));
+  } catch (cause) {
+    throw new RecordError(`the record of message ${id} is not msgpack`, { cause });
+  }
+  if (!Array.isArray(fields)) throw new RecordError(`the record of message ${id} is not an array`);
   const [version, body, senderId, attributes, groupId, deduplicationId, traceHeader, deadLetterSourceArn, before] =
-    fields;
+    fields as readonly unknown[];
   if (version !== VERSION) {
     throw new RecordError(
       `message ${id} was stored with record version ${String(version)}; this server reads ${VERSION}`,
@@ -77,7 +84,7 @@ export function decodeRecord(id: string, record: Uint8Array): RecordContent {
       id,
       body,
       senderId,
-      attributes: unpackAttributes(id, attributes),
+      attributes: attributes === null || attributes === undefined ? NO_ATTRIBUTES : unpackAttributes(id, attributes),
       ...(typeof groupId === 'string' ? { groupId } : {}),
       ...(typeof deduplicationId === 'string' ? { deduplicationId } : {}),
       ...(typeof traceHeader === 'string' ? { traceHeader } : {}),
@@ -85,18 +92,6 @@ export function decodeRecord(id: string, record: Uint8Array): RecordContent {
     },
     receivedBefore: typeof before === 'number' ? before : 0,
   };
-}
-
-function decodeArray(id: string, record: Uint8Array): readonly unknown[] {
-  let value: unknown;
-  try {
-    // A plain view: from a Buffer the bytes inside would come out as Buffers.
-    value = decode(new Uint8Array(record.buffer, record.byteOffset, record.byteLength));
-  } catch (cause) {
-    throw new RecordError(`the record of message ${id} is not msgpack`, { cause });
-  }
-  if (!Array.isArray(value)) throw new RecordError(`the record of message ${id} is not an array`);
-  return value;
 }
 
 /** Name, data type, value, name, data type, value, ...; `null` for none. Strings and bytes tell themselves apart. */
@@ -111,7 +106,6 @@ function packAttributes(attributes: MessageAttributes): Field[] | null {
 }
 
 function unpackAttributes(id: string, flat: unknown): MessageAttributes {
-  if (flat === null || flat === undefined) return NO_ATTRIBUTES;
   // No prototype: `__proto__` is a legal attribute name.
   const attributes: Record<string, MessageAttribute> = Object.create(null);
   if (!Array.isArray(flat)) throw new RecordError(`the attributes of message ${id} are not an array`);

@@ -126,19 +126,19 @@ export class StoredQueue implements Queue {
   }
 
   async delete(
-    receiptHandles: readonly string[],
+    held: readonly (string | Lease)[],
     { orEarlier = false }: HandleOptions = {},
   ): Promise<readonly HandleOutcome[]> {
-    if (this.definition.fifo) this.#attempts.settled(receiptHandles);
     const leases: Lease[] = [];
     const verdicts: (Lease | 'invalid')[] = [];
-    for (const handle of receiptHandles) {
-      const receipt = this.#context.handles.read(this.key, handle);
-      const lease = receipt === undefined ? undefined : { ...receipt, orEarlier };
+    for (const each of held) {
+      if (this.definition.fifo && typeof each === 'string') this.#attempts.settled(each);
+      const receipt = typeof each === 'string' ? this.#context.handles.read(this.key, each) : each;
+      const lease = receipt === undefined || !orEarlier ? receipt : { ...receipt, orEarlier };
       if (lease !== undefined) leases.push(lease);
       verdicts.push(lease ?? 'invalid');
     }
-    if (leases.length === receiptHandles.length) return this.store.delete(leases);
+    if (leases.length === held.length) return this.store.delete(leases);
     return complete<Lease, 'invalid'>(verdicts, (receipts) => this.store.delete(receipts));
   }
 
@@ -158,8 +158,8 @@ export class StoredQueue implements Queue {
     );
   }
 
-  release(receiptHandles: readonly string[]): Promise<readonly HandleOutcome[]> {
-    const verdicts = receiptHandles.map((handle) => this.#read(handle) ?? 'invalid');
+  release(held: readonly (string | Lease)[]): Promise<readonly HandleOutcome[]> {
+    const verdicts = held.map((each) => (typeof each === 'string' ? (this.#read(each) ?? 'invalid') : each));
     return complete<Lease, 'invalid'>(verdicts, (leases) => this.store.release(leases));
   }
 
@@ -169,11 +169,7 @@ export class StoredQueue implements Queue {
 
   async moveToDeadLetterQueue(messages: readonly ReceivedMessage[]): Promise<void> {
     const target = this.#deadLetters.target();
-    const moves = messages.flatMap((message) => {
-      const lease = this.#read(message.receiptHandle);
-      return lease === undefined ? [] : [{ message, lease }];
-    });
-    if (target !== undefined && moves.length > 0) await this.#deadLetters.move(moves, target);
+    if (target !== undefined && messages.length > 0) await this.#deadLetters.move(messages, target);
   }
 
   /** Whether a message that was sent at `sentAt`, epoch ms by the store's clock, is too old to be handed out. */
@@ -261,7 +257,6 @@ export class StoredQueue implements Queue {
   }
 
   async #receive(request: ReceiveRequest): Promise<readonly ReceivedMessage[]> {
-    if (request.signal?.aborted === true) return [];
     const waitMs = request.waitMs ?? 0;
     // A newcomer who would wait stands behind those who wait already; with nobody in line and something due he need not
     // queue at all. When many come at once, before the answer to the first is there, the others stand in line for that
@@ -277,8 +272,11 @@ export class StoredQueue implements Queue {
       this.#asking -= 1;
     }
     if (messages === 'at-limit') return this.#refuse(request, waitMs);
-    if (messages.length > 0) return this.#handOut(messages, request);
-    return waitMs > 0 ? this.#longPoll.wait(request, waitMs) : [];
+    if (messages.length === 0) return waitMs > 0 ? this.#longPoll.wait(request, waitMs) : [];
+    if (request.signal?.aborted !== true) return messages;
+    // The caller has gone while the store was asked: the messages go to the next one, uncounted.
+    await this.#giveBack(messages);
+    return [];
   }
 
   /** Asks the store as long as something is due and all that it gives is set aside. */
@@ -292,13 +290,6 @@ export class StoredQueue implements Queue {
     return [];
   }
 
-  /** The caller may have gone while the store was asked; the messages then go to the next one, uncounted. */
-  async #handOut(messages: readonly ReceivedMessage[], request: ReceiveRequest): Promise<readonly ReceivedMessage[]> {
-    if (request.signal?.aborted !== true) return messages;
-    await this.#giveBack(messages);
-    return [];
-  }
-
   #refuse(request: ReceiveRequest, waitMs: number): Promise<readonly ReceivedMessage[]> {
     if (waitMs > 0) return this.#longPoll.wait(request, waitMs);
     if (this.definition.fifo) return Promise.resolve([]);
@@ -308,7 +299,7 @@ export class StoredQueue implements Queue {
   }
 
   async #giveBack(messages: readonly ReceivedMessage[]): Promise<void> {
-    await this.release(messages.map(({ receiptHandle }) => receiptHandle));
+    await this.release(messages.map(({ lease }) => lease));
   }
 
   /** Begins the leases of a repeated receive attempt anew. */

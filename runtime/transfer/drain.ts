@@ -249,7 +249,7 @@ export async function moveLeased(options: MoverOptions, leased: readonly Receive
         }
       }
       for (const message of accepted) open.delete(message);
-      if (accepted.length > 0) await options.queue.delete(accepted.map(({ receiptHandle }) => receiptHandle));
+      if (accepted.length > 0) await options.queue.delete(accepted.map(({ lease }) => lease));
     }
   } finally {
     await giveBack(options, [...open]);
@@ -268,7 +268,7 @@ export async function moveLeased(options: MoverOptions, leased: readonly Receive
 export async function giveBack({ queue, onEvent }: MoverOptions, messages: readonly ReceivedMessage[]): Promise<void> {
   if (messages.length === 0) return;
   try {
-    await queue.release(messages.map(({ receiptHandle }) => receiptHandle));
+    await queue.release(messages.map(({ lease }) => lease));
   } catch (error) {
     const reason = `messages could not be given back: ${error instanceof Error ? error.message : String(error)}`;
     onEvent({ kind: 'retrying', queue: queue.key, inMs: MOVE_LEASE_MS, reason });

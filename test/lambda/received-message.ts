@@ -8,6 +8,7 @@ export const QUEUE_ARN: QueueArn = { partition: 'aws', region: 'eu-west-1', acco
 export function receivedMessage(overrides: Partial<ReceivedMessage> = {}): ReceivedMessage {
   return {
     id: '059f36b4-87a3-44ab-83d2-661975830a7d',
+    lease: { id: '059f36b4-87a3-44ab-83d2-661975830a7d', leaseNumber: 1 },
     receiptHandle: 'handle-1',
     body: 'Test message.',
     attributes: {},
