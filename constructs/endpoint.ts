@@ -9,6 +9,9 @@ const ENDPOINT_CONTEXT_KEY = 'karin:endpoint';
 /** A capability at the end of an endpoint, written out. */
 const WRITTEN_CAPABILITY = /\/k\/[^/]+$/;
 
+/** Context key that puts the region into the addresses of every queue of an app. */
+const REGION_CONTEXT_KEY = 'karin:regionInUrl';
+
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
@@ -40,6 +43,17 @@ export interface KarinAccessProps extends KarinServerProps {
    * @default - producers authenticate with a key that the server knows
    */
   readonly capability?: SecretValue;
+
+  /**
+   * Whether `queueUrl` and `ingestUrl` name the region of the queue: `<endpoint>/r/<region>/<account>/<name>`.
+   *
+   * A server of several regions takes an address without a region for one of the region that the client signs for, or
+   * of its own. With the region in it the address means this queue to producers in any region and account. A server of
+   * one region understands both forms.
+   *
+   * @default - the context value `karin:regionInUrl`, else false
+   */
+  readonly regionInUrl?: boolean;
 }
 
 /** How the clients of a queue reach the server. */
@@ -50,34 +64,45 @@ export interface Access {
   readonly server: string;
   /** What lets clients send, unless they have a key of their own. */
   readonly capability?: SecretValue;
+  /** What stands between an endpoint and the account in an address of the queue: `/r/<region>`, or nothing. */
+  readonly regionPath: string;
 }
 
 /**
  * The endpoint a queue is reached at, from its property or from the context, with the capability as `/k/<capability>`
- * at its end.
+ * at its end. `region` is that of the queue.
  *
  * Throws if none is given, if it is not an absolute http or https URL without query, fragment and user, or if
  * `capability` would stand in the template as plain text. One that is written into the endpoint itself gives way to
  * `capability`; without that it is a warning.
  */
-export function resolveAccess(
-  scope: IConstruct,
-  endpoint: string | undefined,
-  capability: SecretValue | undefined,
-): Access {
-  const given = givenEndpoint(scope, endpoint);
+export function resolveAccess(scope: IConstruct, props: KarinAccessProps, region: string): Access {
+  const { capability } = props;
+  const given = givenEndpoint(scope, props.endpoint);
   const server = withoutCapability(given);
+  const regionPath = isRegionInUrl(scope, props) ? `/r/${region}` : '';
   if (capability !== undefined) {
-    return { endpoint: `${server}/k/${capabilityText(scope, capability)}`, server, capability };
+    return { endpoint: `${server}/k/${capabilityText(scope, capability)}`, server, capability, regionPath };
   }
-  if (given === server) return { endpoint: given, server };
+  if (given === server) return { endpoint: given, server, regionPath };
   if (!LOOPBACK.test(new URL(given).hostname)) {
     Annotations.of(scope).addWarningV2(
       'karin-queue:capabilityInTemplate',
       "the endpoint carries a capability, which then stands in the template as plain text; take '/k/...' off the endpoint, keep the capability in Secrets Manager and pass it as 'capability'",
     );
   }
-  return { endpoint: given, server, capability: SecretValue.unsafePlainText(given.slice(`${server}/k/`.length)) };
+  const written = SecretValue.unsafePlainText(given.slice(`${server}/k/`.length));
+  return { endpoint: given, server, capability: written, regionPath };
+}
+
+/** `cdk synth -c` gives texts, cdk.json gives booleans. */
+function isRegionInUrl(scope: IConstruct, { regionInUrl }: KarinAccessProps): boolean {
+  const given: unknown = regionInUrl ?? scope.node.tryGetContext(REGION_CONTEXT_KEY) ?? false;
+  if (given === true || given === 'true') return true;
+  if (given === false || given === 'false') return false;
+  throw new Error(
+    `${scope.node.path}: the context value '${REGION_CONTEXT_KEY}' must be true or false, but '${String(given)}' was given`,
+  );
 }
 
 /** Whether an endpoint is on this machine, where nothing is secret and no service of AWS can reach it. */

@@ -45,9 +45,9 @@ export class ImportedKarinQueue extends KarinQueueBase {
     this.queueName = arn.resource;
     if (!Token.isUnresolved(arn.resource)) this._literalName = arn.resource;
     this.fifo = determineFifo(this, attrs, arn.resource);
-    this._access = resolveAccess(this, attrs.endpoint, attrs.capability);
+    this._access = resolveAccess(this, attrs, arn.region ?? this.env.region);
     this.endpoint = this._access.endpoint;
-    this.queueUrl = `${this.endpoint}/${arn.account}/${arn.resource}`;
+    this.queueUrl = `${this.endpoint}${this._access.regionPath}/${arn.account}/${arn.resource}`;
   }
 }
 

@@ -1,3 +1,4 @@
+export { KarinAccountAccess, type KarinAccountAccessProps } from './account-access';
 export { KarinDrain } from './drain';
 export type { KarinAccessProps, KarinServerProps } from './endpoint';
 export type { KarinQueueAttributes } from './imported-karin-queue';
@@ -33,6 +34,7 @@ export type {
   FlyMachineIdentityProps,
   KarinExistingRoleIdentityProps,
   KarinOidcIdentityProps,
+  KarinPermissionProps,
   KarinRuntimeIdentityProps,
   KarinUserIdentityProps,
 } from './runtime-identity-props';

@@ -40,8 +40,9 @@ export function ingestUrlOf(queue: AnchoredQueue, options: KarinIngestUrlOptions
 
 /** The address alone, without parameters. */
 export function ingestAddress(queue: AnchoredQueue, withCapability: boolean): string {
-  const { endpoint, server } = queue._access;
-  return Token.asString(new IngestAddress(withCapability ? endpoint : server, queue), { displayHint: 'IngestUrl' });
+  const { endpoint, server, regionPath } = queue._access;
+  const before = `${withCapability ? endpoint : server}${regionPath}`;
+  return Token.asString(new IngestAddress(before, queue), { displayHint: 'IngestUrl' });
 }
 
 export function ingestQuery(options: KarinIngestUrlOptions): IngestQuery {
@@ -74,8 +75,8 @@ function encoded(value: string): string {
 }
 
 /**
- * `<endpoint>/in/<account>/<queue>`, as a token that the anchor's guard knows: it names the queue to the server, and
- * delivers nothing to the anchor.
+ * `<endpoint>/in/<account>/<queue>`, or `<endpoint>/r/<region>/in/...`, as a token that the anchor's guard knows: it
+ * names the queue to the server, and delivers nothing to the anchor.
  *
  * Account and name come out of the ARN, whose export stays when a subscription in another stack becomes one of Amazon
  * SQS again.

@@ -74,7 +74,8 @@ export class KarinQueue extends KarinQueueBase {
   public readonly queueName: string;
 
   /**
-   * The URL of the queue on the Karin server, with the capability if there is one: `<endpoint>/<account>/<name>`.
+   * The URL of the queue on the Karin server, with the capability if there is one: `<endpoint>/<account>/<name>`, or
+   * `<endpoint>/r/<region>/<account>/<name>` with `regionInUrl`.
    *
    * The URL of the anchor at Amazon SQS is not given out: a message sent there would be read by nobody.
    * @attribute
@@ -138,9 +139,11 @@ export class KarinQueue extends KarinQueueBase {
     this.queueArn = this.getResourceArnAttribute(this._anchor.attrArn, { service: 'sqs', resource: this.physicalName });
     if (!Token.isUnresolved(this.physicalName)) this._literalName = this.physicalName;
     this.queueName = this.getResourceNameAttribute(this._anchor.attrQueueName);
-    this._access = resolveAccess(this, props.endpoint, props.capability);
+    this._access = resolveAccess(this, props, this.env.region);
     this.endpoint = this._access.endpoint;
-    this.queueUrl = `${this.endpoint}/${this.env.account}/${this.getResourceNameAttribute(this.nameInUrl())}`;
+    const { regionPath } = this._access;
+    const name = this.getResourceNameAttribute(this.nameInUrl());
+    this.queueUrl = `${this.endpoint}${regionPath}/${this.env.account}/${name}`;
 
     if (props.enforceSSL === true) this.enforceTls();
     if (encryption.key !== undefined) this.warnOfEncryption();

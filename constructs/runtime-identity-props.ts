@@ -2,9 +2,18 @@ import type * as iam from 'aws-cdk-lib/aws-iam';
 import type { KarinDrain } from './drain';
 
 /**
- * What a Karin server may do.
+ * What a Karin server may do in an account.
  */
-export interface KarinRuntimeIdentityProps {
+export interface KarinPermissionProps {
+  /**
+   * Regions whose mappings, functions and queues the server may use, for example `eu-west-1`: those that it serves.
+   *
+   * With several, each statement has the condition `aws:RequestedRegion`.
+   *
+   * @default - the region of the stack
+   */
+  readonly regions?: string[];
+
   /**
    * Whether the server may invoke every function, and read every anchor, that carries the tag `karin:managed=true`.
    *
@@ -48,11 +57,26 @@ export interface KarinRuntimeIdentityProps {
    * By name and not by tag, because a queue that has become an `sqs.Queue` again no longer carries the tag, and that is
    * when it is drained.
    *
-   * Required with `drain`; `['*']` stands for all queues of the account in this region.
+   * Required with `drain`; `['*']` stands for all queues of the account in these regions.
    *
    * @default - none
    */
   readonly drainQueueNames?: string[];
+}
+
+/**
+ * What a Karin server may do.
+ */
+export interface KarinRuntimeIdentityProps extends KarinPermissionProps {
+  /**
+   * ARNs of the roles in other accounts that the server may assume: those of its setting `KARIN_ROLES`.
+   *
+   * `KarinAccountAccess` makes such a role. Exactly these are allowed, so none has a wildcard. The roles need not exist
+   * yet; theirs is the other half of the permission, and this identity must exist before they can name it.
+   *
+   * @default - none
+   */
+  readonly memberRoleArns?: string[];
 }
 
 /**

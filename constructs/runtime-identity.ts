@@ -13,7 +13,7 @@ import type {
   KarinRuntimeIdentityProps,
   KarinUserIdentityProps,
 } from './runtime-identity-props';
-import { basePolicyStatements, ConsumerAccess, isConsumerAccess } from './runtime-policy';
+import { accessIn, basePolicyStatements, memberRolePolicies } from './runtime-policy';
 
 /**
  * The AWS identity of a Karin server, as queues and functions see it.
@@ -55,8 +55,9 @@ type Credentials =
  * The AWS identity of a Karin server, with the permissions it needs and no others.
  *
  * It may list event source mappings, read those of queues, invoke consumers and read the attributes of anchors. It can
- * never change a mapping: whoever steals its key cannot make AWS poll again. Define it once for each account and
- * region, in a stack of its own that is deployed before the queues.
+ * never change a mapping: whoever steals its key cannot make AWS poll again. Define it once for each server, in a stack
+ * of its own that is deployed before the queues. What the server does in other accounts it does in the roles of
+ * `KarinAccountAccess`.
  */
 export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIdentity {
   /**
@@ -181,9 +182,10 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
     this.attach(
       new iam.ManagedPolicy(this, 'Policy', {
         description: 'What a Karin server may do by itself',
-        statements: basePolicyStatements(Stack.of(this), props),
+        statements: basePolicyStatements(this, props),
       }),
     );
+    for (const policy of memberRolePolicies(this, props.memberRoleArns)) this.attach(policy);
   }
 
   public grantInvoke(consumer: lambda.IFunction): void {
@@ -198,16 +200,8 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
     this.accessIn(Stack.of(queue)).addQueue(queue.queueArn);
   }
 
-  /**
-   * The policies with the exact ARNs of one stack. They live in that stack and not beside the identity, so that apps
-   * depend on the identity and never the other way round; otherwise no queue could leave an app without a change to the
-   * identity's stack first.
-   */
-  private accessIn(stack: Stack): ConsumerAccess {
-    const id = `KarinRuntimeAccess${this.node.addr.slice(-8)}`;
-    const existing = stack.node.tryFindChild(id);
-    if (existing !== undefined && isConsumerAccess(existing)) return existing;
-    return new ConsumerAccess(stack, id, (policy) => this.attach(policy));
+  private accessIn(stack: Stack) {
+    return accessIn(stack, this, (policy) => this.attach(policy));
   }
 
   private attach(policy: iam.ManagedPolicy): void {

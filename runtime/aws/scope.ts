@@ -69,7 +69,7 @@ interface RoleEntry extends AwsRole {
 /** `arn:aws:iam::111122223333:role/path/name`; source: IAM, "IAM and AWS STS quotas", name and path requirements. */
 const ROLE = /^arn:(aws[a-z0-9-]*):iam::(\d{12}):role\/((?:[\x21-\x39\x3b-\x7e]+\/)*)([A-Za-z0-9_+=,.@-]{1,64})$/;
 /** Source: AWS STS API, `AssumeRole`, `ExternalId`. */
-const EXTERNAL_ID = /^[A-Za-z0-9_+=,.@:/-]{2,1224}$/;
+export const EXTERNAL_ID = /^[A-Za-z0-9_+=,.@:/-]{2,1224}$/;
 
 const FORM =
   '<role ARN>[:<regions joined by +>[:<external id>]], for example arn:aws:iam::111122223333:role/karin:eu-west-1+us-east-1:4711-karin';

@@ -339,8 +339,8 @@ function simulatedCalls(
     ListMappings: [{ arns: ['*'], tagged: false }],
     ReadMappings: [{ arns: mappings.map(({ mappingArn }) => mappingArn), tagged: false }],
     // The tags of functions are not read. Whether they are in order is what the dry runs show.
-    UseFunctions: [{ arns: [...new Set(mappings.map(({ functionArn }) => functionArn))], tagged: true }],
-    ReadQueues: [
+    UseTaggedFunctions: [{ arns: [...new Set(mappings.map(({ functionArn }) => functionArn))], tagged: true }],
+    ReadTaggedQueues: [
       { arns: tagged ?? [], tagged: true },
       { arns: untagged ?? [], tagged: false },
     ],

@@ -1,13 +1,19 @@
 /**
- * `karin iam`: the least that the server needs from AWS.
+ * `karin iam`: the least that the server needs from AWS, and the role that gives it in another account.
+ *
+ * The constructs write the same statements, because users install them without the server; a test holds both together.
  *
  * @module
  */
+import { stringify } from 'yaml';
+import { EXTERNAL_ID } from '../aws/scope.ts';
+import { partitionOf } from '../queue/names.ts';
+import { REGION } from '../settings.ts';
 import { systemTime } from '../time.ts';
 import { type CliContext, CliError } from './context.ts';
 
 export interface IamOptions {
-  /** `*`: whichever region. */
+  /** Names of regions joined by `+`; default: whichever. */
   readonly region?: string;
   /** Twelve digits; `*`: whichever account the policy is attached in. */
   readonly account?: string;
@@ -29,6 +35,12 @@ export interface IamOptions {
   readonly functionUrls?: boolean;
   /** May also list the subscriptions of the account to SNS topics and read the topics, for `karin doctor`. */
   readonly snsSubscriptions?: boolean;
+  /** ARN of the role or user that the server runs as: prints the role that it assumes, with its trust. */
+  readonly trust?: string;
+  /** What the server must show to assume the role. */
+  readonly externalId?: string;
+  /** Prints a template of CloudFormation that makes the role, with trust and external id as its parameters. */
+  readonly template?: boolean;
 }
 
 interface PolicyStatement {
@@ -36,100 +48,149 @@ interface PolicyStatement {
   readonly Effect: 'Allow';
   readonly Action: readonly string[];
   readonly Resource: readonly string[];
-  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly Condition?: { readonly StringEquals: Equals };
 }
+
+/** Condition keys, and the value that each must have, or one of several. */
+type Equals = Readonly<Record<string, string | readonly string[]>>;
 
 export interface PolicyDocument {
   readonly Version: '2012-10-17';
   readonly Statement: readonly PolicyStatement[];
 }
 
-const TAGGED = { StringEquals: { 'aws:ResourceTag/karin:managed': 'true' } };
+/** Where the resources of a policy are. */
+interface Place {
+  /** Default: that of the region. */
+  readonly partition?: string;
+  readonly account?: string;
+  readonly region?: string;
+}
+
+const TAGGED = { 'aws:ResourceTag/karin:managed': 'true' };
+const ROLE_NAME = 'karin';
 
 /** Never `lambda:UpdateEventSourceMapping`: a stolen key must not be able to switch polling on again. */
-export function policy(options: IamOptions): PolicyDocument {
-  const { region = '*', account = '*' } = options;
-  const arn = (service: string, resource: string): string => `arn:aws:${service}:${region}:${account}:${resource}`;
+export function policy(options: Omit<IamOptions, keyof Place> & Place): PolicyDocument {
+  const { account = '*' } = options;
+  const regions = regionsOf(options);
+  const [only = '*', ...others] = regions;
+  const region = others.length === 0 ? only : '*';
+  const { partition = partitionOf(only) } = options;
+  // ARNs in each region would soon be more than IAM takes in one policy; the condition binds the listing as well.
+  const requested: Equals = others.length === 0 ? {} : { 'aws:RequestedRegion': regions };
+  const arn = (service: string, resource: string) => `arn:${partition}:${service}:${region}:${account}:${resource}`;
+  const allow = (sid: string, actions: readonly string[], resources: readonly string[], equals: Equals = {}) =>
+    statement(sid, actions, resources, { ...equals, ...requested });
+
+  const functions = arn('lambda', 'function:*');
   // Invoking an alias or a version needs the ARN with a qualifier as well.
-  const functions = options.function.flatMap((name) => [
+  const namedFunctions = options.function.flatMap((name) => [
     arn('lambda', `function:${name}`),
     arn('lambda', `function:${name}:*`),
   ]);
-  const queues = options.queue.map((name) => arn('sqs', name));
-  const functionScope = scope(functions, arn('lambda', 'function:*'), options.all === true);
-  const queueScope = scope(queues, arn('sqs', '*'), options.all === true);
+  const namedQueues = options.queue.map((name) => arn('sqs', name));
+  const tag = options.all === true ? {} : TAGGED;
+  /** A statement on what is named, else on what is tagged. */
+  const allowOn = (
+    [sid, taggedSid]: readonly [string, string],
+    actions: readonly string[],
+    named: readonly string[],
+    every: string,
+  ) => {
+    if (named.length > 0) return allow(sid, actions, named);
+    return allow(tag === TAGGED ? taggedSid : sid, actions, [every], tag);
+  };
   const moving = [
     ...(options.drain === true ? ['sqs:SendMessage'] : []),
     ...(options.pull === true ? ['sqs:ReceiveMessage', 'sqs:DeleteMessage'] : []),
   ];
+  const statements: PolicyStatement[] = [
+    // Listing has no resource to restrict it to.
+    allow('ListMappings', ['lambda:ListEventSourceMappings', 'lambda:ListFunctions'], ['*']),
+    allow(
+      'ReadMappings',
+      ['lambda:GetEventSourceMapping', 'lambda:ListTags'],
+      [arn('lambda', 'event-source-mapping:*')],
+    ),
+    allowOn(
+      ['UseFunctions', 'UseTaggedFunctions'],
+      ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'],
+      namedFunctions,
+      functions,
+    ),
+    allowOn(
+      ['ReadQueues', 'ReadTaggedQueues'],
+      ['sqs:GetQueueAttributes', 'sqs:ListQueueTags'],
+      namedQueues,
+      arn('sqs', '*'),
+    ),
+  ];
+  if (options.functionUrls === true) {
+    statements.push(allow('ListFunctionUrls', ['lambda:ListFunctionUrlConfigs'], [functions]));
+  }
+  if (options.snsSubscriptions === true) {
+    statements.push(
+      allow('ListSubscriptions', ['sns:ListSubscriptions'], ['*']),
+      allow('ReadTopics', ['sns:GetTopicAttributes'], [arn('sns', '*')]),
+    );
+  }
+  if (moving.length > 0) {
+    statements.push(allowOn(['MoveMessages', 'MoveMessages'], moving, namedQueues, arn('sqs', '*')));
+  }
+  return { Version: '2012-10-17', Statement: statements };
+}
+
+function statement(
+  sid: string,
+  actions: readonly string[],
+  resources: readonly string[],
+  equals: Equals,
+): PolicyStatement {
+  return {
+    Sid: sid,
+    Effect: 'Allow',
+    Action: actions,
+    Resource: resources,
+    ...(Object.keys(equals).length === 0 ? {} : { Condition: { StringEquals: equals } }),
+  };
+}
+
+/** Empty: every region. */
+function regionsOf({ region }: Place): readonly string[] {
+  return region === undefined || region === '*' ? [] : [...new Set(region.split('+'))];
+}
+
+/** Who may assume a role: one identity, which shows the external id. */
+function trustDocument(identity: unknown, externalId: unknown): object {
   return {
     Version: '2012-10-17',
     Statement: [
-      // Listing has no resource to restrict it to.
       {
-        Sid: 'ListMappings',
         Effect: 'Allow',
-        Action: ['lambda:ListEventSourceMappings', 'lambda:ListFunctions'],
-        Resource: ['*'],
+        Principal: { AWS: identity },
+        Action: 'sts:AssumeRole',
+        Condition: { StringEquals: { 'sts:ExternalId': externalId } },
       },
-      {
-        Sid: 'ReadMappings',
-        Effect: 'Allow',
-        Action: ['lambda:GetEventSourceMapping', 'lambda:ListTags'],
-        Resource: [arn('lambda', 'event-source-mapping:*')],
-      },
-      {
-        Sid: 'UseFunctions',
-        Effect: 'Allow',
-        Action: ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'],
-        ...functionScope,
-      },
-      { Sid: 'ReadQueues', Effect: 'Allow', Action: ['sqs:GetQueueAttributes', 'sqs:ListQueueTags'], ...queueScope },
-      ...(moving.length === 0
-        ? []
-        : [{ Sid: 'MoveMessages', Effect: 'Allow' as const, Action: moving, ...queueScope }]),
-      ...(options.functionUrls === true
-        ? [
-            {
-              Sid: 'ListFunctionUrls',
-              Effect: 'Allow' as const,
-              Action: ['lambda:ListFunctionUrlConfigs'],
-              Resource: ['*'],
-            },
-          ]
-        : []),
-      ...(options.snsSubscriptions === true
-        ? [
-            {
-              Sid: 'ListSubscriptions',
-              Effect: 'Allow' as const,
-              Action: ['sns:ListSubscriptions'],
-              Resource: ['*'],
-            },
-            {
-              Sid: 'ReadTopics',
-              Effect: 'Allow' as const,
-              Action: ['sns:GetTopicAttributes'],
-              Resource: [arn('sns', '*')],
-            },
-          ]
-        : []),
     ],
   };
 }
 
-function scope(named: readonly string[], every: string, all: boolean): Pick<PolicyStatement, 'Resource' | 'Condition'> {
-  if (named.length > 0) return { Resource: named };
-  return all ? { Resource: [every] } : { Resource: [every], Condition: TAGGED };
-}
-
-/** Prints the policy. Errors: `CliError`, `DiscoveryError`. */
-export async function iam(options: IamOptions, context: CliContext): Promise<void> {
-  if (options.account !== undefined && !/^(\d{12}|\*)$/.test(options.account)) {
-    throw new CliError(`--account ${options.account}: must be the twelve digits of an AWS account`);
-  }
+/** Prints the policy, the role or the template. Errors: `CliError`, `DiscoveryError`. */
+export async function iam(given: IamOptions, context: CliContext): Promise<void> {
+  const options = { ...given, partition: partitionFor(given, context) };
+  checkOptions(options);
   const named = options.deployed === true ? await withDeployed(options, context) : options;
-  context.out(`${JSON.stringify(policy(named), undefined, 2)}\n`);
+  if (named.template === true) {
+    context.out(roleTemplate(named));
+  } else if (named.trust === undefined) {
+    print(policy(named), context);
+  } else {
+    const { trust, externalId } = named;
+    const Policies = [{ PolicyName: ROLE_NAME, PolicyDocument: policy(named) }];
+    print({ AssumeRolePolicyDocument: trustDocument(trust, externalId), Policies }, context);
+    context.err(adviceOnRole(named));
+  }
   if (named.snsSubscriptions === true) {
     context.err(
       'Only karin doctor asks SNS: which subscriptions still deliver to a queue that nobody reads, and how topics sign.\n',
@@ -143,9 +204,131 @@ export async function iam(options: IamOptions, context: CliContext): Promise<voi
   }
 }
 
-async function withDeployed(options: IamOptions, { env }: CliContext): Promise<IamOptions> {
+function print(document: object, context: CliContext): void {
+  context.out(`${JSON.stringify(document, undefined, 2)}\n`);
+}
+
+/** That of the identity that is trusted, of the region, or of the region that the server would be started with. */
+function partitionFor({ trust, region }: IamOptions, { env }: CliContext): string {
+  const [first] = regionsOf(region === undefined ? {} : { region });
+  const ofTrust = trust?.split(':')[1];
+  return ofTrust ?? partitionOf(first ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? '');
+}
+
+function checkOptions(options: IamOptions & { readonly partition: string }): void {
+  const { account, trust, externalId, partition, template } = options;
+  if (account !== undefined && !/^(\d{12}|\*)$/.test(account)) {
+    throw new CliError(`--account ${account}: must be the twelve digits of an AWS account`);
+  }
+  const regions = regionsOf(options);
+  const wrong = regions.find((region) => !REGION.test(region));
+  if (wrong !== undefined)
+    throw new CliError(`--region ${wrong}: must be names of regions such as eu-west-1, joined by +`);
+  if (template === true) {
+    if (trust !== undefined || externalId !== undefined || account !== undefined) {
+      throw new CliError(
+        '--template: the identity and the external id are parameters of the template, and its account is that of its stack; leave --trust, --external-id and --account out',
+      );
+    }
+    return;
+  }
+  if (trust !== undefined && !TRUSTED.test(trust)) {
+    throw new CliError(
+      `--trust ${trust}: must be the ARN of the role or user that the server runs as, such as arn:aws:iam::999999999999:role/karin-server`,
+    );
+  }
+  const foreign = regions.find((region) => partitionOf(region) !== partition);
+  if (foreign !== undefined) {
+    throw new CliError(
+      `--region ${foreign}: is not in the partition ${partition}; a server there serves the accounts there`,
+    );
+  }
+  if ((trust === undefined) !== (externalId === undefined)) {
+    throw new CliError('--trust and --external-id belong together: who may assume the role, and what it must show');
+  }
+  if (externalId !== undefined && (!EXTERNAL_ID.test(externalId) || externalId.length < SHORTEST_EXTERNAL_ID)) {
+    throw new CliError(
+      `--external-id ${externalId}: must have ${SHORTEST_EXTERNAL_ID} to 1224 letters, digits and _+=,.@:/-`,
+    );
+  }
+}
+
+/** Whom a trust policy can name exactly: a role or a user, without a wildcard. */
+const TRUSTED = /^arn:aws[a-z0-9-]*:iam::\d{12}:(?:role|user)\/[\x21-\x29\x2b-\x3e\x40-\x7e]+$/;
+/** AWS takes two characters, which are guessed too easily. */
+const SHORTEST_EXTERNAL_ID = 8;
+
+/** How the role is made, and what the server is told of it. */
+function adviceOnRole(options: IamOptions & { readonly partition: string }): string {
+  const { account = '<account>', externalId, partition } = options;
+  const regions = regionsOf(options).join('+');
+  return `Save the output as role.json. With credentials of the account:
+  aws iam create-role --role-name ${ROLE_NAME} --assume-role-policy-document "$(jq .AssumeRolePolicyDocument role.json)"
+  aws iam put-role-policy --role-name ${ROLE_NAME} --policy-name ${ROLE_NAME} --policy-document "$(jq '.Policies[0].PolicyDocument' role.json)"
+The server's entry in KARIN_ROLES${regions === '' ? ', in the region of its AWS_REGION' : ''}:
+  arn:${partition}:iam::${account}:role/${ROLE_NAME}:${regions}:${externalId}
+`;
+}
+
+/** The role for every account, as a stack or a StackSet makes it. */
+function roleTemplate(options: IamOptions): string {
+  const document = policy({ ...options, partition: '${AWS::Partition}', account: '${AWS::AccountId}' });
+  const Statement = document.Statement.map((one) => ({
+    ...one,
+    Resource: one.Resource.map((resource) => (resource === '*' ? resource : { 'Fn::Sub': resource })),
+  }));
+  const role = 'Role';
+  return stringify(
+    {
+      AWSTemplateFormatVersion: '2010-09-09',
+      Description: 'The role that a Karin server of another account assumes. Printed by karin iam --template.',
+      Parameters: {
+        ServerIdentity: {
+          Type: 'String',
+          Description: 'ARN of the role or user that the server runs as; it must exist',
+          AllowedPattern: TRUSTED.source,
+        },
+        ExternalId: {
+          Type: 'String',
+          Description: 'What the server shows when it assumes the role; yours alone, and no secret',
+          MinLength: SHORTEST_EXTERNAL_ID,
+          MaxLength: 1224,
+          AllowedPattern: EXTERNAL_ID.source,
+        },
+        RoleName: { Type: 'String', Default: ROLE_NAME },
+        Regions: {
+          Type: 'String',
+          Description: 'For the output: regions that the server serves here, joined by +; none: that of its AWS_REGION',
+          Default: regionsOf(options).join('+'),
+        },
+      },
+      Resources: {
+        [role]: {
+          Type: 'AWS::IAM::Role',
+          Properties: {
+            RoleName: { Ref: 'RoleName' },
+            Description: 'A Karin server of another account invokes functions and reads queues here',
+            AssumeRolePolicyDocument: trustDocument({ Ref: 'ServerIdentity' }, { Ref: 'ExternalId' }),
+            Policies: [{ PolicyName: ROLE_NAME, PolicyDocument: { ...document, Statement } }],
+          },
+        },
+      },
+      Outputs: {
+        KarinRoles: {
+          Description: 'Entry for this account in KARIN_ROLES of the server',
+          Value: { 'Fn::Sub': `\${${role}.Arn}:\${Regions}:\${ExternalId}` },
+        },
+      },
+    },
+    // Version 1.1 is what CloudFormation reads: it would take a bare 2012-10-17 for a date. It reads no aliases.
+    { version: '1.1', aliasDuplicateObjects: false, lineWidth: 0 },
+  );
+}
+
+async function withDeployed<O extends IamOptions>(options: O, { env }: CliContext): Promise<O> {
   const region = options.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'];
   if (region === undefined) throw new CliError('say in which region to look, with --region or AWS_REGION');
+  if (region.includes('+')) throw new CliError('--deployed looks in one region: call it once for each');
   const { createAwsDiscovery } = await import('../aws/discovery/aws.ts');
   const { ownScope } = await import('../aws/scope.ts');
   const found = await createAwsDiscovery({ scope: ownScope(region), time: systemTime }).discover(undefined, true);

@@ -246,9 +246,12 @@ export function createProgram(context: CliContext, finished: (status: number) =>
 
   program
     .command('iam')
-    .description('print the policy that the server needs in AWS')
-    .option('--region <region>', 'restrict it to a region')
+    .description('print the policy that the server needs in AWS, or the role that it assumes in another account')
+    .option('--region <regions>', 'restrict it to a region, or to several joined by +')
     .option('--account <id>', 'restrict it to an account')
+    .option('--trust <arn>', 'print the role that this identity of the server may assume, with its trust')
+    .option('--external-id <text>', 'what the server must show to assume the role, 8 or more characters')
+    .option('--template', 'print a template that makes the role, for CloudFormation and StackSets')
     .option(
       '--function <name>',
       'a function to be invoked; may be repeated (default: those tagged karin:managed)',

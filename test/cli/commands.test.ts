@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { PolicyDocument } from '../../runtime/cli/iam.ts';
 import { parseDuration } from '../../runtime/cli/token.ts';
 import { breakEven, idleCost } from '../../runtime/ops/savings.ts';
 import { runCli } from './run-cli.ts';
@@ -72,75 +71,6 @@ describe('karin cost', () => {
     );
     expect((await runCli(['cost', '--queues', '100'])).out).toContain('saves 7.95 to 23.50 dollars a month');
     expect((await runCli(['cost', '--queues', '3', '--machine', '0'])).out).toContain('For 3 idle queues');
-  });
-});
-
-describe('karin iam', () => {
-  const policy = async (...args: string[]): Promise<PolicyDocument> => JSON.parse((await runCli(['iam', ...args])).out);
-  const statement = (document: PolicyDocument, sid: string) => document.Statement.find(({ Sid }) => Sid === sid);
-
-  it('grants what is tagged, and never what could switch polling on', async () => {
-    const document = await policy();
-    expect(statement(document, 'UseFunctions')).toEqual({
-      Sid: 'UseFunctions',
-      Effect: 'Allow',
-      Action: ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'],
-      Resource: ['arn:aws:lambda:*:*:function:*'],
-      Condition: { StringEquals: { 'aws:ResourceTag/karin:managed': 'true' } },
-    });
-    expect(JSON.stringify(document)).not.toMatch(/Update|Create|Delete|Put|iam:|SendMessage|"Action":\["\*"/);
-  });
-
-  it('names functions and queues if it is told them, with their aliases', async () => {
-    const args = [
-      '--region',
-      'eu-west-1',
-      '--account',
-      '111122223333',
-      '--function',
-      'f',
-      '--queue',
-      'q',
-      '--drain',
-      '--pull',
-    ];
-    const document = await policy(...args);
-    expect(statement(document, 'UseFunctions')).toMatchObject({
-      Resource: [
-        'arn:aws:lambda:eu-west-1:111122223333:function:f',
-        'arn:aws:lambda:eu-west-1:111122223333:function:f:*',
-      ],
-    });
-    expect(statement(document, 'MoveMessages')).toMatchObject({
-      Action: ['sqs:SendMessage', 'sqs:ReceiveMessage', 'sqs:DeleteMessage'],
-      Resource: ['arn:aws:sqs:eu-west-1:111122223333:q'],
-    });
-    expect(JSON.stringify(document)).not.toContain('Condition');
-  });
-
-  it('grants all only when asked for all', async () => {
-    const document = await policy('--all', '--function-urls');
-    expect(statement(document, 'ReadQueues')).not.toHaveProperty('Condition');
-    expect(statement(document, 'ListFunctionUrls')).toBeDefined();
-  });
-
-  it('lets karin doctor look at subscriptions only when asked, and says why', async () => {
-    const { out, err } = await runCli(['iam', '--region', 'eu-west-1', '--sns-subscriptions']);
-    const document = JSON.parse(out);
-    expect(statement(document, 'ListSubscriptions')).toMatchObject({
-      Action: ['sns:ListSubscriptions'],
-      Resource: ['*'],
-    });
-    expect(statement(document, 'ReadTopics')).toMatchObject({
-      Action: ['sns:GetTopicAttributes'],
-      Resource: ['arn:aws:sns:eu-west-1:*:*'],
-    });
-    expect(err).toContain('Only karin doctor asks SNS');
-    expect(JSON.stringify(await policy())).not.toContain('sns:');
-  });
-
-  it('refuses what is no account', async () => {
-    await expect(runCli(['iam', '--account', '12'])).rejects.toThrow('--account 12: must be the twelve digits');
   });
 });
 

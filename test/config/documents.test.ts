@@ -40,21 +40,6 @@ describe('the settings of the server', () => {
 });
 
 describe('what constructs and runtime both write down', () => {
-  const actionsIn = (...paths: readonly string[]): readonly string[] =>
-    [
-      ...new Set(
-        paths
-          .map(read)
-          .join('\n')
-          .match(/'(?:lambda|sns|sqs):[A-Z][A-Za-z]+'/g),
-      ),
-    ].sort();
-
-  it('allows the same actions of AWS in karin iam and in the constructs', () => {
-    expect(actionsIn('runtime/cli/iam.ts').length).toBeGreaterThan(8);
-    expect(actionsIn('constructs/runtime-policy.ts', 'constructs/drain.ts')).toEqual(actionsIn('runtime/cli/iam.ts'));
-  });
-
   it('publishes the metrics of a queue that the constructs name', () => {
     const [, listed = ''] = /PUBLISHED_METRICS[^=]*= \[([^\]]*)\]/.exec(read('constructs/karin-queue-base.ts')) ?? [];
     const [, units = ''] = /const UNITS = \{(.*?)\n\}/s.exec(read('runtime/ops/cloudwatch.ts')) ?? [];

@@ -9,6 +9,7 @@ const s3 = require('aws-cdk-lib/aws-s3');
 const secretsmanager = require('aws-cdk-lib/aws-secretsmanager');
 const sns = require('aws-cdk-lib/aws-sns');
 const {
+  KarinAccountAccess,
   KarinBucketDestination,
   KarinDrain,
   KarinHttpIntegration,
@@ -57,6 +58,11 @@ new apigatewayv2.WebSocketApi(stack, 'WebSocketApi').addRoute('job', {
   integration: new KarinWebSocketIntegration('Jobs', queue),
 });
 new apigateway.RestApi(stack, 'RestApi').root.addMethod('POST', new KarinRestIntegration(queue));
+
+new KarinAccountAccess(stack, 'Access', {
+  serverIdentityArn: 'arn:aws:iam::999999999999:role/karin-server',
+  externalId: 'acme:karin:4711',
+});
 
 const template = Template.fromStack(stack);
 template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { Enabled: false });

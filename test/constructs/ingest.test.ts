@@ -60,6 +60,20 @@ describe('the address of a queue', () => {
     expect(textOf(stack.resolve(queue.ingestUrl({ withCapability: false })))).toBe(`${ENDPOINT}/in/<account>/<name>`);
   });
 
+  it('names the region where that is wanted, and is let through all the same', () => {
+    const stack = testStack();
+    const queue = queueIn(stack, { regionInUrl: true });
+    const topic = new sns.Topic(stack, 'Topic');
+    topic.addSubscription(new KarinSubscription(queue));
+    const { Properties } = onlyResource(Template.fromStack(stack), 'AWS::SNS::Subscription');
+    expect(textOf(Properties['Endpoint'])).toBe(
+      `${ENDPOINT}/k/${CAPABILITY}/r/eu-west-1/in/<account>/<name>?topic=<Ref:TopicBFC7AF6E>`,
+    );
+    expect(textOf(stack.resolve(queue.ingestUrl({ withCapability: false })))).toBe(
+      `${ENDPOINT}/r/eu-west-1/in/<account>/<name>`,
+    );
+  });
+
   it('is let through wherever it stands, also in another stack and in a definition of Step Functions, and the anchor beside it is not', () => {
     const app = testApp();
     const queue = queueIn(testStack('Queues', app));

@@ -111,6 +111,59 @@ describe('the queue URL', () => {
     });
   });
 
+  it('names the region where that is wanted, also to a producer in another account and region', () => {
+    const app = testApp();
+    const queue = new KarinQueue(testStack('Queues', app), 'Jobs', { queueName: 'jobs', regionInUrl: true });
+    const elsewhere = new Stack(app, 'Elsewhere', { env: { account: '444455556666', region: 'us-east-1' } });
+    queue.bindEnvironment(testFunction(elsewhere));
+    const { Properties } = onlyResource(Template.fromStack(elsewhere), 'AWS::Lambda::Function');
+    expect(Properties['Environment']).toEqual({
+      // The client's endpoint has no region, so that one function may send to queues of several.
+      Variables: { QUEUE_URL: `${ENDPOINT}/r/eu-west-1/111122223333/jobs`, AWS_ENDPOINT_URL_SQS: ENDPOINT },
+    });
+  });
+
+  it('names region and account as references where the stack knows neither', () => {
+    const stack = new Stack(testApp(), 'Anywhere');
+    const queue = new KarinQueue(stack, 'Jobs', { regionInUrl: true });
+    expect(stack.resolve(queue.queueUrl)).toEqual({
+      'Fn::Join': [
+        '',
+        [
+          `${ENDPOINT}/r/`,
+          { Ref: 'AWS::Region' },
+          '/',
+          { Ref: 'AWS::AccountId' },
+          '/',
+          { 'Fn::Select': [4, { 'Fn::Split': ['/', { Ref: 'JobsDF1CC2D4' }] }] },
+        ],
+      ],
+    });
+  });
+
+  it.each([
+    [true, `${ENDPOINT}/r/eu-west-1/`],
+    ['true', `${ENDPOINT}/r/eu-west-1/`],
+    [false, `${ENDPOINT}/`],
+    ['false', `${ENDPOINT}/`],
+  ])('names the region in all of an app whose context says %j', (given, beginning) => {
+    const stack = testStack('Stack', testApp({ context: { 'karin:regionInUrl': given } }));
+    const imported = KarinQueue.fromQueueArn(stack, 'Imported', 'arn:aws:sqs:eu-west-1:111122223333:jobs');
+    expect(imported.queueUrl).toBe(`${beginning}111122223333/jobs`);
+    expect(JSON.stringify(stack.resolve(new KarinQueue(stack, 'Jobs').queueUrl))).toContain(
+      `"${beginning}111122223333/"`,
+    );
+    const chosen = new KarinQueue(stack, 'Chosen', { regionInUrl: false });
+    expect(JSON.stringify(stack.resolve(chosen.queueUrl))).toContain(`"${ENDPOINT}/111122223333/"`);
+  });
+
+  it('fails for a context value that is neither true nor false', () => {
+    const stack = testStack('Stack', testApp({ context: { 'karin:regionInUrl': 'yes' } }));
+    expect(() => new KarinQueue(stack, 'Jobs')).toThrow(
+      "the context value 'karin:regionInUrl' must be true or false, but 'yes' was given",
+    );
+  });
+
   it('keeps the base path of the endpoint', () => {
     const stack = testStack();
     const queue = new KarinQueue(stack, 'Jobs', { endpoint: 'https://example.com/karin' });
@@ -285,6 +338,21 @@ describe('an imported queue', () => {
       endpoint: 'https://other.example.com',
     });
     expect(queue.queueUrl).toBe('https://other.example.com/111122223333/jobs');
+  });
+
+  it('names the region of its ARN where that is wanted, whichever that of the stack is', () => {
+    const stack = testStack();
+    const queue = KarinQueue.fromKarinQueueAttributes(stack, 'Jobs', {
+      queueArn: 'arn:aws-cn:sqs:cn-north-1:444455556666:jobs',
+      regionInUrl: true,
+    });
+    expect(queue.queueUrl).toBe(`${ENDPOINT}/r/cn-north-1/444455556666/jobs`);
+    const queueArn = new CfnParameter(stack, 'Arn').valueAsString;
+    const unknown = KarinQueue.fromKarinQueueAttributes(stack, 'Unknown', { queueArn, regionInUrl: true });
+    const part = (index: number) => ({ 'Fn::Select': [index, { 'Fn::Split': [':', { Ref: 'Arn' }] }] });
+    expect(stack.resolve(unknown.queueUrl)).toEqual({
+      'Fn::Join': ['', [`${ENDPOINT}/r/`, part(3), '/', part(4), '/', part(5)]],
+    });
   });
 
   it('fails if it says to be another kind than its name', () => {

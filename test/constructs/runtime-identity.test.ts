@@ -1,4 +1,4 @@
-import { App, Stack } from 'aws-cdk-lib';
+import { App, CfnParameter, Fn, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -168,6 +168,95 @@ describe('what nobody may do with a stolen key', () => {
 
   it('fails for queue names without a drain', () => {
     expect(() => judge({ drainQueueNames: ['a'] })).toThrow("'drain' is not set");
+  });
+});
+
+describe('the regions of a server', () => {
+  const inRegion = (region: string, call: Partial<Call> = {}): Call => ({
+    action: 'lambda:InvokeFunction',
+    resource: fn('jobs', ACCOUNT, region),
+    ...call,
+    context: { ...TAGGED, 'aws:RequestedRegion': region },
+  });
+
+  it('are those that it is given, for all that it may do', () => {
+    const may = judge({ regions: ['eu-west-1', 'us-east-1'], drain: KarinDrain.BOTH, drainQueueNames: ['jobs'] });
+    for (const region of ['eu-west-1', 'us-east-1', 'ap-south-1']) {
+      const arn = `arn:aws:sqs:${region}:${ACCOUNT}:jobs`;
+      const answers = [
+        may(inRegion(region)),
+        may(inRegion(region, { action: 'lambda:ListEventSourceMappings', resource: '*' })),
+        may(inRegion(region, { action: 'sqs:GetQueueAttributes', resource: arn })),
+        may(inRegion(region, { action: 'sqs:SendMessage', resource: arn })),
+      ];
+      expect(answers).toEqual(answers.map(() => region !== 'ap-south-1'));
+    }
+  });
+
+  it('leave the policy of an identity of one region as it is', () => {
+    const statementsOf = (props: KarinRuntimeIdentityProps) => {
+      const stack = testStack();
+      KarinRuntimeIdentity.ecsTask(stack, 'Runtime', props);
+      return onlyResource(Template.fromStack(stack), 'AWS::IAM::ManagedPolicy').Properties['PolicyDocument'];
+    };
+    expect(statementsOf({ regions: [REGION, REGION] })).toEqual(statementsOf({}));
+    expect(JSON.stringify(statementsOf({}))).not.toContain('RequestedRegion');
+  });
+
+  it.each([
+    [[], 'at least one region'],
+    [['Ireland'], "names such as 'eu-west-1', but 'Ireland' was provided"],
+    [Fn.split(',', Fn.ref('Regions')), 'must be written out as a list'],
+  ])('fail for %j', (regions, rule) => {
+    expect(() => judge({ regions })).toThrow(`Stack/Runtime: regions`);
+    expect(() => judge({ regions })).toThrow(rule);
+  });
+});
+
+describe('the roles that a server may assume', () => {
+  const role = (number: number, name = 'karin') => `arn:aws:iam::${111_111_111_111 + number}:role/${name}`;
+
+  it('are exactly those that it is given', () => {
+    const may = judge({ memberRoleArns: [role(1), role(2)] });
+    const assume = (resource: string) => may({ action: 'sts:AssumeRole', resource });
+    expect([role(1), role(2), role(3), role(1, 'administrator')].map(assume)).toEqual([true, true, false, false]);
+    expect(judge()({ action: 'sts:AssumeRole', resource: role(1) })).toBe(false);
+  });
+
+  it('may be hundreds, in policies that IAM takes', () => {
+    const stack = testStack();
+    const memberRoleArns = Array.from({ length: 100 }, (_, number) => role(number, `karin-${'r'.repeat(50)}`));
+    KarinRuntimeIdentity.ecsTask(stack, 'Runtime', { memberRoleArns });
+    const template = Template.fromStack(stack);
+    const policies = Object.values(resources(template, 'AWS::IAM::ManagedPolicy'));
+    expect(policies).toHaveLength(4);
+    for (const { Properties } of policies) {
+      expect(JSON.stringify(Properties['PolicyDocument']).length).toBeLessThan(6_144);
+      expect(Properties['Roles']).toHaveLength(1);
+    }
+    const statements = deployedStatements(template, { account: ACCOUNT, region: REGION });
+    for (const resource of memberRoleArns)
+      expect(isAllowed(statements, { action: 'sts:AssumeRole', resource })).toBe(true);
+  });
+
+  it('may be references', () => {
+    const stack = testStack();
+    const arn = new CfnParameter(stack, 'MemberRole').valueAsString;
+    KarinRuntimeIdentity.ecsTask(stack, 'Runtime', { memberRoleArns: [arn] });
+    Template.fromStack(stack).hasResourceProperties('AWS::IAM::ManagedPolicy', {
+      PolicyDocument: { Statement: [{ Action: 'sts:AssumeRole', Resource: { Ref: 'MemberRole' } }] },
+    });
+  });
+
+  it.each([
+    '*',
+    'arn:aws:iam::*:role/karin',
+    'arn:aws:iam::111122223333:role/*',
+    'arn:aws:iam::111122223333:role/kar?n',
+    'arn:aws:iam::111122223333:user/karin',
+    'karin',
+  ])('have no wildcard and are roles: %s is refused', (arn) => {
+    expect(() => judge({ memberRoleArns: [arn] })).toThrow(`must be the exact ARNs of roles`);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { describeApi } from './support/describe-api.ts';
-import { ACCOUNT, discovered, queueArnText, queueUrl } from './support/harness.ts';
+import { ACCOUNT, ANYBODY, discovered, queueArnText, queueUrl } from './support/harness.ts';
 
 const URL = queueUrl('jobs');
 const OWNED_BY_AWS = 'queue jobs belongs to AWS: change it in AWS, then sync (POST /sync).';
@@ -123,6 +123,25 @@ describeApi('AddPermission and RemovePermission', (api) => {
     expect(await policy()).toMatchObject({ Statement: [second] });
     await api.ok('RemovePermission', { QueueUrl: URL, Label: 'second' });
     expect(await policy()).toBeUndefined();
+  });
+
+  it('name accounts in the partition of the queue', async () => {
+    const caller = { ...ANYBODY, region: 'cn-north-1' };
+    await api.ok('CreateQueue', { QueueName: 'jobs' }, { caller });
+    await api.ok('AddPermission', { QueueUrl: URL, Label: 'l', Actions: ['*'], AWSAccountIds: [ACCOUNT] }, { caller });
+    const { Attributes } = await api.ok(
+      'GetQueueAttributes',
+      { QueueUrl: URL, AttributeNames: ['Policy'] },
+      { caller },
+    );
+    expect(JSON.parse(Attributes?.['Policy'] ?? '')).toMatchObject({
+      Statement: [
+        {
+          Principal: { AWS: `arn:aws-cn:iam::${ACCOUNT}:root` },
+          Resource: `arn:aws-cn:sqs:cn-north-1:${ACCOUNT}:jobs`,
+        },
+      ],
+    });
   });
 
   it('add to a policy that was set as a whole', async () => {

@@ -96,7 +96,7 @@ function withPermission(policy: string | undefined, queue: QueueArn, permission:
   const statement = {
     Sid: permission.label,
     Effect: 'Allow',
-    Principal: { AWS: oneOrMany(permission.accounts.map((account) => `arn:aws:iam::${account}:root`)) },
+    Principal: { AWS: oneOrMany(permission.accounts.map((account) => `arn:${queue.partition}:iam::${account}:root`)) },
     Action: oneOrMany(permission.actions.map((action) => `SQS:${action}`)),
     Resource: arn,
   };
