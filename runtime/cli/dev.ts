@@ -130,7 +130,8 @@ class Development {
 
     const lambda = await this.#startLambda(config, sqsOrigin, workFolder);
     const functionUrl = (name: string): string => lambda.functionUrl(name);
-    this.#settings = { account: ACCOUNT, region: config.region, sqsOrigin, functionUrl };
+    const layersFolder = join(workFolder, 'layers');
+    this.#settings = { account: ACCOUNT, region: config.region, sqsOrigin, functionUrl, layersFolder };
     this.#say(`karin dev: ${project.description}`);
     await this.#load(project, lambda);
 

@@ -4,13 +4,15 @@
  *
  * @module
  */
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { delimiter, dirname, extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BuildOptions } from 'esbuild';
+import { containerProgram, imageUnusable } from './containers.ts';
 import { functionEnvironment, nodePackages, type SharedEnvironment } from './function-environment.ts';
 import type { CodeLocation, TemplateFunction } from './template/model.ts';
+import { IN_CONTAINERS, isExecutable, programOnPath, toolchainOf } from './toolchains.ts';
 import { unzip } from './unzip.ts';
 import type { Launch } from './worker.ts';
 
@@ -20,44 +22,82 @@ const NODE_FILES = [...NODE_SOURCES, '.js', '.mjs', '.cjs'];
 
 type Family = 'node' | 'python' | 'provided';
 
+/** What is true of a durable function on every machine. */
+const DURABLE = `it is a durable function (DurableConfig), and its checkpoints are kept by Lambda itself; ${IN_CONTAINERS}`;
+
 /** Why this machine cannot run the function, as a sentence for its developer; `undefined`: it can. */
 export function unusable(fn: TemplateFunction, path: string = process.env['PATH'] ?? ''): string | undefined {
-  const because = (reason: string): string => `the function ${fn.name} cannot be run on this machine: ${reason}`;
-  if (fn.code.kind === 'absent') return because(fn.code.reason);
-  if (fn.runtime === undefined) return because('it has no runtime, as container images have none');
-  const family = familyOf(fn.runtime);
-  if (family === undefined) {
-    return because(`its runtime is ${fn.runtime}; only nodejs*, python3.* and provided.* run outside AWS`);
-  }
-  if (family === 'python' && programOnPath('python3', path) === undefined) {
-    return because(`its runtime is ${fn.runtime}, and there is no python3 on the PATH`);
-  }
-  const { code } = fn;
-  if (code.kind !== 'folder' || code.packaged !== undefined || handlerFile(fn, code.path) !== undefined)
-    return undefined;
-  return because(
-    family === 'provided'
-      ? `there is no executable file 'bootstrap' in ${code.path}`
-      : `there is no file for its handler '${fn.handler}' in ${code.path}; is it yet to be built?`,
-  );
+  const reason = whyUnusable(fn, path);
+  return reason === undefined ? undefined : `the function ${fn.name} cannot be run on this machine: ${reason}`;
 }
 
-/** Prepares the function; `folder` is its own place for what has to be made. Errors: `BundleError`, `UnzipError`. */
+function whyUnusable(fn: TemplateFunction, path: string): string | undefined {
+  const { code, runtime } = fn;
+  if (code.kind === 'absent') return code.reason;
+  if (fn.durable === true) return DURABLE;
+  if (code.kind === 'image') return imageUnusable(code, path);
+  if (runtime === undefined) return 'it has no runtime';
+  const family = familyOf(runtime);
+  const toolchain = toolchainOf(fn, code.kind === 'folder' ? code.path : undefined, path);
+  if (family === undefined && toolchain === undefined) {
+    return `its runtime is ${runtime}, which is not known here; ${IN_CONTAINERS}`;
+  }
+  if (family === undefined && code.kind === 'inline') {
+    return `its runtime is ${runtime}, and code in the template itself is for nodejs* and python* only`;
+  }
+  const missing = toolchain?.missing(fn, path);
+  if (missing !== undefined) return `its runtime is ${runtime}, and ${missing}`;
+  if (family === 'python' && programOnPath('python3', path) === undefined) {
+    return `its runtime is ${runtime}, and there is no python3 on the PATH`;
+  }
+  if (code.kind !== 'folder' || code.packaged !== undefined || runsFrom(fn, code.path, path)) return undefined;
+  if (toolchain !== undefined) return toolchain.absent(fn, code.path);
+  return family === 'provided'
+    ? `there is no executable file 'bootstrap' in ${code.path}; is it yet to be built?`
+    : `there is no file for its handler '${fn.handler}' in ${code.path}; is it yet to be built?`;
+}
+
+/** Whether the folder has what the function is run by. */
+function runsFrom(fn: TemplateFunction, folder: string, path: string): boolean {
+  return toolchainOf(fn, folder, path)?.has(fn, folder) ?? handlerFile(fn, folder) !== undefined;
+}
+
+/** Prepares the function; `folder` is its own place for what has to be made. Errors: those of what it is made by. */
 export async function prepareLaunch(fn: TemplateFunction, shared: SharedEnvironment, folder: string): Promise<Launch> {
+  if (fn.durable === true) throw new Error(DURABLE);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  const taskRoot = await codeFolder(fn, fn.code, join(folder, 'code'));
+  const path = shared.inherited['PATH'] ?? '';
+  const taskRoot = fn.code.kind === 'image' ? folder : await codeFolder(fn, fn.code, join(folder, 'code'), path);
   const layers = await Promise.all(
-    fn.layers.map((layer, index) => codeFolder(fn, layer, join(folder, `layer-${index}`))),
+    fn.layers.map((layer, index) => codeFolder(fn, layer, join(folder, `layer-${index}`), path)),
   );
   const environment = functionEnvironment(fn, shared, taskRoot, layers);
   const handler = handlerFile(fn, taskRoot);
   const launch = { cwd: taskRoot, timeoutSeconds: fn.timeoutSeconds };
+  const { inherited } = shared;
+  if (fn.code.kind === 'image') {
+    const program = await containerProgram(fn, fn.code, environment, inherited, bootstrapFile('container.mjs'));
+    return { ...launch, ...program, environment };
+  }
+  const toolchain = toolchainOf(fn, fn.code.kind === 'folder' ? taskRoot : undefined, path);
+  if (toolchain !== undefined) {
+    const cache = shared.cacheFolder;
+    const build = { fn, taskRoot, layers, folder, cache, inherited, bootstrap: bootstrapFile };
+    const program = await toolchain.program(build);
+    return { ...launch, ...program, environment: { ...environment, ...program.environment } };
+  }
   switch (familyOf(fn.runtime ?? '')) {
     case 'node': {
       const isSource = NODE_SOURCES.some((extension) => handler?.endsWith(extension));
       const file =
-        handler !== undefined && isSource ? await bundleHandler(handler, folder, layers.map(nodePackages)) : handler;
+        handler !== undefined && isSource
+          ? await bundleHandler(
+              handler,
+              folder,
+              layers.flatMap((layer) => nodePackages(layer, fn.runtime)),
+            )
+          : handler;
       return {
         ...launch,
         command: process.execPath,
@@ -92,15 +132,18 @@ function familyOf(runtime: string): Family | undefined {
 }
 
 /** The folder with the code, made if it is packed. */
-async function codeFolder(fn: TemplateFunction, code: CodeLocation, made: string): Promise<string> {
+async function codeFolder(fn: TemplateFunction, code: CodeLocation, made: string, path: string): Promise<string> {
   switch (code.kind) {
     case 'folder':
-      if (code.packaged === undefined || handlerFile(fn, code.path) !== undefined) return code.path;
+      if (code.packaged === undefined || runsFrom(fn, code.path, path)) return code.path;
+      if (statSync(code.packaged).isDirectory()) return code.packaged;
       await unzip(code.packaged, made);
       return made;
     case 'zip':
       await unzip(code.path, made);
       return made;
+    case 'image':
+      throw new Error(`a layer of ${fn.name} is a container image`);
     case 'inline': {
       await mkdir(made, { recursive: true });
       const extension = familyOf(fn.runtime ?? '') === 'python' ? 'py' : 'js';
@@ -125,24 +168,6 @@ function handlerFile(fn: TemplateFunction, folder: string): string | undefined {
     default:
       return isExecutable(join(folder, 'bootstrap')) ? join(folder, 'bootstrap') : undefined;
   }
-}
-
-function isExecutable(file: string): boolean {
-  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return false;
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** The first program of this name on a PATH. */
-function programOnPath(name: string, path: string): string | undefined {
-  return path
-    .split(delimiter)
-    .map((folder) => join(folder, process.platform === 'win32' ? `${name}.exe` : name))
-    .find(isExecutable);
 }
 
 /*

@@ -21,6 +21,8 @@ export interface SharedEnvironment {
   readonly inherited: Readonly<Record<string, string | undefined>>;
   /** `node_modules` folders that stand in for what AWS's Node runtimes provide, in order of preference. */
   readonly nodeModules: readonly string[];
+  /** A folder for what compilers keep between two builds. */
+  readonly cacheFolder: string;
 }
 
 /**
@@ -41,12 +43,22 @@ export function functionEnvironment(
     (entry): entry is [string, string] =>
       entry[1] !== undefined && (INHERITED.test(entry[0]) || ENDPOINT.test(entry[0])),
   );
-  const nodeModules = [...layers.map(nodePackages), ...shared.nodeModules];
+  const nodeModules = [...layers.flatMap((layer) => nodePackages(layer, fn.runtime)), ...shared.nodeModules];
+  const python = /^python3\.\d+/.exec(fn.runtime ?? '')?.[0] ?? 'python3';
+  const { PATH = '' } = shared.inherited;
   return {
     ...Object.fromEntries(inherited),
     TZ: ':UTC',
     NODE_PATH: nodeModules.join(delimiter),
-    PYTHONPATH: layers.flatMap((layer) => [join(layer, 'python'), layer]).join(delimiter),
+    PYTHONPATH: layers
+      .flatMap((layer) => [join(layer, 'python'), join(layer, 'python', 'lib', python, 'site-packages'), layer])
+      .join(delimiter),
+    ...(layers.length === 0
+      ? {}
+      : {
+          PATH: [...layers.map((layer) => join(layer, 'bin')), PATH].join(delimiter),
+          LD_LIBRARY_PATH: layers.map((layer) => join(layer, 'lib')).join(delimiter),
+        }),
     // Output of a Python process would otherwise be held back until its buffer is full.
     PYTHONUNBUFFERED: '1',
     AWS_EC2_METADATA_DISABLED: 'true',
@@ -73,7 +85,9 @@ export function functionEnvironment(
   };
 }
 
-/** Where a layer keeps packages for Node. */
-export function nodePackages(layer: string): string {
-  return join(layer, 'nodejs', 'node_modules');
+/** Where a layer keeps packages for Node, those for one version first. */
+export function nodePackages(layer: string, runtime = ''): readonly string[] {
+  const version = /^nodejs(\d+)/.exec(runtime)?.[1];
+  const places = version === undefined ? [''] : [`node${version}`, ''];
+  return places.map((place) => join(layer, 'nodejs', place, 'node_modules'));
 }

@@ -10,6 +10,7 @@
 
 import type { Cancel, Time } from '../time.ts';
 import { type Invocation, type InvocationResult, type LoggedResult, sandboxError } from './runtime-api.ts';
+import { withMissingLayers } from './template/layers.ts';
 import type { TemplateFunction } from './template/model.ts';
 import { type Launch, Worker } from './worker.ts';
 
@@ -141,9 +142,10 @@ export class FunctionHost {
   }
 
   #noticed(result: LoggedResult): LoggedResult {
-    const notice = result.kind === 'function-error' ? result.notice : undefined;
-    for (const line of notice?.split('\n') ?? []) this.#parts.print(this.#fn.name, line);
-    return result;
+    if (result.kind !== 'function-error') return result;
+    const { payload, advice } = withMissingLayers(this.#fn, result.payload);
+    for (const line of [...(result.notice?.split('\n') ?? []), ...advice]) this.#parts.print(this.#fn.name, line);
+    return { ...result, payload };
   }
 
   #forget(worker: Worker): void {

@@ -139,7 +139,8 @@ export class LocalLambda {
 
   #host(fn: TemplateFunction): FunctionHost {
     const { time, output, region, sqsOrigin, nodeModules, environment, workFolder } = this.#options;
-    const shared = { region, sqsOrigin, nodeModules, inherited: environment, lambdaOrigin: this.origin };
+    const cacheFolder = join(workFolder, '.cache');
+    const shared = { region, sqsOrigin, nodeModules, inherited: environment, lambdaOrigin: this.origin, cacheFolder };
     const home = join(workFolder, fn.name);
     let versions = 0;
     return new FunctionHost(fn, {

@@ -300,14 +300,16 @@ describe('execution environments', () => {
     });
 
     it('are told to be unusable, with the reason, where this machine cannot run them', () => {
-      expect(unusable(scratch.define({ runtime: 'java21' }))).toMatch(/fn cannot be run .* java21; only nodejs/);
+      expect(unusable(scratch.define({ runtime: 'cobol85' }))).toMatch(
+        /fn cannot be run .* cobol85, which is not known/,
+      );
       expect(unusable(scratch.define({ runtime: 'python3.12' }), '/nowhere')).toContain('no python3 on the PATH');
       expect(unusable(scratch.define(provided))).toContain("no executable file 'bootstrap'");
       expect(unusable(scratch.define({ code: { kind: 'absent', reason: 'it is on the moon' } }))).toContain(
         'on the moon',
       );
-      const { runtime: _, ...image } = scratch.define();
-      expect(unusable(image)).toContain('container images');
+      const { runtime: _, ...runtimeless } = scratch.define();
+      expect(unusable(runtimeless)).toContain('it has no runtime');
       writeFileSync(join(scratch.folder, 'bootstrap'), '');
       expect(unusable(scratch.define(provided))).toContain("no executable file 'bootstrap'");
       expect(unusable(scratch.define())).toContain("no file for its handler 'index.handler'");

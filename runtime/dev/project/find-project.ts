@@ -49,7 +49,7 @@ export function templateProject(file: string, folder: string): Project {
     async load() {
       const stacks = findStacks(file.replace(/[\\/]manifest\.json$/, ''));
       const built = join(folder, '.aws-sam', 'build', 'template.yaml');
-      const hint = `what 'sam build' made is not used: run it with --template ${relative(process.cwd(), built)}`;
+      const hint = `functions run from their sources, and from what 'sam build' made where those cannot run as they are; to run all that it made: --template ${relative(process.cwd(), built)}`;
       return { stacks, notes: file !== built && existsSync(built) ? [hint] : [] };
     },
     concerns: (path) => path === file || /\.(ya?ml|json|template)$/.test(path),

@@ -90,11 +90,14 @@ export function discoveryOf(
   for (const { mapping, enabled } of application.mappings) {
     if (enabled && !options.consumeEnabled) continue;
     const { uuid, queueArn, functionArn } = mapping;
-    const reason = unusable.get(functionArn.split(':').slice(0, 7).join(':'));
+    const reason = unusable.get(functionOf(mapping));
     if (reason === undefined) served.push(dated(mapping, before.get(uuid), now));
     else broken.push({ uuid, queueArn, functionArn, reason });
   }
   const problems: DiscoveryProblem[] = application.problems.map((text) => ({ about: 'template', text }));
+  // Those that a mapping names are told with it; others are invoked by programs, who would be the first to notice.
+  const mapped = new Set([...application.mappings.map(({ mapping }) => mapping), ...broken].map(functionOf));
+  for (const [about, text] of unusable) if (!mapped.has(about)) problems.push({ about, text });
   const sources = [...served, ...broken].map(({ queueArn }) => queueArn);
   const queues = reachableQueues(application, sources, options.everyQueue ?? false, problems);
   return {
@@ -111,6 +114,11 @@ export function discoveryOf(
     ...(problems.length === 0 ? {} : { problems }),
     detailsReadAt: now,
   };
+}
+
+/** The ARN of its function, without a qualifier. */
+function functionOf({ functionArn }: Pick<Mapping, 'functionArn'>): string {
+  return functionArn.split(':').slice(0, 7).join(':');
 }
 
 function dated(mapping: Mapping, before: Mapping | undefined, now: number): Mapping {

@@ -4,11 +4,10 @@
  * @module
  */
 
-import { existsSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
 import { parseFunctionReference } from '../../aws/mapping.ts';
+import { codeLocation } from './code.ts';
+import { type KnownLayers, layersByArn, readLayers } from './layers.ts';
 import {
-  type CodeLocation,
   isObject,
   type JsonObject,
   numberOr,
@@ -79,7 +78,7 @@ function readFunction(
   logicalId: string,
   resource: Resource,
   scope: StackScope,
-  layers: ReadonlyMap<string, CodeLocation>,
+  layers: KnownLayers,
   queues: QueueNames,
   problems: string[],
 ): Omit<TemplateFunction, 'aliases' | 'url'> {
@@ -90,18 +89,40 @@ function readFunction(
     return undefined;
   };
   const runtime = textOr(property('Runtime'), undefined);
+  const { found, missing } = readLayers(name, runtime, resource.properties['Layers'], scope, layers, problems);
   const reserved = numberOr(property('ReservedConcurrentExecutions'), undefined);
   return {
     name,
     arn: String(scope.attribute(logicalId, 'Arn')),
     handler: textOr(property('Handler'), ''),
-    code: codeLocation(resource, 'Code', scope),
-    layers: readLayers(name, resource.properties['Layers'], scope, layers, problems),
+    code: codeLocation(logicalId, resource, 'Code', scope),
+    layers: found,
     timeoutSeconds: numberOr(property('Timeout'), DEFAULT_TIMEOUT_SECONDS),
     memoryMegabytes: numberOr(property('MemorySize'), DEFAULT_MEMORY_MEGABYTES),
     environment: readEnvironment(name, resource, scope, queues, problems),
     ...(runtime === undefined ? {} : { runtime }),
     ...(reserved === undefined ? {} : { reservedConcurrency: reserved }),
+    ...(missing.length === 0 ? {} : { missingLayers: missing }),
+    ...(isObject(property('TenancyConfig')) ? { tenantIsolated: true } : {}),
+    ...(isObject(property('DurableConfig')) ? { durable: true } : {}),
+    ...buildSettings(resource, property('ImageConfig')),
+  };
+}
+
+/** What a build tool or a container engine is told: the program of a Rust package, and `ImageConfig`. */
+function buildSettings({ metadata }: Resource, imageConfig: unknown): Pick<TemplateFunction, 'cargoBinary' | 'image'> {
+  const cargoBinary = textOr(objectOr(metadata['BuildProperties'])['Binary'], undefined);
+  const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
+  const { EntryPoint, Command, WorkingDirectory } = objectOr(imageConfig);
+  const workingDirectory = textOr(WorkingDirectory, undefined);
+  const image = {
+    entryPoint: texts(EntryPoint),
+    command: texts(Command),
+    ...(workingDirectory === undefined ? {} : { workingDirectory }),
+  };
+  return {
+    ...(cargoBinary === undefined ? {} : { cargoBinary }),
+    ...(isObject(imageConfig) ? { image } : {}),
   };
 }
 
@@ -134,75 +155,4 @@ function readEnvironment(
 
 function environmentVariables(resource: Resource): JsonObject {
   return objectOr(objectOr(resource.properties['Environment'])['Variables']);
-}
-
-function layersByArn(scopes: readonly StackScope[]): ReadonlyMap<string, CodeLocation> {
-  return new Map(
-    scopes.flatMap((scope) =>
-      scope
-        .resources()
-        .filter(([, { type }]) => type === 'AWS::Lambda::LayerVersion')
-        .map(([logicalId, resource]) => [String(scope.ref(logicalId)), codeLocation(resource, 'Content', scope)]),
-    ),
-  );
-}
-
-function readLayers(
-  name: string,
-  value: unknown,
-  scope: StackScope,
-  known: ReadonlyMap<string, CodeLocation>,
-  problems: string[],
-): readonly CodeLocation[] {
-  const list: readonly unknown[] = Array.isArray(value) ? value : isObject(value) ? [value] : [];
-  return list.flatMap((item) => {
-    const resolved = scope.resolve(item);
-    const arns = (resolved.known ? [resolved.value].flat() : []).map((arn) => textOr(arn, ''));
-    if (!resolved.known) problems.push(`function ${name}: a layer cannot be resolved (${resolved.reason})`);
-    return arns.flatMap((arn) => {
-      const layer = known.get(arn);
-      if (layer === undefined) problems.push(`function ${name}: the layer ${arn} is only in AWS; it runs without it`);
-      return layer === undefined ? [] : [layer];
-    });
-  });
-}
-
-/*
- * Where the code of a function lies on this machine, for each way in which a template may say it.
- */
-
-/** Where the code in the property `Code` (a layer: `Content`) of `resource` is. */
-function codeLocation(resource: Resource, property: 'Code' | 'Content', scope: StackScope): CodeLocation {
-  const { source } = scope;
-  const asset = textOr(resource.metadata['aws:asset:path'], undefined);
-  if (asset !== undefined && textOr(resource.metadata['aws:asset:property'], property).startsWith(property)) {
-    return atPath(asset, source.folder);
-  }
-  const resolved = scope.resolve(resource.properties[property]);
-  if (!resolved.known) return { kind: 'absent', reason: `its ${property} cannot be resolved: ${resolved.reason}` };
-  const code = resolved.value;
-  if (typeof code === 'string') return atPath(code, source.folder);
-  if (!isObject(code)) return { kind: 'absent', reason: `it has no ${property}` };
-  const inline = textOr(code['ZipFile'], undefined);
-  if (inline !== undefined) return { kind: 'inline', text: inline };
-  const key = textOr(code['S3Key'], undefined);
-  if (key === undefined) return { kind: 'absent', reason: 'its code is a container image' };
-  const staged = source.assets.get(key);
-  if (staged !== undefined) return atPath(staged, source.folder);
-  // The Serverless Framework packs its folder; a package of the same name lies beside the template.
-  const packaged = join(source.folder, basename(key));
-  if (source.sourceFolder !== undefined) {
-    const beside = existsSync(packaged) ? { packaged } : {};
-    return { kind: 'folder', path: source.sourceFolder, ...beside };
-  }
-  if (existsSync(packaged)) return atPath(packaged, source.folder);
-  return { kind: 'absent', reason: `its code is the S3 object ${key}, which is not on this machine` };
-}
-
-function atPath(path: string, folder: string): CodeLocation {
-  if (/^(s3|https?):\/\//.test(path))
-    return { kind: 'absent', reason: `its code is ${path}, which is not on this machine` };
-  const absolute = resolve(folder, path);
-  if (!existsSync(absolute)) return { kind: 'absent', reason: `its code should be at ${absolute}, where nothing is` };
-  return { kind: /\.(zip|jar)$/.test(absolute) ? 'zip' : 'folder', path: absolute };
 }

@@ -49,14 +49,30 @@ export interface TemplateSettings {
   readonly sqsOrigin: string;
   /** The URL of a function that has one. */
   functionUrl(functionName: string): string;
+  /** Where layers are looked for that their developer fetched from AWS, absolute. */
+  readonly layersFolder?: string;
 }
 
-/** Where the code of a function or a layer is. `folder` may have a package of it to fall back on. */
+/**
+ * Where the code of a function or a layer is. `folder` may have a package of it (a zip file, or a folder that a build
+ * filled) to fall back on. `image`: a container image, to be pulled by its name or built.
+ */
 export type CodeLocation =
   | { readonly kind: 'folder'; readonly path: string; readonly packaged?: string }
   | { readonly kind: 'zip'; readonly path: string }
   | { readonly kind: 'inline'; readonly text: string }
+  | { readonly kind: 'image'; readonly from: string | ImageBuild }
   | { readonly kind: 'absent'; readonly reason: string };
+
+/** How a container image is built. */
+export interface ImageBuild {
+  /** A folder, absolute. */
+  readonly context: string;
+  /** Relative to the context. */
+  readonly dockerfile: string;
+  readonly target?: string;
+  readonly args: Readonly<Record<string, string>>;
+}
 
 /** An `AWS::Lambda::Function`, resolved. */
 export interface TemplateFunction {
@@ -75,6 +91,20 @@ export interface TemplateFunction {
   readonly environment: Readonly<Record<string, string>>;
   /** `ReservedConcurrentExecutions`; absent: no limit. */
   readonly reservedConcurrency?: number;
+  /** What is to be said of each layer that is only in AWS; absent: none is. */
+  readonly missingLayers?: readonly string[];
+  /** `TenancyConfig`: each tenant has environments of its own, and each invocation names its tenant. */
+  readonly tenantIsolated?: boolean;
+  /** `DurableConfig`: Lambda itself keeps the checkpoints of its executions. */
+  readonly durable?: boolean;
+  /** The program of its Rust package (`BuildProperties.Binary`); absent: the only one. */
+  readonly cargoBinary?: string;
+  /** `ImageConfig` of a container image. */
+  readonly image?: {
+    readonly entryPoint: readonly string[];
+    readonly command: readonly string[];
+    readonly workingDirectory?: string;
+  };
   /** Names of its aliases; versions are not told apart. */
   readonly aliases: readonly string[];
   /** The URL is asked for (`AWS::Lambda::Url`), with its `Cors` settings. */
