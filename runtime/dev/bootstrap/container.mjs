@@ -1,6 +1,6 @@
 /**
- * Runs one container for a function, and removes it when this process is gone, however it ended: a timeout kills it, and
- * with it the client of the engine, but not the container, which belongs to the engine.
+ * Runs one container for a function, and removes it when this process is gone, however it ended: a timeout kills it,
+ * and with it the client of the engine, but not the container, which belongs to the engine.
  *
  * Arguments: the engine (`docker` or `podman`), and what follows its `run`.
  *
