@@ -2,12 +2,17 @@
  * `karin dev`: the whole of Karin on one machine, for a project as it lies in its folder.
  *
  * The runtime is the ordinary one. Its mappings come from the project's template, and its invoker, the ordinary one,
- * talks to the local Lambda. A change of a file reads the template anew, if it may have changed, or else only lets
- * functions load their code again.
+ * talks to the local Lambda.
+ *
+ * A change of a file goes two ways, and neither waits for the other. Functions that are made of the file get their code
+ * at once. If the file may change the template, the project is read again meanwhile, one reading at a time; functions
+ * go on as they are until it is done. A change that comes during a reading is followed by another: the last reading
+ * begins after the last change.
  *
  * @module
  */
 
+import { existsSync, realpathSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { type Discovery, DiscoveryError, type DiscoverySource } from '../aws/discovery/discovery.ts';
@@ -19,6 +24,7 @@ import { LocalLambda, ownNodeModules } from '../dev/local-lambda.ts';
 import { availablePort, createCommandRunner } from '../dev/processes.ts';
 import { findProject, templateProject } from '../dev/project/find-project.ts';
 import { type Project, ProjectError } from '../dev/project/project.ts';
+import { ownRunFolder, runName } from '../dev/run-folder.ts';
 import { readApplication } from '../dev/template/application.ts';
 import { discoveryOf, type ServingOptions } from '../dev/template/discovery.ts';
 import type { TemplateApplication, TemplateSettings } from '../dev/template/model.ts';
@@ -72,6 +78,8 @@ class DevError extends Error {
   override readonly name = 'DevError';
 }
 
+const NAMES_SHOWN = 6;
+
 /** The account of everything in development, as emulators of AWS have it. */
 const ACCOUNT = '000000000000';
 
@@ -105,7 +113,11 @@ class Development {
     fed: { feeds: [], unknown: [] },
     problems: [],
   };
-  #serving: Promise<unknown> = Promise.resolve();
+  #reading: Promise<void> | undefined;
+  #readAgain = false;
+  #stopped = false;
+  /** Functions whose code could not be prepared, and why. */
+  readonly #failures = new Map<string, string>();
   /** Those of the last reading, as they were said. */
   #problems: ReadonlySet<string> = new Set();
 
@@ -114,7 +126,9 @@ class Development {
     this.#releasers = releasers;
     this.#time = options.time ?? systemTime;
     this.#environment = options.environment ?? process.env;
-    this.#folder = resolve(options.project ?? '.');
+    const folder = resolve(options.project ?? '.');
+    // As esbuild names files: without links.
+    this.#folder = existsSync(folder) ? realpathSync(folder) : folder;
     this.#write = options.write ?? ((text) => void process.stdout.write(text));
   }
 
@@ -122,15 +136,23 @@ class Development {
     const config = await this.#config();
     const serverOrigin = `http://${reachableHost(config.host)}:${config.port}`;
     const sqsOrigin = serverOrigin + capabilityPath(config);
-    const workFolder = join(this.#folder, '.karin');
-    const project = this.#findProject(config, sqsOrigin, workFolder);
-    await mkdir(workFolder, { recursive: true });
+    const home = join(this.#folder, '.karin');
+    const workFolder = join(home, runName());
+    const abort = new AbortController();
+    const project = this.#findProject(config, sqsOrigin, workFolder, abort.signal);
+    await mkdir(home, { recursive: true });
     // What is made here belongs to this machine only.
-    await writeFile(join(workFolder, '.gitignore'), '*\n');
+    await writeFile(join(home, '.gitignore'), '*\n');
+    const run = await ownRunFolder(workFolder, this.#time);
+    this.#releasers.add('the folder of this run', async () => {
+      await this.#reading;
+      await run.release();
+    });
+    this.#releasers.add('commands of the project', () => abort.abort());
 
-    const lambda = await this.#startLambda(config, sqsOrigin, workFolder);
+    const lambda = await this.#startLambda(config, sqsOrigin, home, workFolder);
     const functionUrl = (name: string): string => lambda.functionUrl(name);
-    const layersFolder = join(workFolder, 'layers');
+    const layersFolder = join(home, 'layers');
     this.#settings = { account: ACCOUNT, region: config.region, sqsOrigin, functionUrl, layersFolder };
     this.#say(`karin dev: ${project.description}`);
     await this.#load(project, lambda);
@@ -144,7 +166,7 @@ class Development {
     const karin = await this.#startServer(config, lambda, serving, project);
     const watcher = this.#options.watch === false ? undefined : this.#watch(project, lambda, karin);
     if (watcher !== undefined) {
-      watcher.follow(this.#codeElsewhere());
+      this.#follow(lambda, watcher);
       this.#releasers.add('watching the project', () => watcher.close());
     }
 
@@ -154,7 +176,12 @@ class Development {
     const steps = nextSteps(this.#application, discovery, places, occasion);
     this.#sayNews(['', ...summary(this.#application, discovery), '', ...steps, '']);
     this.#say(`karin ready ${karin.url}`);
-    return { url: karin.url, lambdaUrl: lambda.origin, karin, stop: () => this.#releasers.release() };
+    return { url: karin.url, lambdaUrl: lambda.origin, karin, stop: () => this.#stop() };
+  }
+
+  #stop(): Promise<void> {
+    this.#stopped = true;
+    return this.#releasers.release();
   }
 
   /** Settings from the environment, and those of the command line instead; the port is one that can be had. */
@@ -181,11 +208,9 @@ class Development {
     }
   }
 
-  #findProject(config: Config, sqsOrigin: string, workFolder: string): Project {
+  #findProject(config: Config, sqsOrigin: string, workFolder: string, signal: AbortSignal): Project {
     const { template } = this.#options;
     if (template !== undefined) return templateProject(resolve(template), this.#folder);
-    const abort = new AbortController();
-    this.#releasers.add('commands of the project', () => abort.abort());
     const { project, others } = findProject({
       folder: this.#folder,
       workFolder,
@@ -193,18 +218,19 @@ class Development {
       region: config.region,
       sqsOrigin,
       environment: this.#environment,
-      run: createCommandRunner(abort.signal),
+      run: createCommandRunner(signal),
     });
     if (others.length > 0) this.#say(`not used: ${others.join(', ')} (choose with --template)`);
     return project;
   }
 
-  async #startLambda(config: Config, sqsOrigin: string, workFolder: string): Promise<LocalLambda> {
+  async #startLambda(config: Config, sqsOrigin: string, home: string, workFolder: string): Promise<LocalLambda> {
     const own = ownNodeModules();
     const lambda = await LocalLambda.start({
       region: config.region,
       sqsOrigin,
       workFolder: join(workFolder, 'functions'),
+      cacheFolder: join(home, 'cache'),
       nodeModules: [join(this.#folder, 'node_modules'), ...(own === undefined ? [] : [own])],
       environment: this.#environment,
       // The next port, so that function URLs stay the same from one start to the next.
@@ -218,9 +244,9 @@ class Development {
   }
 
   /** Reads the project and hands its functions to the local Lambda. */
-  async #load(project: Project, lambda: LocalLambda): Promise<void> {
+  async #load(project: Project, lambda: LocalLambda, how = ''): Promise<void> {
     const startedAt = this.#time.monotonic();
-    if (project.command !== undefined) this.#say(`running ${project.command} ...`);
+    if (project.command !== undefined) this.#say(`running ${project.command}${how} ...`);
     const { stacks, notes } = await project.load();
     this.#application = readApplication(stacks, this.#settings);
     lambda.apply(this.#application);
@@ -260,31 +286,73 @@ class Development {
   }
 
   #watch(project: Project, lambda: LocalLambda, karin: Karin): ProjectWatcher {
-    const react = async (paths: readonly string[]): Promise<void> => {
-      const names = paths.map((path) => relative(this.#folder, path)).join(', ');
-      const concerned = paths.some((path) => project.concerns(path));
-      this.#say(`changed: ${names}${concerned ? '' : '; functions load their code again'}`);
-      try {
-        if (concerned) await this.#load(project, lambda);
-        watcher.follow(this.#codeElsewhere());
-        lambda.reload();
-        // A handler that was missing may be there now.
-        this.#sayNews(changes(await karin.sync({ full: true })));
-      } catch (error) {
-        // Whatever it is, its developer is at work on it, and the next change tries again.
-        const text = isAboutProject(error) ? error.message : error instanceof Error ? error.stack : error;
-        this.#say(`! ${text}\n! what was read before goes on running`);
-      }
-    };
     const watcher = new ProjectWatcher({
       folder: this.#folder,
       time: this.#time,
       onChange: (paths) => {
-        // One after the other: a second reading must not overtake the first.
-        this.#serving = this.#serving.then(() => react(paths));
+        const concerned = paths.some((path) => project.concerns(path, lambda.isInput(path)));
+        this.#say(`changed: ${paths.map((path) => relative(this.#folder, path)).join(', ')}`);
+        void this.#renew(paths, lambda, watcher);
+        if (concerned) this.#readLater(project, lambda, karin, watcher);
+        // A handler that was missing may be there now.
+        else if (this.#reading === undefined) void this.#sync(karin);
       },
     });
     return watcher;
+  }
+
+  /** Gives the functions that are made of these files their code anew. */
+  async #renew(paths: readonly string[], lambda: LocalLambda, watcher: ProjectWatcher): Promise<void> {
+    const startedAt = this.#time.monotonic();
+    const changes = await lambda.changed(paths);
+    const live: string[] = [];
+    for (const { name, became } of changes) {
+      if (typeof became === 'object') {
+        this.#failures.set(name, became.failure);
+        this.#say(`! ${name}: ${became.failure}\n! what ran before goes on running`);
+      } else if (became === 'live' || this.#failures.has(name)) {
+        live.push(name);
+        this.#failures.delete(name);
+      }
+    }
+    const ms = Math.round(this.#time.monotonic() - startedAt);
+    if (live.length > 0) this.#say(`live after ${ms} ms: ${listed(live)}`);
+    this.#follow(lambda, watcher);
+  }
+
+  /** Reads the project in the background; a reading that is under way is followed by another. */
+  #readLater(project: Project, lambda: LocalLambda, karin: Karin, watcher: ProjectWatcher): void {
+    this.#readAgain = true;
+    this.#reading ??= (async () => {
+      while (this.#readAgain && !this.#stopped) {
+        this.#readAgain = false;
+        try {
+          await this.#load(project, lambda, ' in the background; functions go on as they are');
+          this.#follow(lambda, watcher);
+        } catch (error) {
+          if (this.#stopped) break;
+          // Whatever it is, its developer is at work on it, and the next change tries again.
+          const text = isAboutProject(error) ? error.message : error instanceof Error ? error.stack : error;
+          this.#say(`! ${text}\n! what was read before goes on running`);
+        }
+        await this.#sync(karin);
+      }
+      this.#reading = undefined;
+    })();
+  }
+
+  /** Lets the consumer take over what was read. */
+  async #sync(karin: Karin): Promise<void> {
+    try {
+      this.#sayNews(changes(await karin.sync({ full: true })));
+    } catch (error) {
+      this.#say(`! ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  #follow(lambda: LocalLambda, watcher: ProjectWatcher): void {
+    watcher.follow(this.#codeElsewhere());
+    watcher.followFiles(lambda.inputFolders().filter((path) => !`${path}${sep}`.startsWith(this.#folder + sep)));
   }
 
   /** Folders with code of functions and layers that lie outside the project, as in a repository of several packages. */
@@ -308,6 +376,12 @@ class Development {
 
 function counted(count: number, thing: string): string {
   return `${count} ${thing}${count === 1 ? '' : 's'}`;
+}
+
+/** Names that would fill a screen are counted instead. */
+function listed(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return more > 1 ? `${names.slice(0, NAMES_SHOWN).join(', ')} and ${more} more` : names.join(', ');
 }
 
 /** Asks for each function by its name alone. */

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { BuildOptions } from 'esbuild';
+import { existsSync, statSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bootstrapFile } from './bootstrap-file.ts';
+import { type Bundler, handlerOrder } from './bundler.ts';
 import { containerProgram, imageUnusable } from './containers.ts';
 import { functionEnvironment, nodePackages, type SharedEnvironment } from './function-environment.ts';
 import type { CodeLocation, TemplateFunction } from './template/model.ts';
@@ -62,19 +62,38 @@ function runsFrom(fn: TemplateFunction, folder: string, path: string): boolean {
   return toolchainOf(fn, folder, path)?.has(fn, folder) ?? handlerFile(fn, folder) !== undefined;
 }
 
-/** Prepares the function; `folder` is its own place for what has to be made. Errors: those of what it is made by. */
-export async function prepareLaunch(fn: TemplateFunction, shared: SharedEnvironment, folder: string): Promise<Launch> {
+/** What a function is prepared with. */
+export interface Preparing {
+  readonly shared: SharedEnvironment;
+  /** A new folder for what has to be made, which nobody else has. */
+  readonly folder: string;
+  /** That of the function, which remembers what it bundled before. */
+  readonly bundler: Bundler;
+  /** The code changed since it was read: a bundle that a synthesis made is old. */
+  readonly changed: boolean;
+}
+
+/** Prepares the function. Errors: those of what it is made by. */
+export async function prepareLaunch(fn: TemplateFunction, preparing: Preparing): Promise<Launch> {
   if (fn.durable === true) throw new Error(DURABLE);
-  await rm(folder, { recursive: true, force: true });
+  const { shared, folder, bundler } = preparing;
   await mkdir(folder, { recursive: true });
   const path = shared.inherited['PATH'] ?? '';
-  const taskRoot = fn.code.kind === 'image' ? folder : await codeFolder(fn, fn.code, join(folder, 'code'), path);
+  const synthesized =
+    fn.code.kind === 'folder' ? await bundler.again(fn.code.path, folder, preparing.changed) : undefined;
+  const taskRoot =
+    synthesized?.folder ??
+    (fn.code.kind === 'image' ? folder : await codeFolder(fn, fn.code, join(folder, 'code'), path));
   const layers = await Promise.all(
     fn.layers.map((layer, index) => codeFolder(fn, layer, join(folder, `layer-${index}`), path)),
   );
   const environment = functionEnvironment(fn, shared, taskRoot, layers);
   const handler = handlerFile(fn, taskRoot);
-  const launch = { cwd: taskRoot, timeoutSeconds: fn.timeoutSeconds };
+  const launch = {
+    cwd: taskRoot,
+    timeoutSeconds: fn.timeoutSeconds,
+    ...(synthesized === undefined ? {} : { inputs: synthesized.inputs }),
+  };
   const { inherited } = shared;
   if (fn.code.kind === 'image') {
     const program = await containerProgram(fn, fn.code, environment, inherited, bootstrapFile('container.mjs'));
@@ -90,19 +109,15 @@ export async function prepareLaunch(fn: TemplateFunction, shared: SharedEnvironm
   switch (familyOf(fn.runtime ?? '')) {
     case 'node': {
       const isSource = NODE_SOURCES.some((extension) => handler?.endsWith(extension));
-      const file =
-        handler !== undefined && isSource
-          ? await bundleHandler(
-              handler,
-              folder,
-              layers.flatMap((layer) => nodePackages(layer, fn.runtime)),
-            )
-          : handler;
+      const packages = layers.flatMap((layer) => nodePackages(layer, fn.runtime));
+      const bundle =
+        handler !== undefined && isSource ? await bundler.bundle(handlerOrder(handler, packages), folder) : undefined;
       return {
         ...launch,
+        ...(bundle === undefined ? {} : { inputs: bundle.inputs }),
         command: process.execPath,
         args: ['--enable-source-maps', `--max-old-space-size=${fn.memoryMegabytes}`, bootstrapFile('node.mjs')],
-        environment: { ...environment, KARIN_HANDLER_FILE: file ?? '' },
+        environment: { ...environment, KARIN_HANDLER_FILE: bundle?.file ?? handler ?? '' },
       };
     }
     case 'python':
@@ -110,19 +125,6 @@ export async function prepareLaunch(fn: TemplateFunction, shared: SharedEnvironm
     default:
       return { ...launch, command: join(taskRoot, 'bootstrap'), args: [], environment };
   }
-}
-
-/**
- * The program of this package that runs handlers of a language; in the published package it lies beside the folder of
- * this code.
- */
-function bootstrapFile(name: string): string {
-  const places = ['./bootstrap/', '../bootstrap/'].map((folder) =>
-    fileURLToPath(new URL(folder + name, import.meta.url)),
-  );
-  const found = places.find((place) => existsSync(place));
-  if (found === undefined) throw new Error(`karin is not installed completely: ${name} is missing`);
-  return found;
 }
 
 function familyOf(runtime: string): Family | undefined {
@@ -167,73 +169,5 @@ function handlerFile(fn: TemplateFunction, folder: string): string | undefined {
     }
     default:
       return isExecutable(join(folder, 'bootstrap')) ? join(folder, 'bootstrap') : undefined;
-  }
-}
-
-/*
- * TypeScript handlers, bundled for Node with esbuild.
- */
-
-/** The sources cannot be bundled; the message is esbuild's, with file, line and column. */
-class BundleError extends Error {
-  override readonly name = 'BundleError';
-}
-
-/** Packages that AWS's Node runtimes bring along. */
-const PROVIDED = ['@aws-sdk/*', '@smithy/*'];
-
-/** CommonJS packages inside an ES module still call `require`. */
-const REQUIRE_FOR_MODULES = [
-  "import { createRequire as __createRequire } from 'node:module';",
-  'const require = __createRequire(import.meta.url);',
-].join('\n');
-
-/**
- * Bundles `entry` into `folder` and returns the file. `layers`: folders of the packages that layers bring. Errors:
- * `BundleError`.
- */
-async function bundleHandler(entry: string, folder: string, layers: readonly string[] = []): Promise<string> {
-  // Loaded here, because only functions in TypeScript need it.
-  const { build, formatMessages } = await import('esbuild');
-  const isModule = isEcmaScriptModule(entry);
-  const outfile = join(folder, isModule ? 'handler.mjs' : 'handler.cjs');
-  const options: BuildOptions = {
-    entryPoints: [entry],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    target: `node${process.versions.node}`,
-    format: isModule ? 'esm' : 'cjs',
-    mainFields: isModule ? ['module', 'main'] : ['main', 'module'],
-    external: PROVIDED,
-    nodePaths: [...layers],
-    sourcemap: 'linked',
-    logLevel: 'silent',
-    ...(isModule ? { banner: { js: REQUIRE_FOR_MODULES } } : {}),
-  };
-  try {
-    await build(options);
-  } catch (error) {
-    // esbuild rejects with a BuildFailure, whose `errors` it formats itself; anything else has no such member.
-    const { errors } = error as { readonly errors?: Parameters<typeof formatMessages>[0] };
-    const lines = errors === undefined ? [String(error)] : await formatMessages(errors, { kind: 'error' });
-    throw new BundleError(`${entry} cannot be bundled:\n${lines.join('\n').trim()}`, { cause: error });
-  }
-  return outfile;
-}
-
-/** As Node and TypeScript decide: by the extension, else by the nearest package.json. */
-function isEcmaScriptModule(file: string): boolean {
-  const extension = extname(file);
-  if (extension === '.mts') return true;
-  if (extension === '.cts') return false;
-  for (let folder = dirname(file); ; folder = dirname(folder)) {
-    const manifest = join(folder, 'package.json');
-    if (existsSync(manifest)) {
-      // Only one member is looked at, and compared with a text.
-      const { type } = JSON.parse(readFileSync(manifest, 'utf8')) as { readonly type?: unknown };
-      return type === 'module';
-    }
-    if (folder === dirname(folder)) return false;
   }
 }

@@ -4,22 +4,25 @@
  *
  * @module
  */
+import { realpathSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { comesFromForeignPage, isLink, isOwnHost } from '../http/browser-guard.ts';
 import type { Randomness, Time } from '../time.ts';
 import { prepareLaunch } from './bundle.ts';
-import { ConcurrencyError, FunctionHost, type WorkerBudget } from './function-host.ts';
+import { Bundler } from './bundler.ts';
+import { ConcurrencyError, FunctionHost, type Refreshed, type WorkerBudget } from './function-host.ts';
 import { badGateway, urlEvent, urlResponse } from './function-url.ts';
 import type { Output } from './guide.ts';
 import { lambdaApi } from './lambda-api.ts';
 import { type Invocation, type LoggedResult, listen } from './runtime-api.ts';
 import type { JsonObject, TemplateApplication, TemplateFunction, TemplateMapping } from './template/model.ts';
+import type { Launch } from './worker.ts';
 
 export interface LocalLambdaOptions {
   readonly region: string;
@@ -30,6 +33,8 @@ export interface LocalLambdaOptions {
    * packages.
    */
   readonly workFolder: string;
+  /** For what compilers keep from one run to the next; shared by all runs. */
+  readonly cacheFolder: string;
   /** `node_modules` folders to look in for what AWS's Node runtimes provide. */
   readonly nodeModules: readonly string[];
   /** The environment of this process; only a few variables of it are handed on. */
@@ -45,13 +50,32 @@ export interface LocalLambdaOptions {
 
 const DEFAULT_MAX_WORKERS = 32;
 
+/** A function, and what became of its code when files changed. */
+export interface CodeChange {
+  readonly name: string;
+  readonly became: Refreshed;
+}
+
+/** A function with what it needs beside its processes. */
+interface Hosted {
+  readonly host: FunctionHost;
+  /** The files that its code is known to be made of, absolute. */
+  inputs(): ReadonlySet<string>;
+  /** Stops every process and gives up what was prepared. */
+  stop(): Promise<void>;
+}
+
 export class LocalLambda {
   readonly #options: LocalLambdaOptions;
   readonly #server: Server;
-  readonly #hosts = new Map<string, FunctionHost>();
+  readonly #hosts = new Map<string, Hosted>();
   readonly #budget: WorkerBudget;
+  /** Functions that were removed and have processes yet. */
+  readonly #leaving = new Set<Promise<void>>();
   #mappings: readonly TemplateMapping[] = [];
   #workers = 0;
+  /** Functions so far. */
+  #made = 0;
   #port = 0;
 
   /** Starts to listen; it knows no functions before `apply`. */
@@ -66,7 +90,7 @@ export class LocalLambda {
     const max = options.maxWorkers ?? DEFAULT_MAX_WORKERS;
     this.#budget = {
       claim: () => {
-        const room = this.#workers < max || [...this.#hosts.values()].some((host) => host.giveUpIdle());
+        const room = this.#workers < max || [...this.#hosts.values()].some(({ host }) => host.giveUpIdle());
         if (room) this.#workers += 1;
         return room;
       },
@@ -98,13 +122,14 @@ export class LocalLambda {
   apply(application: TemplateApplication): void {
     this.#mappings = application.mappings;
     const wanted = new Map(application.functions.map((fn) => [fn.name, fn]));
-    for (const [name, host] of this.#hosts) {
+    for (const [name, hosted] of this.#hosts) {
       const fn = wanted.get(name);
       if (fn === undefined) {
         this.#hosts.delete(name);
-        void host.stop();
-      } else if (JSON.stringify(fn) !== JSON.stringify(host.definition)) {
-        host.replace(fn);
+        const left = hosted.stop().finally(() => this.#leaving.delete(left));
+        this.#leaving.add(left);
+      } else if (JSON.stringify(fn) !== JSON.stringify(hosted.host.definition)) {
+        hosted.host.replace(fn);
       }
     }
     for (const [name, fn] of wanted) {
@@ -112,14 +137,36 @@ export class LocalLambda {
     }
   }
 
-  /** The code changed: every function is loaded anew by its next invocation. */
-  reload(): void {
-    for (const host of this.#hosts.values()) host.replace(host.definition);
+  /**
+   * Files changed, absolute paths: the functions that they concern get their code anew, as soon as it is prepared. One
+   * that cannot be prepared goes on as it is. Never rejects.
+   */
+  async changed(paths: readonly string[]): Promise<readonly CodeChange[]> {
+    const real = paths.flatMap((path) => [path, realPath(path)]);
+    const concerned = [...this.#hosts].filter(([, { host }]) => host.isMadeOf(real));
+    return Promise.all(concerned.map(async ([name, { host }]) => ({ name, became: await host.refresh() })));
+  }
+
+  /** Whether a file is known to be a part of a function's bundle. */
+  isInput(path: string): boolean {
+    const real = realPath(path);
+    return [...this.#hosts.values()].some((hosted) => {
+      const inputs = hosted.inputs();
+      return inputs.has(path) || inputs.has(real);
+    });
+  }
+
+  /** The folders of the files that bundles are made of, packages aside. */
+  inputFolders(): readonly string[] {
+    const inputs = [...this.#hosts.values()].flatMap((hosted) => [...hosted.inputs()]);
+    return [
+      ...new Set(inputs.filter((path) => !path.includes(`${sep}node_modules${sep}`)).map((path) => dirname(path))),
+    ];
   }
 
   /** Stops every process and closes the port. */
   async close(): Promise<void> {
-    await Promise.all([...this.#hosts.values()].map((host) => host.stop()));
+    await Promise.all([...this.#leaving, ...[...this.#hosts.values()].map((hosted) => hosted.stop())]);
     this.#hosts.clear();
     await new Promise((resolve) => {
       this.#server.close(resolve);
@@ -137,26 +184,43 @@ export class LocalLambda {
     }
   }
 
-  #host(fn: TemplateFunction): FunctionHost {
-    const { time, output, region, sqsOrigin, nodeModules, environment, workFolder } = this.#options;
-    const cacheFolder = join(workFolder, '.cache');
+  #host(fn: TemplateFunction): Hosted {
+    const { time, output, region, sqsOrigin, nodeModules, environment, workFolder, cacheFolder } = this.#options;
     const shared = { region, sqsOrigin, nodeModules, inherited: environment, lambdaOrigin: this.origin, cacheFolder };
-    const home = join(workFolder, fn.name);
+    // No folder is used twice: what a removed function of the same name left is still being removed.
+    this.#made += 1;
+    const home = join(workFolder, `${fn.name}-${this.#made}`);
+    const bundler = new Bundler(home);
+    const folders = new WeakMap<Launch, string>();
     let versions = 0;
-    return new FunctionHost(fn, {
+    const host = new FunctionHost(fn, {
       time,
       budget: this.#budget,
       print: (name, line) => output.line(name, line),
-      prepare: async (definition) => {
+      prepare: async (definition, changed) => {
         versions += 1;
-        const version = versions;
-        // Processes of the version before may still be starting, or load files late; those of the one before that have
-        // been told to end long since. The first version clears what an earlier run left.
-        const old = version === 1 ? home : join(home, String(version - 2));
-        await rm(old, { recursive: true, force: true });
-        return prepareLaunch(definition, shared, join(home, String(version)));
+        const folder = join(home, String(versions));
+        try {
+          const launch = await prepareLaunch(definition, { shared, folder, bundler, changed });
+          folders.set(launch, folder);
+          return launch;
+        } catch (error) {
+          await removeFolder(folder);
+          throw error;
+        }
+      },
+      discard: (launch) => {
+        const folder = folders.get(launch);
+        if (folder !== undefined) void removeFolder(folder);
       },
     });
+    const stop = async (): Promise<void> => {
+      await host.stop();
+      await bundler.close();
+      await removeFolder(home);
+    };
+    const inputs = (): ReadonlySet<string> => host.inputs ?? bundler.synthesizedInputs(host.definition.code);
+    return { host, inputs, stop };
   }
 
   /**
@@ -173,7 +237,7 @@ export class LocalLambda {
     const path = URL.canParse(url, this.origin) ? new URL(url, this.origin).pathname : '';
     const [, name] = /^\/functions\/([^/]+)\//.exec(path) ?? [];
     if (name === undefined) return 'requests of web sites are refused';
-    const cors = this.#hosts.get(name)?.definition.url?.cors;
+    const cors = this.#hosts.get(name)?.host.definition.url?.cors;
     if (isLink(request) || (cors !== undefined && allowsOrigin(cors, headers.origin))) return undefined;
     return `the Cors of the function URL of ${name} does not let this web site in (AllowOrigins)`;
   }
@@ -181,21 +245,21 @@ export class LocalLambda {
   #app(): Hono {
     const { randomness } = this.#options;
     const app = lambdaApi({
-      functions: () => [...this.#hosts.values()].map(({ definition }) => definition),
+      functions: () => [...this.#hosts.values()].map(({ host }) => host.definition),
       mappings: () => this.#mappings,
       functionUrl: (name) => this.functionUrl(name),
       invoke: (name, invocation) => this.#invoke(name, invocation),
       uuid: () => randomness.uuid(),
     });
     app.use('/functions/:name/*', async (c, next) => {
-      const settings = this.#hosts.get(c.req.param('name'))?.definition.url?.cors;
+      const settings = this.#hosts.get(c.req.param('name'))?.host.definition.url?.cors;
       return settings === undefined || Object.keys(settings).length === 0
         ? next()
         : cors(corsOptions(settings))(c, next);
     });
     app.all('/functions/:name/*', async (c) => {
       const name = c.req.param('name');
-      const host = this.#hosts.get(name);
+      const host = this.#hosts.get(name)?.host;
       if (host?.definition.url === undefined) {
         return c.json({ Message: `there is no function ${name} with a function URL` }, 404);
       }
@@ -217,7 +281,7 @@ export class LocalLambda {
   }
 
   async #invoke(name: string, invocation: Invocation): Promise<LoggedResult> {
-    const host = this.#hosts.get(name);
+    const host = this.#hosts.get(name)?.host;
     // The API looked the function up just before; only a reload in between could take it away.
     if (host === undefined) throw new Error(`the function ${name} was removed`);
     return host.invoke(invocation);
@@ -245,6 +309,24 @@ function corsOptions(settings: JsonObject): Parameters<typeof cors>[0] {
     credentials: settings['AllowCredentials'] === true,
     ...(Number.isFinite(maxAge) ? { maxAge } : {}),
   };
+}
+
+/** Without links, as esbuild names files; a file that is gone, by its folder. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    try {
+      return join(realpathSync(dirname(path)), basename(path));
+    } catch {
+      return path;
+    }
+  }
+}
+
+/** What cannot be removed now goes with the folder of this run: no function fails because of it. */
+function removeFolder(folder: string): Promise<void> {
+  return rm(folder, { recursive: true, force: true }).catch(() => {});
 }
 
 /** The folder in which this package's own dependencies lie; `undefined`: they are bundled into it. */

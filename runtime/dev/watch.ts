@@ -9,7 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Cancel, Time } from '../time.ts';
 
 export interface WatchOptions {
@@ -39,6 +39,8 @@ const LARGEST_COMPARED = 5_000_000;
 export class ProjectWatcher {
   readonly #options: WatchOptions;
   readonly #watchers = new Map<string, FSWatcher>();
+  /** Of these only the files are watched, not the folders in them. */
+  readonly #flat = new Set<string>();
   /** Of the files that changed before. */
   readonly #digests = new Map<string, string>();
   readonly #changed = new Set<string>();
@@ -54,6 +56,11 @@ export class ProjectWatcher {
     for (const folder of folders) this.#add(folder, false);
   }
 
+  /** Watches the files of other folders, absolute, but not the folders in them. */
+  followFiles(folders: readonly string[]): void {
+    for (const folder of folders) if (!this.#watchers.has(folder)) this.#watch(folder, true);
+  }
+
   close(): void {
     this.#cancel();
     for (const watcher of this.#watchers.values()) watcher.close();
@@ -62,17 +69,14 @@ export class ProjectWatcher {
 
   /** Watches a folder and those below it. `report`: it is new, so what it holds is, too. */
   #add(folder: string, report: boolean): void {
-    if (this.#watchers.has(folder)) return;
+    if (this.#watchers.has(folder) && !this.#flat.has(folder)) return;
+    this.#drop(folder);
+    if (!this.#watch(folder, false)) return;
     let entries: { readonly name: string; isDirectory(): boolean }[];
     try {
-      const watcher = watch(folder, (_, name) => {
-        if (name !== null) this.#seen(join(folder, name));
-      });
-      watcher.on('error', () => this.#drop(folder));
-      this.#watchers.set(folder, watcher);
       entries = readdirSync(folder, { withFileTypes: true });
     } catch {
-      // The folder vanished again, or may not be read: there is nothing to watch.
+      // The folder vanished again: there is nothing to watch.
       this.#drop(folder);
       return;
     }
@@ -86,16 +90,32 @@ export class ProjectWatcher {
     }
   }
 
+  /** `flat`: without the folders in it. False: it vanished, or may not be read. */
+  #watch(folder: string, flat: boolean): boolean {
+    try {
+      const watcher = watch(folder, (_, name) => {
+        if (name !== null) this.#seen(join(folder, name));
+      });
+      watcher.on('error', () => this.#drop(folder));
+      this.#watchers.set(folder, watcher);
+      if (flat) this.#flat.add(folder);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   #drop(folder: string): void {
     this.#watchers.get(folder)?.close();
     this.#watchers.delete(folder);
+    this.#flat.delete(folder);
   }
 
   #seen(path: string): void {
     const name = basename(path);
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats?.isDirectory()) {
-      if (isWatched(name)) this.#add(path, true);
+      if (isWatched(name) && !this.#flat.has(dirname(path))) this.#add(path, true);
       return;
     }
     if (stats === undefined && this.#watchers.has(path)) this.#drop(path);

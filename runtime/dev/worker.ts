@@ -34,6 +34,8 @@ export interface Launch {
   readonly environment: Readonly<Record<string, string>>;
   /** `Timeout` of the function, seconds. */
   readonly timeoutSeconds: number;
+  /** The files that the code was made of, absolute; absent: it may be any. */
+  readonly inputs?: ReadonlySet<string>;
 }
 
 export interface WorkerParts {

@@ -162,7 +162,7 @@ describe('karin dev in a CDK app', () => {
     await printed(/\[Fn\] first a/);
 
     put('code/index.js', code('second'));
-    await printed(/changed: code\/index\.js; functions load their code again/);
+    await printed(/^live after \d+ ms: Fn$/);
     await send('one', 'b');
     await printed(/\[Fn\] second b/);
     expect(lines.filter((line) => line.startsWith('running node app.cjs'))).toHaveLength(1);

@@ -24,6 +24,7 @@ export class ScratchLambda {
       region: 'eu-west-1',
       sqsOrigin: 'http://127.0.0.1:4999',
       workFolder: join(this.folder, '.karin'),
+      cacheFolder: join(this.folder, '.cache'),
       nodeModules: own === undefined ? [] : [own],
       environment: process.env,
       output: {

@@ -66,16 +66,16 @@ describe('a function that a toolchain of this machine runs', { timeout: PATIENCE
     scratch.write('main.go', main('got'));
     await expectToRun({ runtime: 'provided.al2023', handler: 'bootstrap' }, 'errorString');
     expect(existsSync(join(scratch.folder, 'bootstrap'))).toBe(false);
-    scratch.write('main.go', main('now got'));
-    scratch.lambda.reload();
+    const path = scratch.write('main.go', main('now got'));
+    await scratch.lambda.changed([path]);
     await scratch.invoke('fn', { word: 'better' });
     await scratch.printed('[fn] now got better');
     scratch.write('main.go', 'package main\n\nfunc main() { mistake }\n');
-    scratch.lambda.reload();
-    const { value } = await scratch.invoke('fn');
-    expect(value).toMatchObject({
-      errorMessage: expect.stringMatching(/'go build' failed.*main\.go:3:\d+: undefined/s),
-    });
+    expect(await scratch.lambda.changed([path])).toEqual([
+      { name: 'fn', became: { failure: expect.stringMatching(/'go build' failed.*main\.go:3:\d+: undefined/s) } },
+    ]);
+    await scratch.invoke('fn', { word: 'as before' });
+    await scratch.printed('[fn] now got as before');
   });
 
   it('is Rust, built from its sources, by the program that the template names where there are several', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -138,13 +138,13 @@ describe('execution environments', () => {
     expect(second.value).not.toEqual(first.value);
   });
 
-  it('take up changed code after a reload, and changed settings after the template did', async () => {
+  it('take up changed code when its file changed, and changed settings after the template did', async () => {
     await scratch.start();
     scratch.write('index.ts', 'export const handler = async () => ({ version: 1, greeting: process.env.GREETING });');
     scratch.apply([scratch.define()]);
     expect((await scratch.invoke('fn')).value).toEqual({ version: 1 });
     scratch.write('index.ts', 'export const handler = async () => ({ version: 2, greeting: process.env.GREETING });');
-    scratch.lambda.reload();
+    await scratch.lambda.changed([join(scratch.folder, 'index.ts')]);
     expect((await scratch.invoke('fn')).value).toEqual({ version: 2 });
     scratch.apply([scratch.define({ environment: { GREETING: 'hello' } })]);
     expect((await scratch.invoke('fn')).value).toEqual({ version: 2, greeting: 'hello' });
@@ -158,11 +158,74 @@ describe('execution environments', () => {
     const running = scratch.invoke('fn');
     await gate.arrived(1);
     scratch.write('index.js', "exports.handler = async () => 'new';");
-    scratch.lambda.reload();
+    await scratch.lambda.changed([join(scratch.folder, 'index.js')]);
     expect((await scratch.invoke('fn')).value).toBe('new');
     gate.release();
     expect((await running).value).toBe('old');
     expect((await scratch.invoke('fn')).value).toBe('new');
+  });
+
+  it('go on with the code that they have when a file is saved half written, until one that is whole is', async () => {
+    await scratch.start();
+    const path = scratch.write('index.ts', "export const handler = async () => 'whole';");
+    scratch.apply([scratch.define()]);
+    expect((await scratch.invoke('fn')).value).toBe('whole');
+    scratch.write('index.ts', 'export const handler = async () => {');
+    expect(await scratch.lambda.changed([path])).toEqual([
+      { name: 'fn', became: { failure: expect.stringContaining('index.ts:1:36') } },
+    ]);
+    expect((await scratch.invoke('fn')).value).toBe('whole');
+    scratch.write('index.ts', "import { word } from './word';\nexport const handler = async () => word;");
+    await scratch.lambda.changed([path]);
+    const other = scratch.write('word.ts', "export const word = 'mended';");
+    expect(await scratch.lambda.changed([other])).toEqual([{ name: 'fn', became: 'live' }]);
+    expect((await scratch.invoke('fn')).value).toBe('mended');
+  });
+
+  it('are exchanged only where a file that changed is a part of the bundle', async () => {
+    await scratch.start();
+    scratch.write('shared.ts', "export const word = 'one';");
+    scratch.write('a.ts', "import { word } from './shared';\nexport const handler = async () => word;");
+    scratch.write('b.ts', "export const handler = async () => 'b';");
+    scratch.apply([
+      scratch.define({ name: 'a', handler: 'a.handler' }),
+      scratch.define({ name: 'b', handler: 'b.handler' }),
+    ]);
+    await scratch.invoke('a');
+    await scratch.invoke('b');
+    const path = scratch.write('shared.ts', "export const word = 'two';");
+    expect(await scratch.lambda.changed([path])).toEqual([{ name: 'a', became: 'live' }]);
+    expect((await scratch.invoke('a')).value).toBe('two');
+    expect(scratch.lambda.isInput(path)).toBe(true);
+    expect(scratch.lambda.isInput(join(scratch.folder, 'readme.md'))).toBe(false);
+  });
+
+  it('lose no event to definitions and edits that come while the first ones start', async () => {
+    await scratch.start();
+    const path = scratch.write('index.ts', 'export const handler = async () => process.env.N;');
+    const results: Promise<unknown>[] = [];
+    const changes: Promise<unknown>[] = [];
+    for (let n = 0; n < 5; n += 1) {
+      scratch.apply([scratch.define({ environment: { N: String(n) } })]);
+      results.push(scratch.invoke('fn').then(({ answer, value }) => answer.FunctionError ?? value));
+      changes.push(scratch.lambda.changed([path]));
+    }
+    await Promise.all(changes);
+    for (const value of await Promise.all(results)) expect(value).toMatch(/^[0-4]$/);
+    expect((await scratch.invoke('fn')).value).toBe('4');
+  });
+
+  it('leave nothing of a version that nobody runs any more', async () => {
+    await scratch.start();
+    const path = scratch.write('index.ts', "export const handler = async () => 'first';");
+    scratch.apply([scratch.define()]);
+    await scratch.invoke('fn');
+    scratch.write('index.ts', "export const handler = async () => 'second';");
+    await scratch.lambda.changed([path]);
+    expect((await scratch.invoke('fn')).value).toBe('second');
+    scratch.apply([]);
+    await scratch.lambda.close();
+    expect(readdirSync(join(scratch.folder, '.karin'))).toEqual([]);
   });
 
   it('still find the rest of their own code when that of another version was unpacked', async () => {
@@ -184,7 +247,7 @@ describe('execution environments', () => {
     const running = scratch.invoke('fn');
     await gate.arrived(1);
     pack('new', '');
-    scratch.lambda.reload();
+    await scratch.lambda.changed([path]);
     expect((await scratch.invoke('fn')).value).toBe('new');
     gate.release();
     expect((await running).value).toBe('old');
@@ -323,7 +386,7 @@ describe('execution environments', () => {
     scratch.write('src/index.ts', 'export const handler = async () => 1;');
     scratch.apply([scratch.define({ handler: 'src/index.handler' })]);
     await scratch.invoke('fn');
-    expect(existsSync(join(scratch.folder, '.karin', 'fn', '1', 'handler.cjs'))).toBe(true);
+    expect(existsSync(join(scratch.folder, '.karin', 'fn-1', '1', 'handler.cjs'))).toBe(true);
     expect(existsSync(join(scratch.folder, 'src', 'index.js'))).toBe(false);
   });
 });

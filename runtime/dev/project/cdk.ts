@@ -10,6 +10,8 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
+import { bootstrapFile } from '../bootstrap-file.ts';
+import { appSources, isCdkBundle } from '../cdk-bundle.ts';
 import { findStacks } from '../template/application.ts';
 import { type JsonObject, objectOr, type StackSource, textOr } from '../template/model.ts';
 import { type LoadedProject, type Project, ProjectError, type ProjectParts } from './project.ts';
@@ -25,6 +27,7 @@ export function cdkProject(parts: ProjectParts): Project {
   const app = textOr(settings['app'], undefined);
   const earlier = resolve(folder, textOr(settings['output'], 'cdk.out'));
   let code: Code = { folders: [], bundled: false };
+  let sources: ReadonlySet<string> | undefined;
   /** Of successful readings. */
   let generation = 0;
   const assemblies = join(parts.workFolder, 'cdk.out');
@@ -33,7 +36,11 @@ export function cdkProject(parts: ProjectParts): Project {
   const load = async (): Promise<LoadedProject> => {
     if (generation === 0) await rm(assemblies, { recursive: true, force: true });
     const fallback = generation === 0 ? earlier : undefined;
-    const { stacks, notes } = await synthesize(parts, settings, app, assembly(generation + 1), fallback);
+    const [{ stacks, notes }, found] = await Promise.all([
+      synthesize(parts, settings, app, assembly(generation + 1), fallback),
+      appSources(app ?? '', folder),
+    ]);
+    sources = found;
     generation += 1;
     // The last one may still be running what it had begun.
     await rm(assembly(generation - 2), { recursive: true, force: true });
@@ -44,10 +51,14 @@ export function cdkProject(parts: ProjectParts): Project {
     description: `the CDK app in ${folder}`,
     ...(app === undefined ? {} : { command: app }),
     load,
-    // Code that is not copied on synthesis is read where its author edits it; of which files synthesis makes bundles
-    // nobody says.
-    concerns: (path) =>
-      SOURCE.test(path) && (code.bundled || !code.folders.some((folder) => path.startsWith(folder + sep))),
+    // Code that is not copied on synthesis is read where its author edits it, and handlers are bundled without one; of
+    // which files other bundles are made nobody says.
+    concerns: (path, isInput) => {
+      if (!SOURCE.test(path)) return false;
+      if (code.bundled || sources?.has(path)) return true;
+      if (isInput) return sources === undefined;
+      return !code.folders.some((folder) => path.startsWith(folder + sep));
+    },
   };
 }
 
@@ -113,6 +124,7 @@ async function synthesisEnvironment(
     CDK_OUTDIR: output,
     CDK_DEFAULT_ACCOUNT: account,
     CDK_DEFAULT_REGION: region,
+    NODE_OPTIONS: `${environment['NODE_OPTIONS'] ?? ''} --require ${JSON.stringify(bootstrapFile('cdk-bundles.cjs'))}`,
   };
   if (text.length <= LARGEST_CONTEXT) return { ...shared, CDK_CONTEXT_JSON: text };
   const file = join(workFolder, 'cdk-context.json');
@@ -134,7 +146,7 @@ function missingContext(output: string): readonly string[] {
 interface Code {
   /** Those of the author, which are not copied. */
   readonly folders: readonly string[];
-  /** Some of it was made by the synthesis, out of sources that may lie anywhere. */
+  /** Some of it was made by the synthesis in a way that is not known, out of sources that may lie anywhere. */
   readonly bundled: boolean;
 }
 
@@ -145,8 +157,11 @@ function codeOf(stacks: readonly StackSource[], { workFolder }: ProjectParts): C
       return path === undefined || !type.startsWith('AWS::Lambda::') ? [] : [resolve(folder, path)];
     }),
   );
-  const folders = paths.filter((path) => !path.startsWith(workFolder + sep));
-  return { folders, bundled: folders.length < paths.length };
+  const isMade = (path: string): boolean => path.startsWith(workFolder + sep);
+  return {
+    folders: paths.filter((path) => !isMade(path)),
+    bundled: paths.some((path) => isMade(path) && !isCdkBundle(path)),
+  };
 }
 
 /** A JSON file; an empty object if there is none. Errors: `ProjectError` if it cannot be parsed. */

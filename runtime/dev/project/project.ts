@@ -21,8 +21,11 @@ export interface Project {
   readonly command?: string;
   /** Reads the stacks; may take seconds. Errors: `ProjectError`, `DiscoveryError`, `TemplateSyntaxError`. */
   load(): Promise<LoadedProject>;
-  /** Whether a change of this file (an absolute path) may change the stacks; otherwise it is code at most. */
-  concerns(path: string): boolean;
+  /**
+   * Whether a change of this file (an absolute path) may change the stacks; otherwise it is code at most. `isInput`:
+   * functions are known to be bundled of it.
+   */
+  concerns(path: string, isInput: boolean): boolean;
 }
 
 /** The project cannot be read; the message says what was found, what is wrong, and what mends it. */
