@@ -277,13 +277,17 @@ export function createProgram(context: CliContext, finished: (status: number) =>
 
   program
     .command('cost')
-    .description('what idle queues cost with and without Karin')
+    .description('what idle queues cost with and without Karin; of a server by account, region and stage')
     .option('--queues <count>', 'idle queues, every stage counted', number)
+    .option('--scopes <count>', 'accounts and regions that they are in (default: 1)', number)
     .option('--machine <dollars>', 'price of the machine a month (default: 2.02)', number)
     .option('--price <dollars>', 'price of a million SQS requests (default: 0.40)', number)
+    .option('--url <address>', 'a server whose queues count (default: KARIN_URL, else no server is asked)')
+    .option('--user <name>', 'an operator of it, with KARIN_OPERATOR_PASSWORD (default: KARIN_OPERATOR, else nobody)')
+    .option('--json', 'print the answer of the server')
     .action(async (options) => {
       const { cost } = await import('./cost.ts');
-      cost(options, context);
+      await cost(options, context);
     });
 
   return program;

@@ -28,7 +28,8 @@ import { logsHref } from './logs-link.ts';
 import { attributeValue } from './message-actions.ts';
 import { messageIdIn, readSearchQuery, type SearchParts, START, searchBodies, searchId } from './message-search.ts';
 import { gatherOverview, type OverviewParts, type QueueRow, queueRow, readQueueQuery, refreshed } from './overview.ts';
-import { scopeRows } from './scopes.ts';
+import { idleLines } from './savings.ts';
+import { idleGroups, scopeRows } from './scopes.ts';
 import { actOnSelection, audited, isKnown, readAsked, SELECTION_ACTIONS, type SelectionParts } from './selection.ts';
 
 /** Messages that one look gives. */
@@ -66,10 +67,7 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
   app.use('/api/v1/*', requireManage(parts.edge));
 
   app.get('/api/v1/status', async (c) => {
-    const reaches = reachOf(c.get('credential'));
-    if (reaches !== undefined) {
-      throw new HTTPException(403, { message: 'this credential reaches some queues only; the status is about all' });
-    }
+    requireAll(c, 'the status');
     const { needs, totals, allQueues, store, sync, commandsLately } = await gatherOverview(
       parts,
       readQueueQuery(() => undefined),
@@ -85,6 +83,11 @@ export function apiRoute(parts: ApiParts): Hono<AppEnv> {
       ...(sync?.succeededAt === undefined ? {} : { syncedAt: new Date(sync.succeededAt).toISOString() }),
       commandsLately,
     });
+  });
+
+  app.get('/api/v1/cost', (c) => {
+    requireAll(c, 'what polling costs');
+    return c.json({ lines: idleLines(idleGroups(parts.syncState(), parts.directory)) });
   });
 
   app.get('/api/v1/queues', async (c) => {
@@ -246,6 +249,12 @@ function follow(c: Context<AppEnv>, { activity, edge, time }: ApiParts, fits: (i
 }
 
 /** The queue that a path names. Errors: 404 with names that are like it, 409 if several queues have the name. */
+/** Refuses credentials that reach some queues only. Errors: 403. */
+function requireAll(c: Context<AppEnv>, what: string): void {
+  if (reachOf(c.get('credential')) === undefined) return;
+  throw new HTTPException(403, { message: `this credential reaches some queues only; ${what} is about all` });
+}
+
 function find(c: Context<AppEnv>, parts: ApiParts, text = c.req.param('queue') ?? ''): Queue {
   const queue = findQueue(parts, text, reachOf(c.get('credential')));
   if ('message' in queue) throw new HTTPException(queue.status, { message: queue.message });

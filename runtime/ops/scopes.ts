@@ -9,7 +9,7 @@ import type { QueueDirectory } from '../queue/directory.ts';
 import { queueKey } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { QueueKey } from '../store/store.ts';
-import { idleShare, POLLERS } from './savings.ts';
+import type { IdleGroup } from './savings.ts';
 
 /** One scope of AWS. */
 export interface ScopeRow {
@@ -49,35 +49,16 @@ export function stageOf({ definition: { tags } }: Queue): string | undefined {
   return tags['stage'] ?? tags['STAGE'] ?? tags['aws:cloudformation:stack-name'];
 }
 
-/** What polling the queues of one stage would cost. */
-export interface IdleRow {
-  readonly account: string;
-  readonly region: string;
-  /** Of the tag `stage`, or the CloudFormation stack; absent: the queues name none. */
-  readonly stage?: string;
-  readonly queues: number;
-  /** US dollars a month, with the most and with the fewest pollers. */
-  readonly costs: readonly number[];
-}
-
-/**
- * Queues that AWS would poll if their mappings were enabled, by account, region and stage, and each one's part of what
- * polling all of them would cost: the free requests are shared.
- */
-export function idleRows(sync: SyncState | undefined, directory: Pick<QueueDirectory, 'all'>): readonly IdleRow[] {
+/** Queues that AWS would poll if their mappings were enabled, by account, region and stage. */
+export function idleGroups(sync: SyncState | undefined, directory: Pick<QueueDirectory, 'all'>): readonly IdleGroup[] {
   const stages = new Map<QueueKey, string | undefined>(directory.all().map((queue) => [queue.key, stageOf(queue)]));
   const arns = new Map((sync?.discovery?.mappings ?? []).map(({ queueArn }) => [queueKey(queueArn), queueArn]));
-  const groups = new Map<string, Omit<IdleRow, 'costs'>>();
+  const groups = new Map<string, IdleGroup>();
   for (const [key, { account, region }] of arns) {
     const stage = stages.get(key);
     const name = JSON.stringify([account, region, stage ?? '']);
     const known = groups.get(name) ?? { account, region, ...(stage === undefined ? {} : { stage }), queues: 0 };
     groups.set(name, { ...known, queues: known.queues + 1 });
   }
-  return [...groups]
-    .sort(([one], [other]) => (one < other ? -1 : 1))
-    .map(([, group]) => ({
-      ...group,
-      costs: POLLERS.map((pollers) => idleShare(group.queues, arns.size, pollers)),
-    }));
+  return [...groups].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, group]) => group);
 }

@@ -11,7 +11,8 @@ import type { QueueDirectory } from '../queue/directory.ts';
 import { queueKey } from '../queue/names.ts';
 import { type Config, parseRedisUrls } from '../settings.ts';
 import type { Store, StoreHealth } from '../store/store.ts';
-import { type IdleRow, idleRows, type ScopeRow, scopeRows } from './scopes.ts';
+import type { IdleGroup } from './savings.ts';
+import { idleGroups, type ScopeRow, scopeRows } from './scopes.ts';
 
 /** A setting as it may be shown: never the value of a secret. */
 interface ShownSetting {
@@ -40,7 +41,7 @@ export interface SystemView {
   /** The accounts and regions that it serves. */
   readonly scopes: readonly ScopeRow[];
   /** The idle queues by account, region and stage. */
-  readonly idleBy: readonly IdleRow[];
+  readonly idleBy: readonly IdleGroup[];
   /** Commands to Redis that looking at pages cost in the last minute. */
   readonly commandsLately: number;
 }
@@ -78,7 +79,7 @@ export async function gatherSystem(parts: SystemParts): Promise<SystemView> {
     settings: shownSettings(parts.config),
     idleQueues: new Set(sync?.discovery?.mappings.map(({ queueArn }) => queueKey(queueArn))).size,
     scopes: scopeRows(sync),
-    idleBy: idleRows(sync, parts.directory),
+    idleBy: idleGroups(sync, parts.directory),
     commandsLately: parts.commandsLately(),
   };
 }

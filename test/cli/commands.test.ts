@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseDuration } from '../../runtime/cli/token.ts';
-import { breakEven, idleCost } from '../../runtime/ops/savings.ts';
+import { breakEven, DEFAULT_MACHINE, DEFAULT_PRICE, idleCost, idleLines } from '../../runtime/ops/savings.ts';
 import { runCli } from './run-cli.ts';
 
 describe('karin', () => {
@@ -62,6 +63,57 @@ describe('karin cost', () => {
       expect(idleCost(queues - 1, pollers)).toBeLessThanOrEqual(2.02);
     }
     expect([breakEven(5), breakEven(2), breakEven(5, 0), breakEven(2, 0)]).toEqual([10, 24, 2, 4]);
+  });
+
+  it('shares one machine between several accounts and regions, as the README says', async () => {
+    const readme = readFileSync('README.md', 'utf8');
+    const rows = [...readme.matchAll(/^\| (\d+) \| (\d+) \/ (\d+) \| (\d+) \/ (\d+) \|$/gm)];
+    expect(rows.length).toBeGreaterThan(4);
+    for (const [, scopes = '', ...said] of rows) {
+      const pollers = [5, 2];
+      const shared = pollers.map((count) => breakEven(count, DEFAULT_MACHINE, DEFAULT_PRICE, Number(scopes)));
+      const each = pollers.map((count) =>
+        breakEven(count, DEFAULT_MACHINE * Number(scopes), DEFAULT_PRICE, Number(scopes)),
+      );
+      expect([...shared, ...each]).toEqual(said.map(Number));
+    }
+    const { out } = await runCli(['cost', '--scopes', '4']);
+    expect(out).toContain('One server for 4 accounts and regions breaks even at 3 queues in each with 5 pollers');
+    expect(out).toContain('A server in each would at 9 and 21.');
+  });
+
+  it('sums groups so that each sum is what its parts are, and the last is all', () => {
+    const name = fc.constantFrom('a', 'b', 'c');
+    const group = fc.record({ account: name, region: name, stage: name, queues: fc.integer({ min: 1, max: 50 }) });
+    const groups = fc.uniqueArray(group, {
+      minLength: 2,
+      selector: (one) => `${one.account} ${one.region} ${one.stage}`,
+    });
+    fc.assert(
+      fc.property(groups, (given) => {
+        const sorted = given.toSorted((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1));
+        const lines = idleLines(sorted);
+        expect(lines.filter(({ isSum }) => !isSum).map(({ queues }) => queues)).toEqual(
+          sorted.map(({ queues }) => queues),
+        );
+        const total = sorted.reduce((sum, { queues }) => sum + queues, 0);
+        for (const line of lines.filter(({ isSum }) => isSum)) {
+          const fits = (one: string, part: string) => part === 'all' || part === one;
+          const parts = sorted.filter((one) => fits(one.account, line.account) && fits(one.region, line.region));
+          expect(parts.reduce((sum, { queues }) => sum + queues, 0)).toBe(line.queues);
+          expect(line.costs[0]).toBeCloseTo((idleCost(total, 5) * line.queues) / total, 9);
+        }
+        expect(lines.at(-1)).toMatchObject({ account: 'all', queues: total, isSum: true });
+      }),
+    );
+  });
+
+  it.each([
+    [['--scopes', '0'], '--scopes must be a whole number'],
+    [['--scopes', '1.5'], '--scopes must be a whole number'],
+    [['--json'], '--json prints what a server answers'],
+  ])('refuses %j', async (args, problem) => {
+    await expect(runCli(['cost', ...args])).rejects.toThrow(problem);
   });
 
   it('tells those off whom it would not help', async () => {

@@ -117,7 +117,7 @@ describe('the commands of an operator', () => {
 describe('/api/v1', () => {
   it('lets nobody in without a credential that may manage', async () => {
     const { karin } = await scene();
-    for (const path of ['status', 'queues', `queues/orders`, 'queues/orders/messages']) {
+    for (const path of ['status', 'cost', 'queues', `queues/orders`, 'queues/orders/messages']) {
       expect((await fetch(`${karin.url}/api/v1/${path}`)).status, path).toBe(401);
     }
     expect((await fetch(`${karin.url}/api/v1/queues/orders/purge`, { method: 'POST' })).status).toBe(401);
@@ -136,6 +136,7 @@ describe('/api/v1', () => {
     expect((await get('activity?queue=mails')).status).toBe(404);
     expect((await get('activity')).text).not.toContain(keyOf('mails'));
     expect((await get('status')).status).toBe(403);
+    expect((await get('cost')).status).toBe(403);
     const purge = await fetch(`${karin.url}/api/v1/queues/dead/purge`, {
       method: 'POST',
       headers: { authorization: `Bearer ${TOKEN}` },
@@ -229,6 +230,6 @@ describe('/api/v1', () => {
         }
       }
     }
-    expect(Object.keys(described.paths)).toHaveLength(22);
+    expect(Object.keys(described.paths)).toHaveLength(23);
   });
 });

@@ -47,7 +47,10 @@ it('shows each account and region, why one cannot be read, and what polling woul
     [OTHER, 'eu-west-1', 'test', '1', '$0.00 to $0.13'],
     [OWN_ACCOUNT, 'eu-west-1', '-', '1', '$0.00 to $0.13'],
     [OWN_ACCOUNT, 'us-east-1', '-', '1', '$0.00 to $0.13'],
+    [OWN_ACCOUNT, 'all', 'all', '2', '$0.00 to $0.25'],
+    ['all', 'all', 'all', '3', '$0.00 to $0.38'],
   ]);
+  expect(page).toContain('This server breaks even at 4 to 8 queues in each of its 3 accounts and regions.');
   const overview = await person.page('/ops');
   expect(overview).toContain(`the last sync of AWS (${OTHER}, eu-west-1) failed: ${WHY}`);
   expect(overview).toContain(`${OWN_ACCOUNT} us-east-1`);
@@ -64,6 +67,30 @@ it('tells the commands and the metrics the same', async () => {
   const page = await (await fetch(`${karin.url}/metrics`, { headers: { authorization: `Bearer ${PASSWORD}` } })).text();
   expect(page).toContain(`karin_scope_ok{account="${OWN_ACCOUNT}",region="us-east-1"} 1\n`);
   expect(page).toContain(`karin_scope_ok{account="${OTHER}",region="eu-west-1"} 0\n`);
+});
+
+it('counts what polling would cost by account, region and stage, with the prices of whoever asks', async () => {
+  const { karin, command } = await open();
+  const lines = (await command('cost', '--price', '4', '--machine', '10'))
+    .split('\n')
+    .map((line) => line.split(/ {2,}/));
+  expect(lines.slice(2, 8)).toEqual([
+    ['account', 'region', 'stage', 'queues', 'SQS, 5 pollers', 'SQS, 2 pollers'],
+    [OTHER, 'eu-west-1', 'test', '1', '$1.26', '$0.00'],
+    [OWN_ACCOUNT, 'eu-west-1', '-', '1', '$1.26', '$0.00'],
+    [OWN_ACCOUNT, 'us-east-1', '-', '1', '$1.26', '$0.00'],
+    [OWN_ACCOUNT, 'all', 'all', '2', '$2.52', '$0.00'],
+    ['all', 'all', 'all', '3', '$3.78', '$0.00'],
+  ]);
+  const text = lines.map((cells) => cells.join('  ')).join('\n');
+  expect(text).toContain('One server for 3 accounts and regions breaks even at 2 queues in each with 5 pollers');
+  expect(text).toContain('For 3 idle queues SQS is the cheaper one.');
+  expect(JSON.parse(await command('cost', '--json'))).toMatchObject({
+    lines: [{ queues: 1 }, {}, {}, {}, { queues: 3 }],
+  });
+  // Numbers that are given need no server.
+  expect(await command('cost', '--queues', '20')).toContain('For 20 idle queues Karin saves 2.76 dollars a month');
+  await expect(command('cost', '--queues', '20', '--url', karin.url)).rejects.toThrow('give one');
 });
 
 it('asks which queue is meant where several have the name', async () => {

@@ -1,6 +1,6 @@
 import { nameOf } from '../activity.ts';
 import { age } from '../needs.ts';
-import { DEFAULT_MACHINE, DEFAULT_PRICE, idleCost, POLLERS } from '../savings.ts';
+import { breakEven, DEFAULT_MACHINE, DEFAULT_PRICE, idleCost, idleLines, POLLERS, scopesIn } from '../savings.ts';
 import type { SystemView } from '../system.ts';
 import { bytes, count, Page, type PageFrame, Time } from './layout.tsx';
 
@@ -136,6 +136,8 @@ function Scopes({ view }: { view: SystemView }) {
 
 function SavingsByStage({ view }: { view: SystemView }) {
   if (view.idleBy.length < 2) return null;
+  const scopes = scopesIn(view.idleBy);
+  const [most, least] = POLLERS.map((pollers) => breakEven(pollers, DEFAULT_MACHINE, DEFAULT_PRICE, scopes));
   return (
     <>
       <h2>What polling would cost, by account, region and stage</h2>
@@ -155,11 +157,11 @@ function SavingsByStage({ view }: { view: SystemView }) {
             </tr>
           </thead>
           <tbody>
-            {view.idleBy.map(({ account, region, stage, queues, costs }) => (
+            {idleLines(view.idleBy).map(({ account, region, stage, queues, costs, isSum }) => (
               <tr>
-                <td>{account}</td>
-                <td>{region}</td>
-                <td>{stage ?? '-'}</td>
+                <td class={isSum ? 'quiet' : ''}>{account}</td>
+                <td class={isSum ? 'quiet' : ''}>{region}</td>
+                <td class={isSum ? 'quiet' : ''}>{stage}</td>
                 <td class="number">{count(queues)}</td>
                 <td class="number">
                   {[...costs]
@@ -172,6 +174,10 @@ function SavingsByStage({ view }: { view: SystemView }) {
           </tbody>
         </table>
       </div>
+      <p class="quiet small">
+        This server breaks even at {most} to {least} queues
+        {scopes === 1 ? '' : ` in each of its ${count(scopes)} accounts and regions`}.
+      </p>
     </>
   );
 }
