@@ -9,6 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Places } from '../aws/scope.ts';
 import type { Log } from '../log.ts';
+import type { CallerSignal } from '../queue/queue.ts';
 import type { SqsApi } from '../sqs/api.ts';
 import { SqsError } from '../sqs/errors.ts';
 import { findQueueUrl } from '../sqs/queue-url.ts';
@@ -129,7 +130,7 @@ export class Arrival implements SqsRequest, AuthenticationRequest {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
   readonly #location: Location;
-  #signal: AbortSignal | undefined;
+  #signal: Departure | undefined;
 
   constructor(edge: Edge, incoming: IncomingMessage, outgoing: ServerResponse, location: Location, requestId: string) {
     this.method = incoming.method ?? 'GET';
@@ -177,8 +178,8 @@ export class Arrival implements SqsRequest, AuthenticationRequest {
     return token === undefined ? this.#origin : `${this.#origin}/k/${token}`;
   }
 
-  get signal(): AbortSignal {
-    this.#signal ??= this.#edge.endOf(this.#outgoing, 'poll');
+  get signal(): CallerSignal {
+    this.#signal ??= new Departure(this.#edge, this.#outgoing);
     return this.#signal;
   }
 
@@ -187,6 +188,36 @@ export class Arrival implements SqsRequest, AuthenticationRequest {
     const { address } = this.#edge;
     const { host } = this.#incoming.headers;
     return endpointOf(address, host, this.#edge.forwardedProto(this.#incoming), this.#edge.fallbackHost());
+  }
+}
+
+/**
+ * Whether the client has gone, or must not wait any longer because the server stops or another connection needs its
+ * place. The signal itself is made by the first listener, so for a long poll: until then the request works.
+ */
+class Departure implements CallerSignal {
+  readonly #edge: Edge;
+  readonly #outgoing: ServerResponse;
+  #wait: AbortSignal | undefined;
+
+  constructor(edge: Edge, outgoing: ServerResponse) {
+    this.#edge = edge;
+    this.#outgoing = outgoing;
+  }
+
+  get aborted(): boolean {
+    return this.#wait?.aborted ?? this.#outgoing.destroyed;
+  }
+
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once: boolean }): void {
+    this.#wait ??= this.#edge.endOf(this.#outgoing, 'poll');
+    // As an event comes: never while its listener is still being added.
+    if (this.#wait.aborted) queueMicrotask(listener);
+    else this.#wait.addEventListener(type, listener, options);
+  }
+
+  removeEventListener(type: 'abort', listener: () => void): void {
+    this.#wait?.removeEventListener(type, listener);
   }
 }
 

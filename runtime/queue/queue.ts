@@ -41,12 +41,22 @@ export interface ReceiveRequest {
    */
   readonly rounds?: number;
   /** Ends the wait early (client gone, server stopping): answers empty. */
-  readonly signal?: AbortSignal;
+  readonly signal?: CallerSignal;
   /**
    * FIFO, API: `ReceiveRequestAttemptId`; a repeat within five minutes gives the same messages and handles while they
    * are still leased.
    */
   readonly attemptId?: string;
+}
+
+/**
+ * Tells that a caller went away: as much of an `AbortSignal` as a receive needs. Most receives end without a wait, and
+ * making a whole signal for each of them costs as much as all that the queue does.
+ */
+export interface CallerSignal {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
 }
 
 export interface HandleOptions {
@@ -317,7 +327,7 @@ export class ReceiveRoom {
   readonly #line = new Set<{ readonly bytes: number; readonly enter: () => void }>();
 
   /** Takes a place; gives what ends it. `undefined`: the caller went away before there was one. */
-  take(bytes: number, signal?: AbortSignal): (() => void) | Promise<(() => void) | undefined> {
+  take(bytes: number, signal?: CallerSignal): (() => void) | Promise<(() => void) | undefined> {
     if (bytes <= NEEDS_NO_PLACE) return () => undefined;
     if (this.#line.size === 0 && this.#hasRoom(bytes)) return this.#enter(bytes);
     if (signal?.aborted === true) return Promise.resolve(undefined);

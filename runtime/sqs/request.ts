@@ -6,7 +6,7 @@
  */
 
 import type { QueueRef } from '../queue/names.ts';
-import type { QueueDepth } from '../queue/queue.ts';
+import type { CallerSignal, QueueDepth } from '../queue/queue.ts';
 import type { QueueKey } from '../store/store.ts';
 
 /**
@@ -104,7 +104,7 @@ export interface SqsRequest extends SqsRequestHead {
   /** Where the messages that it sends come from; absent: from a caller of the SQS API. */
   readonly source?: SendSource;
   /** The client went away, or the server is stopping: long polls end early. */
-  readonly signal: AbortSignal;
+  readonly signal: CallerSignal;
 }
 
 /** One HTTP answer. `Content-Length` and `Connection` are left to the server. */

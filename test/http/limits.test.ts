@@ -111,6 +111,11 @@ function post(body: string, url: string) {
   return fetch(url, { method: 'POST', body });
 }
 
+/** Resolves when the client has gone or must not wait any longer. */
+function end(signal: SqsRequest['signal']): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+}
+
 describe('a body', () => {
   it('may be as large as the bound and no larger', async () => {
     const { url } = await serve();
@@ -315,7 +320,7 @@ describe('a place', () => {
       connections: { connections: 1 },
       handle: async (request) => {
         if (request.headers('x-polls') === undefined) return 'sent';
-        await once(request.signal, 'abort');
+        await end(request.signal);
         return 'nothing';
       },
     });
@@ -418,7 +423,7 @@ describe('a request', () => {
     let aborted: Promise<unknown> | undefined;
     const { server } = await serve({
       handle: (request) => {
-        aborted = once(request.signal, 'abort');
+        aborted = end(request.signal);
         return new Promise(() => {});
       },
     });
@@ -523,7 +528,7 @@ describe('a server that stops', () => {
   it('ends long polls with an answer, lets responses finish and closes idle connections', async () => {
     const { server, edge, url } = await serve({
       handle: async (request) => {
-        if (!request.signal.aborted) await once(request.signal, 'abort');
+        if (!request.signal.aborted) await end(request.signal);
         return 'ended';
       },
     });

@@ -7,7 +7,7 @@
 import type { QueueDirectory } from '../../queue/directory.ts';
 import type { MoveTasks } from '../../queue/move-task.ts';
 import { type QueueArn, type QueueRef, queueKey } from '../../queue/names.ts';
-import type { Queue } from '../../queue/queue.ts';
+import type { CallerSignal, Queue } from '../../queue/queue.ts';
 import type { QueueKey } from '../../store/store.ts';
 import type { Randomness } from '../../time.ts';
 import { SqsError } from '../errors.ts';
@@ -57,7 +57,7 @@ export interface Call extends Services {
   readonly caller: Caller;
   /** What QueueUrls in the answer begin with. */
   readonly endpoint: string;
-  readonly signal: AbortSignal;
+  readonly signal: CallerSignal;
   /** The `X-Amzn-Trace-Id` header. */
   readonly traceHeader: string | undefined;
   readonly source: SendSource;
@@ -235,7 +235,7 @@ export class RequestCall implements Call {
     this.#request = request;
   }
 
-  get signal(): AbortSignal {
+  get signal(): CallerSignal {
     return this.#request.signal;
   }
 
