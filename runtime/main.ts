@@ -19,8 +19,8 @@ import type { RealQueues } from './aws/real-queues.ts';
 import { placesOf } from './aws/scope.ts';
 import { scheduleSyncs } from './aws/sync/schedule.ts';
 import { type ApplyDiff, createSynchroniser, type SyncReport } from './aws/sync/synchroniser.ts';
-import { createEventBus, type EventListener } from './consumer/events.ts';
-import { createLogTails } from './consumer/log-tails.ts';
+import { createLogTails } from './consumer/delivery.ts';
+import type { EventListener } from './consumer/events.ts';
 import { createSupervisor, type Supervisor } from './consumer/supervisor.ts';
 import { createAccess } from './http/access.ts';
 import { createReserve } from './http/auth/shares.ts';
@@ -29,15 +29,12 @@ import { createSources } from './http/ingest/sources.ts';
 import { reachableHost } from './http/location.ts';
 import { openDoor } from './http/server.ts';
 import { createLog, type Log } from './log.ts';
-import { createActivityLog, logEvents, logQueueWarning, logStoreLoss, logTransfers } from './ops/activity.ts';
-import { countMetrics } from './ops/counts.ts';
 import { createFunctionActions } from './ops/function-actions.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import { createHealth } from './ops/health.ts';
-import { createHistory } from './ops/history.ts';
+import { logStoreLoss, recordEvents } from './ops/recording.ts';
 
 import type { QueueDirectory } from './queue/directory.ts';
-import type { Notify } from './queue/queue.ts';
 import { createDirectory } from './queue/stored-directory.ts';
 import { createMoveTasks } from './queue/stored-move-tasks.ts';
 import { openFront } from './server/front.ts';
@@ -153,11 +150,8 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
   releasers.add('the trail of actions', () => access.trail.close());
   releasers.add('last uses of credentials', () => access.lastUses.close());
 
-  const bus = createEventBus((error, event) =>
-    log.error({ err: error, kind: event.kind }, 'a listener of events failed'),
-  );
-  bus.subscribe(logEvents(log));
-  const counts = countMetrics(bus);
+  const { bus, notify, onTransfer, counts, activity, history } = recordEvents(store.documents, time, log);
+  releasers.add('the history of queues', () => history.close());
   if (config.traces !== undefined) {
     const { openTraces } = await import('./ops/traces.ts');
     const traces = await openTraces({
@@ -170,25 +164,6 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
     });
     releasers.add('traces', () => traces.close());
   }
-  const activity = createActivityLog(bus, () => time.now());
-  const history = createHistory({ documents: store.documents, bus, time, log });
-  activity.onChange((event) => {
-    // A start of the server serves every mapping; noting that would write a document for each.
-    if (!event.kind.startsWith('mapping-')) history.noted(event.queue, event);
-  });
-  releasers.add('the history of queues', () => history.close());
-  const notify: Notify = (event) => {
-    if (event.kind !== 'queue-warning') return bus.emit(event);
-    activity.queueWarned(event);
-    logQueueWarning(log, event);
-  };
-
-  const logTransfer = logTransfers(log);
-  const onTransfer: OnTransfer = (event) => {
-    logTransfer(event);
-    activity.transferred(event);
-  };
-
   const realQueues = overrides.realQueues ?? configuredRealQueues(config, scopes, releasers);
   const directory = await createDirectory({
     store,

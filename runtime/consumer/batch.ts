@@ -85,7 +85,7 @@ export interface Sorted {
 export function sortReceived(
   messages: readonly ReceivedMessage[],
   mapping: Mapping,
-  filter: Filter,
+  filter: Filter | undefined,
   fifo: boolean,
 ): Sorted {
   const records: BatchRecord[] = [];
@@ -100,7 +100,7 @@ export function sortReceived(
   for (const message of messages) {
     let tooCostly: FilterWorkError | undefined;
     try {
-      if (!filter.matches(message, mapping.queueArn)) {
+      if (filter?.matches(message, mapping.queueArn) === false) {
         filteredOut.push(message);
         continue;
       }

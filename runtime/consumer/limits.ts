@@ -83,6 +83,7 @@ interface Waiter {
 export class ProcessLimits {
   readonly maxInvokes: number;
   readonly maxBytes: number;
+  #batches = 0;
   #invokes = 0;
   /** Reserved or in memory. */
   #bytes = 0;
@@ -97,6 +98,12 @@ export class ProcessLimits {
   constructor(options: LimitOptions) {
     this.maxInvokes = options.maxInvokes;
     this.maxBytes = options.maxBytes;
+  }
+
+  /** A number that no other batch of this process has. */
+  nextBatch(): number {
+    this.#batches += 1;
+    return this.#batches;
   }
 
   get invokes(): number {

@@ -141,8 +141,8 @@ export class MappingWorker {
     return {
       uuid: mapping.uuid,
       functionArn: mapping.functionArn,
-      running: this.#slots.running,
-      concurrency: this.#slots.limit,
+      running: this.#slots.concurrency.running,
+      concurrency: this.#slots.concurrency.limit,
       ...(tuning.maximumConcurrency !== undefined && { maximumConcurrency: tuning.maximumConcurrency }),
       collecting: this.#open?.batch.records.length ?? 0,
       ...(paused !== undefined && { paused }),
@@ -173,7 +173,7 @@ export class MappingWorker {
 
   /** Nothing is due. */
   idle(): void {
-    this.#slots.idle();
+    this.#slots.concurrency.idle();
   }
 
   /** The settings changed; they hold for the next batch. */
@@ -300,7 +300,7 @@ export class MappingWorker {
       placed += 1;
     }
     const rest = records.slice(placed);
-    holdings.resizeBytes(batch.bytes);
+    holdings.bytes.resize(batch.bytes);
 
     const windowLeftMs = batch.windowMs === 0 ? 0 : batch.windowLeftMs(now);
     const complete = batch.missing === 0 || rest.length > 0 || windowLeftMs === 0 || open.flushAsked;
@@ -360,7 +360,7 @@ export class MappingWorker {
   }
 
   #releaseUnplaced(records: readonly BatchRecord[]): void {
-    const name = { mapping: this.#served.mapping.uuid, queue: this.#queue.key, batch: this.#parts.nextBatch() };
+    const name = { mapping: this.#served.mapping.uuid, queue: this.#queue.key, batch: this.#parts.limits.nextBatch() };
     const messages = records.map((record) => record.message);
     this.#track(
       releaseMessages(
@@ -385,7 +385,7 @@ export class MappingWorker {
     const { batch, holdings, name } = open;
     const renew = async (): Promise<void> => {
       await changeLeases(batch, this.#queue, COLLECTING_LEASE_MS, name, this.#parts);
-      if (!open.closed) holdings.resizeBytes(batch.bytes);
+      if (!open.closed) holdings.bytes.resize(batch.bytes);
     };
     open.endRenewal ??= repeat(this.#parts.time, RENEWAL_INTERVAL_MS, () => this.#track(renew()));
   }
@@ -428,11 +428,11 @@ export class MappingWorker {
       const waiting = { holdings, slots: this.#slots, name, parts: this.#parts };
       const end = await deliver(batch, this.#queue, leaseEndsAt, this.#parts, {
         nextAttempt: (inMs, until) => {
-          if (!throttled) this.#slots.throttled();
+          if (!throttled) this.#slots.concurrency.backOff();
           throttled = true;
           return awaitNextAttempt(waiting, inMs, until);
         },
-        ...(holdings.hasShared && { outlasting: () => this.#outlasting(holdings, name) }),
+        ...(holdings.shared !== undefined && { outlasting: () => this.#outlasting(holdings, name) }),
       });
       const isJudged = this.#queue.definition.fifo && end.effect !== undefined && end.giveBack === undefined;
       if (isJudged) this.#judgeGroups(batch, end.failed === true);
@@ -442,7 +442,8 @@ export class MappingWorker {
         await releaseMessages(this.#queue, messages, name, end.giveBack, this.#parts);
       }
       if (end.restsUntil !== undefined) await this.#rest(end.restsUntil, holdings);
-      if (end.mayRunUntil !== undefined && holdings.hasShared) await this.#outlast(end.mayRunUntil, holdings);
+      if (end.mayRunUntil !== undefined && holdings.shared !== undefined)
+        await this.#outlast(end.mayRunUntil, holdings);
     } finally {
       await this.#giveBack(open);
     }
@@ -488,7 +489,7 @@ export class MappingWorker {
   async #outlast(until: number, holdings: Holdings): Promise<void> {
     const { time, stopping } = this.#parts;
     holdings.giveBackProcess();
-    if (!(await pause(time, until - time.monotonic(), stopping))) holdings.leaveShared();
+    if (!(await pause(time, until - time.monotonic(), stopping))) holdings.shared = undefined;
   }
 
   async #giveBack({ name, holdings }: OpenBatch): Promise<void> {
@@ -502,7 +503,7 @@ export class MappingWorker {
   }
 
   #createBatch(holdings: Holdings, windowEndsAt?: number): OpenBatch {
-    const batch = new Batch(this.#parts.nextBatch(), this.#served.mapping, windowEndsAt);
+    const batch = new Batch(this.#parts.limits.nextBatch(), this.#served.mapping, windowEndsAt);
     return {
       batch,
       name: { mapping: batch.mapping.uuid, queue: this.#queue.key, batch: batch.number },

@@ -11,13 +11,13 @@ import type { Randomness, Time } from '../time.ts';
 import type { EventSink } from './events.ts';
 import type { Filter } from './filter/filter.ts';
 import type { ProcessLimits } from './limits.ts';
-import type { LogTails } from './log-tails.ts';
 import type { Tuning } from './tuning.ts';
 
 /** A mapping that is ready to be served: its filters compiled, its tags understood. */
 export interface ServedMapping {
   readonly mapping: Mapping;
-  readonly filter: Filter;
+  /** `undefined`: there is none, and everything is delivered. */
+  readonly filter: Filter | undefined;
   readonly tuning: Tuning;
 }
 
@@ -53,7 +53,7 @@ export interface SettlementParts {
 export interface DeliveryParts extends SettlementParts {
   readonly invoker: Invoker;
   /** Absent: the end of a log is asked for only where a message was received before. */
-  readonly logTails?: Pick<LogTails, 'wanted'>;
+  readonly logTails?: { wanted(functionArn: string): boolean };
   /** The server is stopping: open Invokes go on, no new attempt begins. */
   readonly stopping: AbortSignal;
 }
@@ -66,6 +66,4 @@ export interface ConsumerParts extends DeliveryParts {
   doubt(instance: string): void;
   /** This instance has no room for what is due in the queue, see `Store.askForHelp`. */
   askForHelp(queue: QueueKey): void;
-  /** A number that no other batch of this process has. */
-  nextBatch(): number;
 }

@@ -87,7 +87,7 @@ export class QueueActor {
     this.queue = queue;
     this.#parts = parts;
     this.#rendezvous = rendezvous;
-    this.#unsubscribe = queue.watch.subscribe(() => this.#advance());
+    this.#unsubscribe = queue.watch.subscribe(this.#advance);
   }
 
   get snapshot(): ActorSnapshot {
@@ -114,7 +114,7 @@ export class QueueActor {
         served,
         queue: this.queue,
         parts: this.#parts,
-        onReady: () => this.#advance(),
+        onReady: this.#advance,
         onStopped: (why) => this.#emitStopped(uuid, why),
       });
       this.#workers.set(uuid, worker);
@@ -203,12 +203,12 @@ export class QueueActor {
     await Promise.all(this.#ending);
   }
 
-  /** Looks at everything anew. Anyone may call it, at any time. */
-  #advance(): void {
+  /** Looks at everything anew. Anyone may call it, at any time; a field, so that it can be handed to those who do. */
+  readonly #advance = (): void => {
     if (this.#state === 'leasing' || this.#state === 'stopped') return;
     const draw = this.#next();
     if (draw !== undefined) this.#loop = this.#run(draw);
-  }
+  };
 
   /** Receives as long as there is something to receive and somebody to take it. Never rejects. */
   async #run(first: Draw): Promise<void> {

@@ -30,7 +30,7 @@
 import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
 import type { Failure as KeptFailure } from '../queue/failure.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
-import type { HandleOutcome, Queue } from '../queue/queue.ts';
+import type { Queue } from '../queue/queue.ts';
 import { backOff, type Pauses, pause } from '../retry.ts';
 import { StoreFullError } from '../store/store.ts';
 import { failedIds } from './event.ts';
@@ -226,10 +226,8 @@ export async function deleteMessages(
   until: number,
   parts: SettlementParts,
 ): Promise<readonly string[]> {
-  const leases = messages.map(({ lease }) => lease);
-  const onFailure = (error: unknown): void =>
-    warnOfStore(name, 'messages that were handled could not be deleted yet', error, parts);
-  return idsDone(messages, await persist(() => queue.delete(leases), until, onFailure, parts));
+  const { ids } = await settle('delete', queue, messages, name, until, parts);
+  return ids;
 }
 
 /**
@@ -244,47 +242,52 @@ export async function releaseMessages(
   parts: SettlementParts,
 ): Promise<void> {
   if (messages.length === 0) return;
-  const { time, events } = parts;
-  const leases = messages.map(({ lease }) => lease);
   const until = Math.max(...messages.map((message) => message.leaseEndsAt));
-  let begunAt = time.monotonic();
-  const release = (): Promise<readonly HandleOutcome[]> => {
-    begunAt = time.monotonic();
-    return queue.release(leases);
-  };
-  const onFailure = (error: unknown, again: boolean): void => {
-    const what = again ? 'could not be given back yet' : 'could not be given back, and wait out their lease';
-    warnOfStore(name, `messages ${what}`, error, parts);
-  };
-  const messageIds = idsDone(messages, await persist(release, until, onFailure, parts));
-  const tookMs = time.monotonic() - begunAt;
-  if (messageIds.length > 0) events.emit({ kind: 'released', ...name, messageIds, why, tookMs });
+  const { ids: messageIds, tookMs } = await settle('release', queue, messages, name, until, parts);
+  if (messageIds.length > 0) parts.events.emit({ kind: 'released', ...name, messageIds, why, tookMs });
 }
 
-/** Settles, and again after a pause while that fails; no outcomes: it was given up. `until`: monotonic ms. */
-async function persist(
-  settle: () => Promise<readonly HandleOutcome[]>,
+/** What the operator is told of a try that failed, and of the last one. */
+const UNSETTLED = {
+  delete: {
+    yet: 'messages that were handled could not be deleted yet',
+    last: 'messages that were handled could not be deleted, and come back when their lease ends',
+  },
+  release: {
+    yet: 'messages could not be given back yet',
+    last: 'messages could not be given back, and wait out their lease',
+  },
+} as const;
+
+/**
+ * Settles, and again after a pause while that fails. `ids`: the messages with which it was done, none if it was given
+ * up; `tookMs`: how long the last try took. `until`: monotonic ms.
+ */
+async function settle(
+  how: 'delete' | 'release',
+  queue: Queue,
+  messages: readonly ReceivedMessage[],
+  name: BatchName,
   until: number,
-  onFailure: (error: unknown, again: boolean) => void,
-  { time, randomness, aborting }: SettlementParts,
-): Promise<readonly HandleOutcome[]> {
+  parts: SettlementParts,
+): Promise<{ readonly ids: readonly string[]; readonly tookMs: number }> {
+  const { time, randomness, aborting } = parts;
   const giveUpAt = Math.max(until, time.monotonic() + LEAST_PATIENCE_MS);
+  const leases = messages.map(({ lease }) => lease);
+  const ids: string[] = [];
   for (let failures = 0; ; failures += 1) {
+    const begunAt = time.monotonic();
     try {
-      return await settle();
+      const outcomes = await queue[how](leases);
+      for (const [at, { id }] of leases.entries()) if (outcomes[at] === 'done') ids.push(id);
+      return { ids, tookMs: time.monotonic() - begunAt };
     } catch (error) {
       const waitMs = backOff(PAUSES, failures, randomness);
       const again = time.monotonic() + waitMs <= giveUpAt && !aborting.aborted;
-      onFailure(error, again);
-      if (!again || !(await pause(time, waitMs, aborting))) return [];
+      warnOfStore(name, UNSETTLED[how][again ? 'yet' : 'last'], error, parts);
+      if (!again || !(await pause(time, waitMs, aborting))) return { ids, tookMs: time.monotonic() - begunAt };
     }
   }
-}
-
-function idsDone(messages: readonly ReceivedMessage[], outcomes: readonly HandleOutcome[]): readonly string[] {
-  const ids: string[] = [];
-  for (const [at, { id }] of messages.entries()) if (outcomes[at] === 'done') ids.push(id);
-  return ids;
 }
 
 /**

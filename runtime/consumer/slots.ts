@@ -36,7 +36,8 @@ const SLOT_MARGIN_MS = TIMEOUT_MARGIN_MS + 5_000;
 export class MappingSlots {
   readonly #parts: ConsumerParts;
   readonly #onReady: () => void;
-  readonly #concurrency: MappingConcurrency;
+  /** How many batches of the mapping hold a slot in this process, and how many may. */
+  readonly concurrency: MappingConcurrency;
   readonly #trouble: LambdaTrouble;
   readonly #share: MappingShare;
   #served: ServedMapping;
@@ -55,7 +56,7 @@ export class MappingSlots {
     this.#parts = parts;
     this.#onReady = onReady;
     this.#share = parts.limits.share();
-    this.#concurrency = new MappingConcurrency({
+    this.concurrency = new MappingConcurrency({
       time: parts.time,
       start: served.tuning.startConcurrency,
       ceiling: this.#ceiling(),
@@ -72,19 +73,9 @@ export class MappingSlots {
     this.#shared = this.#createShared();
   }
 
-  /** Batches that hold a slot. */
-  get running(): number {
-    return this.#concurrency.running;
-  }
-
-  /** Batches that may hold one now, in this process. */
-  get limit(): number {
-    return this.#concurrency.limit;
-  }
-
   /** The process has no room for another batch: no Invoke, or no memory for its messages. */
   get lacksRoom(): boolean {
-    return this.#withdraw !== undefined || this.#concurrency.running >= this.#parts.limits.maxInvokes;
+    return this.#withdraw !== undefined || this.concurrency.running >= this.#parts.limits.maxInvokes;
   }
 
   /** Why invocations do not get through now. */
@@ -96,8 +87,8 @@ export class MappingSlots {
   begin(): Begun | undefined {
     if (this.#withdraw !== undefined || this.#shared?.waiting === true) return undefined;
     if (this.#trouble.state !== 'none' && !this.#trouble.mayDraw()) return undefined;
-    if (!this.#concurrency.tryTake()) {
-      this.#concurrency.wanted();
+    if (!this.concurrency.tryTake()) {
+      this.concurrency.wanted();
       return undefined;
     }
     const share = this.#share;
@@ -108,11 +99,11 @@ export class MappingSlots {
     const hasInvoke = invokes && share.tryTakeInvoke();
     const bytes = hasInvoke === invokes ? share.tryReserve(LARGEST_MESSAGE_BYTES, drawBytes(batchSize)) : undefined;
     if (bytes === undefined) {
-      this.#concurrency.giveBack();
+      this.concurrency.giveBack();
       if (hasInvoke) share.giveBackInvoke();
       return this.#waitForRoom(invokes ? 'invoke-and-bytes' : 'bytes');
     }
-    return { holdings: new Holdings(this.#concurrency, share, bytes, invokes), bytes: bytes.bytes };
+    return { holdings: new Holdings(this.concurrency, share, bytes, invokes), bytes: bytes.bytes };
   }
 
   /**
@@ -120,14 +111,14 @@ export class MappingSlots {
    * at once. With a limited concurrency never: the slot in the store would have to be awaited while the lease runs.
    */
   beginLeased(): Holdings | undefined {
-    if (this.#shared !== undefined || !this.#concurrency.tryTake()) return undefined;
+    if (this.#shared !== undefined || !this.concurrency.tryTake()) return undefined;
     const invokes = this.#served.mapping.batchWindowSeconds === 0;
     if (invokes && !this.#share.tryTakeInvoke()) {
-      this.#concurrency.giveBack();
+      this.concurrency.giveBack();
       return undefined;
     }
     // They are in memory already, so they are counted whether there is room or not.
-    return new Holdings(this.#concurrency, this.#share, this.#share.take(0), invokes);
+    return new Holdings(this.concurrency, this.#share, this.#share.take(0), invokes);
   }
 
   /** Takes room for another receive of `messages` and `bytes` at most; `undefined`: not now. */
@@ -148,7 +139,7 @@ export class MappingSlots {
     // After its window a batch may have to wait for an Invoke, at most until its leases end.
     const beforeInvokeMs = batchWindowSeconds === 0 ? 0 : batchWindowSeconds * 1_000 + visibilityTimeoutMs;
     const slot = await this.#shared.take(this.#parts.randomness.uuid(), limit, beforeInvokeMs + this.#invokeMs());
-    if (slot !== undefined) holdings.tookShared(slot);
+    holdings.shared = slot;
     return slot !== undefined;
   }
 
@@ -168,26 +159,16 @@ export class MappingSlots {
     return holdings.renewShared(this.#invokeMs());
   }
 
-  /** A batch was throttled, and is kept. */
-  throttled(): void {
-    this.#concurrency.backOff();
-  }
-
   /** A batch ended. `throttledBefore`: its back-off was taken when it was throttled. */
   ended(effect: ConcurrencyEffect, throttledBefore: boolean): void {
     if (typeof effect === 'object') {
-      this.#concurrency.backOffHard();
+      this.concurrency.backOffHard();
       this.#trouble.met(effect.pause);
       return;
     }
     if (this.#trouble.state !== 'none') this.#trouble.clear();
-    if (effect === 'grow') this.#concurrency.succeeded();
-    else if (effect === 'back-off' && !throttledBefore) this.#concurrency.backOff();
-  }
-
-  /** Nothing waits. */
-  idle(): void {
-    this.#concurrency.idle();
+    if (effect === 'grow') this.concurrency.succeeded();
+    else if (effect === 'back-off' && !throttledBefore) this.concurrency.backOff();
   }
 
   /** A slot may be free in the store. */
@@ -199,7 +180,7 @@ export class MappingSlots {
   retune(served: ServedMapping): void {
     const before = this.#served.tuning.maximumConcurrency;
     this.#served = served;
-    this.#concurrency.retune(served.tuning.startConcurrency, this.#ceiling());
+    this.concurrency.retune(served.tuning.startConcurrency, this.#ceiling());
     this.#trouble.clear();
     if (before !== served.tuning.maximumConcurrency) {
       this.#shared?.close();
@@ -216,7 +197,7 @@ export class MappingSlots {
   /** No timer runs afterwards. */
   close(): void {
     this.stopWaiting();
-    this.#concurrency.close();
+    this.concurrency.close();
     this.#shared?.close();
     this.#trouble.close();
   }
@@ -260,16 +241,21 @@ function drawBytes(messages: number): number {
 export class Holdings {
   readonly #concurrency: MappingConcurrency;
   readonly #share: MappingShare;
-  #bytes: ByteShare | undefined;
+  /** Bytes of its messages in memory. */
+  readonly bytes: ByteShare;
+  /**
+   * The slot in the store; `undefined`: the concurrency of the mapping is not limited over all instances, or the slot
+   * stays taken until its deadline.
+   */
+  shared: SharedSlot | undefined;
   #invoke: boolean;
-  #shared: SharedSlot | undefined;
   #slot: boolean;
 
   /** Takes over a slot of `concurrency`, `bytes`, and with `invoke` an Invoke of `share`, all taken already. */
   constructor(concurrency: MappingConcurrency, share: MappingShare, bytes: ByteShare, invoke: boolean) {
     this.#concurrency = concurrency;
     this.#share = share;
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.#invoke = invoke;
     this.#slot = true;
   }
@@ -287,22 +273,9 @@ export class Holdings {
 
   /** Nothing of the batch is on its way for now. */
   giveBackInvoke(): void {
-    const had = this.#invoke;
+    if (!this.#invoke) return;
     this.#invoke = false;
-    if (had) this.#share.giveBackInvoke();
-  }
-
-  tookShared(slot: SharedSlot): void {
-    this.#shared = slot;
-  }
-
-  resizeBytes(bytes: number): void {
-    this.#bytes?.resize(bytes);
-  }
-
-  /** Whether the concurrency of the mapping is limited over all instances. */
-  get hasShared(): boolean {
-    return this.#shared !== undefined;
+    this.#share.giveBackInvoke();
   }
 
   /**
@@ -310,26 +283,20 @@ export class Holdings {
    * `StoreUnavailableError`.
    */
   async renewShared(holdMs: number): Promise<boolean> {
-    return (await this.#shared?.renew(holdMs)) ?? true;
-  }
-
-  /** The slot in the store stays taken until its deadline. */
-  leaveShared(): void {
-    this.#shared = undefined;
+    return (await this.shared?.renew(holdMs)) ?? true;
   }
 
   /** Gives back what belongs to the process: nothing of the batch is in memory or on its way any more. */
   giveBackProcess(): void {
-    this.#bytes?.free();
-    this.#bytes = undefined;
+    this.bytes.free();
     this.giveBackInvoke();
   }
 
   /** Gives back everything. Rejects if the store cannot be reached; the slot there then ends by its deadline. */
   async giveBack(): Promise<void> {
     this.giveBackProcess();
-    const shared = this.#shared;
-    this.#shared = undefined;
+    const { shared } = this;
+    this.shared = undefined;
     try {
       await shared?.free();
     } finally {

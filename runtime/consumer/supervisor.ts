@@ -27,7 +27,6 @@ import { compileFilter } from './filter/filter.ts';
 import { FilterError } from './filter/matchers.ts';
 import { mappingOfSlotSet, Rendezvous } from './instances.ts';
 import { type LimitOptions, ProcessLimits } from './limits.ts';
-import type { LogTails } from './log-tails.ts';
 import { type ConsumerParts, type ConsumerSettings, DEFAULT_SETTINGS, type ServedMapping } from './parts.ts';
 import { type ActorSnapshot, QueueActor } from './queue-actor.ts';
 import { MappingWarnings, queueChooser, readTuning, TuningError } from './tuning.ts';
@@ -40,7 +39,7 @@ export interface SupervisorOptions {
   readonly randomness: Randomness;
   readonly events: EventSink;
   /** Functions whose logs an operator wants; default: none. */
-  readonly logTails?: Pick<LogTails, 'wanted'>;
+  readonly logTails?: NonNullable<ConsumerParts['logTails']>;
   /** Invokes at one time and bytes in memory, of all mappings of this process together. */
   readonly limits: LimitOptions;
   /** Id of this instance, as it stands in the `instances` signal of the store. */
@@ -107,7 +106,6 @@ class ActorSupervisor implements Supervisor {
     this.#isChosen = queueChooser(options.queueNames ?? []);
     // Every open Invoke listens to these; Node would take so many listeners for a leak.
     setMaxListeners(0, this.#stopping.signal, this.#aborting.signal);
-    let batches = 0;
     this.#parts = {
       slots: options.store.slots,
       invoker: options.invoker,
@@ -121,10 +119,6 @@ class ActorSupervisor implements Supervisor {
       aborting: this.#aborting.signal,
       doubt: (instance) => options.store.doubt(instance),
       askForHelp: (queue) => options.store.askForHelp(queue),
-      nextBatch: () => {
-        batches += 1;
-        return batches;
-      },
     };
     this.#unsubscribe = [
       options.directory.subscribe((event) => this.#directoryChanged(event)),
@@ -226,7 +220,8 @@ class ActorSupervisor implements Supervisor {
     try {
       const tuning = readTuning(mapping, this.#parts.settings);
       if (!tuning.consume || !this.#isChosen(mapping.queueArn)) return 'left-alone';
-      return { mapping, tuning, filter: compileFilter(mapping.filterPatterns) };
+      const filter = mapping.filterPatterns.length === 0 ? undefined : compileFilter(mapping.filterPatterns);
+      return { mapping, tuning, filter };
     } catch (error) {
       if (!(error instanceof TuningError || error instanceof FilterError)) throw error;
       const { uuid, queueArn, functionArn } = mapping;

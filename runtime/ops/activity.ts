@@ -5,11 +5,10 @@
  * @module
  */
 import type { ConsumerEvent, EventBus } from '../consumer/events.ts';
-import type { Log } from '../log.ts';
 import type { QueueEvent } from '../queue/queue.ts';
-import type { QueueKey, Signal } from '../store/store.ts';
+import type { QueueKey } from '../store/store.ts';
 import type { Cancel } from '../time.ts';
-import type { OnTransfer, TransferEvent } from '../transfer/transfer.ts';
+import type { TransferEvent } from '../transfer/transfer.ts';
 
 /** How many events are kept; at about 200 bytes each they weigh nothing. */
 const KEPT_EVENTS = 200;
@@ -215,86 +214,4 @@ function counted(count: number): string {
 /** The name of a function, with its alias or version if it has one. */
 export function nameOf(functionArn: string): string {
   return functionArn.split(':').slice(6).join(':') || functionArn;
-}
-
-/*
- * Writes the events of the consumer into the log. What a function itself said is left out: an error message often
- * quotes the message it failed on.
- */
-
-type Level = 'debug' | 'info' | 'warn';
-
-const LEVELS: Readonly<Record<ConsumerEvent['kind'], Level>> = {
-  leased: 'debug',
-  'filtered-out': 'debug',
-  invoked: 'debug',
-  answered: 'debug',
-  retrying: 'info',
-  succeeded: 'debug',
-  failed: 'warn',
-  deleted: 'debug',
-  released: 'debug',
-  'dead-lettered': 'warn',
-  expired: 'info',
-  'lambda-trouble': 'warn',
-  'lambda-reached': 'info',
-  'mapping-started': 'info',
-  'mapping-stopped': 'info',
-  'mapping-removed': 'debug',
-  warning: 'warn',
-};
-
-/** Reasons whose detail was written by the function, not by Karin or AWS. */
-const FUNCTION_SAID: ReadonlySet<string> = new Set(['function-error', 'malformed-report']);
-
-/** A value for each message of a batch, of which there may be ten thousand; sums of them stand in the metrics. */
-const NOT_LOGGED = { traceHeaders: undefined, lateMs: undefined, agesMs: undefined };
-
-/** A listener for the event bus. */
-export function logEvents(log: Log): (event: ConsumerEvent) => void {
-  return (event) => {
-    const level = LEVELS[event.kind];
-    if (!log.isLevelEnabled(level)) return;
-    const { kind, ...all } = event;
-    const members = { ...all, ...('traceHeaders' in all && NOT_LOGGED) };
-    if (kind === 'failed' && FUNCTION_SAID.has(event.reason)) log[level]({ ...members, detail: undefined }, kind);
-    else log[level](members, kind);
-  };
-}
-
-/** Writes what a queue warns of by itself. */
-export function logQueueWarning(log: Log, event: QueueEvent & { readonly kind: 'queue-warning' }): void {
-  const { kind, ...members } = event;
-  log.warn(members, kind);
-}
-
-const TRANSFER_LEVELS: Readonly<Record<TransferEvent['kind'], Level>> = {
-  'mode-changed': 'info',
-  moved: 'info',
-  pulled: 'info',
-  waiting: 'debug',
-  retrying: 'warn',
-  refused: 'warn',
-};
-
-/** Writes what moves between here and SQS. */
-export function logTransfers(log: Log): OnTransfer {
-  return ({ kind, ...members }) => log[TRANSFER_LEVELS[kind]](members, kind);
-}
-
-/** Writes what the store lost, and what was made of it. */
-export function logStoreLoss(log: Log, signal: Signal): void {
-  if (signal.kind === 'emptied') {
-    const { queues, tokens, restored } = signal;
-    log.error(
-      { queues, tokens, restored },
-      'the store came back empty: every message in it is lost. Queues, modes, tokens and secrets that the servers had in memory are written again, and AWS is read anew',
-    );
-  } else if (signal.kind === 'unreadable') {
-    const { name, asideAs, fault, restored } = signal;
-    log.error(
-      { document: name, asideAs, fault, restored },
-      'a stored document cannot be read and was set aside under another name',
-    );
-  }
 }

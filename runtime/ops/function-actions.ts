@@ -6,7 +6,7 @@
  */
 import type { Invoker } from '../aws/invoke.ts';
 import type { SyncState } from '../aws/sync/synchroniser.ts';
-import type { LogTails } from '../consumer/log-tails.ts';
+import type { LogTails } from '../consumer/delivery.ts';
 import type { QueueArn } from '../queue/names.ts';
 import type { Time } from '../time.ts';
 import { type FunctionRow, functionRows } from './functions.ts';

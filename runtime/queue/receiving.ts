@@ -91,38 +91,31 @@ export class Receiving {
   /** `at-limit`: as many messages are in flight as may be. Errors: `StoreUnavailableError`. */
   async receive(request: ReceiveRequest): Promise<ReceiveOutcome | 'at-limit'> {
     if (!(await this.#limit.admits())) return 'at-limit';
-    const { store, room } = this.#options;
-    const most = request.maxBytes ?? DEFAULT_MAX_BYTES;
-    if (request.inRoom !== true) return this.#lease(request, most);
-    const { largest } = store;
-    const bytes = Math.min(most, largest === undefined ? LARGEST_RECORD : largest * request.maxMessages);
-    const place = room.take(bytes, request.signal);
-    const leave = place instanceof Promise ? await place : place;
-    if (leave === undefined) return { messages: [], setAside: false };
-    try {
+    const { store, time, queue, room } = this.#options;
+    let maxBytes = request.maxBytes ?? DEFAULT_MAX_BYTES;
+    let leave: (() => void) | undefined;
+    if (request.inRoom === true) {
+      const { largest } = store;
+      const bytes = Math.min(maxBytes, largest === undefined ? LARGEST_RECORD : largest * request.maxMessages);
+      const place = room.take(bytes, request.signal);
+      leave = place instanceof Promise ? await place : place;
+      if (leave === undefined) return { messages: [], setAside: false };
       // Where the largest is known, what it may bring is; a lower bound would only narrow receives that leave together.
-      return await this.#lease(request, largest === undefined ? bytes : most);
-    } finally {
-      leave();
+      if (largest === undefined) maxBytes = bytes;
     }
-  }
-
-  async #lease(request: ReceiveRequest, maxBytes: number): Promise<ReceiveOutcome> {
-    const { store, time, queue } = this.#options;
-    const wantedMs = request.visibilityTimeoutMs ?? queue.definition.attributes.visibilityTimeoutSeconds * 1000;
-    const begunAt = time.monotonic();
-    const leaseMs = begunAt < this.#troubledUntil ? Math.max(wantedMs, LEAST_LEASE_MS) : wantedMs;
-    const leaseEndsAt = begunAt + leaseMs;
-    const { leased, total } = await store.receive({
-      maxMessages: request.maxMessages,
-      maxBytes,
-      leaseMs,
-    });
-    this.#limit.received(leased.length, total);
-    const sorted = this.#sort(leased, leaseEndsAt);
-    const setAside = sorted.messages.length < leased.length;
-    if (setAside) await this.#setAside(sorted, leaseMs);
-    return { messages: sorted.messages, setAside };
+    try {
+      const wantedMs = request.visibilityTimeoutMs ?? queue.definition.attributes.visibilityTimeoutSeconds * 1000;
+      const begunAt = time.monotonic();
+      const leaseMs = begunAt < this.#troubledUntil ? Math.max(wantedMs, LEAST_LEASE_MS) : wantedMs;
+      const { leased, total } = await store.receive({ maxMessages: request.maxMessages, maxBytes, leaseMs });
+      this.#limit.received(leased.length, total);
+      const sorted = this.#sort(leased, begunAt + leaseMs);
+      const setAside = sorted.messages.length < leased.length;
+      if (setAside) await this.#setAside(sorted, leaseMs);
+      return { messages: sorted.messages, setAside };
+    } finally {
+      leave?.();
+    }
   }
 
   /** Reads the records, and says of each what becomes of it. */

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { createEventBus } from '../../runtime/consumer/events.ts';
 import { Intake } from '../../runtime/consumer/intake.ts';
 import { ProcessLimits } from '../../runtime/consumer/limits.ts';
 import { type ConsumerParts, DEFAULT_SETTINGS } from '../../runtime/consumer/parts.ts';
 import { readTuning } from '../../runtime/consumer/tuning.ts';
+import { createEventBus } from '../../runtime/ops/recording.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { forEachStore, mappingOf, message, type World } from '../support/consumer-world.ts';
 import { RecordedEvents } from '../support/recorded-events.ts';
@@ -29,7 +29,6 @@ function partsOf(world: World) {
     aborting: never,
     doubt: () => {},
     askForHelp: () => {},
-    nextBatch: () => 1,
   };
   return { parts, events: new RecordedEvents(bus) };
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type ConsumerEvent, createEventBus } from '../../runtime/consumer/events.ts';
+import type { ConsumerEvent } from '../../runtime/consumer/events.ts';
 import { createLog } from '../../runtime/log.ts';
-import { createActivityLog, logEvents } from '../../runtime/ops/activity.ts';
+import { createActivityLog } from '../../runtime/ops/activity.ts';
+import { createEventBus, logEvents } from '../../runtime/ops/recording.ts';
 import { INVOKED, LEASED } from '../support/consumer-events.ts';
 
 const OF = { mapping: 'uuid-a', queue: 'eu-west-1:111122223333:a' };

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createLogTails } from '../../runtime/consumer/log-tails.ts';
+import { createLogTails } from '../../runtime/consumer/delivery.ts';
 import { createFunctionActions, MOST_CHECKED } from '../../runtime/ops/function-actions.ts';
 import { logsHref } from '../../runtime/ops/logs-link.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createLogTails } from '../../../runtime/consumer/log-tails.ts';
+import { createLogTails } from '../../../runtime/consumer/delivery.ts';
 import { MemoryStore } from '../../../runtime/store/memory/memory-store.ts';
 import { systemTime } from '../../../runtime/time.ts';
 import { forEachStore, mappingOf, message, type World } from '../../support/consumer-world.ts';
