@@ -12,6 +12,9 @@ const WRITTEN_CAPABILITY = /\/k\/[^/]+$/;
 /** Context key that puts the region into the addresses of every queue of an app. */
 const REGION_CONTEXT_KEY = 'karin:regionInUrl';
 
+/** Names under `.internal` exist in private networks alone. */
+const PRIVATE_NAME = /\.internal$/;
+
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
@@ -143,7 +146,7 @@ function checkedEndpoint(scope: IConstruct, endpoint: string): string {
   if (url.username !== '' || url.password !== '') throw complaint('must not carry a user name or password');
   if (url.search !== '' || url.hash !== '') throw complaint('must not carry a query or a fragment');
   if (endpoint.endsWith('/')) throw complaint('must not end with a slash');
-  if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
+  if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname) && !PRIVATE_NAME.test(url.hostname)) {
     Annotations.of(scope).addWarningV2(
       'karin-queue:plainHttp',
       `endpoint '${endpoint}' is plain http: messages and capabilities cross the network in the clear; use https`,

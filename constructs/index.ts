@@ -1,6 +1,12 @@
 export { KarinAccountAccess, type KarinAccountAccessProps } from './account-access';
 export { KarinDrain } from './drain';
 export type { KarinAccessProps, KarinServerProps } from './endpoint';
+export {
+  KarinFrontDoor,
+  type KarinHttpsOptions,
+  type KarinLoadBalancerOptions,
+  type KarinPrivateNameOptions,
+} from './front-door';
 export type { KarinQueueAttributes } from './imported-karin-queue';
 export { KarinEventSource, type KarinEventSourceProps } from './karin-event-source';
 export {
@@ -14,6 +20,8 @@ export {
 export { KarinQueue } from './karin-queue';
 export { KarinQueueBase } from './karin-queue-base';
 export type { KarinQueueProps } from './karin-queue-props';
+export { KarinService } from './karin-service';
+export type { KarinServiceProps } from './karin-service-props';
 export {
   KarinBucketDestination,
   type KarinBucketDestinationProps,
