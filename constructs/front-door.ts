@@ -193,7 +193,8 @@ function privateDoor(scope: Construct, vpc: ec2.IVpc, options: KarinPrivateNameO
     );
   }
   const namespace =
-    options.cloudMapNamespace ?? new servicediscovery.PrivateDnsNamespace(scope, 'Namespace', { name: PRIVATE_DOMAIN, vpc });
+    options.cloudMapNamespace ??
+    new servicediscovery.PrivateDnsNamespace(scope, 'Namespace', { name: PRIVATE_DOMAIN, vpc });
   return {
     endpoint: `http://${name}.${namespace.namespaceName}:${SERVER_PORT}`,
     proxies: 0,

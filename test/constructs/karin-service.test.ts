@@ -236,7 +236,10 @@ describe('the front door', () => {
     const stack = testStack();
     const vpc = vpcIn(stack, { natGateways: 0 });
     const namespace = new servicediscovery.PrivateDnsNamespace(stack, 'Names', { name: 'shop.internal', vpc });
-    const service = serviceIn(stack, { vpc, frontDoor: KarinFrontDoor.privateName({ name: 'queues', cloudMapNamespace: namespace }) });
+    const service = serviceIn(stack, {
+      vpc,
+      frontDoor: KarinFrontDoor.privateName({ name: 'queues', cloudMapNamespace: namespace }),
+    });
     const caller = new ec2.SecurityGroup(stack, 'Caller', { vpc });
     service.connections.allowDefaultPortFrom(caller);
     const template = Template.fromStack(stack);
