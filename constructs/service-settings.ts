@@ -66,7 +66,7 @@ function isWebHook(name: string, value: string): boolean {
   return name === 'KARIN_ALERTS' && value.includes('://');
 }
 
-/** The settings that stand in the template. `KARIN_TRUSTED_PROXIES` may be more, for a proxy before the load balancer. */
+/** The settings in the template. With a proxy before the load balancer `KARIN_TRUSTED_PROXIES` may be more. */
 export function plainSettings(
   { environment = {} }: KarinServiceProps,
   place: {
