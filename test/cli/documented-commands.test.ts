@@ -2,20 +2,15 @@
  * What people copy from README files and guides is a command that there is, and what they follow leads to a place that
  * there is.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../runtime/cli/program.ts';
+import { DOCUMENTS } from '../docs/blocks.ts';
 import { runCli } from './run-cli.ts';
 
-const PAGES = [
-  ...['README.md', 'CHANGELOG.md', 'constructs/README.md', 'runtime/README.md', 'examples/README.md'],
-  ...readdirSync('examples').map((name) => `examples/${name}/README.md`),
-  ...['docs', 'docs/guides', 'docs/decisions', 'docs/runbooks'].flatMap((folder) =>
-    readdirSync(folder).map((name) => join(folder, name)),
-  ),
-].filter((path) => path.endsWith('.md') && existsSync(path));
+const PAGES = [...DOCUMENTS, 'CHANGELOG.md'];
 
 const program = createProgram({ env: {}, out: () => {}, err: () => {} }, () => {});
 
