@@ -38,15 +38,20 @@ const PLAN: readonly Plan[] = [
   {
     title: 'Begin',
     pages: [
+      ['docs/guides/five-minutes.md', 'Start in five minutes'],
       ['README.md', 'Karin on one page'],
       ['docs/guides/first-deployment.md', 'The first deployment'],
       ['docs/guides/page.md', "The operator's page"],
+      ['docs/guides/alternatives.md', 'Alternatives, and when not'],
+      ['docs/faq.md', 'Questions'],
       ['examples/README.md', 'Examples'],
     ],
   },
   {
     title: 'Put it into your stack',
     pages: [
+      ['docs/guides/cookbook.md', 'Cookbook'],
+      ['docs/guides/clients.md', 'Endpoint line of each SDK'],
       ['constructs/README.md', 'CDK constructs'],
       ['packaging/README.md', 'Python, Java, .NET, Go'],
       ['docs/guides/ingest.md', 'SNS, EventBridge, S3, web hooks'],
@@ -68,13 +73,19 @@ const PLAN: readonly Plan[] = [
       'docs/guides/tuning.md',
       ['docs/guides/commands.md', 'Queues from the command line'],
       ['docs/guides/export-and-import.md', 'Export and import'],
+      ['docs/security-model.md', 'Security model'],
       ['SECURITY.md', 'Report a vulnerability'],
     ],
   },
   { title: 'More guides', pages: [], rest: ['docs/guides', 'docs'] },
   {
     title: 'When something happens',
-    pages: ['docs/runbooks/upgrade.md', 'docs/runbooks/restore.md', 'docs/runbooks/add-a-server.md'],
+    pages: [
+      'docs/guides/troubleshooting.md',
+      'docs/runbooks/upgrade.md',
+      'docs/runbooks/restore.md',
+      'docs/runbooks/add-a-server.md',
+    ],
     rest: ['docs/runbooks'],
   },
   {

@@ -95,9 +95,10 @@ export default defineConfig({
   themeConfig: {
     logo: '/mark.svg',
     nav: [
-      { text: 'Begin', link: '/overview' },
+      { text: 'Five minutes', link: '/guides/five-minutes' },
       { text: 'First deployment', link: '/guides/first-deployment' },
       { text: 'Settings', link: '/reference/server' },
+      { text: 'Troubleshooting', link: '/guides/troubleshooting' },
     ],
     sidebar: { '/': english, '/ko/': [{ text: '한국어', items: korean.map(item) }] },
     // Not every page is there in both languages, so the switch leads to the first page of the other one.
