@@ -23,14 +23,22 @@ const GIVEN: Readonly<Record<string, string>> = {
   rule: "import('aws-cdk-lib/aws-events').Rule",
   queue: "import('karin-queue').KarinQueue",
   role: "import('aws-cdk-lib/aws-iam').Role",
+  capability: "import('aws-cdk-lib').SecretValue",
 };
 
 /** Modules that a block may import and nothing here installs: their types are not looked at. */
 const NOT_INSTALLED = ['@pulumi/aws', '@pulumi/pulumi', 'aws-sdk'];
 
+/** Names of our own package that a piece may use without importing them. */
+const OWN_NAMES = /\b(?:Karin[A-Z]\w*|SyncOnDeploy|SyncFailure)\b/g;
+
 /** A block as a module: its imports, what it takes for granted, and its code, in a stack if it says `this`. */
 function moduleOf(code: string): string {
-  const imports = code.match(/^import [\s\S]*?;$/gm) ?? [];
+  const written = code.match(/^import [\s\S]*?;$/gm) ?? [];
+  const imported: readonly string[] = written.join('\n').match(OWN_NAMES) ?? [];
+  const used = new Set(code.replaceAll(/'[^'\n]*'|\/\/.*/g, '').match(OWN_NAMES));
+  const own = [...used].filter((name) => !imported.includes(name));
+  const imports = own.length === 0 ? written : [...written, `import { ${own.join(', ')} } from 'karin-queue';`];
   const body = imports.reduce((rest, line) => rest.replace(line, line.replaceAll(/[^\n]/g, '')), code);
   const given = Object.entries(GIVEN).filter(
     ([name]) =>
