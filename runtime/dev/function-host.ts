@@ -59,6 +59,8 @@ const IDLE_MS = 5 * 60_000;
 interface Environment {
   readonly worker: Worker;
   readonly version: number;
+  /** The only one whose events it sees; absent: the function does not tell tenants apart. */
+  readonly tenantId?: string;
   stopWhenIdle: Cancel;
 }
 
@@ -102,7 +104,8 @@ export class FunctionHost {
     this.#busy += 1;
     try {
       for (;;) {
-        const environment = this.#idle.pop() ?? (await this.#start());
+        const { tenantId } = invocation;
+        const environment = this.#takeIdle(tenantId) ?? (await this.#start(tenantId));
         if ('kind' in environment) return this.#noticed(environment);
         environment.stopWhenIdle();
         const result = await environment.worker.run(invocation);
@@ -173,8 +176,14 @@ export class FunctionHost {
     await this.#turn;
   }
 
+  /** The environment that was used last, of those of this tenant. */
+  #takeIdle(tenantId: string | undefined): Environment | undefined {
+    const index = this.#idle.findLastIndex((environment) => environment.tenantId === tenantId);
+    return index < 0 ? undefined : this.#idle.splice(index, 1)[0];
+  }
+
   /** A new environment, or the failure of its making. */
-  async #start(): Promise<Environment | InvocationResult> {
+  async #start(tenantId: string | undefined): Promise<Environment | InvocationResult> {
     if (!this.#parts.budget.claim()) throw new ConcurrencyError('ConcurrentInvocationLimitExceeded');
     let launch: Launch | undefined;
     const ended = (): void => {
@@ -196,7 +205,7 @@ export class FunctionHost {
       this.#all.add(worker);
       // It came to be while everything else was stopped.
       if (this.#stopped) await worker.stop();
-      return { worker, version, stopWhenIdle: () => {} };
+      return { worker, version, stopWhenIdle: () => {}, ...(tenantId === undefined ? {} : { tenantId }) };
     } catch (error) {
       ended();
       return sandboxError('Runtime.UserCodeSyntaxError', error instanceof Error ? error.message : String(error));

@@ -121,6 +121,7 @@ async function invoke(c: Context, backend: LambdaBackend): Promise<Response> {
     throw new ApiError(400, 'InvalidRequestContentException', `Could not parse request body into json: ${reason}`);
   }
   const requestId = backend.uuid();
+  const tenantId = tenantOf(c, fn);
   const trace = c.req.header('x-amzn-trace-id');
   const clientContext = c.req.header('x-amz-client-context');
   const invocation: Invocation = {
@@ -129,6 +130,7 @@ async function invoke(c: Context, backend: LambdaBackend): Promise<Response> {
     payload,
     logTail: c.req.header('x-amz-log-type') === 'Tail',
     ...(trace === undefined ? {} : { traceId: trace }),
+    ...(tenantId === undefined ? {} : { tenantId }),
     ...(clientContext === undefined ? {} : { clientContext: Buffer.from(clientContext, 'base64').toString('utf8') }),
   };
   c.header('x-amzn-RequestId', requestId);
@@ -153,6 +155,22 @@ async function invoke(c: Context, backend: LambdaBackend): Promise<Response> {
     c.header('X-Amz-Log-Result', Buffer.from(result.log).subarray(-LONGEST_LOG).toString('base64'));
   }
   return c.body(new Uint8Array(result.payload), 200);
+}
+
+/**
+ * The tenant of an invocation, which a function that isolates tenants needs, and no other may be given.
+ *
+ * Source: AWS Lambda developer guide, "Invoking functions with tenant isolation".
+ */
+function tenantOf(c: Context, fn: TemplateFunction): string | undefined {
+  const tenantId = c.req.header('x-amz-tenant-id');
+  if ((tenantId !== undefined) === (fn.tenantIsolated === true)) return tenantId;
+  const [state, mend] =
+    tenantId === undefined
+      ? ['enabled', 'Add a valid tenant ID in your request']
+      : ['not enabled', 'Remove the tenant ID from your request'];
+  const message = `The invoked function is ${state} with tenancy configuration. ${mend} and try again.`;
+  throw new ApiError(400, 'InvalidParameterValueException', message);
 }
 
 /** The function that the path names, and its ARN with the qualifier. */

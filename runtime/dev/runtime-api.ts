@@ -85,6 +85,7 @@ export async function startRuntimeApi(listener: RuntimeApiListener): Promise<Run
         ...(invocation.clientContext === undefined
           ? {}
           : { 'Lambda-Runtime-Client-Context': invocation.clientContext }),
+        ...(invocation.tenantId === undefined ? {} : { 'Lambda-Runtime-Aws-Tenant-Id': invocation.tenantId }),
       });
       response.end(invocation.payload);
       return true;
@@ -142,6 +143,8 @@ export interface Invocation {
   readonly traceId?: string;
   /** `X-Amz-Client-Context`, decoded from base64. */
   readonly clientContext?: string;
+  /** `X-Amz-Tenant-Id`, for functions that isolate tenants. */
+  readonly tenantId?: string;
   /** What the process prints is told with the result. */
   readonly logTail?: boolean;
 }

@@ -1,6 +1,4 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { unusable } from '../../runtime/dev/bundle.ts';
@@ -35,30 +33,6 @@ describe('a function that a toolchain of this machine runs', { timeout: PATIENCE
     expect((await scratch.invoke('fn', { word: 'again' })).value).toEqual({ name: 'fn', word: 'again' });
     await scratch.printed('[fn] got well');
   };
-
-  it("is Java, by AWS's own runtime interface client, from a folder of classes", async () => {
-    if (!existsSync(join(homedir(), '.m2', 'repository', 'com', 'amazonaws', CLIENT))) {
-      // As the message of karin dev says to get it.
-      const artifact = `-Dartifact=com.amazonaws:${CLIENT}:LATEST`;
-      execFileSync('mvn', ['--batch-mode', '--quiet', 'dependency:get', artifact], { stdio: 'pipe' });
-    }
-    const source = scratch.write(
-      'src/Worker.java',
-      `package shop;
-       public class Worker {
-         public java.util.Map<String, String> handle(java.util.Map<String, Object> event) {
-           if (event.containsKey("fail")) throw new IllegalStateException("as asked");
-           System.out.println("got " + event.get("word"));
-           return java.util.Map.of("name", System.getenv("AWS_LAMBDA_FUNCTION_NAME"), "word", "" + event.get("word"));
-         }
-       }`,
-    );
-    const path = join(scratch.folder, 'classes');
-    execFileSync('javac', ['-d', path, source]);
-    const code = { kind: 'folder', path } as const;
-    const java = { runtime: 'java21', handler: 'shop.Worker::handle', code };
-    await expectToRun(java, 'java.lang.IllegalStateException');
-  });
 
   it('is Go, built from its sources, and built again when they change', async () => {
     scratch.write('go.mod', 'module shop\n\ngo 1.20\n');

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { InvokeCommand } from '@aws-sdk/client-lambda';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { unusable } from '../../runtime/dev/bundle.ts';
 import { systemTime, type Time } from '../../runtime/time.ts';
@@ -251,6 +252,29 @@ describe('execution environments', () => {
     expect((await scratch.invoke('fn')).value).toBe('new');
     gate.release();
     expect((await running).value).toBe('old');
+  });
+
+  it('of a function that isolates tenants serve one tenant each, and tell its id', async () => {
+    await scratch.start();
+    scratch.write(
+      'index.js',
+      'let calls = 0; exports.handler = async (_, context) => [context.tenantId, process.pid, (calls += 1)];',
+    );
+    scratch.apply([scratch.define({ tenantIsolated: true }), scratch.define({ name: 'shared' })]);
+    const invoke = async (TenantId?: string, FunctionName = 'fn'): Promise<unknown> => {
+      const command = new InvokeCommand({ FunctionName, ...(TenantId === undefined ? {} : { TenantId }) });
+      const { Payload } = await scratch.client.send(command);
+      return JSON.parse(Buffer.from(Payload ?? []).toString('utf8'));
+    };
+    const blue = [await invoke('blue'), await invoke('blue')];
+    expect(blue).toEqual([
+      ['blue', expect.any(Number), 1],
+      ['blue', expect.any(Number), 2],
+    ]);
+    expect(await invoke('green')).toEqual(['green', expect.any(Number), 1]);
+    expect(await invoke('blue')).toEqual(['blue', Object(blue[0])[1], 3]);
+    await expect(invoke()).rejects.toThrow('Add a valid tenant ID in your request');
+    await expect(invoke('blue', 'shared')).rejects.toThrow('Remove the tenant ID from your request');
   });
 
   it('are not shown functions that the template does not have any more', async () => {

@@ -129,6 +129,7 @@ function contextOf(headers, callbacks) {
     logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
     invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
     awsRequestId: headers['lambda-runtime-aws-request-id'],
+    tenantId: headers['lambda-runtime-aws-tenant-id'],
     clientContext: clientContext === undefined ? undefined : JSON.parse(clientContext),
     getRemainingTimeInMillis: () => deadline - Date.now(),
     done: callbacks.done,

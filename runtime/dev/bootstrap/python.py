@@ -55,6 +55,7 @@ class LambdaContext:
         self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
         self.invoked_function_arn = headers["Lambda-Runtime-Invoked-Function-Arn"]
         self.aws_request_id = headers["Lambda-Runtime-Aws-Request-Id"]
+        self.tenant_id = headers.get("Lambda-Runtime-Aws-Tenant-Id")
         self.client_context = None
         self.identity = None
         self._deadline_ms = int(headers["Lambda-Runtime-Deadline-Ms"])

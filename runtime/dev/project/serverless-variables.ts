@@ -10,6 +10,7 @@ import { basename, resolve } from 'node:path';
 import { unresolvable } from '../template/intrinsics.ts';
 import { isObject, type JsonObject, scalarText } from '../template/model.ts';
 import { parseTemplateText } from '../template/parse.ts';
+import { liftVariable } from './lift.ts';
 
 export interface VariableSettings {
   /** Paths of `${file(...)}` are relative to it. */
@@ -103,6 +104,8 @@ class VariableResolver {
         return { accountId: account, region }[address] ?? NOTHING;
       case 'file':
         return this.#file(resolve(folder, parameter ?? ''), address, depth);
+      case 'construct':
+        return liftVariable(this.#root['constructs'], address) ?? NOTHING;
       case 'strToBool':
         return ['true', '1'].includes((parameter ?? '').toLowerCase());
       default:

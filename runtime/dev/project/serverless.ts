@@ -11,6 +11,7 @@ import { findStacks } from '../template/application.ts';
 import { isObject, type JsonObject, objectOr, type StackSource, templateOf, textOr } from '../template/model.ts';
 import { parseTemplateText } from '../template/parse.ts';
 import { expandTransforms } from '../template/transforms.ts';
+import { liftQueues } from './lift.ts';
 import { type LoadedProject, type Project, ProjectError, type ProjectParts } from './project.ts';
 import { type VariableSettings, withVariables } from './serverless-variables.ts';
 
@@ -108,7 +109,7 @@ export function readServerlessFile(file: string, settings: ServerlessSettings): 
   const environment =
     raw['useDotenv'] === true ? { ...dotenv(settings.folder, stage), ...settings.environment } : settings.environment;
   const configuration = withVariables(raw, { ...settings, stage, environment });
-  const notes: string[] = liftNotes(configuration);
+  const notes: string[] = [];
   const expanded = expandTransforms(serverlessTemplate(configuration, stage, notes));
   return {
     name: basename(settings.folder),
@@ -131,17 +132,6 @@ function dotenv(folder: string, stage: string): Readonly<Record<string, string |
   );
 }
 
-/** What the plugin Lift would make (`constructs:`) has no place in a template before the plugin ran, so it is named. */
-function liftNotes(configuration: JsonObject): string[] {
-  return Object.entries(objectOr(configuration['constructs'])).map(([name, construct]) => {
-    const type = textOr(objectOr(construct)['type'], 'unknown');
-    return (
-      `constructs.${name} (${type}) is made by the plugin Lift, which runs in the framework only, so nothing of it is ` +
-      'here; install both in the project (npm install --save-dev osls serverless-lift), and the app is packaged by them'
-    );
-  });
-}
-
 function serverlessTemplate(configuration: JsonObject, stage: string, notes: string[]): JsonObject {
   const service = textOr(configuration['service'], textOr(objectOr(configuration['service'])['name'], 'service'));
   const provider = objectOr(configuration['provider']);
@@ -151,10 +141,15 @@ function serverlessTemplate(configuration: JsonObject, stage: string, notes: str
     const Properties = { Content: textOr(objectOr(layer)['path'], key), LayerName: key };
     resources[`${logicalName(key)}LambdaLayer`] = { Type: 'AWS::Lambda::LayerVersion', Properties };
   }
-  for (const [key, body] of Object.entries(objectOr(mergedObjects(configuration['functions'])))) {
-    addFunction(resources, { service, stage, key, provider, definition: objectOr(body) }, notes);
+  const stackName = textOr(provider['stackName'], `${service}-${stage}`);
+  const stated = objectOr(mergedObjects(configuration['functions']));
+  const lift = liftQueues(configuration['constructs'], stackName, stated);
+  notes.push(...lift.notes);
+  const artifact = objectOr(configuration['package'])['artifact'];
+  for (const [key, body] of Object.entries(lift.functions)) {
+    addFunction(resources, { service, stage, key, provider, definition: objectOr(body), artifact }, notes);
   }
-  return { ...own, Resources: { ...resources, ...objectOr(own['Resources']) } };
+  return { ...own, Resources: { ...resources, ...lift.resources, ...objectOr(own['Resources']) } };
 }
 
 interface FunctionToAdd {
@@ -163,16 +158,21 @@ interface FunctionToAdd {
   readonly key: string;
   readonly provider: JsonObject;
   readonly definition: JsonObject;
+  /** A package that another tool makes of all functions; a function may have one of its own. */
+  readonly artifact: unknown;
 }
 
 function addFunction(resources: Record<string, unknown>, fn: FunctionToAdd, notes: string[]): void {
   const { service, stage, key, provider, definition } = fn;
   const name = textOr(definition['name'], `${service}-${stage}-${key}`);
   const id = `${logicalName(key)}LambdaFunction`;
+  const artifact = textOr(objectOr(definition['package'])['artifact'], textOr(fn.artifact, `${service}.zip`));
   const setting = (setting: string): unknown => definition[setting] ?? provider[setting];
   const variables = { ...objectOr(provider['environment']), ...objectOr(definition['environment']) };
+  const image = definition['image'] === undefined ? undefined : imageOf(definition['image'], provider);
   resources[id] = {
     Type: 'AWS::Lambda::Function',
+    ...(image === undefined ? {} : { Metadata: image.metadata }),
     Properties: {
       FunctionName: name,
       Handler: definition['handler'],
@@ -181,9 +181,7 @@ function addFunction(resources: Record<string, unknown>, fn: FunctionToAdd, note
       ReservedConcurrentExecutions: definition['reservedConcurrency'],
       Layers: definition['layers'] ?? provider['layers'],
       Environment: { Variables: Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== null)) },
-      ...(definition['image'] === undefined
-        ? { Runtime: setting('runtime') ?? 'nodejs22.x', Code: { S3Key: `${service}.zip` } }
-        : { Code: { ImageUri: definition['image'] } }),
+      ...(image?.properties ?? { Runtime: setting('runtime') ?? 'nodejs22.x', Code: { S3Key: artifact } }),
     },
   };
   const url = definition['url'];
@@ -206,6 +204,28 @@ function addFunction(resources: Record<string, unknown>, fn: FunctionToAdd, note
       );
     }
   }
+}
+
+/** `image`: a URI or the name of an image under `provider.ecr.images`, alone or in an object. */
+function imageOf(
+  stated: unknown,
+  provider: JsonObject,
+): { readonly metadata: JsonObject; readonly properties: JsonObject } {
+  const { name, uri, command, entryPoint, workingDirectory } = isObject(stated)
+    ? stated
+    : { name: stated, uri: stated };
+  const image = objectOr(provider['ecr'])['images'];
+  const known = objectOr(image)[textOr(name, '')];
+  const { path, file, buildArgs } = isObject(known) ? known : { path: undefined };
+  return {
+    metadata:
+      path === undefined ? {} : { Dockerfile: file ?? 'Dockerfile', DockerContext: path, DockerBuildArgs: buildArgs },
+    properties: {
+      PackageType: 'Image',
+      Code: { ImageUri: textOr(known, textOr(objectOr(known)['uri'], uri)) },
+      ImageConfig: { Command: command, EntryPoint: entryPoint, WorkingDirectory: workingDirectory },
+    },
+  };
 }
 
 /** An `sqs` event: the ARN alone, or an object. */

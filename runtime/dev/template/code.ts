@@ -39,8 +39,10 @@ export function codeLocation(
   if (key === undefined) return imageOf(code['ImageUri'], metadata, source.folder);
   const staged = source.assets.get(key);
   if (staged !== undefined) return atPath(staged, source.folder);
-  // The Serverless Framework packs its folder; a package of the same name lies beside the template.
-  const packaged = join(source.folder, basename(key));
+  // The Serverless Framework packs its folder: a package of the same name lies beside the template, or where another
+  // tool of the app puts it.
+  const packaged =
+    [key, basename(key)].map((name) => join(source.folder, name)).find(existsSync) ?? join(source.folder, key);
   if (source.sourceFolder !== undefined) {
     const beside = existsSync(packaged) ? { packaged } : {};
     return { kind: 'folder', path: source.sourceFolder, ...beside };

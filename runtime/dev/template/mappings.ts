@@ -88,6 +88,12 @@ function readMapping(
       `the function ${reference.name} is not part of the template; only functions that it defines can be run`,
     );
   }
+  if (fn.tenantIsolated === true) {
+    return broken(
+      `the function ${reference.name} isolates tenants (TenancyConfig), and a mapping names none; map a function that reads ` +
+        'the tenant from the message and invokes this one with TenantId',
+    );
+  }
   const resolved: Record<string, unknown> = {};
   for (const property of ['Enabled', ...SETTINGS]) {
     const resolution = scope.resolve(resource.properties[property]);

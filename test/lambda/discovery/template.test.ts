@@ -71,29 +71,6 @@ describe('a template with loops (Fn::ForEach)', () => {
     ]);
   });
 
-  it('names what the plugin Lift would make of a serverless.yml, with the way to have it', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'karin-lift-'));
-    try {
-      const file = join(folder, 'serverless.yml');
-      writeFileSync(
-        file,
-        'service: shop\nprovider: { name: aws }\nconstructs:\n  jobs: { type: queue, worker: { handler: worker.handler } }\n',
-      );
-      const { notes } = readServerlessFile(file, {
-        folder,
-        account: '000000000000',
-        region: 'eu-west-1',
-        environment: {},
-      });
-      expect(notes).toEqual([
-        'constructs.jobs (queue) is made by the plugin Lift, which runs in the framework only, so nothing of it is here; ' +
-          'install both in the project (npm install --save-dev osls serverless-lift), and the app is packaged by them',
-      ]);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
   it('may be the resources of a serverless.yml', () => {
     const folder = mkdtempSync(join(tmpdir(), 'karin-loops-'));
     try {
