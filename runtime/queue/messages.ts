@@ -16,8 +16,7 @@
  */
 import type { FoundEntry, FreeMessage, Lease, MessageName, NamedOutcome, NamedReply } from '../store/store.ts';
 import type { Randomness } from '../time.ts';
-import { type PastFailure, readFailure } from './failure.ts';
-import { type FailureScan, groupFailures } from './failure-groups.ts';
+import { type FailureScan, groupFailures, type PastFailure, readFailure } from './failure.ts';
 import { type Message, newMessageId, withoutTurns } from './message.ts';
 import type {
   BrowsedMessage,

@@ -9,8 +9,7 @@
 import type { BrowsedEntry, FoundEntry, Lease, MessageName, NamedOutcome, QueueKey, Store } from '../store/store.ts';
 import type { Randomness, Time } from '../time.ts';
 import type { QueueDefinition } from './definition.ts';
-import type { Failure, PastFailure } from './failure.ts';
-import type { FailureScan } from './failure-groups.ts';
+import type { Failure, FailureScan, PastFailure } from './failure.ts';
 import type { HeadWatch } from './head-watch.ts';
 import type { Message, OutgoingMessage, ReceivedMessage, SentMessage } from './message.ts';
 import type { QueueArn } from './names.ts';

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Failure } from '../../runtime/queue/failure.ts';
-import { groupFailures, NO_FAILURE, normalised } from '../../runtime/queue/failure-groups.ts';
+import { type Failure, groupFailures, NO_FAILURE, normalised } from '../../runtime/queue/failure.ts';
 import { forEachStore, message } from './queue-world.ts';
 
 describe('the message of an error', () => {

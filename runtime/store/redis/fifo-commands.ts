@@ -28,23 +28,22 @@ import {
   type RedisCalls,
   ReplyReader,
   sequenceText,
-  storedValue,
   valueToStore,
 } from './calls.ts';
 import { queueKeys, wakeSubject } from './keys.ts';
-import { FIFO_BROWSE } from './scripts/browse.ts';
-import { FIFO_RECEIVE } from './scripts/fifo-receive.ts';
-import { FIFO_SEND } from './scripts/fifo-send.ts';
-import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/fifo-settle.ts';
-import { FIFO_PURGE, FIFO_TRIM } from './scripts/fifo-upkeep.ts';
-import { FIFO_PAGE } from './scripts/page.ts';
+import { FIFO_BROWSE, FIFO_PAGE } from './scripts/browse.ts';
+import { FIFO_RECEIVE } from './scripts/receive.ts';
 import { FIFO_RESTORE } from './scripts/restore.ts';
 import type { Script } from './scripts/script.ts';
+import { FIFO_SEND } from './scripts/send.ts';
+import { FIFO_CHANGE_VISIBILITY, FIFO_DELETE, FIFO_RELEASE } from './scripts/settle.ts';
+import { FIFO_PURGE, FIFO_TRIM } from './scripts/upkeep.ts';
 import {
   type QueueCommands,
   readBrowsed,
   readHeadLowered,
   readKept,
+  readLeased,
   readNextDue,
   readOutcomes,
   readRestored,
@@ -90,7 +89,9 @@ export class FifoCommands implements QueueCommands {
     const total = reply.integer();
     const next = readNextDue(reply);
     const leased: LeasedEntry[] = [];
-    while (!reply.done) leased.push(readLeased(reply));
+    while (!reply.done) {
+      leased.push({ ...readLeased(reply), group: reply.text(), sequenceNumber: sequenceText(reply.integer()) });
+    }
     return { leased, total, ...next };
   }
 
@@ -210,18 +211,5 @@ function readSent(reply: ReplyReader): SentEntry {
     sentAt: reply.integer(),
     sequenceNumber: sequenceText(reply.integer()),
     duplicate: reply.integer() === 1,
-  };
-}
-
-function readLeased(reply: ReplyReader): LeasedEntry {
-  return {
-    id: idText(reply.bytes()),
-    ...storedValue(reply.bytes()),
-    leaseNumber: reply.integer(),
-    receiveCount: reply.integer(),
-    firstReceivedAt: reply.integer(),
-    lateMs: reply.integer(),
-    group: reply.text(),
-    sequenceNumber: sequenceText(reply.integer()),
   };
 }

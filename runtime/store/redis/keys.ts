@@ -15,7 +15,7 @@ export interface QueueKeys {
   readonly messages: string;
   readonly receives: string;
   readonly delayed: string;
-  /** The last failures of messages: `scripts/failures.ts`. Most queues have none. */
+  /** The last failures of messages: `scripts/settle.ts`. Most queues have none. */
   readonly failures: string;
   /** What was put back from where: `scripts/restore.ts`. Most queues have none. */
   readonly restored: string;

@@ -72,9 +72,9 @@ import { KeptDocuments } from './kept-documents.ts';
 import { DOCUMENTS, queueKeys, signalChannel, slotsKey } from './keys.ts';
 import { NamedCommands } from './named-commands.ts';
 import { Reachability } from './reachability.ts';
-import { KEEP_FAILURES } from './scripts/failures.ts';
+import { KEEP_FAILURES } from './scripts/settle.ts';
 import { FREE_SLOT, PUT_DOCUMENT, REMOVE_DOCUMENT, TAKE_SLOT } from './scripts/shared.ts';
-import { DEPTHS, PEEK } from './scripts/standard-upkeep.ts';
+import { DEPTHS, PEEK } from './scripts/upkeep.ts';
 import { type QueueCommands, StandardCommands } from './standard-commands.ts';
 import { WakeChannel } from './wake-channel.ts';
 

@@ -36,14 +36,13 @@ import {
   valueToStore,
 } from './calls.ts';
 import { queueKeys, wakeSubject } from './keys.ts';
-import { BROWSE } from './scripts/browse.ts';
-import { PAGE } from './scripts/page.ts';
+import { BROWSE, PAGE } from './scripts/browse.ts';
 import { RECEIVE } from './scripts/receive.ts';
 import { RESTORE } from './scripts/restore.ts';
 import type { Script } from './scripts/script.ts';
 import { SEND } from './scripts/send.ts';
 import { CHANGE_VISIBILITY, DELETE, RELEASE } from './scripts/settle.ts';
-import { DELAYED, DELETE_DELAYED, TRIM } from './scripts/standard-upkeep.ts';
+import { DELAYED, DELETE_DELAYED, TRIM } from './scripts/upkeep.ts';
 
 /** The calls of standard queues. */
 export class StandardCommands implements QueueCommands {
@@ -90,7 +89,11 @@ export class StandardCommands implements QueueCommands {
     const total = reply.integer();
     const nextDueInMs = reply.integer();
     const leased: LeasedEntry[] = [];
-    while (!reply.done) leased.push(readLeased(reply));
+    while (!reply.done) {
+      const entry = readLeased(reply);
+      const group = reply.text();
+      leased.push(group === '' ? entry : { ...entry, group });
+    }
     return nextDueInMs === -1 ? { leased, total } : { leased, total, nextDueInMs };
   }
 
@@ -210,8 +213,9 @@ function allKeys(queue: QueueKey): string[] {
   return [due, messages, receives, delayed];
 }
 
-function readLeased(reply: ReplyReader): LeasedEntry {
-  const entry = {
+/** The part of a leased message that both kinds of queue have. */
+export function readLeased(reply: ReplyReader): LeasedEntry {
+  return {
     id: idText(reply.bytes()),
     ...storedValue(reply.bytes()),
     leaseNumber: reply.integer(),
@@ -219,8 +223,6 @@ function readLeased(reply: ReplyReader): LeasedEntry {
     firstReceivedAt: reply.integer(),
     lateMs: reply.integer(),
   };
-  const group = reply.text();
-  return group === '' ? entry : { ...entry, group };
 }
 
 /** The lease number as the scripts take it: negative if earlier leases count as well. */

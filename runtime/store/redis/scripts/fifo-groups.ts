@@ -39,6 +39,7 @@
  *
  * @module
  */
+import { CLOCK, HEAD, HISTORY, OUTCOMES, SIX_BYTES } from './script.ts';
 
 /** Reading the order of a group. */
 export const GROUPS = `
@@ -121,6 +122,9 @@ local function storeFlights(groups, flights)
   end
   return earliest
 end`;
+
+/** What a script begins with that gives groups their place. */
+export const PLACING = [CLOCK, SIX_BYTES, HEAD, OUTCOMES, HISTORY, GROUPS, LEASES, FLIGHTS].join('\n');
 
 /**
  * Collects the groups whose place in `due` changes: `touch(group)`, once for each. Begins the reply that FINISH

@@ -1,6 +1,6 @@
 import { DEDUPLICATION_WINDOW_MS, RESTORED_MS } from '../../store.ts';
-import { FLIGHTS, GROUPS, LEASES } from './fifo-groups.ts';
-import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, SIX_BYTES, script } from './script.ts';
+import { PLACING } from './fifo-groups.ts';
+import { CLOCK, HEAD, HISTORY, MEMBERS, OUTCOMES, script } from './script.ts';
 
 /**
  * Puts messages back that another store kept, with the times that it gave them.
@@ -101,7 +101,7 @@ return reply`,
  *
  * KEYS[1..6] as in `fifo-groups.ts`; KEYS[7] -> sequence string: the last number given; KEYS[8] -> restored hash:
  *     source -> the last position, empty -> the last number that was not given by a send; KEYS[9...] -> deduplication
- *     strings, as in `fifo-send.ts`
+ *     strings, as in `send.ts`
  * ARGV: number of messages, source, the least that the last number given must be, ms until a deduplication key expires;
  *     for each: position, id, value (sent time and record), ms when it is due, group, sequence number, receive count,
  *     first received ms, sent ms, index into KEYS of its deduplication key or 0; channel; queue; time
@@ -115,14 +115,7 @@ return reply`,
  */
 export const FIFO_RESTORE = script(
   '',
-  CLOCK,
-  SIX_BYTES,
-  HEAD,
-  OUTCOMES,
-  HISTORY,
-  GROUPS,
-  LEASES,
-  FLIGHTS,
+  PLACING,
   PLACES(5, 10, 8),
   `
 local before, reply = head(), {-1, 0}
