@@ -19,7 +19,17 @@ import { type Discovery, DiscoveryError, type DiscoverySource } from '../aws/dis
 import { createInvoker, type Invoker } from '../aws/invoke.ts';
 import { parseFunctionReference } from '../aws/mapping.ts';
 import { unusable } from '../dev/bundle.ts';
-import { callable, changes, createOutput, nextSteps, type Places, summary } from '../dev/guide.ts';
+import {
+  callable,
+  changes,
+  createOutput,
+  nextSteps,
+  type Output,
+  type Places,
+  requests,
+  summary,
+} from '../dev/guide.ts';
+import { LocalGateway } from '../dev/http/gateway.ts';
 import { LocalLambda, ownNodeModules } from '../dev/local-lambda.ts';
 import { availablePort, createCommandRunner } from '../dev/processes.ts';
 import { findProject, templateProject } from '../dev/project/find-project.ts';
@@ -97,6 +107,9 @@ export async function startDev(options: DevOptions): Promise<Dev> {
   }
 }
 
+/** Reads the project; `how` is said of the command that it takes. */
+type Read = (how?: string) => Promise<void>;
+
 class Development {
   readonly #options: DevOptions;
   readonly #releasers: Releasers;
@@ -104,6 +117,7 @@ class Development {
   readonly #environment: Environment;
   readonly #folder: string;
   readonly #write: (text: string) => void;
+  readonly #output: Output;
   #settings: TemplateSettings = { account: ACCOUNT, region: '', sqsOrigin: '', functionUrl: () => '' };
   #application: TemplateApplication = {
     functions: [],
@@ -111,6 +125,7 @@ class Development {
     broken: [],
     queues: [],
     fed: { feeds: [], unknown: [] },
+    web: { apis: [], notes: [] },
     problems: [],
   };
   #reading: Promise<void> | undefined;
@@ -118,6 +133,8 @@ class Development {
   #stopped = false;
   /** Functions whose code could not be prepared, and why. */
   readonly #failures = new Map<string, string>();
+  /** The lines of the routes of the last reading. */
+  #routes: ReadonlySet<string> | undefined;
   /** Those of the last reading, as they were said. */
   #problems: ReadonlySet<string> = new Set();
 
@@ -130,6 +147,7 @@ class Development {
     // As esbuild names files: without links.
     this.#folder = existsSync(folder) ? realpathSync(folder) : folder;
     this.#write = options.write ?? ((text) => void process.stdout.write(text));
+    this.#output = createOutput(this.#write, options.write === undefined && process.stdout.isTTY === true);
   }
 
   async start(): Promise<Dev> {
@@ -151,11 +169,14 @@ class Development {
     this.#releasers.add('commands of the project', () => abort.abort());
 
     const lambda = await this.#startLambda(config, sqsOrigin, home, workFolder);
+    const gateway = this.#gateway(config, lambda);
     const functionUrl = (name: string): string => lambda.functionUrl(name);
+    const withLocalApis = (text: string): string => gateway.withLocalApis(text);
     const layersFolder = join(home, 'layers');
-    this.#settings = { account: ACCOUNT, region: config.region, sqsOrigin, functionUrl, layersFolder };
+    this.#settings = { account: ACCOUNT, region: config.region, sqsOrigin, functionUrl, layersFolder, withLocalApis };
     this.#say(`karin dev: ${project.description}`);
-    await this.#load(project, lambda);
+    const read = (how?: string): Promise<void> => this.#load(project, lambda, gateway, how);
+    await read();
 
     const serving: ServingOptions = {
       consumeEnabled: this.#options.all ?? false,
@@ -164,14 +185,15 @@ class Development {
       ...(this.#options.lambdaEndpoint === undefined && { unusable }),
     };
     const karin = await this.#startServer(config, lambda, serving, project);
-    const watcher = this.#options.watch === false ? undefined : this.#watch(project, lambda, karin);
+    const watcher = this.#options.watch === false ? undefined : this.#watch(project, lambda, karin, read);
     if (watcher !== undefined) {
       this.#follow(lambda, watcher);
       this.#releasers.add('watching the project', () => watcher.close());
     }
 
     const discovery = discoveryOf(this.#application, undefined, this.#time.now(), serving);
-    const places: Places = { sqsOrigin, serverOrigin, account: ACCOUNT, region: config.region, functionUrl };
+    const apiOrigin = (id: string): string | undefined => gateway.origin(id);
+    const places: Places = { sqsOrigin, serverOrigin, account: ACCOUNT, region: config.region, functionUrl, apiOrigin };
     const occasion = { now: this.#time.now(), uuid: () => systemRandomness.uuid() };
     const steps = nextSteps(this.#application, discovery, places, occasion);
     this.#sayNews(['', ...summary(this.#application, discovery), '', ...steps, '']);
@@ -235,7 +257,7 @@ class Development {
       environment: this.#environment,
       // The next port, so that function URLs stay the same from one start to the next.
       ...(this.#options.port === 0 || this.#environment['PORT'] === '0' ? {} : { port: config.port + 1 }),
-      output: createOutput(this.#write, this.#options.write === undefined && process.stdout.isTTY === true),
+      output: this.#output,
       time: this.#time,
       randomness: systemRandomness,
     });
@@ -243,17 +265,41 @@ class Development {
     return lambda;
   }
 
-  /** Reads the project and hands its functions to the local Lambda. */
-  async #load(project: Project, lambda: LocalLambda, how = ''): Promise<void> {
+  /** The APIs of the project have the ports behind that of the local Lambda. */
+  #gateway(config: Config, lambda: LocalLambda): LocalGateway {
+    const anyPort = this.#options.port === 0 || this.#environment['PORT'] === '0';
+    const gateway = new LocalGateway({
+      account: ACCOUNT,
+      firstPort: anyPort ? 0 : config.port + 2,
+      invoke: (name, invocation) => lambda.invoke(name, invocation),
+      output: this.#output,
+      time: this.#time,
+      randomness: systemRandomness,
+    });
+    this.#releasers.add('the HTTP APIs', () => gateway.close());
+    return gateway;
+  }
+
+  /** Reads the project and hands its functions to the local Lambda, and its APIs to the gateway. */
+  async #load(project: Project, lambda: LocalLambda, gateway: LocalGateway, how = ''): Promise<void> {
     const startedAt = this.#time.monotonic();
     if (project.command !== undefined) this.#say(`running ${project.command}${how} ...`);
     const { stacks, notes } = await project.load();
-    this.#application = readApplication(stacks, this.#settings);
-    lambda.apply(this.#application);
+    let application = readApplication(stacks, this.#settings);
+    // Another local Lambda has its own way to them.
+    const apis = this.#options.lambdaEndpoint === undefined ? application.web.apis : [];
+    // Functions are told the addresses of APIs in their environment, which are not known before.
+    if (await gateway.apply(apis)) application = readApplication(stacks, this.#settings);
+    this.#application = application;
+    lambda.apply(application);
+    const routes = requests(this.#application, (id) => gateway.origin(id));
+    const news = this.#routes === undefined ? [] : routes.filter((route) => !this.#routes?.has(route));
+    this.#routes = new Set(routes);
     const seconds = ((this.#time.monotonic() - startedAt) / 1000).toFixed(1);
     const { functions, queues } = this.#application;
     this.#say(`read in ${seconds} s: ${counted(functions.length, 'function')}, ${counted(queues.length, 'queue')}`);
     for (const note of notes) this.#say(`! ${note}`);
+    for (const route of news) this.#say(route);
   }
 
   async #startServer(config: Config, lambda: LocalLambda, serving: ServingOptions, project: Project): Promise<Karin> {
@@ -285,7 +331,7 @@ class Development {
     return karin;
   }
 
-  #watch(project: Project, lambda: LocalLambda, karin: Karin): ProjectWatcher {
+  #watch(project: Project, lambda: LocalLambda, karin: Karin, read: Read): ProjectWatcher {
     const watcher = new ProjectWatcher({
       folder: this.#folder,
       time: this.#time,
@@ -293,7 +339,7 @@ class Development {
         const concerned = paths.some((path) => project.concerns(path, lambda.isInput(path)));
         this.#say(`changed: ${paths.map((path) => relative(this.#folder, path)).join(', ')}`);
         void this.#renew(paths, lambda, watcher);
-        if (concerned) this.#readLater(project, lambda, karin, watcher);
+        if (concerned) this.#readLater(read, lambda, karin, watcher);
         // A handler that was missing may be there now.
         else if (this.#reading === undefined) void this.#sync(karin);
       },
@@ -321,13 +367,13 @@ class Development {
   }
 
   /** Reads the project in the background; a reading that is under way is followed by another. */
-  #readLater(project: Project, lambda: LocalLambda, karin: Karin, watcher: ProjectWatcher): void {
+  #readLater(read: Read, lambda: LocalLambda, karin: Karin, watcher: ProjectWatcher): void {
     this.#readAgain = true;
     this.#reading ??= (async () => {
       while (this.#readAgain && !this.#stopped) {
         this.#readAgain = false;
         try {
-          await this.#load(project, lambda, ' in the background; functions go on as they are');
+          await read(' in the background; functions go on as they are');
           this.#follow(lambda, watcher);
         } catch (error) {
           if (this.#stopped) break;

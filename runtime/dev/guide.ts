@@ -18,6 +18,8 @@ export interface Places {
   readonly account: string;
   readonly region: string;
   functionUrl(name: string): string;
+  /** Origin of an API; `undefined`: it is not served. */
+  apiOrigin(id: string): string | undefined;
 }
 
 /** One line per mapping and per problem. */
@@ -42,7 +44,11 @@ export function summary(application: TemplateApplication, discovery: Discovery):
   for (const { queueArn, functionArn, reason } of discovery.broken) {
     lines.push(`! ${queueArn.name}  ->  ${shortName(functionArn)}: ${reason}`);
   }
-  const problems = new Set([...application.problems, ...(discovery.problems ?? []).map(({ text }) => text)]);
+  const problems = new Set([
+    ...application.problems,
+    ...application.web.notes,
+    ...(discovery.problems ?? []).map(({ text }) => text),
+  ]);
   for (const problem of problems) lines.push(`! ${problem}`);
   return lines;
 }
@@ -74,15 +80,49 @@ export function nextSteps(
     );
   }
   lines.push(...deliveries(application, discovery, places, occasion));
+  lines.push(...requests(application, places.apiOrigin));
   const others = callable(application);
   if (others.length > 0) lines.push('Call a function by its URL:');
   for (const fn of others) lines.push(`  curl ${places.functionUrl(fn.name)}`);
+  lines.push(...invocation(application, places));
   lines.push(
     'Look at queues and functions:',
     `  ${serverOrigin}/ops   ${serverOrigin}/functions`,
     `Account ${account}, region ${region}, any credentials.`,
   );
   return lines;
+}
+
+/** How to run a function that neither a queue nor a request leads to; the first of them stands for all. */
+function invocation(application: TemplateApplication, { functionUrl, region }: Places): readonly string[] {
+  const reached = new Set([
+    ...application.mappings.map(({ mapping }) => shortName(mapping.functionArn).split(':')[0]),
+    ...application.web.apis.flatMap(({ routes }) =>
+      routes.map(({ target }) => (target.kind === 'function' ? target.name : '')),
+    ),
+  ]);
+  const first = application.functions.find(({ name, url }) => url === undefined && !reached.has(name));
+  if (first === undefined) return [];
+  return [
+    'Invoke a function:',
+    '  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws lambda invoke ' +
+      `--region ${region} --endpoint-url ${new URL(functionUrl(first.name)).origin} --function-name ${first.name} out.json`,
+  ];
+}
+
+/** The routes of each API, with the function behind each. */
+export function requests({ web }: TemplateApplication, apiOrigin: Places['apiOrigin']): readonly string[] {
+  return web.apis.flatMap((api) => {
+    const origin = apiOrigin(api.id);
+    if (origin === undefined) return [];
+    const routes = api.routes.flatMap(({ method, path, target }) => {
+      if (target.kind !== 'function') return [];
+      return [{ method, url: origin + (path === '$default' ? '/...' : path), name: target.name }];
+    });
+    const width = Math.max(0, ...routes.map(({ url }) => url.length));
+    const lines = routes.map(({ method, url, name }) => `  ${method.padEnd(6)}  ${url.padEnd(width)}  ->  ${name}`);
+    return [`${api.kind === 'http' ? 'HTTP' : 'REST'} API ${api.id}:`, ...lines];
+  });
 }
 
 /**
@@ -154,13 +194,9 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/**
- * Functions that are called by requests: those that ask for a URL, and those that no queue invokes, whose API is not
- * here.
- */
+/** Functions that are called by requests to a URL of their own. */
 export function callable(application: TemplateApplication): readonly TemplateFunction[] {
-  const consumers = new Set(application.mappings.map(({ mapping }) => shortName(mapping.functionArn).split(':')[0]));
-  return application.functions.filter((fn) => fn.url !== undefined || !consumers.has(fn.name));
+  return application.functions.filter((fn) => fn.url !== undefined);
 }
 
 /** The name of a function, with its qualifier. */

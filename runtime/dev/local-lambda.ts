@@ -164,6 +164,13 @@ export class LocalLambda {
     ];
   }
 
+  /** Runs a function. Rejects with `ConcurrencyError`, and if a change took the function away just now. */
+  async invoke(name: string, invocation: Invocation): Promise<LoggedResult> {
+    const host = this.#hosts.get(name)?.host;
+    if (host === undefined) throw new Error(`the function ${name} was removed`);
+    return host.invoke(invocation);
+  }
+
   /** Stops every process and closes the port. */
   async close(): Promise<void> {
     await Promise.all([...this.#leaving, ...[...this.#hosts.values()].map((hosted) => hosted.stop())]);
@@ -248,7 +255,7 @@ export class LocalLambda {
       functions: () => [...this.#hosts.values()].map(({ host }) => host.definition),
       mappings: () => this.#mappings,
       functionUrl: (name) => this.functionUrl(name),
-      invoke: (name, invocation) => this.#invoke(name, invocation),
+      invoke: (name, invocation) => this.invoke(name, invocation),
       uuid: () => randomness.uuid(),
     });
     app.use('/functions/:name/*', async (c, next) => {
@@ -278,13 +285,6 @@ export class LocalLambda {
       }
     });
     return app;
-  }
-
-  async #invoke(name: string, invocation: Invocation): Promise<LoggedResult> {
-    const host = this.#hosts.get(name)?.host;
-    // The API looked the function up just before; only a reload in between could take it away.
-    if (host === undefined) throw new Error(`the function ${name} was removed`);
-    return host.invoke(invocation);
   }
 }
 

@@ -91,6 +91,7 @@ export class ScratchLambda {
   apply(functions: readonly TemplateFunction[], rest: Partial<TemplateApplication> = {}): void {
     this.lambda.apply({
       fed: { feeds: [], unknown: [] },
+      web: { apis: [], notes: [] },
       functions,
       mappings: [],
       broken: [],

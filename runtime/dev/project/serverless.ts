@@ -7,8 +7,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { parseEnv } from 'node:util';
+import { type ServerlessApiEvent, serverlessApis } from '../template/api-events.ts';
 import { findStacks } from '../template/application.ts';
-import { isObject, type JsonObject, objectOr, type StackSource, templateOf, textOr } from '../template/model.ts';
+import {
+  isObject,
+  type JsonObject,
+  objectOr,
+  type StackSource,
+  scalarText,
+  templateOf,
+  textOr,
+} from '../template/model.ts';
 import { parseTemplateText } from '../template/parse.ts';
 import { expandTransforms } from '../template/transforms.ts';
 import { liftQueues } from './lift.ts';
@@ -87,7 +96,8 @@ function frameworkIn(folder: string): string | undefined {
 
 /*
  * A serverless.yml written out as the CloudFormation template that the Serverless Framework would make of its
- * functions, queue events and resources, so that an app runs here without the framework being installed.
+ * functions, their events of queues and of HTTP, and resources, so that an app runs here without the framework being
+ * installed.
  */
 
 export type ServerlessSettings = Omit<VariableSettings, 'stage'>;
@@ -146,10 +156,12 @@ function serverlessTemplate(configuration: JsonObject, stage: string, notes: str
   const lift = liftQueues(configuration['constructs'], stackName, stated);
   notes.push(...lift.notes);
   const artifact = objectOr(configuration['package'])['artifact'];
+  const requests: ServerlessApiEvent[] = [];
   for (const [key, body] of Object.entries(lift.functions)) {
-    addFunction(resources, { service, stage, key, provider, definition: objectOr(body), artifact }, notes);
+    addFunction(resources, { service, stage, key, provider, definition: objectOr(body), artifact }, requests, notes);
   }
-  return { ...own, Resources: { ...resources, ...lift.resources, ...objectOr(own['Resources']) } };
+  const apis = Object.fromEntries(serverlessApis(requests, provider, stage, notes));
+  return { ...own, Resources: { ...resources, ...apis, ...lift.resources, ...objectOr(own['Resources']) } };
 }
 
 interface FunctionToAdd {
@@ -162,7 +174,13 @@ interface FunctionToAdd {
   readonly artifact: unknown;
 }
 
-function addFunction(resources: Record<string, unknown>, fn: FunctionToAdd, notes: string[]): void {
+/** `requests` receives the events that are requests of an API. */
+function addFunction(
+  resources: Record<string, unknown>,
+  fn: FunctionToAdd,
+  requests: ServerlessApiEvent[],
+  notes: string[],
+): void {
   const { service, stage, key, provider, definition } = fn;
   const name = textOr(definition['name'], `${service}-${stage}-${key}`);
   const id = `${logicalName(key)}LambdaFunction`;
@@ -198,10 +216,13 @@ function addFunction(resources: Record<string, unknown>, fn: FunctionToAdd, note
       const mapping = queueMapping(objectOr(event)['sqs'], id);
       const source = queueLogicalName(objectOr(mapping['Properties'])['EventSourceArn']);
       resources[`${logicalName(key)}EventSourceMappingSQS${source}`] = mapping;
+    } else if (kind === 'httpApi' || kind === 'http') {
+      const payload = scalarText(objectOr(definition['httpApi'])['payload']);
+      requests.push({ kind, functionId: id, functionName: name, event: objectOr(event)[kind], payload });
+    } else if (kind === 'websocket') {
+      notes.push(`function ${name}: WebSockets are not served here; serverless-offline serves them`);
     } else {
-      notes.push(
-        `function ${name}: its ${kind ?? 'nameless'} event is not served here; call the function by its URL instead`,
-      );
+      notes.push(`function ${name}: its ${kind ?? 'nameless'} event does not happen here`);
     }
   }
 }

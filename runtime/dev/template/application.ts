@@ -7,6 +7,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DiscoveryError } from '../../aws/discovery/discovery.ts';
+import { readApis } from './apis.ts';
 import { readFeeds } from './feeds.ts';
 import { readFunctions } from './functions.ts';
 import { resolveValue, Unresolvable } from './intrinsics.ts';
@@ -35,7 +36,8 @@ export function readApplication(stacks: readonly StackSource[], settings: Templa
   const functions = readFunctions(scopes, names, problems);
   const { mappings, broken } = readMappings(scopes, functions, names, problems);
   const fed = readFeeds(scopes, names);
-  return { functions: [...functions.values()], mappings, broken, queues, fed, problems: [...new Set(problems)] };
+  const web = readApis(scopes, functions);
+  return { functions: [...functions.values()], mappings, broken, queues, fed, web, problems: [...new Set(problems)] };
 }
 
 /** All stacks, nested ones included, as one set of surroundings. */

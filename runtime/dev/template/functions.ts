@@ -138,7 +138,8 @@ function readEnvironment(
   for (const [variable, value] of Object.entries(environmentVariables(resource))) {
     const resolved = scope.resolve(value);
     const text = resolved.known ? scalarText(resolved.value) : undefined;
-    const local = queues.localUrl(text ?? '') ?? text;
+    const local =
+      text === undefined ? undefined : (queues.localUrl(text) ?? scope.settings.withLocalApis?.(text) ?? text);
     if (local === undefined) {
       const reason = resolved.known ? 'its value is no text' : resolved.reason;
       problems.push(`function ${name}: the variable ${variable} cannot be resolved (${reason}); it is left out`);

@@ -51,6 +51,8 @@ export interface TemplateSettings {
   functionUrl(functionName: string): string;
   /** Where layers are looked for that their developer fetched from AWS, absolute. */
   readonly layersFolder?: string;
+  /** The text with the addresses at which APIs are served here, in place of those that they would have at AWS. */
+  withLocalApis?(text: string): string;
 }
 
 /**
@@ -134,6 +136,67 @@ export interface FoundFeeds {
   readonly unknown: readonly string[];
 }
 
+/** An HTTP API or a REST API of API Gateway, as far as it can be served here. */
+export interface TemplateApi {
+  /** What `Ref` gives, in place of AWS's id. */
+  readonly id: string;
+  readonly kind: 'http' | 'rest';
+  /** The first stage of the template; of an HTTP API without one `$default`. */
+  readonly stage: string;
+  readonly stageVariables: Readonly<Record<string, string>>;
+  /** Media types that a REST API takes for binary. */
+  readonly binaryTypes: readonly string[];
+  /** `CorsConfiguration` of an HTTP API. */
+  readonly cors?: ApiCors;
+  readonly routes: readonly TemplateRoute[];
+}
+
+export interface TemplateRoute {
+  /** In capitals, or `ANY`. */
+  readonly method: string;
+  /** `/items/{id}`, `/files/{path+}`; `$default`: all that no other route takes. */
+  readonly path: string;
+  readonly target: RouteFunction | RouteAnswer;
+  /** Who would look at the caller. It is not asked here. */
+  readonly authorizer?: ApiAuthorizer;
+}
+
+/** The claims of a token that a caller brings reach the function, unproven, where they would in AWS. */
+export type ApiAuthorizer = 'jwt' | 'cognito' | 'other';
+
+export interface RouteFunction {
+  readonly kind: 'function';
+  readonly name: string;
+  /** With its qualifier. */
+  readonly arn: string;
+  readonly payload: '1.0' | '2.0';
+  /** Milliseconds that the gateway waits for the function: 50 to 30,000. */
+  readonly timeoutMs: number;
+}
+
+/** An integration of type MOCK, which answers preflight requests of REST APIs. */
+export interface RouteAnswer {
+  readonly kind: 'answer';
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ApiCors {
+  readonly origins: readonly string[];
+  readonly methods: readonly string[];
+  readonly headers: readonly string[];
+  readonly exposed: readonly string[];
+  readonly credentials: boolean;
+  /** Seconds. */
+  readonly maxAge?: number;
+}
+
+export interface FoundApis {
+  readonly apis: readonly TemplateApi[];
+  /** What of them is not served here, or not as in AWS; one sentence each. */
+  readonly notes: readonly string[];
+}
+
 /** Everything that the stacks of a template source say about queues and functions. */
 export interface TemplateApplication {
   readonly functions: readonly TemplateFunction[];
@@ -143,6 +206,8 @@ export interface TemplateApplication {
   readonly queues: readonly DiscoveredQueue[];
   /** What puts messages into the queues besides programs. */
   readonly fed: FoundFeeds;
+  /** The APIs through which clients reach functions. */
+  readonly web: FoundApis;
   /** What could not be resolved or is not supported, one sentence each. */
   readonly problems: readonly string[];
 }

@@ -29,6 +29,8 @@ const NAME_PROPERTIES: Readonly<Record<string, string>> = {
 
 const LONGEST_NAME = 64;
 const LONGEST_QUEUE_NAME = 80;
+/** Parts of an API, whose names nobody sees: cut or tidied up, two of them could be one. */
+const UNSEEN = /^AWS::ApiGateway(V2::(?!Api$)|::(?!RestApi$))/;
 const FIFO_SUFFIX = '.fifo';
 
 export class PhysicalNames {
@@ -69,6 +71,7 @@ export class PhysicalNames {
     const base = alone ? short : aloneInStack ? inStack : `${scope.source.name}-${logicalId}`;
     const isQueue = resource.type === 'AWS::SQS::Queue';
     const suffix = isQueue && booleanOr(resource.properties['FifoQueue'], false) ? FIFO_SUFFIX : '';
+    if (UNSEEN.test(resource.type)) return base;
     const longest = (isQueue ? LONGEST_QUEUE_NAME : LONGEST_NAME) - suffix.length;
     return base.replace(/[^A-Za-z0-9_-]/g, '-').slice(0, longest) + suffix;
   }

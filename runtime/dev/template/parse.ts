@@ -5,6 +5,7 @@
  * @module
  */
 import { type Document, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import { type ApiKind, type Entry, expandSamApi, expandSamEvents, type SamApiEvent } from './api-events.ts';
 import { isObject, type JsonObject, objectOr, textOr } from './model.ts';
 
 /** The text is no template; the message names the file, the place and what is wrong. */
@@ -64,8 +65,9 @@ function untagged(node: unknown, document: Document.Parsed): unknown {
 }
 
 /*
- * SAM's short forms, written out as the CloudFormation resources that they stand for: functions with their SQS events,
- * aliases and URLs, layers and nested applications. Other resources and other events are AWS's affair.
+ * SAM's short forms, written out as the CloudFormation resources that they stand for: functions with their SQS, HttpApi
+ * and Api events, aliases and URLs, APIs, layers and nested applications. Other resources and other events are AWS's
+ * affair.
  */
 
 export interface ExpandedTemplate {
@@ -77,21 +79,39 @@ export interface ExpandedTemplate {
 /** Expands a parsed template; one without SAM resources comes back as it is. */
 export function expandSam(parsed: unknown): ExpandedTemplate {
   const template = objectOr(parsed);
-  const globals = objectOr(objectOr(template['Globals'])['Function']);
-  const notes: string[] = [];
-  const resources = Object.entries(objectOr(template['Resources'])).flatMap(([id, body]) =>
-    isObject(body) ? expandResource(id, body, globals, notes) : [],
+  const sections = objectOr(template['Globals']);
+  const written = objectOr(template['Resources']);
+  const found: Found = { globals: (kind) => objectOr(sections[kind]), notes: [], apiEvents: [] };
+  const expanded = Object.entries(written).flatMap(([id, body]) =>
+    isObject(body) ? expandResource(id, body, found) : [],
   );
-  return { template: { ...template, Resources: Object.fromEntries(resources) }, notes };
+  const settings = (id: string, kind: ApiKind): JsonObject | undefined => {
+    const api = written[id];
+    return isObject(api) ? merged(found.globals(kind), objectOr(api['Properties'])) : undefined;
+  };
+  const requests = expandSamEvents(found.apiEvents, settings, found.globals, found.notes);
+  return {
+    template: { ...template, Resources: Object.fromEntries([...expanded, ...requests]) },
+    notes: found.notes,
+  };
 }
 
-type Entry = readonly [string, JsonObject];
+/** What the resources have in common, and what is gathered from them. */
+interface Found {
+  readonly globals: (section: 'Function' | ApiKind) => JsonObject;
+  readonly notes: string[];
+  readonly apiEvents: SamApiEvent[];
+}
 
-function expandResource(id: string, body: JsonObject, globals: JsonObject, notes: string[]): readonly Entry[] {
+function expandResource(id: string, body: JsonObject, found: Found): readonly Entry[] {
   const properties = objectOr(body['Properties']);
   switch (body['Type']) {
     case 'AWS::Serverless::Function':
-      return expandFunction(id, body, merged(globals, properties), notes);
+      return expandFunction(id, body, merged(found.globals('Function'), properties), found);
+    case 'AWS::Serverless::HttpApi':
+      return expandSamApi(id, 'HttpApi', body, merged(found.globals('HttpApi'), properties));
+    case 'AWS::Serverless::Api':
+      return expandSamApi(id, 'Api', body, merged(found.globals('Api'), properties));
     case 'AWS::Serverless::LayerVersion':
       return [
         [
@@ -121,12 +141,9 @@ function expandResource(id: string, body: JsonObject, globals: JsonObject, notes
   }
 }
 
-function expandFunction(id: string, body: JsonObject, properties: JsonObject, notes: string[]): readonly Entry[] {
-  const sibling = (Type: string, Properties: JsonObject): JsonObject => ({
-    Type,
-    Properties,
-    ...('Condition' in body ? { Condition: body['Condition'] } : {}),
-  });
+function expandFunction(id: string, body: JsonObject, properties: JsonObject, found: Found): readonly Entry[] {
+  const shared = 'Condition' in body ? { Condition: body['Condition'] } : {};
+  const sibling = (Type: string, Properties: JsonObject): JsonObject => ({ Type, Properties, ...shared });
   const alias = properties['AutoPublishAlias'];
   const target: unknown = alias === undefined ? { Ref: id } : { Ref: `${id}.Alias` };
   const inline = properties['InlineCode'];
@@ -157,10 +174,10 @@ function expandFunction(id: string, body: JsonObject, properties: JsonObject, no
       const { Queue, ...rest } = objectOr(given);
       const mapping = { ...rest, EventSourceArn: Queue, FunctionName: target };
       entries.push([`${id}${name}`, sibling('AWS::Lambda::EventSourceMapping', mapping)]);
+    } else if (kind === 'HttpApi' || kind === 'Api') {
+      found.apiEvents.push({ functionId: id, name, kind, properties: objectOr(given), target, shared });
     } else {
-      notes.push(
-        `function ${id}: its event ${name} (${textOr(kind, 'of no type')}) is not served here; call the function by its URL instead`,
-      );
+      found.notes.push(`function ${id}: its event ${name} (${textOr(kind, 'of no type')}) does not happen here`);
     }
   }
   return entries;

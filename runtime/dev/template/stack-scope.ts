@@ -237,6 +237,10 @@ const ATTRIBUTES: Readonly<Record<string, (name: string, scope: StackScope, reso
     scope.settings.functionUrl(targetFunction(resource, 'TargetFunctionArn', scope)),
   'AWS::Lambda::Url.FunctionArn': (_, scope, resource) =>
     functionArn(targetFunction(resource, 'TargetFunctionArn', scope), scope),
+  'AWS::ApiGatewayV2::Api.ApiId': (name) => name,
+  'AWS::ApiGatewayV2::Api.ApiEndpoint': apiEndpoint,
+  'AWS::ApiGateway::RestApi.RestApiId': (name) => name,
+  'AWS::ApiGateway::RestApi.RootResourceId': (name) => `${name}-root`,
   'AWS::DynamoDB::Table.Arn': (name, scope) => `${arn('dynamodb', scope)}table/${name}`,
   'AWS::S3::Bucket.Arn': (name, scope) => `arn:${partitionOf(scope.region)}:s3:::${name}`,
   'AWS::SNS::Topic.TopicArn': (name, scope) => `${arn('sns', scope)}${name}`,
@@ -250,6 +254,11 @@ const ATTRIBUTES: Readonly<Record<string, (name: string, scope: StackScope, reso
  */
 function queueUrl(name: string, scope: StackScope): string {
   return `${new URL(scope.settings.sqsOrigin).origin}/${scope.settings.account}/${name}`;
+}
+
+/** As at AWS; a variable that holds it gets the address of this machine. */
+function apiEndpoint(name: string, scope: StackScope): string {
+  return `https://${name}.execute-api.${scope.region}.${urlSuffixOf(scope.region)}`;
 }
 
 function functionArn(name: string, scope: StackScope): string {

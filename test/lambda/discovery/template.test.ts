@@ -7,6 +7,7 @@ import { readServerlessFile } from '../../../runtime/dev/project/serverless.ts';
 import { readApplication } from '../../../runtime/dev/template/application.ts';
 import { createTemplateDiscovery, discoveryOf, readTemplate } from '../../../runtime/dev/template/discovery.ts';
 import type { TemplateApplication, TemplateFunction, TemplateSettings } from '../../../runtime/dev/template/model.ts';
+import { expandTransforms } from '../../../runtime/dev/template/transforms.ts';
 import { formatQueueArn } from '../../../runtime/queue/names.ts';
 import { ManualTime } from '../../support/manual-time.ts';
 
@@ -307,9 +308,19 @@ describe('a SAM template', () => {
     expect(functionNamed(application, 'Here').code).toEqual({ kind: 'folder', path: FOLDER.replace(/\/$/, '') });
   });
 
-  it('says which events are not served here', () => {
-    expect(application.problems).toEqual([
-      'function Sender: its event Web (HttpApi) is not served here; call the function by its URL instead',
+  it('serves its HTTP events, and names events that do not happen here', () => {
+    expect(application.problems).toEqual([]);
+    expect(
+      application.web.apis.map(({ id, routes }) => [id, routes.map(({ method, path }) => `${method} ${path}`)]),
+    ).toEqual([['ServerlessHttpApi', ['POST /mail']]]);
+    const timed = expandTransforms({
+      Resources: {
+        Fn: { Type: 'AWS::Serverless::Function', Properties: { Events: { Daily: { Type: 'Schedule' }, Odd: {} } } },
+      },
+    });
+    expect(timed.notes).toEqual([
+      'function Fn: its event Daily (Schedule) does not happen here',
+      'function Fn: its event Odd (of no type) does not happen here',
     ]);
   });
 });
