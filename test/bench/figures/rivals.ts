@@ -23,6 +23,8 @@ interface Contestant {
   readonly path: string;
   /** How many queues it was asked for. */
   queues: number;
+  /** Messages of one measurement; fewer for a server that would take minutes. */
+  messages: number;
   readonly sends: number[];
   readonly batchSends: number[];
   readonly cycles: number[];
@@ -54,11 +56,12 @@ export async function rivals(bench: Bench): Promise<readonly Figure[]> {
     await bench.keep(Promise.resolve(rival));
     contestants.push(contestant(rival.name, rival.what, rival.port, '/'));
   }
-  const total = bench.size(4_000, 400);
+  const most = bench.size(4_000, 400);
+  for (const one of contestants) one.messages = await messagesFor(one, most);
   for (let n = 0; n <= ROUNDS; n += 1)
     for (const one of contestants) {
       // The first round warms up.
-      await round(one, total, n > 0).catch((error: unknown) => {
+      await round(one, one.messages, n > 0).catch((error: unknown) => {
         throw new Error(`${one.name} failed in round ${n}`, { cause: error });
       });
     }
@@ -90,6 +93,14 @@ export async function rivals(bench: Bench): Promise<readonly Figure[]> {
         bound: { kind: 'at-least', value: FACTOR },
       });
   return figures;
+}
+
+/** As many as it takes in a second by a first trial, in whole shares of the connections. */
+async function messagesFor(one: Contestant, most: number): Promise<number> {
+  const trial = CONNECTIONS * 2;
+  const cycles = await withQueue(one, (queueUrl) => cycle(one, queueUrl, trial / 2));
+  const perSecond = Math.ceil((cycles * 4) / CONNECTIONS) * CONNECTIONS;
+  return Math.max(trial, Math.min(most, perSecond));
 }
 
 /**
@@ -147,7 +158,7 @@ async function answered(line: Line, request: Buffer): Promise<string> {
 }
 
 function contestant(name: string, what: string, port: number, path: string): Contestant {
-  return { name, what, port, path, queues: 0, sends: [], batchSends: [], cycles: [], latencies: [] };
+  return { name, what, port, path, queues: 0, messages: 0, sends: [], batchSends: [], cycles: [], latencies: [] };
 }
 
 /** Makes a queue, uses it and deletes it. */
