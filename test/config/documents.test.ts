@@ -85,6 +85,7 @@ describe('the recipes', () => {
 describe('the pages in Korean', () => {
   const pages = [
     ['README.md', 'README.ko.md'],
+    ['docs/guides/five-minutes.md', 'docs/ko/five-minutes.md'],
     ['docs/guides/first-deployment.md', 'docs/ko/first-deployment.md'],
   ] as const;
   const blocksOf = (text: string): readonly string[] =>
