@@ -24,10 +24,11 @@ import { expectedRunSeconds, type Mapping } from '../aws/mapping.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { pause } from '../retry.ts';
+import type { Cancel } from '../time.ts';
 import { eventBytes, eventPayload, eventRecord, MAX_EVENT_BYTES, recordBytes } from './event.ts';
 import type { Filter } from './filter/filter.ts';
 import { FilterWorkError } from './filter/matchers.ts';
-import type { ConsumerParts } from './parts.ts';
+import type { ConsumerParts, SettlementParts } from './parts.ts';
 import { type BatchName, lastAttemptMargin, releaseMessages, warnOfStore } from './settlement.ts';
 import type { Holdings } from './slots.ts';
 
@@ -125,7 +126,7 @@ export function sortReceived(
   return { records, filteredOut, undeliverable, withheld };
 }
 
-/** What it holds is changed by its own methods alone. */
+/** Its records are changed by its own methods alone. */
 export class Batch {
   /** Unique in this process. */
   readonly number: number;
@@ -245,6 +246,29 @@ export class Batch {
   }
 }
 
+/** A batch at work on a queue, with all that it holds until it is settled. */
+export class HeldBatch extends Batch {
+  readonly name: BatchName;
+  readonly queue: Queue;
+  readonly holdings: Holdings;
+  /** A receive into it is under way; a flush waits for its answer. */
+  drawing = false;
+  flushAsked = false;
+  /** Flushed or abandoned; nothing may happen to it twice. */
+  closed = false;
+  cancelWindow: Cancel | undefined;
+  endCollecting: (() => void) | undefined;
+  /** With a window: ends the renewal of its leases. */
+  endRenewal: Cancel | undefined;
+
+  constructor(number: number, mapping: Mapping, queue: Queue, holdings: Holdings, windowEndsAt?: number) {
+    super(number, mapping, windowEndsAt);
+    this.name = { mapping: mapping.uuid, queue: queue.key, batch: number };
+    this.queue = queue;
+    this.holdings = holdings;
+  }
+}
+
 /*
  * What a flushed batch still needs before its Invoke.
  *
@@ -256,35 +280,27 @@ export class Batch {
 /**
  * Makes sure of the Invoke and the leases of a batch that collected; answers when these end (monotonic ms), or
  * `undefined` if nothing is left to invoke: the batch was given back, or all of its messages are others' now. Its
- * leases are renewed meanwhile, until `endRenewal` is called: as soon as they are set to the full visibility timeout.
+ * leases are renewed meanwhile, until they are set to the full visibility timeout.
  */
-export async function readyToInvoke(
-  batch: Batch,
-  holdings: Holdings,
-  queue: Queue,
-  name: BatchName,
-  parts: ConsumerParts,
-  endRenewal: () => void,
-): Promise<number | undefined> {
+export async function readyToInvoke(batch: HeldBatch, parts: ConsumerParts): Promise<number | undefined> {
   const { time, stopping } = parts;
-  const visibilityTimeoutMs = leaseMsOf(queue);
+  const visibilityTimeoutMs = leaseMsOf(batch.queue);
   const marginMs = lastAttemptMargin(expectedRunSeconds(batch.mapping) * 1_000, visibilityTimeoutMs);
   const giveBack = async (why: string): Promise<undefined> => {
-    const messages = batch.records.map((record) => record.message);
-    await releaseMessages(queue, messages, name, why, parts);
+    await releaseBatch(batch, why, parts);
     return undefined;
   };
-  if (!(await takeInvoke(holdings, time.monotonic() + visibilityTimeoutMs - marginMs, parts))) {
+  if (!(await takeInvoke(batch.holdings, time.monotonic() + visibilityTimeoutMs - marginMs, parts))) {
     return giveBack(stopping.aborted ? 'the server stops' : 'no Invoke was free before its leases ended');
   }
   // A renewal after the change below would make the leases short again.
-  endRenewal();
+  batch.endRenewal?.();
   const due = time.monotonic() + visibilityTimeoutMs;
   const aligned =
     Math.abs(due - batch.leaseEndsAt) <= LEASE_TOLERANCE_MS &&
     Math.abs(due - batch.lastLeaseEndsAt) <= LEASE_TOLERANCE_MS;
   // While the store fails the messages are still hidden; an Invoke now might outlast that.
-  while (!aligned && !(await changeLeases(batch, queue, visibilityTimeoutMs, name, parts))) {
+  while (!aligned && !(await changeLeases(batch, visibilityTimeoutMs, parts))) {
     const again = time.monotonic() + LEASE_RETRY_MS < batch.leaseEndsAt;
     if (!again || !(await pause(time, LEASE_RETRY_MS, stopping))) return giveBack('their leases could not be renewed');
   }
@@ -295,30 +311,30 @@ export async function readyToInvoke(
  * Makes the leases of a batch end `leaseMs` milliseconds from now. Messages that were received again meanwhile, or are
  * gone, leave the batch: nothing is invoked whose lease another holds. `false`: the store failed, and nothing is known.
  */
-export async function changeLeases(
-  batch: Batch,
-  queue: Queue,
-  leaseMs: number,
-  name: BatchName,
-  parts: ConsumerParts,
-): Promise<boolean> {
+export async function changeLeases(batch: HeldBatch, leaseMs: number, parts: ConsumerParts): Promise<boolean> {
   const receiptHandles = batch.receiptHandles;
   const leaseEndsAt = parts.time.monotonic() + leaseMs;
   try {
     const changes = receiptHandles.map((receiptHandle) => ({ receiptHandle, timeoutMs: leaseMs }));
-    const outcomes = await queue.changeVisibility(changes);
+    const outcomes = await batch.queue.changeVisibility(changes);
     const held = new Set(receiptHandles.filter((_, index) => outcomes[index] === 'done'));
     const lost = new Set(receiptHandles.filter((handle) => !held.has(handle)));
     batch.leasesChanged(held, lost, leaseEndsAt);
     if (lost.size > 0) {
       const error = new Error(`${lost.size} of ${receiptHandles.length} were received again, or are gone`);
-      warnOfStore(name, 'messages left their batch because their leases were lost', error, parts);
+      warnOfStore(batch.name, 'messages left their batch because their leases were lost', error, parts);
     }
     return true;
   } catch (error) {
-    warnOfStore(name, 'the leases of a batch could not be renewed yet', error, parts);
+    warnOfStore(batch.name, 'the leases of a batch could not be renewed yet', error, parts);
     return false;
   }
+}
+
+/** Gives back the messages of a batch that no function was shown. */
+export function releaseBatch(batch: HeldBatch, why: string, parts: SettlementParts): Promise<void> {
+  const messages = batch.records.map(({ message }) => message);
+  return releaseMessages(batch.queue, messages, batch.name, why, parts);
 }
 
 /**

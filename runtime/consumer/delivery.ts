@@ -15,25 +15,23 @@ import type { InvokeOutcome } from '../aws/invoke-outcome.ts';
 import { expectedRunSeconds, longestInvokeSeconds } from '../aws/mapping.ts';
 import type { Failure } from '../queue/failure.ts';
 import type { ReceivedMessage } from '../queue/message.ts';
-import type { Queue } from '../queue/queue.ts';
 import { repeat } from '../retry.ts';
 import type { Documents, Signal } from '../store/store.ts';
 import type { Time } from '../time.ts';
-import { type Batch, takeInvoke } from './batch.ts';
+import { type HeldBatch, takeInvoke } from './batch.ts';
 import { traceOfBatch } from './intake.ts';
 import type { ConsumerParts, DeliveryParts } from './parts.ts';
 import {
   type Failure as BatchFailure,
-  type BatchName,
   type ConcurrencyEffect,
   decide,
-  deleteMessages,
   keepFailures,
   lastAttemptMargin,
   pastLease,
+  settle,
   warnOfStore,
 } from './settlement.ts';
-import type { Holdings, MappingSlots } from './slots.ts';
+import type { MappingSlots } from './slots.ts';
 
 /** What is done between the attempts of one batch. */
 export interface Retrying {
@@ -77,15 +75,13 @@ export interface DeliveryEnd {
  * @param leaseEndsAt Monotonic ms.
  */
 export async function deliver(
-  batch: Batch,
-  queue: Queue,
+  batch: HeldBatch,
   leaseEndsAt: number,
   parts: DeliveryParts,
   retrying: Retrying,
 ): Promise<DeliveryEnd> {
   const { time, events } = parts;
-  const { mapping, messageIds } = batch;
-  const name: BatchName = { mapping: mapping.uuid, queue: queue.key, batch: batch.number };
+  const { name, queue, mapping, messageIds } = batch;
   const payload = batch.takePayload();
   const messages: ReceivedMessage[] = [];
   const traceHeaders: (string | undefined)[] = [];
@@ -184,9 +180,8 @@ export async function deliver(
     events.emit({ kind: 'succeeded', ...name, messageIds, failedIds: [...reported], durationMs });
     const handled = reported.size === 0 ? messages : messages.filter((message) => !reported.has(message.id));
     if (handled.length > 0) {
-      const deletedIds = await deleteMessages(queue, handled, name, leaseEndsAt, parts);
-      const tookMs = time.monotonic() - endedAt;
-      if (deletedIds.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: deletedIds, tookMs });
+      const { ids, tookMs } = await settle('delete', queue, handled, name, leaseEndsAt, parts);
+      if (ids.length > 0) events.emit({ kind: 'deleted', ...name, messageIds: ids, tookMs });
     }
     if (reported.size > 0) {
       const returned = messages.filter((message) => reported.has(message.id));
@@ -230,19 +225,17 @@ function runOf(outcome: InvokeOutcome): Pick<Failure, 'requestId' | 'logTail'> {
  */
 export type AfterPause = 'invoke' | 'past-lease' | 'stopping' | 'starving';
 
-export interface Waiting {
-  readonly holdings: Holdings;
-  readonly slots: MappingSlots;
-  readonly name: BatchName;
-  readonly parts: ConsumerParts;
-}
-
 /**
  * Waits `inMs` milliseconds, and then for an Invoke, at the latest until `until` (monotonic ms).
  * Errors: `StoreUnavailableError`, if the slot in the store would have to be prolonged once more.
  */
-export async function awaitNextAttempt(waiting: Waiting, inMs: number, until: number): Promise<AfterPause> {
-  const { holdings, slots, name, parts } = waiting;
+export async function awaitNextAttempt(
+  { holdings, name }: HeldBatch,
+  slots: MappingSlots,
+  parts: ConsumerParts,
+  inMs: number,
+  until: number,
+): Promise<AfterPause> {
   holdings.giveBackInvoke();
   slots.retrying(holdings, inMs).catch((error: unknown) => {
     warnOfStore(name, 'a slot could not be prolonged, and may end before its batch', error, parts);

@@ -11,7 +11,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { Randomness, Time } from '../time.ts';
 import { type BatchRecord, type Sorted, sortReceived } from './batch.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
-import { type BatchName, deleteMessages, releaseMessages, warnOfStore } from './settlement.ts';
+import { type BatchName, releaseMessages, settle, warnOfStore } from './settlement.ts';
 
 /** So many messages without a single match, and the filters are probably not what their author meant. */
 const SUSPICIOUSLY_MANY_DROPPED = 20;
@@ -89,7 +89,7 @@ export class Intake {
     const { queue, parts } = this.#options;
     const until = Math.min(...messages.map((message) => message.leaseEndsAt));
     const work = async (): Promise<void> => {
-      const messageIds = await deleteMessages(queue, messages, name, until, parts);
+      const { ids: messageIds } = await settle('delete', queue, messages, name, until, parts);
       if (messageIds.length > 0) parts.events.emit({ kind: 'filtered-out', ...name, messageIds });
     };
     this.#track(work());

@@ -23,22 +23,22 @@
 import type { ReceivedMessage } from '../queue/message.ts';
 import type { Queue } from '../queue/queue.ts';
 import { pause, repeat } from '../retry.ts';
-import type { Cancel } from '../time.ts';
 import {
-  Batch,
   type BatchRecord,
   COLLECTING_LEASE_MS,
   changeLeases,
+  HeldBatch,
   leaseMsOf,
   RENEWAL_INTERVAL_MS,
   readyToInvoke,
+  releaseBatch,
 } from './batch.ts';
 import { awaitNextAttempt, deliver } from './delivery.ts';
 import { Intake } from './intake.ts';
 import type { Trouble } from './lambda-trouble.ts';
 import type { ByteShare } from './limits.ts';
 import type { ConsumerParts, ServedMapping } from './parts.ts';
-import { type BatchName, releaseMessages, warnOfStore } from './settlement.ts';
+import { releaseMessages, warnOfStore } from './settlement.ts';
 import { type Holdings, MappingSlots } from './slots.ts';
 /** `empty`: nothing was there. `refused`: no slot in the store, or the worker was withheld meanwhile. */
 export type DrawEnd = 'received' | 'empty' | 'refused';
@@ -79,21 +79,6 @@ export interface WorkerOptions {
   readonly onStopped: (why: string) => void;
 }
 
-interface OpenBatch {
-  readonly batch: Batch;
-  readonly name: BatchName;
-  readonly holdings: Holdings;
-  /** A receive into it is under way; a flush waits for its answer. */
-  drawing: boolean;
-  flushAsked: boolean;
-  /** Flushed or abandoned; nothing may happen to it twice. */
-  closed: boolean;
-  cancelWindow: Cancel | undefined;
-  endCollecting: (() => void) | undefined;
-  /** With a window: ends the renewal of its leases. */
-  endRenewal: Cancel | undefined;
-}
-
 /** Groups that failed and are invoked apart from others; of more, the oldest is forgotten. */
 const REMEMBERED_SUSPECTS = 1_000;
 
@@ -111,7 +96,7 @@ export class MappingWorker {
   /** FIFO: groups of batches that failed as a whole, oldest first. */
   readonly #suspects = new Set<string>();
   #served: ServedMapping;
-  #open: OpenBatch | undefined;
+  #open: HeldBatch | undefined;
 
   constructor({ served, queue, parts, onReady, onStopped }: WorkerOptions) {
     this.#served = served;
@@ -144,7 +129,7 @@ export class MappingWorker {
       running: this.#slots.concurrency.running,
       concurrency: this.#slots.concurrency.limit,
       ...(tuning.maximumConcurrency !== undefined && { maximumConcurrency: tuning.maximumConcurrency }),
-      collecting: this.#open?.batch.records.length ?? 0,
+      collecting: this.#open?.records.length ?? 0,
       ...(paused !== undefined && { paused }),
       ...(trouble !== undefined && { trouble: trouble.detail }),
       ...(this.#causes.has('mapping') && { resumable: true }),
@@ -159,11 +144,11 @@ export class MappingWorker {
     if (this.#withheld !== undefined) return undefined;
     const open = this.#open;
     if (open !== undefined) {
-      const headroom = this.#slots.headroom(open.batch.missing, open.batch.missingBytes);
+      const headroom = this.#slots.headroom(open.missing, open.missingBytes);
       return headroom && (() => this.#drawMore(open, headroom));
     }
-    const begun = this.#slots.begin();
-    return begun && (() => this.#drawFirst(this.#createBatch(begun.holdings), begun.bytes));
+    const holdings = this.#slots.begin();
+    return holdings && (() => this.#drawFirst(this.#newBatch(holdings)));
   }
 
   /** A receive was refused because the process has no room, and has none yet. */
@@ -215,39 +200,39 @@ export class MappingWorker {
     this.#slots.close();
   }
 
-  async #drawFirst(open: OpenBatch, maxBytes: number): Promise<DrawEnd> {
+  async #drawFirst(batch: HeldBatch): Promise<DrawEnd> {
     try {
       const taken =
         this.#served.tuning.maximumConcurrency === undefined ||
-        (await this.#slots.takeShared(open.holdings, leaseMsOf(this.#queue)));
+        (await this.#slots.takeShared(batch.holdings, leaseMsOf(this.#queue)));
       if (!taken || this.#withheld !== undefined) {
-        await this.#giveBack(open);
+        await this.#giveBack(batch);
         return 'refused';
       }
       const begunAt = this.#parts.time.monotonic();
-      return this.#takeIn(open, await this.#receive(open.batch, maxBytes), begunAt);
+      return this.#takeIn(batch, await this.#receive(batch, batch.holdings.bytes.bytes), begunAt);
     } catch (error) {
-      await this.#giveBack(open);
+      await this.#giveBack(batch);
       throw error;
     }
   }
 
-  async #drawMore(open: OpenBatch, headroom: ByteShare): Promise<DrawEnd> {
-    open.drawing = true;
+  async #drawMore(batch: HeldBatch, headroom: ByteShare): Promise<DrawEnd> {
+    batch.drawing = true;
     const begunAt = this.#parts.time.monotonic();
     let messages: readonly ReceivedMessage[] = [];
     try {
-      messages = await this.#receive(open.batch, headroom.bytes);
+      messages = await this.#receive(batch, headroom.bytes);
     } finally {
-      open.drawing = false;
+      batch.drawing = false;
       headroom.free();
       // A flush that was asked for meanwhile takes place now, whether new messages came or not.
-      this.#takeIn(open, messages, begunAt);
+      this.#takeIn(batch, messages, begunAt);
     }
     return messages.length === 0 ? 'empty' : 'received';
   }
 
-  #receive(batch: Batch, maxBytes: number): Promise<readonly ReceivedMessage[]> {
+  #receive(batch: HeldBatch, maxBytes: number): Promise<readonly ReceivedMessage[]> {
     const fullMs = leaseMsOf(this.#queue);
     return this.#queue.receive({
       maxMessages: batch.missing,
@@ -260,8 +245,8 @@ export class MappingWorker {
   }
 
   /** `begunAt`: monotonic ms when the receive that brought the messages began. */
-  #takeIn(open: OpenBatch, messages: readonly ReceivedMessage[], begunAt: number): DrawEnd {
-    const { name } = open;
+  #takeIn(batch: HeldBatch, messages: readonly ReceivedMessage[], begunAt: number): DrawEnd {
+    const { name } = batch;
     if (messages.length > 0) {
       const leased = {
         messageIds: [] as string[],
@@ -279,20 +264,19 @@ export class MappingWorker {
     if (this.#withheld === undefined) {
       const records = messages.length === 0 ? [] : this.#intake.take(messages, this.#served, name);
       const [first = [], ...apart] = this.#suspects.size === 0 ? [records] : this.#apart(records);
-      this.#place(open, first);
-      for (const others of apart) this.#placeApart(others, open.batch.windowEndsAt);
+      this.#place(batch, first);
+      for (const others of apart) this.#placeApart(others, batch.windowEndsAt);
     } else {
       this.#track(releaseMessages(this.#queue, messages, name, this.#withheld, this.#parts));
-      this.#abandon(open, this.#withheld);
+      this.#abandon(batch, this.#withheld);
     }
     return messages.length === 0 ? 'empty' : 'received';
   }
 
   /** Puts records into a batch, flushes it if it is time, and begins the next one with what found no place. */
-  #place(open: OpenBatch, records: readonly BatchRecord[]): void {
+  #place(batch: HeldBatch, records: readonly BatchRecord[]): void {
     // The messages themselves may have stopped the mapping; then the batch was given back with them.
-    if (open.closed) return;
-    const { batch, holdings } = open;
+    if (batch.closed) return;
     const now = this.#parts.time.monotonic();
     let placed = 0;
     for (const record of records) {
@@ -300,13 +284,13 @@ export class MappingWorker {
       placed += 1;
     }
     const rest = records.slice(placed);
-    holdings.bytes.resize(batch.bytes);
+    batch.holdings.bytes.resize(batch.bytes);
 
     const windowLeftMs = batch.windowMs === 0 ? 0 : batch.windowLeftMs(now);
-    const complete = batch.missing === 0 || rest.length > 0 || windowLeftMs === 0 || open.flushAsked;
-    if (batch.records.length === 0) this.#abandon(open, 'nothing to deliver');
-    else if (complete) this.#flush(open);
-    else this.#collect(open, windowLeftMs);
+    const complete = batch.missing === 0 || rest.length > 0 || windowLeftMs === 0 || batch.flushAsked;
+    if (batch.records.length === 0) this.#abandon(batch, 'nothing to deliver');
+    else if (complete) this.#flush(batch);
+    else this.#collect(batch, windowLeftMs);
     if (rest.length > 0) this.#placeRest(rest, batch.windowEndsAt);
   }
 
@@ -328,7 +312,7 @@ export class MappingWorker {
    * FIFO: remembers the groups of a batch that failed as a whole, one of which may be what made it fail, and trusts
    * those that succeeded.
    */
-  #judgeGroups(batch: Batch, failed: boolean): void {
+  #judgeGroups(batch: HeldBatch, failed: boolean): void {
     for (const group of batch.groups) {
       if (group === undefined) continue;
       this.#suspects.delete(group);
@@ -353,7 +337,7 @@ export class MappingWorker {
   #placeApart(records: readonly BatchRecord[], windowEndsAt: number | undefined): void {
     const holdings = this.#slots.beginLeased();
     if (holdings !== undefined) {
-      this.#place(this.#createBatch(holdings, windowEndsAt), records);
+      this.#place(this.#newBatch(holdings, windowEndsAt), records);
       return;
     }
     this.#releaseUnplaced(records);
@@ -373,95 +357,87 @@ export class MappingWorker {
     );
   }
 
-  #collect(open: OpenBatch, windowLeftMs: number): void {
-    this.#open = open;
-    open.cancelWindow ??= this.#parts.time.after(windowLeftMs, () => this.#flush(open));
-    open.endCollecting ??= this.#parts.limits.idling(() => this.#flush(open));
-    if (open.batch.windowMs > 0) this.#renewLeases(open);
+  #collect(batch: HeldBatch, windowLeftMs: number): void {
+    this.#open = batch;
+    batch.cancelWindow ??= this.#parts.time.after(windowLeftMs, () => this.#flush(batch));
+    batch.endCollecting ??= this.#parts.limits.idling(() => this.#flush(batch));
+    if (batch.windowMs > 0) this.#renewLeases(batch);
   }
 
   /** Keeps the leases of a batch with a window alive, until it is invoked or given up. */
-  #renewLeases(open: OpenBatch): void {
-    const { batch, holdings, name } = open;
+  #renewLeases(batch: HeldBatch): void {
     const renew = async (): Promise<void> => {
-      await changeLeases(batch, this.#queue, COLLECTING_LEASE_MS, name, this.#parts);
-      if (!open.closed) holdings.bytes.resize(batch.bytes);
+      await changeLeases(batch, COLLECTING_LEASE_MS, this.#parts);
+      if (!batch.closed) batch.holdings.bytes.resize(batch.bytes);
     };
-    open.endRenewal ??= repeat(this.#parts.time, RENEWAL_INTERVAL_MS, () => this.#track(renew()));
+    batch.endRenewal ??= repeat(this.#parts.time, RENEWAL_INTERVAL_MS, () => this.#track(renew()));
   }
 
-  #flush(open: OpenBatch): void {
-    if (open.drawing) {
-      open.flushAsked = true;
+  #flush(batch: HeldBatch): void {
+    if (batch.drawing) {
+      batch.flushAsked = true;
       return;
     }
-    if (!this.#close(open)) return;
-    this.#track(this.#deliver(open));
+    if (!this.#close(batch)) return;
+    this.#track(this.#deliver(batch));
   }
 
   /** Ends a batch that will not be invoked. */
-  #abandon(open: OpenBatch, why: string): void {
-    if (!this.#close(open)) return;
-    open.endRenewal?.();
-    const messages = open.batch.records.map((record) => record.message);
-    this.#track(releaseMessages(this.#queue, messages, open.name, why, this.#parts));
-    this.#track(this.#giveBack(open));
+  #abandon(batch: HeldBatch, why: string): void {
+    if (!this.#close(batch)) return;
+    batch.endRenewal?.();
+    this.#track(releaseBatch(batch, why, this.#parts));
+    this.#track(this.#giveBack(batch));
   }
 
   /** Whether it was open until now. */
-  #close(open: OpenBatch): boolean {
-    open.cancelWindow?.();
-    open.endCollecting?.();
-    if (this.#open === open) this.#open = undefined;
-    const wasOpen = !open.closed;
-    open.closed = true;
+  #close(batch: HeldBatch): boolean {
+    batch.cancelWindow?.();
+    batch.endCollecting?.();
+    if (this.#open === batch) this.#open = undefined;
+    const wasOpen = !batch.closed;
+    batch.closed = true;
     return wasOpen;
   }
 
-  async #deliver(open: OpenBatch): Promise<void> {
-    const { batch, holdings, name } = open;
+  async #deliver(batch: HeldBatch): Promise<void> {
+    const { holdings } = batch;
     try {
       // A batch without a window has all that it needs since before its lease.
-      const leaseEndsAt = batch.windowMs === 0 ? batch.leaseEndsAt : await this.#ready(open);
+      const leaseEndsAt = batch.windowMs === 0 ? batch.leaseEndsAt : await this.#ready(batch);
       if (leaseEndsAt === undefined) return;
       let throttled = false;
-      const waiting = { holdings, slots: this.#slots, name, parts: this.#parts };
-      const end = await deliver(batch, this.#queue, leaseEndsAt, this.#parts, {
+      const end = await deliver(batch, leaseEndsAt, this.#parts, {
         nextAttempt: (inMs, until) => {
           if (!throttled) this.#slots.concurrency.backOff();
           throttled = true;
-          return awaitNextAttempt(waiting, inMs, until);
+          return awaitNextAttempt(batch, this.#slots, this.#parts, inMs, until);
         },
-        ...(holdings.shared !== undefined && { outlasting: () => this.#outlasting(holdings, name) }),
+        ...(holdings.shared !== undefined && { outlasting: () => this.#outlasting(batch) }),
       });
       const isJudged = this.#queue.definition.fifo && end.effect !== undefined && end.giveBack === undefined;
       if (isJudged) this.#judgeGroups(batch, end.failed === true);
       if (end.effect !== undefined) this.#slots.ended(end.effect, throttled);
-      if (end.giveBack !== undefined) {
-        const messages = batch.records.map((record) => record.message);
-        await releaseMessages(this.#queue, messages, name, end.giveBack, this.#parts);
-      }
+      if (end.giveBack !== undefined) await releaseBatch(batch, end.giveBack, this.#parts);
       if (end.restsUntil !== undefined) await this.#rest(end.restsUntil, holdings);
       if (end.mayRunUntil !== undefined && holdings.shared !== undefined)
         await this.#outlast(end.mayRunUntil, holdings);
     } finally {
-      await this.#giveBack(open);
+      await this.#giveBack(batch);
     }
   }
 
   /** With a window: when the leases end, once there is an Invoke for the batch; its leases are kept until then. */
-  async #ready(open: OpenBatch): Promise<number | undefined> {
-    this.#renewLeases(open);
-    const { batch, holdings, name } = open;
-    const endRenewal = (): void => open.endRenewal?.();
+  async #ready(batch: HeldBatch): Promise<number | undefined> {
+    this.#renewLeases(batch);
     try {
-      return await readyToInvoke(batch, holdings, this.#queue, name, this.#parts, endRenewal);
+      return await readyToInvoke(batch, this.#parts);
     } finally {
-      endRenewal();
+      batch.endRenewal?.();
     }
   }
 
-  async #outlasting(holdings: Holdings, name: BatchName): Promise<void> {
+  async #outlasting({ holdings, name }: HeldBatch): Promise<void> {
     try {
       await this.#slots.outlasting(holdings);
     } catch (error) {
@@ -492,7 +468,7 @@ export class MappingWorker {
     if (!(await pause(time, until - time.monotonic(), stopping))) holdings.shared = undefined;
   }
 
-  async #giveBack({ name, holdings }: OpenBatch): Promise<void> {
+  async #giveBack({ name, holdings }: HeldBatch): Promise<void> {
     try {
       await holdings.giveBack();
     } catch (error) {
@@ -502,19 +478,8 @@ export class MappingWorker {
     this.#onReady();
   }
 
-  #createBatch(holdings: Holdings, windowEndsAt?: number): OpenBatch {
-    const batch = new Batch(this.#parts.limits.nextBatch(), this.#served.mapping, windowEndsAt);
-    return {
-      batch,
-      name: { mapping: batch.mapping.uuid, queue: this.#queue.key, batch: batch.number },
-      holdings,
-      drawing: false,
-      flushAsked: false,
-      closed: false,
-      cancelWindow: undefined,
-      endCollecting: undefined,
-      endRenewal: undefined,
-    };
+  #newBatch(holdings: Holdings, windowEndsAt?: number): HeldBatch {
+    return new HeldBatch(this.#parts.limits.nextBatch(), this.#served.mapping, this.#queue, holdings, windowEndsAt);
   }
 
   #track(work: Promise<void>): void {

@@ -212,25 +212,6 @@ const PAUSES: Pauses = { firstMs: 100, longestMs: 5_000 };
 const LEAST_PATIENCE_MS = 10_000;
 
 /**
- * Deletes messages; while the store cannot be reached it is tried again, because each message that stays is one that
- * the function handles twice.
- *
- * @param until Monotonic ms: the end of the lease, after which others may have the messages anyway.
- * @returns Ids of the messages that this call deleted: not those deleted before by the function itself, nor those
- *   received again since.
- */
-export async function deleteMessages(
-  queue: Queue,
-  messages: readonly ReceivedMessage[],
-  name: BatchName,
-  until: number,
-  parts: SettlementParts,
-): Promise<readonly string[]> {
-  const { ids } = await settle('delete', queue, messages, name, until, parts);
-  return ids;
-}
-
-/**
  * Gives back messages that no function was shown: due at once, the receive not counted. While the store cannot be
  * reached it is tried again until the leases end.
  */
@@ -260,10 +241,14 @@ const UNSETTLED = {
 } as const;
 
 /**
- * Settles, and again after a pause while that fails. `ids`: the messages with which it was done, none if it was given
- * up; `tookMs`: how long the last try took. `until`: monotonic ms.
+ * Deletes messages or gives them back, and again after a pause while the store fails that: each handled message that
+ * stays is one that the function handles twice.
+ *
+ * @param until Monotonic ms: the end of the lease, after which others may have the messages anyway.
+ * @returns `ids`: the messages with which it was done, none if it was given up; not those that the function itself
+ *   deleted before, nor those received again since. `tookMs`: how long the last try took.
  */
-async function settle(
+export async function settle(
   how: 'delete' | 'release',
   queue: Queue,
   messages: readonly ReceivedMessage[],

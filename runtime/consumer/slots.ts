@@ -16,13 +16,6 @@ import { type ByteShare, MappingConcurrency, type MappingShare, type Need } from
 import { type ConsumerParts, LARGEST_MAPPING_CONCURRENCY, type ServedMapping } from './parts.ts';
 import type { ConcurrencyEffect } from './settlement.ts';
 
-/** What a new batch was given. */
-export interface Begun {
-  readonly holdings: Holdings;
-  /** How many bytes of it may be leased. */
-  readonly bytes: number;
-}
-
 /** Bytes that one message can have, its attributes and what the record adds included; less room than that is none. */
 const LARGEST_MESSAGE_BYTES = 1_048_576 + 65_536;
 /** What one receive reserves at most: one event. */
@@ -83,8 +76,11 @@ export class MappingSlots {
     return this.#trouble.current;
   }
 
-  /** Takes what a new batch needs here; `undefined`: not now. Only while messages wait: a refusal may begin growth. */
-  begin(): Begun | undefined {
+  /**
+   * Takes what a new batch needs here, with as many bytes as may be leased; `undefined`: not now. Only while messages
+   * wait: a refusal may begin growth.
+   */
+  begin(): Holdings | undefined {
     if (this.#withdraw !== undefined || this.#shared?.waiting === true) return undefined;
     if (this.#trouble.state !== 'none' && !this.#trouble.mayDraw()) return undefined;
     if (!this.concurrency.tryTake()) {
@@ -103,7 +99,7 @@ export class MappingSlots {
       if (hasInvoke) share.giveBackInvoke();
       return this.#waitForRoom(invokes ? 'invoke-and-bytes' : 'bytes');
     }
-    return { holdings: new Holdings(this.concurrency, share, bytes, invokes), bytes: bytes.bytes };
+    return new Holdings(this.concurrency, share, bytes, invokes);
   }
 
   /**

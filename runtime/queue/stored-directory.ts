@@ -25,7 +25,7 @@ import {
   readDefinition,
   writeDefinition,
 } from './definition.ts';
-import type { DirectoryEvent, DiscoveredQueue, Next, QueueDirectory } from './directory.ts';
+import { type DirectoryEvent, type DiscoveredQueue, type Next, type QueueDirectory, Tombstones } from './directory.ts';
 import { isFifoName, parseQueueArn, type QueueArn, queueKey } from './names.ts';
 import type { Notify, Queue } from './queue.ts';
 import { ReceiveRoom } from './queue.ts';
@@ -33,7 +33,6 @@ import { createReceiptHandles, type ReceiptHandles, sharedSecret } from './recei
 import { AttemptRoom } from './receive-attempts.ts';
 import { IN_FLIGHT_LIMIT } from './receiving.ts';
 import { type Forward, type QueueContext, StoredQueue } from './stored-queue.ts';
-import { Tombstones } from './tombstones.ts';
 import { createStoreClock } from './watched-store.ts';
 
 export interface DirectoryOptions {

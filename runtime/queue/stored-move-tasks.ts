@@ -16,7 +16,6 @@
  */
 import type { Documents, QueueKey, Signal, Store } from '../store/store.ts';
 import type { Cancel, Randomness, Time } from '../time.ts';
-import { moveStep, STEP_LEASE_MS } from './message-move.ts';
 import {
   activeTask,
   arnOf,
@@ -28,11 +27,13 @@ import {
   type MoveTaskFailure,
   type MoveTaskOptions,
   type MoveTasks,
+  moveStep,
   moveTasksName,
   nameText,
   readMoveTasks,
   readNameText,
   readTaskHandle,
+  STEP_LEASE_MS,
   type StoredMoveTask,
   writeMoveTasks,
 } from './move-task.ts';
