@@ -1,5 +1,6 @@
 /** The files by which people host the server: what they set exists, and what they ask for is what the server offers. */
 import { readFileSync } from 'node:fs';
+import { parse as parseToml } from 'smol-toml';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
@@ -84,21 +85,78 @@ describe('the manifest for Kubernetes', () => {
   });
 });
 
-describe('the files for Fly and for a Docker host', () => {
-  const fly = read('fly.toml');
+/**
+ * What `fly deploy` reads, as far as these files use it: the names and types of flyctl (its package `appconfig`). A key
+ * that it does not know is refused here.
+ */
+const Duration = z.string().regex(/^\d+s$/);
+const FlyConfig = z.strictObject({
+  app: z.string(),
+  primary_region: z.string().length(3),
+  kill_signal: z.enum(['SIGTERM', 'SIGINT']),
+  kill_timeout: Duration,
+  build: z.strictObject({ dockerfile: z.string() }),
+  deploy: z.strictObject({ strategy: z.enum(['rolling', 'immediate', 'canary', 'bluegreen']) }).optional(),
+  env: z.record(z.string(), z.string()),
+  mounts: z
+    .array(z.strictObject({ source: z.string(), destination: z.string(), initial_size: z.string().regex(/^\d+gb$/) }))
+    .optional(),
+  http_service: z.strictObject({
+    internal_port: z.number(),
+    force_https: z.boolean(),
+    auto_stop_machines: z.enum(['off', 'stop', 'suspend']),
+    auto_start_machines: z.boolean(),
+    min_machines_running: z.number(),
+    checks: z.tuple([
+      z.strictObject({
+        method: z.literal('GET'),
+        path: z.string(),
+        interval: Duration,
+        timeout: Duration,
+        grace_period: Duration,
+      }),
+    ]),
+  }),
+  vm: z.tuple([z.strictObject({ size: z.string(), memory: z.string() })]),
+});
+
+describe.each(['fly.toml', 'fly.volume.toml'])('the file for Fly, %s', (name) => {
+  const fly = FlyConfig.parse(parseToml(read(name)));
+  const hasVolume = fly.mounts !== undefined;
+  const secrets: Record<string, string> = hasVolume ? { KARIN_ADMIN_PASSWORD: SECRETS.KARIN_ADMIN_PASSWORD } : SECRETS;
+  const config = readConfig({ ...secrets, ...fly.env }, 'start');
+
+  it('sets what the server understands, without a warning, and leads to its port', () => {
+    expect(config.warnings).toEqual([]);
+    expect(config.trustedProxies).toBe(1);
+    expect(fly.http_service.internal_port).toBe(config.port);
+    // Beside the file, as flyctl looks for it.
+    expect(read(fly.build.dockerfile)).toContain('ENTRYPOINT ["karin-entrypoint"]');
+  });
+
+  it('keeps the data of a Redis inside the machine on a volume where the image has it, and has none without one', () => {
+    expect(config.redis === 'embedded').toBe(hasVolume);
+    const folder = /KARIN_DATA_DIR=(\S+)/.exec(read('Dockerfile'))?.[1];
+    expect((fly.mounts ?? []).every(({ destination }) => destination === folder)).toBe(true);
+    // A machine beside the one with the volume would have queues of its own.
+    expect(['canary', 'bluegreen']).not.toContain(hasVolume ? fly.deploy?.strategy : 'rolling');
+  });
+
+  it('gives the server its 256 MB, open invokes their time, and never stops it for want of traffic', () => {
+    expect(fly.vm[0].memory).toBe('256mb');
+    expect(Number.parseInt(fly.kill_timeout, 10)).toBeGreaterThan(config.stopGraceSeconds);
+    expect(fly.http_service).toMatchObject({ auto_stop_machines: 'off', min_machines_running: 1 });
+    expect(fly.http_service.checks[0].path).toBe('/readyz');
+  });
+});
+
+describe('the file for a Docker host', () => {
   const compose = read('compose.yaml');
   const { stopGraceSeconds } = readConfig({ ...SECRETS, AWS_REGION: 'us-east-1' }, 'start');
 
-  it('give the server its 256 MB, and open invokes their time', () => {
-    expect(fly).toContain('memory = "256mb"');
+  it('gives the server its 256 MB, open invokes their time, and starts it again', () => {
     expect(compose).toContain('mem_limit: 256m');
-    expect(Number(/kill_timeout = "(\d+)s"/.exec(fly)?.[1])).toBeGreaterThan(stopGraceSeconds);
     expect(Number(/stop_grace_period: (\d+)s/.exec(compose)?.[1])).toBeGreaterThan(stopGraceSeconds);
-  });
-
-  it('never stop it for want of traffic, and ask for its readiness', () => {
-    expect(fly).toContain('auto_stop_machines = "off"');
-    expect(fly).toContain('path = "/readyz"');
     expect(compose).toContain('restart: unless-stopped');
   });
 });
