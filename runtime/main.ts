@@ -227,6 +227,7 @@ async function build(config: Config, overrides: Overrides, releasers: Releasers,
       : createSynchroniser({
           sources: discoverySources,
           documents: store.documents,
+          instance: instanceId,
           directory,
           serve,
           time,

@@ -113,7 +113,15 @@ class Life {
     const log = createLog({ level: 'fatal', write: () => {} });
     const { documents } = this.#store;
     const source = aws.source();
-    const synchroniser = createSynchroniser({ sources: [source], documents, directory, serve, time, log });
+    const synchroniser = createSynchroniser({
+      sources: [source],
+      documents,
+      instance: 'this server',
+      directory,
+      serve,
+      time,
+      log,
+    });
     return { directory, synchroniser, served: () => served };
   }
 

@@ -11,7 +11,9 @@ import { queueKey } from '../../runtime/queue/names.ts';
 import { createDirectory, type StoredDirectory } from '../../runtime/queue/stored-directory.ts';
 import { queueArn } from '../../runtime/sqs/queue-url.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
+import type { Signal } from '../../runtime/store/store.ts';
 import { systemRandomness } from '../../runtime/time.ts';
+import { message } from '../queue/queue-world.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { discoveryOf, foundIn, OWN_ACCOUNT, scopedSource } from './discoveries.ts';
 
@@ -23,7 +25,13 @@ afterEach(() => {
 const OWN = OWN_ACCOUNT;
 const OTHER = '111122223333';
 
-async function open(store = new MemoryStore({ time: new ManualTime() })) {
+type Scope = 'own' | 'far' | 'other';
+
+/** A server on a store that others may share; `reads`: its scopes. */
+async function open(
+  store = new MemoryStore({ time: new ManualTime() }),
+  { instance = 'this server', reads = ['own', 'far', 'other'] }: { instance?: string; reads?: readonly Scope[] } = {},
+) {
   const time = new ManualTime();
   const log = createLog({ level: 'silent' });
   const directory = await createDirectory({ store, time, randomness: systemRandomness, notify: () => {} });
@@ -33,8 +41,9 @@ async function open(store = new MemoryStore({ time: new ManualTime() })) {
   const other = scopedSource({ account: OTHER, region: 'eu-west-1' }, `discovery:${OTHER}:eu-west-1`);
   let served: readonly Mapping[] = [];
   const synchroniser = createSynchroniser({
-    sources: [own.source, far.source, other.source],
+    sources: reads.map((scope) => ({ own, far, other })[scope].source),
     documents: store.documents,
+    instance,
     directory,
     serve: (mappings) => {
       const known = new Set(served.map(({ uuid }) => uuid));
@@ -158,6 +167,91 @@ describe('several scopes', () => {
     await two.synchroniser.heard({ kind: 'document', name: 'discovery:own:us-east-1' });
     expect(two.served()).toHaveLength(4);
     expect(two.far.script.asked).toEqual([]);
+  });
+});
+
+describe('servers with different scopes on one store', () => {
+  const OLD = 'old server';
+  const NEW = 'new server';
+  const BOTH: Signal = { kind: 'instances', ids: [OLD, NEW] };
+
+  /** One with a single scope, and beside it one that reads two more. */
+  async function rollOut() {
+    const store = new MemoryStore({ time: new ManualTime() });
+    const old = await open(store, { instance: OLD, reads: ['own'] });
+    await old.synchroniser.sync();
+    const wide = await open(store, { instance: NEW });
+    for (const { synchroniser } of [old, wide]) await synchroniser.heard(BOTH);
+    await wide.synchroniser.sync();
+    await old.directory.load();
+    return { store, old, wide };
+  }
+
+  it('leave alone what only another one knows, in another region and in another account', async () => {
+    const { old } = await rollOut();
+    await old.synchroniser.sync();
+    expect(old.keys()).toEqual(KEYS);
+  });
+
+  it('leave it alone before the other has found anything, and while it starts', async () => {
+    const { store, old } = await rollOut();
+    const text = await store.documents.get('sync:scopes');
+    expect(JSON.parse(text ?? '')).toEqual({ [OLD]: [expect.any(String)], [NEW]: Array(3).fill(expect.any(String)) });
+    await old.synchroniser.heard({ kind: 'instances', ids: [OLD, NEW, 'one that starts, or an earlier version'] });
+    await old.synchroniser.sync();
+    expect(old.keys()).toEqual(KEYS);
+  });
+
+  it('keep messages of such a queue in a queue that is not called left over', async () => {
+    const { old } = await rollOut();
+    const queue = old.directory.byKey(KEYS[0] ?? '');
+    await queue?.send([message('for the new scope')]);
+    await old.synchroniser.sync();
+    expect(old.directory.byKey(KEYS[0] ?? '')?.definition.origin).not.toBe('left-over');
+  });
+
+  it('leave a hold alone that the other set, because AWS consumes the queue', async () => {
+    const { old, wide } = await rollOut();
+    const enabled = foundIn(OTHER, 'eu-west-1').mappings.map(({ uuid, queueArn, functionArn }) => {
+      return { uuid, queueArn, functionArn, state: 'Enabled' };
+    });
+    wide.other.script.found = { ...foundIn(OTHER, 'eu-west-1'), mappings: [], foreign: enabled };
+    await wide.synchroniser.sync();
+    await old.directory.load();
+    await old.synchroniser.sync();
+    await wide.directory.load();
+    expect(wide.directory.byKey(KEYS[0] ?? '')?.definition.mode).toBe('hold');
+  });
+
+  it('conclude all the same about what their own scopes named before', async () => {
+    const { old } = await rollOut();
+    old.own.script.found = foundIn(OWN, 'eu-west-1', ['another']);
+    await old.synchroniser.sync();
+    expect(old.keys()).toEqual([KEYS[0], `eu-west-1:${OWN}:another`, KEYS[2]]);
+  });
+
+  it('conclude about everything if they read all that the others read', async () => {
+    const { old, wide } = await rollOut();
+    await old.synchroniser.sync();
+    wide.other.script.found = foundIn(OTHER, 'eu-west-1', []);
+    await wide.synchroniser.sync();
+    expect(wide.keys()).toEqual(KEYS.slice(1));
+  });
+
+  it('let go of what no scope names any more once the last server that read it is gone', async () => {
+    const { store, old } = await rollOut();
+    await old.synchroniser.heard({ kind: 'instances', ids: [OLD] });
+    await old.synchroniser.sync();
+    expect(old.keys()).toEqual([KEYS[1]]);
+    expect(Object.keys(JSON.parse((await store.documents.get('sync:scopes')) ?? ''))).toEqual([OLD]);
+  });
+
+  it('keep more rather than less where the list of scopes cannot be read', async () => {
+    const { store, old } = await rollOut();
+    await store.documents.put('sync:scopes', '["of a later version"]');
+    await old.synchroniser.sync();
+    expect(old.keys()).toEqual(KEYS);
+    expect(await store.documents.get('sync:scopes')).toBe('["of a later version"]');
   });
 });
 

@@ -51,6 +51,7 @@ async function open(store = new MemoryStore({ time: new ManualTime() })) {
   const synchroniser = createSynchroniser({
     sources: [source],
     documents: store.documents,
+    instance: 'this server',
     directory,
     serve,
     time,

@@ -1,5 +1,6 @@
 /**
- * What each source of mappings gave last, as this process and the store know it, and all of them as one.
+ * What each source of mappings gave last, as this process and the store know it, and all of them as one; and which
+ * sources the other servers on the store have.
  *
  * A server with one set of credentials and one region has one source; one with several scopes of AWS has one for each.
  * A reading fails for itself: what was found there last stays, and is served on.
@@ -7,10 +8,11 @@
  * @module
  */
 import { createHash } from 'node:crypto';
+import * as z from 'zod/mini';
 import type { Log } from '../../log.ts';
 import type { DiscoveredQueue } from '../../queue/directory.ts';
 import { queueKey } from '../../queue/names.ts';
-import { type Documents, type QueueKey, StoreUnavailableError } from '../../store/store.ts';
+import { type Documents, type QueueKey, type Signal, StoreUnavailableError } from '../../store/store.ts';
 import type { Time } from '../../time.ts';
 import {
   type Discovery,
@@ -231,4 +233,66 @@ function mergedQueues(
     }
   }
   return [...known.values()];
+}
+
+/*
+ * Which scopes the servers on one store read.
+ *
+ * A server concludes from what it reads that a queue is gone. While scopes are rolled out or taken back, servers with
+ * more scopes and with fewer share the store for a while, and one with fewer finds no mapping of a queue that another
+ * serves. The invariant: a server that does not read all that some other live server reads concludes only about queues
+ * that its own sources named before. What it leaves alone is judged by the server that reads it, or at the next sync
+ * after that server is gone.
+ *
+ * Each server writes its scopes into one document, at each sync, and takes those of servers away that are not alive. A
+ * live server that is not in it (an earlier version, one that starts, one that was taken away because its signs of life
+ * were late) may read anything. So every error, of the document or of the list of the living, is on the side of keeping.
+ */
+
+const SCOPES_DOCUMENT = 'sync:scopes';
+/** Somebody else writes the document at the same time; the next sync tries again. */
+const ATTEMPTS = 5;
+
+const scopesByServer = z.record(z.string(), z.array(z.string()));
+
+export interface ServedScopes {
+  /** To be called with every signal of the store. */
+  heard(signal: Signal): void;
+  /** Says which scopes this server reads, unless that is known. Errors: `StoreUnavailableError`. */
+  announce(): Promise<void>;
+  /** Whether this server reads all that any other live server reads. Errors: `StoreUnavailableError`. */
+  areAll(): Promise<boolean>;
+}
+
+/** `instance`: id of this server, as in the `instances` signal; `own`: its scopes by name. */
+export function createServedScopes(documents: Documents, instance: string, own: readonly string[]): ServedScopes {
+  let others: readonly string[] = [];
+  const read = (text: string | undefined): Readonly<Record<string, readonly string[]>> | undefined => {
+    try {
+      return scopesByServer.parse(JSON.parse(text ?? '{}'));
+    } catch {
+      // Another version writes it in another way: it is left alone, and nothing is known of the others.
+      return undefined;
+    }
+  };
+  return {
+    heard: (signal) => {
+      if (signal.kind === 'instances') others = signal.ids.filter((id) => id !== instance);
+    },
+    announce: async () => {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        const present = await documents.get(SCOPES_DOCUMENT);
+        const known = read(present);
+        if (known === undefined) return;
+        const alive = Object.entries(known).filter(([id]) => others.includes(id));
+        const next = stableJson(Object.fromEntries([...alive, [instance, own]]));
+        if (next === present || (await documents.put(SCOPES_DOCUMENT, next, present ?? null))) return;
+      }
+    },
+    areAll: async () => {
+      if (others.length === 0) return true;
+      const known = read(await documents.get(SCOPES_DOCUMENT));
+      return others.every((id) => known?.[id]?.every((scope) => own.includes(scope)) === true);
+    },
+  };
 }

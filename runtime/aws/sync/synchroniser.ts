@@ -9,7 +9,8 @@
  *
  * The last good discovery of each is stored, only when it differs. It lets a server start while its source is
  * unreachable, and it tells the other instances: they hear of the document and apply it without asking AWS. Applying is
- * serialised whatever its cause, so two discoveries never mix.
+ * serialised whatever its cause, so two discoveries never mix. Servers with different scopes may share the store while
+ * scopes are rolled out: none of them takes a queue away that only another one knows (`readings.ts`).
  *
  * @module
  */
@@ -28,12 +29,21 @@ import {
 import { unsettledOf } from '../discovery/mapping-state.ts';
 import type { BrokenMapping, Mapping } from '../mapping.ts';
 import { createHolds, type OnHold } from './holds.ts';
-import { createReading, mergedDiscovery, type Reading, type SourceFailure, type SourceState } from './readings.ts';
+import {
+  createReading,
+  createServedScopes,
+  mergedDiscovery,
+  type Reading,
+  type SourceFailure,
+  type SourceState,
+} from './readings.ts';
 
 export interface SynchroniserParts {
   /** At least one; the first names the server where there is no other. */
   readonly sources: readonly DiscoverySource[];
   readonly documents: Documents;
+  /** Id of this server, as in the `instances` signal of the store. */
+  readonly instance: string;
   readonly directory: QueueDirectory;
   /** Serves these mappings from now on, and no others. */
   readonly serve: (mappings: readonly Mapping[]) => ApplyDiff;
@@ -103,6 +113,11 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   const readings = parts.sources.map((source) => createReading({ source, documents, time, log }));
   const description =
     readings.length === 1 ? (readings[0]?.source.description ?? '') : `${readings.length} scopes of AWS`;
+  const scopes = createServedScopes(
+    documents,
+    parts.instance,
+    readings.map(({ source }) => source.description),
+  );
   const holds = createHolds(directory, documents, parts.onHold);
   /** All that was found, as one. */
   let found: Discovery | undefined;
@@ -121,7 +136,8 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
 
   /**
    * Serves what these readings found, beside what the others have. Nothing is concluded about a region of which some
-   * scope was never read: its queues stay as they are.
+   * scope was never read, and while another server reads more than this one nothing about a queue that was never named
+   * here: such queues stay as they are.
    */
   const apply = async (fresh: ReadonlyMap<Reading, Discovery>): Promise<ApplyDiff> => {
     const states = readings.map((reading) => {
@@ -132,7 +148,8 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     const all = mergedDiscovery(states);
     if (all === undefined) return NOTHING;
     const unread = new Set(states.flatMap(({ place, discovery }) => (discovery === undefined ? [place?.region] : [])));
-    const isRead = ({ region }: QueueArn): boolean => !unread.has(region);
+    const named = (await scopes.areAll()) ? undefined : namedBy([...readings.map((reading) => reading.found), all]);
+    const isRead = (arn: QueueArn): boolean => !unread.has(arn.region) && named?.has(queueKey(arn)) !== false;
     await directory.applyDiscovery(all.queues, isRead);
     // Before anything is served: a queue that AWS consumes must not be consumed here as well, not even for a moment.
     held = await holds.apply(all, isRead);
@@ -142,7 +159,11 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     return diff;
   };
 
+  /** Without it the others keep more than they must, until the next sync says it. */
+  const announce = (): Promise<void> => scopes.announce().catch(() => undefined);
+
   const discover = async (full: boolean): Promise<SyncReport> => {
+    await announce();
     const diffs: ApplyDiff[] = [];
     let applying: Promise<unknown> = Promise.resolve();
     /** All are read at one time; what one gave is served as soon as it is there, one after the other. */
@@ -208,7 +229,11 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   let next: { readonly promise: Promise<SyncReport>; full: boolean } | undefined;
 
   return {
-    restore: () => inTurn(load),
+    restore: () =>
+      inTurn(async () => {
+        await announce();
+        return load();
+      }),
     sync: (options = {}) => {
       if (next !== undefined) {
         next.full ||= options.full === true;
@@ -223,6 +248,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       return run.promise;
     },
     heard: async (signal) => {
+      scopes.heard(signal);
       if (signal.kind === 'emptied') await inTurn(storeAgain);
       if (signal.kind === 'gap') await inTurn(load);
       if (signal.kind === 'document' && readings.some(({ document }) => document === signal.name)) {
@@ -268,6 +294,11 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
       closed = true;
     },
   };
+}
+
+/** Keys of all queues in these discoveries. */
+function namedBy(discoveries: readonly (Discovery | undefined)[]): ReadonlySet<QueueKey> {
+  return new Set(discoveries.flatMap((one) => one?.queues ?? []).map(({ arn }) => queueKey(arn)));
 }
 
 /** What several steps of one sync changed together. */
