@@ -244,9 +244,10 @@ function mergedQueues(
  * that its own sources named before. What it leaves alone is judged by the server that reads it, or at the next sync
  * after that server is gone.
  *
- * Each server writes its scopes into one document, at each sync, and takes those of servers away that are not alive. A
- * live server that is not in it (an earlier version, one that starts, one that was taken away because its signs of life
- * were late) may read anything. So every error, of the document or of the list of the living, is on the side of keeping.
+ * Each server writes its scopes into one document, at its first sync and at the next one after servers came or went,
+ * and takes those of servers away that are not alive. A server that is alone all day asks nothing. A live server that
+ * is not in it (an earlier version, one that starts, one that was taken away because its signs of life were late) may
+ * read anything. So every error, of the document or of the list of the living, is on the side of keeping.
  */
 
 const SCOPES_DOCUMENT = 'sync:scopes';
@@ -258,7 +259,7 @@ const scopesByServer = z.record(z.string(), z.array(z.string()));
 export interface ServedScopes {
   /** To be called with every signal of the store. */
   heard(signal: Signal): void;
-  /** Says which scopes this server reads, unless that is known. Errors: `StoreUnavailableError`. */
+  /** Says which scopes this server reads, unless that is known. What cannot be said now is left to the next time. */
   announce(): Promise<void>;
   /** Whether this server reads all that any other live server reads. Errors: `StoreUnavailableError`. */
   areAll(): Promise<boolean>;
@@ -267,6 +268,8 @@ export interface ServedScopes {
 /** `instance`: id of this server, as in the `instances` signal; `own`: its scopes by name. */
 export function createServedScopes(documents: Documents, instance: string, own: readonly string[]): ServedScopes {
   let others: readonly string[] = [];
+  /** The document may not say what it should. */
+  let mayDiffer = true;
   const read = (text: string | undefined): Readonly<Record<string, readonly string[]>> | undefined => {
     try {
       return scopesByServer.parse(JSON.parse(text ?? '{}'));
@@ -275,19 +278,32 @@ export function createServedScopes(documents: Documents, instance: string, own: 
       return undefined;
     }
   };
+  /** Answers whether the document says it now. */
+  const say = async (): Promise<boolean> => {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const present = await documents.get(SCOPES_DOCUMENT);
+      const known = read(present);
+      if (known === undefined) return true;
+      const alive = Object.entries(known).filter(([id]) => others.includes(id));
+      const next = stableJson(Object.fromEntries([...alive, [instance, own]]));
+      if (next === present || (await documents.put(SCOPES_DOCUMENT, next, present ?? null))) return true;
+    }
+    return false;
+  };
   return {
     heard: (signal) => {
-      if (signal.kind === 'instances') others = signal.ids.filter((id) => id !== instance);
+      if (signal.kind === 'emptied') mayDiffer = true;
+      if (signal.kind !== 'instances') return;
+      const now = signal.ids.filter((id) => id !== instance);
+      if (now.join() !== others.join()) mayDiffer = true;
+      others = now;
     },
     announce: async () => {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        const present = await documents.get(SCOPES_DOCUMENT);
-        const known = read(present);
-        if (known === undefined) return;
-        const alive = Object.entries(known).filter(([id]) => others.includes(id));
-        const next = stableJson(Object.fromEntries([...alive, [instance, own]]));
-        if (next === present || (await documents.put(SCOPES_DOCUMENT, next, present ?? null))) return;
-      }
+      if (!mayDiffer) return;
+      // Before anything is asked: what is heard meanwhile counts for the next time.
+      mayDiffer = false;
+      const isSaid = await say().catch(() => false);
+      if (!isSaid) mayDiffer = true;
     },
     areAll: async () => {
       if (others.length === 0) return true;

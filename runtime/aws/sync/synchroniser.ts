@@ -159,11 +159,8 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
     return diff;
   };
 
-  /** Without it the others keep more than they must, until the next sync says it. */
-  const announce = (): Promise<void> => scopes.announce().catch(() => undefined);
-
   const discover = async (full: boolean): Promise<SyncReport> => {
-    await announce();
+    await scopes.announce();
     const diffs: ApplyDiff[] = [];
     let applying: Promise<unknown> = Promise.resolve();
     /** All are read at one time; what one gave is served as soon as it is there, one after the other. */
@@ -231,7 +228,7 @@ export function createSynchroniser(parts: SynchroniserParts): Synchroniser {
   return {
     restore: () =>
       inTurn(async () => {
-        await announce();
+        await scopes.announce();
         return load();
       }),
     sync: (options = {}) => {
