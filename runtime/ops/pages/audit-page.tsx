@@ -1,5 +1,5 @@
 import type { AuditRecord } from '../../http/audit-trail.ts';
-import { Page, type PageFrame, Time } from './layout.tsx';
+import { Page, type PageFrame, Table, Time } from './layout.tsx';
 
 /** Who did what lately, newest first. */
 export function AuditPage({ frame, records }: { frame: PageFrame; records: readonly AuditRecord[] }) {
@@ -10,32 +10,21 @@ export function AuditPage({ frame, records }: { frame: PageFrame; records: reado
       {records.length === 0 ? (
         <p>Nobody has done anything yet.</p>
       ) : (
-        <div class="scroll">
-          <table id="audit">
-            <thead>
-              <tr>
-                <th scope="col">When</th>
-                <th scope="col">Who</th>
-                <th scope="col">What</th>
-                <th scope="col">To</th>
-                <th scope="col">From</th>
-              </tr>
-            </thead>
-            <tbody>
-              {records.map(({ at, who, what, to, from }) => (
-                <tr>
-                  <td>
-                    <Time at={at} />
-                  </td>
-                  <td>{who ?? '-'}</td>
-                  <td>{what}</td>
-                  <td class="what">{to ?? ''}</td>
-                  <td>{from}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          id="audit"
+          columns={['When', 'Who', 'What', 'To', 'From']}
+          rows={records.map(({ at, who, what, to, from }) => (
+            <tr>
+              <td>
+                <Time at={at} />
+              </td>
+              <td>{who ?? '-'}</td>
+              <td>{what}</td>
+              <td class="what">{to ?? ''}</td>
+              <td>{from}</td>
+            </tr>
+          ))}
+        />
       )}
     </Page>
   );

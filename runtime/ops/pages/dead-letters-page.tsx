@@ -15,6 +15,7 @@ import {
   part,
   printable,
   queueHref,
+  Table,
   Time,
 } from './layout.tsx';
 import { Content, OpenMessage } from './messages.tsx';
@@ -142,48 +143,30 @@ function Groups({ frame, view }: { frame: PageFrame; view: DeadLettersView }) {
   const { key } = view.row.queue;
   return (
     <>
-      <div class="scroll">
-        <table id="errors">
-          <thead>
-            <tr>
-              <th scope="col">Error</th>
-              <th scope="col" class="number">
-                Messages
-              </th>
-              <th scope="col">Function</th>
-              <th scope="col">Last, UTC</th>
-            </tr>
-          </thead>
-          <tbody>
-            {view.groups.length > 0 ? null : (
-              <tr>
-                <td class="empty" colspan={4}>
-                  There is no message.
-                </td>
-              </tr>
-            )}
-            {view.groups.map((group) => (
-              <tr class={group.id === view.error ? 'chosen' : undefined}>
-                <td class="what">
-                  <a href={`${deadLettersHref(frame.base, key, group.id)}#messages`}>{nameOf(group)}</a>
-                  {group.error === undefined ? (
-                    <div class="quiet small">received by others than a function, or failed too long ago</div>
-                  ) : (
-                    <div class="small">{printable(group.error.message, LONGEST_ERROR)}</div>
-                  )}
-                </td>
-                <td class="number" data-label="count">
-                  {count(group.count)}
-                </td>
-                <td data-label="function ">
-                  {group.functionNames.map((name) => printable(name, LONGEST_NAME)).join(', ') || '-'}
-                </td>
-                <td class="quiet small">{group.lastAt === undefined ? '-' : <Time at={group.lastAt} />}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="errors"
+        columns={['Error', { text: 'Messages', number: true }, 'Function', 'Last, UTC']}
+        rows={view.groups.map((group) => (
+          <tr class={group.id === view.error ? 'chosen' : undefined}>
+            <td class="what">
+              <a href={`${deadLettersHref(frame.base, key, group.id)}#messages`}>{nameOf(group)}</a>
+              {group.error === undefined ? (
+                <div class="quiet small">received by others than a function, or failed too long ago</div>
+              ) : (
+                <div class="small">{printable(group.error.message, LONGEST_ERROR)}</div>
+              )}
+            </td>
+            <td class="number" data-label="count">
+              {count(group.count)}
+            </td>
+            <td data-label="function ">
+              {group.functionNames.map((name) => printable(name, LONGEST_NAME)).join(', ') || '-'}
+            </td>
+            <td class="quiet small">{group.lastAt === undefined ? '-' : <Time at={group.lastAt} />}</td>
+          </tr>
+        ))}
+        empty="There is no message."
+      />
       <p class="quiet small" id="looked">
         {view.more
           ? `${count(view.looked)} messages were looked at, and there are more: what is counted here is a part of them.`
@@ -263,48 +246,30 @@ function Letters({ frame, view }: { frame: PageFrame; view: DeadLettersView }) {
   const selectable = mayAct(frame, '/redrive');
   return (
     <>
-      <div class="scroll">
-        <table id="letters">
-          <thead>
-            <tr>
-              {selectable ? <th scope="col">Select</th> : null}
-              <th scope="col">Failed, UTC</th>
-              <th scope="col" class="number">
-                Receives
-              </th>
-              <th scope="col">Message</th>
-            </tr>
-          </thead>
-          <tbody>
-            {view.messages.length > 0 ? null : (
-              <tr>
-                <td class="empty" colspan={4}>
-                  There is none.
-                </td>
-              </tr>
-            )}
-            {view.messages.map((seen) => (
-              <tr>
-                {selectable ? (
-                  <td class="select">
-                    <Box name={seen} />
-                  </td>
-                ) : null}
-                <td class="quiet small">
-                  {seen.failure === undefined ? '-' : <Time at={seen.failure.at} />}
-                  <OpenMessage base={frame.base} queueKey={view.row.queue.key} name={seen} />
-                </td>
-                <td class="number" data-label="receives">
-                  {count(seen.receiveCount)}
-                </td>
-                <td class="what">
-                  <Found seen={seen} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="letters"
+        columns={[...(selectable ? ['Select'] : []), 'Failed, UTC', { text: 'Receives', number: true }, 'Message']}
+        rows={view.messages.map((seen) => (
+          <tr>
+            {selectable ? (
+              <td class="select">
+                <Box name={seen} />
+              </td>
+            ) : null}
+            <td class="quiet small">
+              {seen.failure === undefined ? '-' : <Time at={seen.failure.at} />}
+              <OpenMessage base={frame.base} queueKey={view.row.queue.key} name={seen} />
+            </td>
+            <td class="number" data-label="receives">
+              {count(seen.receiveCount)}
+            </td>
+            <td class="what">
+              <Found seen={seen} />
+            </td>
+          </tr>
+        ))}
+        empty="There is none."
+      />
       {view.unread === 0 ? null : (
         <p class="quiet small">
           {count(view.unread)} more of this page are not shown: a look reads no more than 2 MiB of messages.

@@ -1,6 +1,6 @@
 import type { FunctionActions } from '../function-actions.ts';
 import type { FunctionRow } from '../functions.ts';
-import { Form, type Notice, Page, type PageFrame, queueHref, Time } from './layout.tsx';
+import { Form, type Notice, Page, type PageFrame, queueHref, Table, Time } from './layout.tsx';
 
 export function FunctionsPage(props: {
   frame: PageFrame;
@@ -22,30 +22,12 @@ export function FunctionsPage(props: {
           <span class="quiet small">asks Lambda with a dry run of each function; none of them runs</span>
         </Form>
       ) : null}
-      <div class="scroll">
-        <table id="functions">
-          <thead>
-            <tr>
-              <th scope="col">Function</th>
-              <th scope="col">Queues</th>
-              <th scope="col">Permission</th>
-              <th scope="col">Log</th>
-              <th scope="col">Function URL</th>
-            </tr>
-          </thead>
-          <tbody>
-            {functions.length === 0 ? (
-              <tr>
-                <td class="empty" colspan={5}>
-                  No function is known.
-                </td>
-              </tr>
-            ) : (
-              functions.map((row) => <Row frame={frame} row={row} actions={actions} />)
-            )}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="functions"
+        columns={['Function', 'Queues', 'Permission', 'Log', 'Function URL']}
+        rows={functions.map((row) => <Row frame={frame} row={row} actions={actions} />)}
+        empty="No function is known."
+      />
     </Page>
   );
 }

@@ -388,6 +388,50 @@ export function Pause({ frame, row }: { frame: PageFrame; row: MappingRow }) {
   );
 }
 
+/** The heading of a column. `number`: of numbers, which stand at the right. `title`: what a pointer on it shows. */
+export type Column = string | { readonly text: string; readonly number?: true; readonly title?: string };
+
+/**
+ * A table, which scrolls by itself where the screen is narrow. `class` is `activity` where the first column is a time.
+ * `empty`: what stands there without any row.
+ */
+export function Table(props: {
+  id?: string;
+  class?: 'activity';
+  columns: readonly Column[];
+  rows: readonly Child[];
+  empty?: Child;
+}) {
+  const { columns, rows, empty } = props;
+  const whole = columns.map((column) => (typeof column === 'string' ? { text: column } : column));
+  return (
+    <div class="scroll">
+      <table id={props.id} class={props.class}>
+        <thead>
+          <tr>
+            {whole.map(({ text, number, title }) => (
+              <th scope="col" class={number && 'number'} title={title}>
+                {text}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.length > 0 || empty === undefined ? (
+            rows
+          ) : (
+            <tr>
+              <td class="empty" colspan={columns.length}>
+                {empty}
+              </td>
+            </tr>
+          )}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
 /** Events, newest first. `ofOneQueue`: the page has said which. */
 export function ActivityTable(props: {
   base: string;
@@ -398,40 +442,24 @@ export function ActivityTable(props: {
   const { base, activities, ofOneQueue = false } = props;
   const ids = eventIds(activities);
   return (
-    <div class="scroll">
-      <table class="activity">
-        <thead>
-          <tr>
-            <th scope="col">Time, UTC</th>
-            {ofOneQueue ? null : <th scope="col">Queue</th>}
-            <th scope="col">What happened</th>
-          </tr>
-        </thead>
-        <tbody>
-          {activities.length === 0 ? (
-            <tr>
-              <td class="empty" colspan={ofOneQueue ? 2 : 3}>
-                {props.empty}
-              </td>
-            </tr>
-          ) : (
-            activities.map((activity, index) => (
-              <tr id={ids[index]}>
-                <td class="quiet small">
-                  <Time at={activity.at} />
-                </td>
-                {ofOneQueue ? null : (
-                  <td>
-                    <a href={queueHref(base, activity.queue)}>{activity.queue.split(':').at(-1)}</a>
-                  </td>
-                )}
-                <td class={activity.level === 'info' ? 'what' : `what ${activity.level}`}>{activity.text}</td>
-              </tr>
-            ))
+    <Table
+      class="activity"
+      columns={['Time, UTC', ...(ofOneQueue ? [] : ['Queue']), 'What happened']}
+      rows={activities.map((activity, index) => (
+        <tr id={ids[index]}>
+          <td class="quiet small">
+            <Time at={activity.at} />
+          </td>
+          {ofOneQueue ? null : (
+            <td>
+              <a href={queueHref(base, activity.queue)}>{activity.queue.split(':').at(-1)}</a>
+            </td>
           )}
-        </tbody>
-      </table>
-    </div>
+          <td class={activity.level === 'info' ? 'what' : `what ${activity.level}`}>{activity.text}</td>
+        </tr>
+      ))}
+      empty={props.empty}
+    />
   );
 }
 

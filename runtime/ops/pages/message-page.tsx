@@ -16,6 +16,7 @@ import {
   type PageFrame,
   printable,
   queueHref,
+  Table,
   Time,
 } from './layout.tsx';
 import { WhyItFailed } from './messages.tsx';
@@ -403,34 +404,20 @@ function History({ view }: { view: MessageView }) {
   return (
     <>
       <h2>History</h2>
-      <div class="scroll">
-        <table class="activity" id="message-history">
-          <thead>
-            <tr>
-              <th scope="col">Time, UTC</th>
-              <th scope="col">What happened</th>
-            </tr>
-          </thead>
-          <tbody>
-            {all.length === 0 ? (
-              <tr>
-                <td class="empty" colspan={2}>
-                  This server knows of nothing.
-                </td>
-              </tr>
-            ) : (
-              all.map(({ at, text, level = 'info' }) => (
-                <tr>
-                  <td class="quiet small">
-                    <Time at={at} />
-                  </td>
-                  <td class={level === 'info' ? 'what' : `what ${level}`}>{printable(text, LONGEST_VALUE)}</td>
-                </tr>
-              ))
-            )}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        class="activity"
+        id="message-history"
+        columns={['Time, UTC', 'What happened']}
+        rows={all.map(({ at, text, level = 'info' }) => (
+          <tr>
+            <td class="quiet small">
+              <Time at={at} />
+            </td>
+            <td class={level === 'info' ? 'what' : `what ${level}`}>{printable(text, LONGEST_VALUE)}</td>
+          </tr>
+        ))}
+        empty="This server knows of nothing."
+      />
       <p class="quiet small">
         The store keeps when a message was sent and first received, how often, and its last failure. The rest is what
         this server did lately with batches that had it; what other servers did, earlier receives, and what a dead

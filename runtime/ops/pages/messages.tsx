@@ -3,7 +3,7 @@ import type { MessageAttribute } from '../../queue/message.ts';
 import type { BrowsedMessage, FoundMessage } from '../../queue/queue.ts';
 import type { MessageName, QueueKey } from '../../store/store.ts';
 import { logsHref } from '../logs-link.ts';
-import { bytes, count, messageHref, type PageFrame, printable, queueHref, Time } from './layout.tsx';
+import { bytes, count, messageHref, type PageFrame, printable, queueHref, Table, Time } from './layout.tsx';
 /** Messages that a page shows. */
 export const SHOWN_MESSAGES = 20;
 /** Bytes of records that a look reads for them: a page shows the beginning of each, and its own page shows the rest. */
@@ -47,31 +47,12 @@ export function Messages(props: {
           Looking changes nothing: consumers still see every message, and no receive count grows.
         </p>
       ) : (
-        <div class="scroll">
-          <table id="first-messages">
-            <thead>
-              <tr>
-                <th scope="col">Sent, UTC</th>
-                <th scope="col">State</th>
-                <th scope="col" class="number">
-                  Receives
-                </th>
-                <th scope="col">Message</th>
-              </tr>
-            </thead>
-            <tbody>
-              {messages.length === 0 ? (
-                <tr>
-                  <td class="empty" colspan={4}>
-                    There is none.
-                  </td>
-                </tr>
-              ) : (
-                messages.map((message) => <Line base={frame.base} queueKey={queueKey} message={message} />)
-              )}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          id="first-messages"
+          columns={['Sent, UTC', 'State', { text: 'Receives', number: true }, 'Message']}
+          rows={messages.map((message) => <Line base={frame.base} queueKey={queueKey} message={message} />)}
+          empty="There is none."
+        />
       )}
       {leftOut <= 0 ? null : (
         <p class="quiet small" id="left-out">

@@ -27,6 +27,7 @@ import {
   Pause,
   part,
   queueHref,
+  Table,
   Visible,
   Waits,
 } from './layout.tsx';
@@ -232,43 +233,21 @@ function queueTable(frame: PageFrame, overview: Overview): LivePart {
       <h2>
         {heading} {allQueues === 1 ? 'queue' : 'queues'}
       </h2>
-      <div class="scroll">
-        <table id="queues">
-          <thead>
-            <tr>
-              <th scope="col">Queue</th>
-              <th scope="col">Function</th>
-              <th scope="col" class="number">
-                Visible
-              </th>
-              <th scope="col" class="number">
-                Delayed
-              </th>
-              <th scope="col" class="number">
-                In flight
-              </th>
-              <th scope="col" class="number" title="How long the first message has waited, or when the next one is due">
-                Waits
-              </th>
-              <th scope="col" title="Messages sent, handled and failed, in bars of three minutes">
-                Last hour
-              </th>
-              <th scope="col">Dead letters go to</th>
-            </tr>
-          </thead>
-          <tbody>
-            {queues.length === 0 ? (
-              <tr>
-                <td class="empty" colspan={8}>
-                  {empty}
-                </td>
-              </tr>
-            ) : (
-              raw(ROWS)
-            )}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="queues"
+        columns={[
+          'Queue',
+          'Function',
+          { text: 'Visible', number: true },
+          { text: 'Delayed', number: true },
+          { text: 'In flight', number: true },
+          { text: 'Waits', number: true, title: 'How long the first message has waited, or when the next one is due' },
+          { text: 'Last hour', title: 'Messages sent, handled and failed, in bars of three minutes' },
+          'Dead letters go to',
+        ]}
+        rows={queues.length === 0 ? [] : [raw(ROWS)]}
+        empty={empty}
+      />
       <Pager frame={frame} overview={overview} />
     </section>
   );
@@ -345,43 +324,21 @@ function MappingTable({ frame, overview }: { frame: PageFrame; overview: Overvie
       <h2>
         {count(overview.mappings.length)} {overview.mappings.length === 1 ? 'mapping' : 'mappings'}
       </h2>
-      <div class="scroll">
-        <table id="mappings">
-          <thead>
-            <tr>
-              <th scope="col">Queue</th>
-              <th scope="col">Function</th>
-              <th scope="col">Batches</th>
-              <th scope="col" class="number" title="Batches on their way, and how many may be now">
-                Running
-              </th>
-              <th scope="col" class="number" title="Messages since the server began">
-                Polled
-              </th>
-              <th scope="col" class="number" title="Messages since the server began">
-                Invoked
-              </th>
-              <th scope="col" class="number" title="Messages since the server began">
-                Failed
-              </th>
-              <th scope="col" class="number" title="Messages since the server began">
-                Deleted
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {overview.mappings.length === 0 ? (
-              <tr>
-                <td class="empty" colspan={8}>
-                  No function is invoked by this server.
-                </td>
-              </tr>
-            ) : (
-              overview.mappings.slice(0, QUEUES_PER_PAGE).map((row) => <MappingLine frame={frame} row={row} />)
-            )}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="mappings"
+        columns={[
+          'Queue',
+          'Function',
+          'Batches',
+          { text: 'Running', number: true, title: 'Batches on their way, and how many may be now' },
+          { text: 'Polled', number: true, title: 'Messages since the server began' },
+          { text: 'Invoked', number: true, title: 'Messages since the server began' },
+          { text: 'Failed', number: true, title: 'Messages since the server began' },
+          { text: 'Deleted', number: true, title: 'Messages since the server began' },
+        ]}
+        rows={overview.mappings.slice(0, QUEUES_PER_PAGE).map((row) => <MappingLine frame={frame} row={row} />)}
+        empty="No function is invoked by this server."
+      />
     </>
   );
 }

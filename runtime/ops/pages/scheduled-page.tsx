@@ -3,7 +3,18 @@ import { age } from '../needs.ts';
 import type { QueueRow } from '../overview.ts';
 import { SELECTABLE } from '../session.ts';
 import { AllBox, Box, Found, PageNumbers } from './dead-letters-page.tsx';
-import { count, Form, mayAct, type Notice, Page, type PageFrame, queueHref, scheduledHref, Time } from './layout.tsx';
+import {
+  count,
+  Form,
+  mayAct,
+  type Notice,
+  Page,
+  type PageFrame,
+  queueHref,
+  scheduledHref,
+  Table,
+  Time,
+} from './layout.tsx';
 import { OpenMessage } from './messages.tsx';
 
 /** What the page of scheduled messages shows. */
@@ -29,7 +40,7 @@ export function ScheduledPage(props: { frame: PageFrame; view: ScheduledView; no
         <a href={scheduledHref(frame.base, key)}>Look again</a>
       </div>
       {view.messages.length === 0 ? null : <Controls frame={frame} queueKey={key} />}
-      <Table frame={frame} view={view} />
+      <ScheduledTable frame={frame} view={view} />
       <PageNumbers
         page={view.page}
         pages={Math.ceil(view.total / SELECTABLE)}
@@ -64,51 +75,36 @@ function Controls({ frame, queueKey }: { frame: PageFrame; queueKey: string }) {
   );
 }
 
-function Table({ frame, view }: { frame: PageFrame; view: ScheduledView }) {
+function ScheduledTable({ frame, view }: { frame: PageFrame; view: ScheduledView }) {
   const selectable = mayAct(frame, '/cancel');
   return (
-    <div class="scroll">
-      <table id="scheduled">
-        <thead>
-          <tr>
-            {selectable ? <th scope="col">Select</th> : null}
-            <th scope="col">Due, UTC</th>
-            <th scope="col">Message</th>
-          </tr>
-        </thead>
-        <tbody>
-          {view.messages.length > 0 ? null : (
-            <tr>
-              <td class="empty" colspan={3}>
-                {view.total === 0 ? 'Nothing is scheduled.' : 'There is nothing on this page.'}
-              </td>
-            </tr>
-          )}
-          {view.messages.map(({ id, dueInMs, found }) => (
-            <tr>
-              {selectable ? (
-                <td class="select">
-                  <Box name={found ?? { id }} />
-                </td>
-              ) : null}
-              <td class="state-of">
-                <Time at={view.now + dueInMs} />
-                <div class="quiet small">in {age(dueInMs)}</div>
-                <OpenMessage base={frame.base} queueKey={view.row.queue.key} name={found ?? { id }} />
-              </td>
-              <td class="what">
-                {found === undefined ? (
-                  <span class="quiet">
-                    <code>{id}</code> was not read: a look reads no more than 2 MiB of messages.
-                  </span>
-                ) : (
-                  <Found seen={found} />
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      id="scheduled"
+      columns={[...(selectable ? ['Select'] : []), 'Due, UTC', 'Message']}
+      rows={view.messages.map(({ id, dueInMs, found }) => (
+        <tr>
+          {selectable ? (
+            <td class="select">
+              <Box name={found ?? { id }} />
+            </td>
+          ) : null}
+          <td class="state-of">
+            <Time at={view.now + dueInMs} />
+            <div class="quiet small">in {age(dueInMs)}</div>
+            <OpenMessage base={frame.base} queueKey={view.row.queue.key} name={found ?? { id }} />
+          </td>
+          <td class="what">
+            {found === undefined ? (
+              <span class="quiet">
+                <code>{id}</code> was not read: a look reads no more than 2 MiB of messages.
+              </span>
+            ) : (
+              <Found seen={found} />
+            )}
+          </td>
+        </tr>
+      ))}
+      empty={view.total === 0 ? 'Nothing is scheduled.' : 'There is nothing on this page.'}
+    />
   );
 }

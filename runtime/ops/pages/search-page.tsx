@@ -1,7 +1,7 @@
 import { isGivenUp } from '../../queue/messages.ts';
 import type { Queue } from '../../queue/queue.ts';
 import { type FoundInQueue, type IdSearch, type SearchStep, START, STEP, type TextSearch } from '../message-search.ts';
-import { bytes, count, messageHref, Page, type PageFrame, printable, queueHref, Time } from './layout.tsx';
+import { bytes, count, messageHref, Page, type PageFrame, printable, queueHref, Table, Time } from './layout.tsx';
 
 /** Characters of a line that has a hit. */
 const LONGEST_LINE = 400;
@@ -122,35 +122,27 @@ function Result({ frame, view, step }: { frame: PageFrame; view: SearchView; ste
         {step.next === undefined ? 'That was all.' : `There are more: about ${count(view.messages)} in all.`}
       </p>
       {step.hits.length === 0 ? null : (
-        <div class="scroll">
-          <table id="hits">
-            <thead>
-              <tr>
-                <th scope="col">Queue</th>
-                <th scope="col">Message</th>
-              </tr>
-            </thead>
-            <tbody>
-              {step.hits.map(({ queue, hit }) => (
-                <tr>
-                  <td>
-                    <a href={queueHref(frame.base, queue.key)}>{queue.arn.name}</a>
-                  </td>
-                  <td class="what">
-                    <a href={messageHref(frame.base, queue.key, hit)}>{hit.id}</a>{' '}
-                    <span class="quiet small">{bytes(hit.bytes)}</span>
-                    <div>
-                      <code>
-                        {hit.from > 0 ? '... ' : ''}
-                        {printable(hit.line.replaceAll(/\s+/g, ' '), LONGEST_LINE)}
-                      </code>
-                    </div>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          id="hits"
+          columns={['Queue', 'Message']}
+          rows={step.hits.map(({ queue, hit }) => (
+            <tr>
+              <td>
+                <a href={queueHref(frame.base, queue.key)}>{queue.arn.name}</a>
+              </td>
+              <td class="what">
+                <a href={messageHref(frame.base, queue.key, hit)}>{hit.id}</a>{' '}
+                <span class="quiet small">{bytes(hit.bytes)}</span>
+                <div>
+                  <code>
+                    {hit.from > 0 ? '... ' : ''}
+                    {printable(hit.line.replaceAll(/\s+/g, ' '), LONGEST_LINE)}
+                  </code>
+                </div>
+              </td>
+            </tr>
+          ))}
+        />
       )}
       {step.next === undefined ? null : (
         <StepForm frame={frame} view={view} from={step.next} read={read} button="Go on" />

@@ -1,8 +1,7 @@
-import type { Child } from 'hono/jsx';
 import type { SubscriptionState } from '../../http/ingest/sources.ts';
 import type { SourceKind } from '../../sqs/request.ts';
 import type { Overview } from '../overview.ts';
-import { count, queueHref, Time } from './layout.tsx';
+import { count, queueHref, Table, Time } from './layout.tsx';
 
 const SENDERS: Readonly<Record<SourceKind, string>> = {
   sdk: 'the SQS API',
@@ -33,8 +32,10 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
       {busiest.length === 0 ? null : (
         <>
           <h2>Where messages come from</h2>
-          <Table id="sources" heads={['Queue', 'From']} number="Messages, since the server began">
-            {busiest.map(({ queue, kind, name, messages }) => (
+          <Table
+            id="sources"
+            columns={['Queue', 'From', { text: 'Messages, since the server began', number: true }]}
+            rows={busiest.map(({ queue, kind, name, messages }) => (
               <tr>
                 <td>
                   <a href={queueHref(base, queue)}>{queueName(queue)}</a>
@@ -48,14 +49,16 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
                 </td>
               </tr>
             ))}
-          </Table>
+          />
         </>
       )}
       {subscriptions.length === 0 ? null : (
         <>
           <h2>Subscriptions to SNS topics</h2>
-          <Table id="subscriptions" heads={['Queue', 'Topic', 'State']}>
-            {subscriptions.map(({ queue, topic, state, since }) => (
+          <Table
+            id="subscriptions"
+            columns={['Queue', 'Topic', 'State']}
+            rows={subscriptions.map(({ queue, topic, state, since }) => (
               <tr>
                 <td>{queueName(queue)}</td>
                 <td>{topic}</td>
@@ -68,14 +71,17 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
                 </td>
               </tr>
             ))}
-          </Table>
+          />
         </>
       )}
       {refused.length === 0 ? null : (
         <>
           <h2>Refused deliveries</h2>
-          <Table id="refused" class="activity" heads={['Time, UTC', 'Queue', 'Answer']}>
-            {refused.map(({ at, queue, status, text }) => (
+          <Table
+            id="refused"
+            class="activity"
+            columns={['Time, UTC', 'Queue', 'Answer']}
+            rows={refused.map(({ at, queue, status, text }) => (
               <tr>
                 <td>
                   <Time at={at} />
@@ -86,33 +92,10 @@ export function SourcesSection({ base, overview }: { base: string; overview: Ove
                 </td>
               </tr>
             ))}
-          </Table>
+          />
         </>
       )}
     </>
-  );
-}
-
-/** `number`: the head of a last column of numbers. `class` is `activity` where the first column is a time. */
-function Table(props: { id: string; heads: readonly string[]; number?: string; class?: 'activity'; children: Child }) {
-  return (
-    <div class="scroll">
-      <table id={props.id} class={props.class}>
-        <thead>
-          <tr>
-            {props.heads.map((head) => (
-              <th scope="col">{head}</th>
-            ))}
-            {props.number === undefined ? null : (
-              <th scope="col" class="number">
-                {props.number}
-              </th>
-            )}
-          </tr>
-        </thead>
-        <tbody>{props.children}</tbody>
-      </table>
-    </div>
   );
 }
 

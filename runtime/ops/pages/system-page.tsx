@@ -2,7 +2,7 @@ import { nameOf } from '../activity.ts';
 import { age } from '../needs.ts';
 import { breakEven, DEFAULT_MACHINE, DEFAULT_PRICE, idleCost, idleLines, POLLERS, scopesIn } from '../savings.ts';
 import type { SystemView } from '../system.ts';
-import { bytes, count, Page, type PageFrame, Time } from './layout.tsx';
+import { bytes, count, Page, type PageFrame, Table, Time } from './layout.tsx';
 
 /** The server itself: for whoever asks what runs here, with which settings, and whether it pays. */
 export function SystemPage({ frame, view }: { frame: PageFrame; view: SystemView }) {
@@ -104,32 +104,19 @@ function Scopes({ view }: { view: SystemView }) {
   return (
     <>
       <h2>Accounts and regions</h2>
-      <div class="scroll">
-        <table id="scopes">
-          <thead>
-            <tr>
-              <th scope="col">Account</th>
-              <th scope="col">Region</th>
-              <th scope="col" class="number">
-                Mappings served
-              </th>
-              <th scope="col">Read</th>
-              <th scope="col">Failed</th>
-            </tr>
-          </thead>
-          <tbody>
-            {view.scopes.map(({ account, region, mappings, syncedAt, failure }) => (
-              <tr>
-                <td>{account ?? "the server's own"}</td>
-                <td>{region}</td>
-                <td class="number">{mappings === undefined ? '-' : count(mappings)}</td>
-                <td>{syncedAt === undefined ? 'not since this process began' : <Time at={Date.parse(syncedAt)} />}</td>
-                <td class={failure === undefined ? '' : 'bad'}>{failure ?? 'no'}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="scopes"
+        columns={['Account', 'Region', { text: 'Mappings served', number: true }, 'Read', 'Failed']}
+        rows={view.scopes.map(({ account, region, mappings, syncedAt, failure }) => (
+          <tr>
+            <td>{account ?? "the server's own"}</td>
+            <td>{region}</td>
+            <td class="number">{mappings === undefined ? '-' : count(mappings)}</td>
+            <td>{syncedAt === undefined ? 'not since this process began' : <Time at={Date.parse(syncedAt)} />}</td>
+            <td class={failure === undefined ? '' : 'bad'}>{failure ?? 'no'}</td>
+          </tr>
+        ))}
+      />
     </>
   );
 }
@@ -141,39 +128,24 @@ function SavingsByStage({ view }: { view: SystemView }) {
   return (
     <>
       <h2>What polling would cost, by account, region and stage</h2>
-      <div class="scroll">
-        <table id="idle-by-stage">
-          <thead>
-            <tr>
-              <th scope="col">Account</th>
-              <th scope="col">Region</th>
-              <th scope="col">Stage</th>
-              <th scope="col" class="number">
-                Queues
-              </th>
-              <th scope="col" class="number">
-                A month
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {idleLines(view.idleBy).map(({ account, region, stage, queues, costs, isSum }) => (
-              <tr>
-                <td class={isSum ? 'quiet' : ''}>{account}</td>
-                <td class={isSum ? 'quiet' : ''}>{region}</td>
-                <td class={isSum ? 'quiet' : ''}>{stage}</td>
-                <td class="number">{count(queues)}</td>
-                <td class="number">
-                  {[...costs]
-                    .reverse()
-                    .map((cost) => `$${cost.toFixed(2)}`)
-                    .join(' to ')}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="idle-by-stage"
+        columns={['Account', 'Region', 'Stage', { text: 'Queues', number: true }, { text: 'A month', number: true }]}
+        rows={idleLines(view.idleBy).map(({ account, region, stage, queues, costs, isSum }) => (
+          <tr>
+            <td class={isSum ? 'quiet' : ''}>{account}</td>
+            <td class={isSum ? 'quiet' : ''}>{region}</td>
+            <td class={isSum ? 'quiet' : ''}>{stage}</td>
+            <td class="number">{count(queues)}</td>
+            <td class="number">
+              {[...costs]
+                .reverse()
+                .map((cost) => `$${cost.toFixed(2)}`)
+                .join(' to ')}
+            </td>
+          </tr>
+        ))}
+      />
       <p class="quiet small">
         This server breaks even at {most} to {least} queues
         {scopes === 1 ? '' : ` in each of its ${count(scopes)} accounts and regions`}.
@@ -230,32 +202,21 @@ function Credentials({ view }: { view: SystemView }) {
   return (
     <>
       <h2>Credentials of the configuration</h2>
-      <div class="scroll">
-        <table id="credentials">
-          <thead>
-            <tr>
-              <th scope="col">Kind</th>
-              <th scope="col">Name</th>
-              <th scope="col">May</th>
-              <th scope="col">Queues</th>
-              <th scope="col">Last used</th>
-            </tr>
-          </thead>
-          <tbody>
-            {view.credentials.map(({ kind, name, may, queues, lastUsedAt }) => (
-              <tr>
-                <td>{kind}</td>
-                <td>
-                  <code>{name}</code>
-                </td>
-                <td>{may}</td>
-                <td>{queues}</td>
-                <td>{lastUsedAt === undefined ? '-' : <Time at={lastUsedAt} />}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="credentials"
+        columns={['Kind', 'Name', 'May', 'Queues', 'Last used']}
+        rows={view.credentials.map(({ kind, name, may, queues, lastUsedAt }) => (
+          <tr>
+            <td>{kind}</td>
+            <td>
+              <code>{name}</code>
+            </td>
+            <td>{may}</td>
+            <td>{queues}</td>
+            <td>{lastUsedAt === undefined ? '-' : <Time at={lastUsedAt} />}</td>
+          </tr>
+        ))}
+      />
       <p class="quiet small">Uses on other servers, and those before a crash, may be known up to six hours late.</p>
     </>
   );
@@ -265,44 +226,24 @@ function Tokens({ view }: { view: SystemView }) {
   return (
     <>
       <h2>Capabilities</h2>
-      <div class="scroll">
-        <table id="tokens">
-          <thead>
-            <tr>
-              <th scope="col">Id</th>
-              <th scope="col">Name</th>
-              <th scope="col">May</th>
-              <th scope="col">Queues</th>
-              <th scope="col">Made</th>
-              <th scope="col">Ends</th>
-              <th scope="col">Last used</th>
-            </tr>
-          </thead>
-          <tbody>
-            {view.tokens.length === 0 ? (
-              <tr>
-                <td class="empty" colspan={7}>
-                  No token was made by command. <code>karin token create</code> makes one.
-                </td>
-              </tr>
-            ) : (
-              view.tokens.map(({ id, name, grant, createdAt, expiresAt, lastUsedAt }) => (
-                <tr>
-                  <td>
-                    <code>{id}</code>
-                  </td>
-                  <td>{name ?? '-'}</td>
-                  <td>{grant.scopes.join(', ')}</td>
-                  <td>{grant.queues.join(', ')}</td>
-                  <td>{createdAt === 0 ? '-' : <Time at={createdAt} />}</td>
-                  <td>{expiresAt === undefined ? 'never' : <Time at={expiresAt} />}</td>
-                  <td>{lastUsedAt === undefined ? '-' : <Time at={lastUsedAt} />}</td>
-                </tr>
-              ))
-            )}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        id="tokens"
+        columns={['Id', 'Name', 'May', 'Queues', 'Made', 'Ends', 'Last used']}
+        rows={view.tokens.map(({ id, name, grant, createdAt, expiresAt, lastUsedAt }) => (
+          <tr>
+            <td>
+              <code>{id}</code>
+            </td>
+            <td>{name ?? '-'}</td>
+            <td>{grant.scopes.join(', ')}</td>
+            <td>{grant.queues.join(', ')}</td>
+            <td>{createdAt === 0 ? '-' : <Time at={createdAt} />}</td>
+            <td>{expiresAt === undefined ? 'never' : <Time at={expiresAt} />}</td>
+            <td>{lastUsedAt === undefined ? '-' : <Time at={lastUsedAt} />}</td>
+          </tr>
+        ))}
+        empty="No token was made by command. <code>karin token create</code> makes one."
+      />
     </>
   );
 }
