@@ -13,6 +13,9 @@ export class RedisProxy {
   readonly #clients = new Set<Socket>();
   readonly #subscribers = new Set<Socket>();
   #deaf = new WeakSet<Socket>();
+  /** Both ends of each connection. */
+  readonly #ends = new Set<Socket>();
+  #isCut = false;
   #loseReplyTo: string | undefined;
   #lost: (() => void) | undefined;
 
@@ -54,6 +57,22 @@ export class RedisProxy {
   /** From now on what the server says to the present clients is lost: a network that swallows packets one way. */
   deafen(): void {
     for (const client of this.#clients) this.#deaf.add(client);
+  }
+
+  /**
+   * From now on nothing gets through in either direction, on present connections or new ones, and none of them is
+   * closed: a network that was parted. What was sent meanwhile arrives after `mend`, as TCP repeats it, even where the
+   * sender has closed its end.
+   */
+  cut(): void {
+    this.#isCut = true;
+    for (const end of this.#ends) end.pause();
+  }
+
+  /** Ends what `cut` began. */
+  mend(): void {
+    this.#isCut = false;
+    for (const end of this.#ends) end.resume();
   }
 
   /** The reply to the next request that contains `text` is lost with its connection. Resolves when that happened. */
@@ -104,8 +123,11 @@ export class RedisProxy {
         this.#clients.delete(client);
         this.#subscribers.delete(client);
       });
+      socket.on('close', () => this.#ends.delete(socket));
       // A close follows, and is handled there.
       socket.on('error', () => {});
+      this.#ends.add(socket);
+      if (this.#isCut) socket.pause();
     }
   }
 }

@@ -25,6 +25,11 @@ export interface AwsEndpoint {
   readonly gone: Set<string>;
   /** While true, Lambda cannot list mappings. */
   listsFail: boolean;
+  /** While true, every call is throttled. */
+  throttles: boolean;
+  /** Nobody listens at its address any more, and connections that are open break, until `revive`. */
+  die(): Promise<void>;
+  revive(): Promise<void>;
   /**
    * Called when an Invoke has been read in full; the function succeeds at once, or when what is returned resolves, and
    * fails when it rejects.
@@ -38,6 +43,10 @@ export interface AwsEndpointOptions {
   readonly pageSize?: number;
   /** Members of every mapping in the place of the usual ones. */
   readonly mapping?: Readonly<Record<string, unknown>>;
+  /** `Timeout` of every function; default 5. */
+  readonly functionTimeoutSeconds?: number;
+  /** `VisibilityTimeout` of every queue; default 30. */
+  readonly visibilityTimeoutSeconds?: number;
 }
 
 export const ACCOUNT = '000000000000';
@@ -47,13 +56,15 @@ const LIST = '/2015-03-31/event-source-mappings';
 /** As AWS grants at most. */
 const FUNCTIONS_PER_PAGE = 50;
 const NOT_FOUND = { status: 404, type: 'ResourceNotFoundException', message: 'Function not found' };
+const THROTTLED = { status: 429, type: 'TooManyRequestsException', message: 'Rate Exceeded.' };
 const UNAVAILABLE = { status: 500, type: 'ServiceException', message: 'Lambda is not there' };
 
 /** Serves one disabled mapping for each queue name, to a function of the same name. */
 export async function startAwsEndpoint(
   queues: readonly string[],
-  { pageSize = 100, mapping = {} }: AwsEndpointOptions = {},
+  options: AwsEndpointOptions = {},
 ): Promise<AwsEndpoint> {
+  const { pageSize = 100, mapping = {}, functionTimeoutSeconds = 5, visibilityTimeoutSeconds = 30 } = options;
   const mappings = queues.map((name, i) => ({
     UUID: `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`,
     EventSourceMappingArn: `arn:aws:lambda:${REGION}:${ACCOUNT}:event-source-mapping:00000000-0000-4000-8000-${String(i).padStart(12, '0')}`,
@@ -68,7 +79,11 @@ export async function startAwsEndpoint(
   const calls = new Map<string, number>();
 
   const server = createServer((request, response) => {
-    void read(request).then((body) => answer(request, response, body, performance.now()));
+    read(request).then(
+      (body) => answer(request, response, body, performance.now()),
+      // The caller is gone before it had said everything.
+      () => undefined,
+    );
   });
   const answer = (request: IncomingMessage, response: ServerResponse, body: Buffer, arrivedAt: number): void => {
     const url = new URL(request.url ?? '/', 'http://aws');
@@ -89,7 +104,9 @@ export async function startAwsEndpoint(
     const functionName = decodeURIComponent(/\/functions\/([^/]+)\//.exec(url.pathname)?.[1] ?? '')
       .split(':')
       .at(-1);
-    if (endpoint.gone.has(functionName ?? '')) {
+    if (endpoint.throttles) {
+      refuse(THROTTLED);
+    } else if (endpoint.gone.has(functionName ?? '')) {
       refuse(NOT_FOUND);
     } else if (request.headers['x-amz-invocation-type'] === 'DryRun') {
       response.writeHead(204);
@@ -118,11 +135,11 @@ export async function startAwsEndpoint(
       const to = from + FUNCTIONS_PER_PAGE;
       const there = mappings.filter(({ FunctionArn }) => !endpoint.gone.has(FunctionArn.split(':').at(-1) ?? ''));
       json({
-        Functions: there.slice(from, to).map(({ FunctionArn }) => ({ FunctionArn, Timeout: 5 })),
+        Functions: there.slice(from, to).map(({ FunctionArn }) => ({ FunctionArn, Timeout: functionTimeoutSeconds })),
         NextMarker: to < there.length ? String(to) : null,
       });
     } else if (url.pathname.endsWith('/configuration')) {
-      json({ Timeout: 5, State: 'Active' });
+      json({ Timeout: functionTimeoutSeconds, State: 'Active' });
     } else if (url.pathname.includes('/tags/')) {
       json({ Tags: {} });
     } else if (target === 'AmazonSQS.GetQueueAttributes') {
@@ -130,7 +147,7 @@ export async function startAwsEndpoint(
       json({
         Attributes: {
           QueueArn: `arn:aws:sqs:${REGION}:${ACCOUNT}:${name}`,
-          VisibilityTimeout: '30',
+          VisibilityTimeout: String(visibilityTimeoutSeconds),
           ApproximateNumberOfMessages: '0',
           ...(name?.endsWith('.fifo') ? { FifoQueue: 'true', ContentBasedDeduplication: 'true' } : {}),
         },
@@ -139,7 +156,13 @@ export async function startAwsEndpoint(
       json({});
     }
   };
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const listen = (at: number): Promise<void> => new Promise((resolve) => server.listen(at, '127.0.0.1', resolve));
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  await listen(0);
   // A TCP server's address is an AddressInfo; the wider type is for pipes.
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
@@ -156,12 +179,11 @@ export async function startAwsEndpoint(
     calls,
     gone: new Set(),
     listsFail: false,
+    throttles: false,
+    die: close,
+    revive: () => listen(port),
     onInvoke: () => undefined,
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.closeAllConnections();
-        server.close(() => resolve());
-      }),
+    close,
   };
   return endpoint;
 }

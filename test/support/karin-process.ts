@@ -28,14 +28,15 @@ export interface RunningServer {
 /**
  * Starts the server on a free port with this environment and nothing else; resolves when it says that it is ready.
  * `through`: a command that runs it as its only child, such as `unshare`; signals go to the server itself. `folder`:
- * the repository to run it from, default: this one.
+ * the repository to run it from, default: this one. `script`: the command of Karin, default: its sources.
  */
 export async function startServerProcess(
   env: Readonly<Record<string, string>>,
   through: readonly string[] = [],
   folder: string = process.cwd(),
+  script: readonly string[] = ['--import', 'tsx', 'runtime/cli/karin.ts'],
 ): Promise<RunningServer> {
-  const [command = '', ...args] = [...through, process.execPath, '--import', 'tsx', 'runtime/cli/karin.ts', 'start'];
+  const [command = '', ...args] = [...through, process.execPath, ...script, 'start'];
   const child = spawn(command, args, {
     cwd: folder,
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', HOST: '127.0.0.1', PORT: '0', ...env },

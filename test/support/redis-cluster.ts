@@ -3,10 +3,13 @@
  *
  * @module
  */
+import calculateSlot from 'cluster-key-slot';
 import { RedisServer, type RedisTls } from './redis-server.ts';
 
 const SLOTS = 16_384;
 const NODES = 3;
+const KEYS_AT_A_TIME = 100;
+const MIGRATE_MS = 30_000;
 
 export interface RedisCluster {
   /** The masters. */
@@ -70,4 +73,30 @@ async function attach(replica: RedisServer, master: RedisServer | undefined): Pr
   await replica.ask((client) => client.call('CLUSTER', 'REPLICATE', String(id)));
   await copied;
   await master.ask((client) => client.call('WAIT', 1, 0));
+}
+
+/** Moves every slot that holds keys to the next of the masters, slot by slot, as an operator does under load. */
+export async function reshard({ nodes }: RedisCluster): Promise<void> {
+  const kept = await Promise.all(nodes.map((node) => node.ask((client) => client.keys('*'))));
+  for (const [at, from] of nodes.entries()) {
+    const to = nodes[(at + 1) % nodes.length] ?? from;
+    for (const slot of new Set(kept[at]?.map((key) => calculateSlot(key)))) await moveSlot(slot, from, to, nodes);
+  }
+}
+
+/** Source: redis.io, CLUSTER SETSLOT, "Redis Cluster live resharding explained". */
+async function moveSlot(slot: number, from: RedisServer, to: RedisServer, all: readonly RedisServer[]): Promise<void> {
+  const [fromId, toId] = await Promise.all([from, to].map((node) => node.ask((client) => client.cluster('MYID'))));
+  await to.ask((client) => client.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(fromId)));
+  await from.ask(async (client) => {
+    await client.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(toId));
+    for (;;) {
+      const keys = await client.cluster('GETKEYSINSLOT', slot, KEYS_AT_A_TIME);
+      if (keys.length === 0) return;
+      await client.call('MIGRATE', '127.0.0.1', to.port, '', 0, MIGRATE_MS, 'KEYS', ...keys);
+    }
+  });
+  // The new owner first: a slot that nobody owned would refuse calls.
+  for (const node of [to, from, ...all.filter((other) => other !== to && other !== from)])
+    await node.ask((client) => client.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(toId)));
 }

@@ -4,13 +4,14 @@
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Redis } from 'ioredis';
 import { makeCertificate } from './certificates.ts';
+import type { FakeClock } from './fake-clock.ts';
 
 export interface RedisServerOptions {
   /** Keep an append-only file, so that `kill` and `restart` lose nothing. Default false: nothing is written to disk. */
@@ -30,6 +31,13 @@ export interface RedisServerOptions {
   readonly cluster?: boolean;
   /** Requires this password of every connection. */
   readonly password?: string;
+  /**
+   * Its directory is a file system of its own of so many bytes, which ends with the process: what it kept is gone then.
+   * Linux alone, and no right of root is needed.
+   */
+  readonly diskBytes?: number;
+  /** The clock by which it runs; default: that of the machine. */
+  readonly clock?: FakeClock;
   /** Speaks TLS alone, with a certificate for `localhost`; a node of a cluster tells others to come by that name. */
   readonly tls?: RedisTls;
 }
@@ -57,6 +65,9 @@ export async function makeRedisTls(directory: string): Promise<RedisTls> {
   await writeFile(tls.keyFile, own.privateKey.export({ type: 'pkcs8', format: 'pem' }));
   return tls;
 }
+
+/** Divides every size of a disk that is a multiple of it, so that no room is left. */
+const FILLER_PIECE_BYTES = 4_096;
 
 /** How often a port that another process took in the meantime is replaced. */
 const PORT_ATTEMPTS = 5;
@@ -152,6 +163,29 @@ export class RedisServer {
     this.#process?.kill('SIGCONT');
   }
 
+  /** Leaves no room in the file system of its directory. Only with `diskBytes`. */
+  async fillDisk(): Promise<void> {
+    const filler = await open(this.#filler, 'w');
+    const piece = Buffer.alloc(FILLER_PIECE_BYTES);
+    try {
+      for (;;) await filler.write(piece);
+    } catch (error) {
+      if (!String(error).includes('ENOSPC')) throw error;
+    } finally {
+      await filler.close();
+    }
+  }
+
+  /** Gives the room back that `fillDisk` took. */
+  async freeDisk(): Promise<void> {
+    await rm(this.#filler);
+  }
+
+  /** Seen from outside, the file system of the process stands under its root. */
+  get #filler(): string {
+    return `/proc/${this.#process?.pid}/root${this.#directory}/filler`;
+  }
+
   /** Resolves when the server next logs a line that contains `text`. */
   logged(text: string): Promise<void> {
     return new Promise((resolve) => {
@@ -165,8 +199,10 @@ export class RedisServer {
   }
 
   async #spawn(): Promise<void> {
-    const child = spawn(redisServerBinary() ?? 'redis-server', this.#arguments(), {
+    const [command = '', ...args] = [...this.#through(), redisServerBinary() ?? 'redis-server', ...this.#arguments()];
+    const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.#options.clock?.environment },
     });
     const killWithUs = (): void => {
       child.kill('SIGKILL');
@@ -197,6 +233,14 @@ export class RedisServer {
         if (line.includes('Ready to accept connections')) resolve();
       });
     });
+  }
+
+  /** What runs it, in the same process: mounts a file system first that no other process sees. */
+  #through(): string[] {
+    const { diskBytes } = this.#options;
+    if (diskBytes === undefined) return [];
+    const mount = `mount -t tmpfs -o size=${diskBytes} none ${this.#directory} && exec "$@"`;
+    return ['unshare', '--map-root-user', '--mount', 'sh', '-c', mount, 'sh'];
   }
 
   #arguments(): string[] {
