@@ -3,6 +3,19 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
+/**
+ * How a program is started. Windows starts no script (`npm.cmd`) without a shell, which would read the parameters once
+ * more: npm is started by the Node that runs this, from where npm says it is.
+ */
+export function commandOf(
+  program: string,
+  platform = process.platform,
+  npm = process.env['npm_execpath'],
+): readonly [string, ...string[]] {
+  if (platform !== 'win32') return [program];
+  return program === 'npm' && npm !== undefined ? [process.execPath, npm] : [program];
+}
+
 /** What the program prints goes to standard error: standard output belongs to the command that runs it. */
 export function run(
   program: string,
@@ -11,7 +24,8 @@ export function run(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, parameters, {
+    const [command, ...first] = commandOf(program);
+    const child = spawn(command, [...first, ...parameters], {
       cwd,
       env: { ...process.env, ...environment },
       stdio: ['ignore', 2, 2],

@@ -31,6 +31,7 @@ import {
 } from '../dev/guide.ts';
 import { LocalGateway } from '../dev/http/gateway.ts';
 import { LocalLambda, ownNodeModules } from '../dev/local-lambda.ts';
+import { isBelow } from '../dev/platform.ts';
 import { availablePort, createCommandRunner } from '../dev/processes.ts';
 import { findProject, templateProject } from '../dev/project/find-project.ts';
 import { type Project, ProjectError } from '../dev/project/project.ts';
@@ -398,14 +399,14 @@ class Development {
 
   #follow(lambda: LocalLambda, watcher: ProjectWatcher): void {
     watcher.follow(this.#codeElsewhere());
-    watcher.followFiles(lambda.inputFolders().filter((path) => !`${path}${sep}`.startsWith(this.#folder + sep)));
+    watcher.followFiles(lambda.inputFolders().filter((path) => path !== this.#folder && !isBelow(this.#folder, path)));
   }
 
   /** Folders with code of functions and layers that lie outside the project, as in a repository of several packages. */
   #codeElsewhere(): readonly string[] {
     return this.#application.functions
       .flatMap(({ code, layers }) => [code, ...layers])
-      .flatMap((code) => (code.kind === 'folder' && !code.path.startsWith(this.#folder + sep) ? [code.path] : []))
+      .flatMap((code) => (code.kind === 'folder' && !isBelow(this.#folder, code.path) ? [code.path] : []))
       .filter((path) => path !== this.#folder && !path.includes(`${sep}node_modules${sep}`));
   }
 

@@ -4,15 +4,16 @@
  *
  * @module
  */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bootstrapFile } from './bootstrap-file.ts';
 import { type Bundler, handlerOrder } from './bundler.ts';
 import { containerProgram, imageUnusable } from './containers.ts';
 import { functionEnvironment, nodePackages, type SharedEnvironment } from './function-environment.ts';
+import { isExecutable, isForeignProgram, pythonOn } from './platform.ts';
 import type { CodeLocation, TemplateFunction } from './template/model.ts';
-import { IN_CONTAINERS, isExecutable, programOnPath, toolchainOf } from './toolchains.ts';
+import { IN_CONTAINERS, toolchainOf } from './toolchains.ts';
 import { unzip } from './unzip.ts';
 import type { Launch } from './worker.ts';
 
@@ -22,6 +23,8 @@ const NODE_FILES = [...NODE_SOURCES, '.js', '.mjs', '.cjs'];
 
 type Family = 'node' | 'python' | 'provided';
 
+/** What is looked for. */
+const PYTHON = process.platform === 'win32' ? 'Python 3 (py or python)' : 'python3';
 /** What is true of a durable function on every machine. */
 const DURABLE = `it is a durable function (DurableConfig), and its checkpoints are kept by Lambda itself; ${IN_CONTAINERS}`;
 
@@ -47,14 +50,23 @@ function whyUnusable(fn: TemplateFunction, path: string): string | undefined {
   }
   const missing = toolchain?.missing(fn, path);
   if (missing !== undefined) return `its runtime is ${runtime}, and ${missing}`;
-  if (family === 'python' && programOnPath('python3', path) === undefined) {
-    return `its runtime is ${runtime}, and there is no python3 on the PATH`;
+  if (family === 'python' && pythonOn(path) === undefined) {
+    return `its runtime is ${runtime}, and there is no ${PYTHON} on the PATH`;
+  }
+  if (code.kind === 'folder' && family === 'provided' && toolchain === undefined && isForeign(code.path)) {
+    return `its bootstrap is a program for Linux, which this machine cannot run; ${IN_CONTAINERS}`;
   }
   if (code.kind !== 'folder' || code.packaged !== undefined || runsFrom(fn, code.path, path)) return undefined;
   if (toolchain !== undefined) return toolchain.absent(fn, code.path);
   return family === 'provided'
     ? `there is no executable file 'bootstrap' in ${code.path}; is it yet to be built?`
     : `there is no file for its handler '${fn.handler}' in ${code.path}; is it yet to be built?`;
+}
+
+/** Whether the `bootstrap` of a folder is made for another system than this one. */
+function isForeign(folder: string): boolean {
+  const file = join(folder, 'bootstrap');
+  return isExecutable(file) && isForeignProgram(readFileSync(file).subarray(0, 4));
 }
 
 /** Whether the folder has what the function is run by. */
@@ -120,8 +132,10 @@ export async function prepareLaunch(fn: TemplateFunction, preparing: Preparing):
         environment: { ...environment, KARIN_HANDLER_FILE: bundle?.file ?? handler ?? '' },
       };
     }
-    case 'python':
-      return { ...launch, command: 'python3', args: [bootstrapFile('python.py')], environment };
+    case 'python': {
+      const { command, args } = pythonOn(path) ?? { command: 'python3', args: [] };
+      return { ...launch, command, args: [...args, bootstrapFile('python.py')], environment };
+    }
     default:
       return { ...launch, command: join(taskRoot, 'bootstrap'), args: [], environment };
   }

@@ -72,7 +72,8 @@ export function isFresh({ inputs, madeAt }: CdkBundle): boolean {
 }
 
 /** An app in another language shares no file with handlers that esbuild bundles. */
-const OTHER_LANGUAGE = /^(\S*\/)?(python[\d.]*|poetry|uv|pipenv|mvnw?|gradlew?|java|dotnet|go)\s/;
+const OTHER_LANGUAGE =
+  /^(\S*[\\/])?(py|python[\d.]*|poetry|uv|pipenv|mvnw?|gradlew?|java|dotnet|go)(\.(exe|cmd|bat))?\s/i;
 
 /**
  * The files that a CDK app imports, packages aside, absolute. `command`: what synthesizes it, in `folder`. `undefined`:

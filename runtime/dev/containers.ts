@@ -11,8 +11,9 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { programOnPath } from './platform.ts';
 import type { CodeLocation, ImageBuild, TemplateFunction } from './template/model.ts';
-import { IN_CONTAINERS, type Program, programOnPath } from './toolchains.ts';
+import { IN_CONTAINERS, type Program } from './toolchains.ts';
 
 type Image = Extract<CodeLocation, { readonly kind: 'image' }>;
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -22,7 +23,7 @@ const ENGINES = ['docker', 'podman'];
 
 /** Variables that mean something on this machine and nothing, or something else, in an image. */
 const OF_THIS_MACHINE =
-  /^(PATH|HOME|USERPROFILE|SYSTEMROOT|TMPDIR|TEMP|TMP|LANG|LC_.*|NODE_PATH|PYTHONPATH|LD_LIBRARY_PATH|LAMBDA_TASK_ROOT|LAMBDA_RUNTIME_DIR|_HANDLER|NODE_EXTRA_CA_CERTS|SSL_CERT_.*)$/;
+  /^(PATH|HOME|USERPROFILE|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|(LOCAL)?APPDATA|PROGRAM.*|TMPDIR|TEMP|TMP|LANG|LC_.*|NODE_PATH|PYTHONPATH|LD_LIBRARY_PATH|LAMBDA_TASK_ROOT|LAMBDA_RUNTIME_DIR|_HANDLER|NODE_EXTRA_CA_CERTS|SSL_CERT_.*)$/;
 
 /** A build failed; the message is what the engine printed. */
 class ImageError extends Error {

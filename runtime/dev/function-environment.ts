@@ -28,8 +28,10 @@ export interface SharedEnvironment {
 /**
  * Of this process's variables, those that programs need to be found, to find temporary space and to reach the network.
  */
-const INHERITED =
-  /^(PATH|HOME|USERPROFILE|SYSTEMROOT|TMPDIR|TEMP|TMP|LANG|LC_.*|NODE_EXTRA_CA_CERTS|SSL_CERT_.*|https?_proxy|no_proxy)$/i;
+const INHERITED = /^(PATH|HOME|TMPDIR|TEMP|TMP|LANG|LC_.*|NODE_EXTRA_CA_CERTS|SSL_CERT_.*|https?_proxy|no_proxy)$/i;
+/** The same on Windows, where programs do not start, or find nothing, without them. */
+const INHERITED_ON_WINDOWS =
+  /^(USERPROFILE|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|(LOCAL)?APPDATA|PROGRAM(DATA|FILES|FILES\(X86\)))$/i;
 /** Endpoints of other services, such as a local DynamoDB, reach functions as they reach any other program. */
 const ENDPOINT = /^AWS_ENDPOINT_URL(_|$)/;
 
@@ -38,17 +40,20 @@ export function functionEnvironment(
   shared: SharedEnvironment,
   taskRoot: string,
   layers: readonly string[],
+  platform = process.platform,
 ): Record<string, string> {
   const inherited = Object.entries(shared.inherited).filter(
     (entry): entry is [string, string] =>
-      entry[1] !== undefined && (INHERITED.test(entry[0]) || ENDPOINT.test(entry[0])),
+      entry[1] !== undefined &&
+      (INHERITED.test(entry[0]) || INHERITED_ON_WINDOWS.test(entry[0]) || ENDPOINT.test(entry[0])),
   );
   const nodeModules = [...layers.flatMap((layer) => nodePackages(layer, fn.runtime)), ...shared.nodeModules];
   const python = /^python3\.\d+/.exec(fn.runtime ?? '')?.[0] ?? 'python3';
   const { PATH = '' } = shared.inherited;
   return {
     ...Object.fromEntries(inherited),
-    TZ: ':UTC',
+    // As Lambda has it; Windows knows no colon there.
+    TZ: platform === 'win32' ? 'UTC' : ':UTC',
     NODE_PATH: nodeModules.join(delimiter),
     PYTHONPATH: layers
       .flatMap((layer) => [join(layer, 'python'), join(layer, 'python', 'lib', python, 'site-packages'), layer])
@@ -61,6 +66,8 @@ export function functionEnvironment(
         }),
     // Output of a Python process would otherwise be held back until its buffer is full.
     PYTHONUNBUFFERED: '1',
+    // As in Lambda, whatever the language of this machine.
+    PYTHONUTF8: '1',
     AWS_EC2_METADATA_DISABLED: 'true',
     // The SDK would warn of the Node version of this machine, which is not the one that the function has in AWS.
     AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',

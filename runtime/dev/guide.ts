@@ -59,7 +59,9 @@ export function nextSteps(
   discovery: Discovery,
   places: Places,
   occasion: Occasion,
+  platform = process.platform,
 ): readonly string[] {
+  const shell = platform === 'win32' ? POWERSHELL : POSIX;
   const { sqsOrigin, serverOrigin, account, region } = places;
   const targets = new Set(
     discovery.queues.map(({ attributes }) => parseQueueArn(attributes.redrivePolicy?.deadLetterTargetArn ?? '')?.name),
@@ -72,19 +74,19 @@ export function nextSteps(
     const group = queue.name.endsWith('.fifo');
     lines.push(
       'Send a message with the AWS CLI:',
-      `  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws sqs send-message --region ${region} --endpoint-url ${sqsOrigin} \\`,
+      `  ${shell.credentials} aws sqs send-message --region ${region} --endpoint-url ${sqsOrigin} ${shell.goesOn}`,
       `    --queue-url ${url} --message-body hello${group ? ' --message-group-id one --message-deduplication-id 1' : ' --delay-seconds 5'}`,
       'or with an SDK:',
       `  const sqs = new SQSClient({ endpoint: '${sqsOrigin}', region: '${region}', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } });`,
       `  await sqs.send(new SendMessageCommand({ QueueUrl: '${url}', MessageBody: 'hello'${group ? ", MessageGroupId: 'one', MessageDeduplicationId: '1'" : ', DelaySeconds: 5'} }));`,
     );
   }
-  lines.push(...deliveries(application, discovery, places, occasion));
+  lines.push(...deliveries(application, discovery, places, occasion, shell));
   lines.push(...requests(application, places.apiOrigin));
   const others = callable(application);
   if (others.length > 0) lines.push('Call a function by its URL:');
-  for (const fn of others) lines.push(`  curl ${places.functionUrl(fn.name)}`);
-  lines.push(...invocation(application, places));
+  for (const fn of others) lines.push(`  ${shell.curl} ${places.functionUrl(fn.name)}`);
+  lines.push(...invocation(application, places, shell));
   lines.push(
     'Look at queues and functions:',
     `  ${serverOrigin}/ops   ${serverOrigin}/functions`,
@@ -94,7 +96,11 @@ export function nextSteps(
 }
 
 /** How to run a function that neither a queue nor a request leads to; the first of them stands for all. */
-function invocation(application: TemplateApplication, { functionUrl, region }: Places): readonly string[] {
+function invocation(
+  application: TemplateApplication,
+  { functionUrl, region }: Places,
+  { credentials }: Shell,
+): readonly string[] {
   const reached = new Set([
     ...application.mappings.map(({ mapping }) => shortName(mapping.functionArn).split(':')[0]),
     ...application.web.apis.flatMap(({ routes }) =>
@@ -105,7 +111,7 @@ function invocation(application: TemplateApplication, { functionUrl, region }: P
   if (first === undefined) return [];
   return [
     'Invoke a function:',
-    '  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws lambda invoke ' +
+    `  ${credentials} aws lambda invoke ` +
       `--region ${region} --endpoint-url ${new URL(functionUrl(first.name)).origin} --function-name ${first.name} out.json`,
   ];
 }
@@ -134,6 +140,7 @@ function deliveries(
   discovery: Discovery,
   { sqsOrigin, account, region }: Places,
   occasion: Occasion,
+  { curl, quoted }: Shell,
 ): readonly string[] {
   const { queues } = discovery;
   if (queues.length === 0) return [];
@@ -152,7 +159,7 @@ function deliveries(
     const dedup = feed.queue.endsWith('.fifo') ? '&dedup=1' : '';
     lines.push(
       `  ${titleOf(feed)}  ->  ${feed.queue}`,
-      `    curl -d ${quoted(body)} ${quoted(addressOf(feed.queue) + dedup)}`,
+      `    ${curl} -d ${quoted(body)} ${quoted(addressOf(feed.queue) + dedup)}`,
     );
   }
   for (const { queue } of fed.feeds.filter((feed) => !known.has(feed.queue))) {
@@ -189,10 +196,31 @@ function bodyOf({ origin }: Feed, home: Pick<Places, 'account' | 'region'>, occa
   }
 }
 
-/** For a shell. */
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+/** How commands are written for the shell that a person has. */
+interface Shell {
+  /** What comes before a command that needs credentials. */
+  readonly credentials: string;
+  /** At the end of a line whose command goes on in the next. */
+  readonly goesOn: string;
+  readonly curl: string;
+  quoted(text: string): string;
 }
+
+const POSIX: Shell = {
+  credentials: 'AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local',
+  goesOn: '\\',
+  curl: 'curl',
+  quoted: (text) => `'${text.replaceAll("'", "'\\''")}'`,
+};
+
+/** Of version 7.3 or later: those before take quotes out of what they hand to a program. */
+const POWERSHELL: Shell = {
+  credentials: "$env:AWS_ACCESS_KEY_ID = $env:AWS_SECRET_ACCESS_KEY = 'local';",
+  goesOn: '`',
+  // Without its ending the name is another command in Windows PowerShell.
+  curl: 'curl.exe',
+  quoted: (text) => `'${text.replaceAll("'", "''")}'`,
+};
 
 /** Functions that are called by requests to a URL of their own. */
 export function callable(application: TemplateApplication): readonly TemplateFunction[] {

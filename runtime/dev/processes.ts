@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { type AddressInfo, createServer } from 'node:net';
+import { endTree } from './platform.ts';
 
 interface CommandOptions {
   readonly cwd: string;
@@ -38,6 +39,7 @@ export function createCommandRunner(signal: AbortSignal): CommandRunner {
         stdio: ['ignore', 'pipe', 'pipe'],
         // A process group of its own: ending the shell alone would leave its programs behind.
         detached: process.platform !== 'win32',
+        windowsHide: true,
       });
       for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding('utf8');
@@ -45,7 +47,7 @@ export function createCommandRunner(signal: AbortSignal): CommandRunner {
           output = (output + text).slice(-KEPT_OUTPUT);
         });
       }
-      const end = (): void => killGroup(child.pid);
+      const end = (): void => endTree(child);
       const finish = (result: CommandResult): void => {
         signal.removeEventListener('abort', end);
         process.off('exit', end);
@@ -56,22 +58,6 @@ export function createCommandRunner(signal: AbortSignal): CommandRunner {
       child.on('error', (error) => finish({ succeeded: false, output: `${output}${error.message}` }));
       child.on('close', (code) => finish({ succeeded: code === 0, output }));
     });
-}
-
-/*
- * Ends a process that leads a process group, with everything that it started. On Windows, which has no such groups, the
- * process alone.
- */
-
-/** Does nothing without an id (the process never started) and where nothing is left to end. */
-export function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL');
-  } catch (error) {
-    // Nothing is left to end (ESRCH), or nothing that is not ending already (EPERM, as macOS says it).
-    if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'))) throw error;
-  }
 }
 
 /*

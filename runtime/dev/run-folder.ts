@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createLog } from '../log.ts';
+import { ConfigError } from '../settings.ts';
 import { type FolderOwner, ownFolder } from '../store/folder-owner.ts';
 import type { Time } from '../time.ts';
 
@@ -25,21 +26,28 @@ export interface RunFolder {
 
 /**
  * Makes `folder`, named by `runName`, and removes those beside it whose runs are over: a run owns its folder while it
- * lives. A folder that nobody ever owned is being made just now, and is left alone. Where the file system cannot hold
- * sockets nobody knows who lives, and all are left alone.
+ * lives. A folder that nobody ever owned is being made just now, and is left alone. Where no socket can be made in a
+ * folder nobody knows who lives, and all are left alone.
  */
-export async function ownRunFolder(folder: string, time: Time): Promise<RunFolder> {
-  const own = (directory: string): Promise<FolderOwner> => ownFolder({ directory, time, log: SILENT });
+export async function ownRunFolder(
+  folder: string,
+  time: Time,
+  own: (directory: string) => Promise<FolderOwner> = (directory) => ownFolder({ directory, time, log: SILENT }),
+): Promise<RunFolder> {
   await mkdir(folder, { recursive: true });
-  const owner = await own(folder);
+  // Windows has no sockets in folders, and other systems none where the path is long: nobody is asked there.
+  const owner = await own(folder).catch((error: unknown) => {
+    if (error instanceof ConfigError) return undefined;
+    throw error;
+  });
   const home = dirname(folder);
   const others = (await readdir(home)).filter((name) => RUN.test(name) && name !== basename(folder));
-  if (owner.locked) await Promise.all(others.map((name) => removeIfOver(join(home, name), own)));
+  if (owner?.locked) await Promise.all(others.map((name) => removeIfOver(join(home, name), own)));
   return {
     release: async () => {
       // In this order: a folder without a trace of an owner would be left alone for ever.
       await remove(folder);
-      owner.release();
+      owner?.release();
     },
   };
 }
@@ -59,7 +67,8 @@ async function removeIfOver(folder: string, own: (folder: string) => Promise<Fol
 
 /** What cannot be removed now is tried again by the next run. */
 function remove(folder: string): Promise<void> {
-  return rm(folder, { recursive: true, force: true }).catch(() => {});
+  // Windows removes no file that a process which is ending still has open.
+  return rm(folder, { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
 }
 
 /** Nobody else's data is in danger here. */

@@ -5,8 +5,9 @@
  * @module
  */
 import { execFile } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { executable, isExecutable, programOnPath } from './platform.ts';
 import type { TemplateFunction } from './template/model.ts';
 
 /** What running one function may need to know. */
@@ -201,7 +202,7 @@ const GO: Toolchain = {
       : undefined,
   absent: (_, folder) => `there is no main package of Go in ${folder}`,
   async program({ taskRoot, folder, inherited }) {
-    const bootstrap = join(folder, executableName('bootstrap'));
+    const bootstrap = join(folder, executable('bootstrap'));
     // The tag leaves out the way in which Lambda called Go before it had the Runtime API.
     await compile('go', ['build', '-tags', 'lambda.norpc', '-o', bootstrap, '.'], taskRoot, inherited);
     return { command: bootstrap, args: [] };
@@ -255,27 +256,4 @@ function compile(
 /** The names in a folder; none where there is no folder. */
 function namesIn(folder: string): string[] {
   return statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [];
-}
-
-/** The first program of this name on a PATH. */
-export function programOnPath(name: string, path: string): string | undefined {
-  return path
-    .split(delimiter)
-    .map((folder) => join(folder, executableName(name)))
-    .find(isExecutable);
-}
-
-function executableName(name: string): string {
-  return process.platform === 'win32' ? `${name}.exe` : name;
-}
-
-/** Whether `file` is a file that may be run. */
-export function isExecutable(file: string): boolean {
-  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return false;
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -6,8 +6,9 @@
  * @module
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { inflateRawSync } from 'node:zlib';
+import { isBelow } from './platform.ts';
 
 /** The file is no zip file, or uses what deployment packages never do; the message names it. */
 class UnzipError extends Error {
@@ -46,8 +47,7 @@ export async function unzip(file: string, folder: string): Promise<void> {
     at += 46 + nameBytes + entry.extraBytes;
     if (entry.name.endsWith('/')) continue;
     const target = join(folder, entry.name);
-    if (!target.startsWith(join(folder, sep)))
-      throw new UnzipError(`${file} would write outside its folder: ${entry.name}`);
+    if (!isBelow(folder, target)) throw new UnzipError(`${file} would write outside its folder: ${entry.name}`);
     const start =
       entry.header + LOCAL_HEADER_BYTES + zip.readUInt16LE(entry.header + 26) + zip.readUInt16LE(entry.header + 28);
     const packed = zip.subarray(start, start + entry.size);

@@ -12,7 +12,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Cancel, Time } from '../time.ts';
 import { lineSplitter } from './guide.ts';
-import { killGroup } from './processes.ts';
+import { endTree } from './platform.ts';
 import {
   exited,
   type Invocation,
@@ -103,6 +103,7 @@ export class Worker {
       // A process group of its own: a timeout ends what the handler started as well, and Ctrl-C reaches this process
       // only.
       detached: process.platform !== 'win32',
+      windowsHide: true,
     });
     this.#cancelTimeout = parts.time.after((INIT_SECONDS + launch.timeoutSeconds) * 1000, () => this.#timeout());
     this.#ended = this.#watch();
@@ -221,6 +222,6 @@ export class Worker {
   }
 
   #kill(): void {
-    killGroup(this.#child.pid);
+    endTree(this.#child);
   }
 }

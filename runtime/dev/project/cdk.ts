@@ -9,9 +9,10 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, resolve, sep } from 'node:path';
+import { join, resolve } from 'node:path';
 import { bootstrapFile } from '../bootstrap-file.ts';
 import { appSources, isCdkBundle } from '../cdk-bundle.ts';
+import { isBelow } from '../platform.ts';
 import { findStacks } from '../template/application.ts';
 import { type JsonObject, objectOr, type StackSource, textOr } from '../template/model.ts';
 import { type LoadedProject, type Project, ProjectError, type ProjectParts } from './project.ts';
@@ -57,7 +58,7 @@ export function cdkProject(parts: ProjectParts): Project {
       if (!SOURCE.test(path)) return false;
       if (code.bundled || sources?.has(path)) return true;
       if (isInput) return sources === undefined;
-      return !code.folders.some((folder) => path.startsWith(folder + sep));
+      return !code.folders.some((folder) => isBelow(folder, path));
     },
   };
 }
@@ -157,7 +158,7 @@ function codeOf(stacks: readonly StackSource[], { workFolder }: ProjectParts): C
       return path === undefined || !type.startsWith('AWS::Lambda::') ? [] : [resolve(folder, path)];
     }),
   );
-  const isMade = (path: string): boolean => path.startsWith(workFolder + sep);
+  const isMade = (path: string): boolean => isBelow(workFolder, path);
   return {
     folders: paths.filter((path) => !isMade(path)),
     bundled: paths.some((path) => isMade(path) && !isCdkBundle(path)),
