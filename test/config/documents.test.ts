@@ -37,6 +37,32 @@ describe('the settings of the server', () => {
     expect(settings.length).toBeGreaterThan(15);
     expect(settings.filter((variable) => !named.has(variable))).toEqual([]);
   });
+
+  /** Numbers as the source writes them, `10 * MIB` too. */
+  const numberOf = (text: string): number =>
+    text
+      .replace('MIB', '1_048_576')
+      .split('*')
+      .reduce((product, factor) => product * Number(factor.replaceAll('_', '')), 1);
+  const numbers = [
+    ...read('runtime/settings.ts').matchAll(/env\.integer\('(KARIN_[A-Z_]+)', [^,]+, [^,]+, ([\d_* MIB]+)/g),
+  ]
+    .map(([, variable = '', fallback = '']) => ({ variable, fallback: numberOf(fallback) }))
+    // Its 0 means what the documents say: 256, but for this machine and behind proxies.
+    .filter(({ variable }) => variable !== 'KARIN_CONNECTIONS_PER_ADDRESS');
+
+  it.each(numbers)('have in the table of the README and in the help the default that holds: $variable', (setting) => {
+    const { variable, fallback } = setting;
+    const [, inTable] =
+      new RegExp(`^\\| \`${variable}\` \\| \`?([^|\`]*)\`? \\|`, 'm').exec(read('runtime/README.md')) ?? [];
+    const inHelp = new RegExp(`\\b${variable} .*\\((?:[^()]* )?([\\d,]+)[^()]*\\)$`, 'm').exec(
+      read('runtime/cli/program.ts'),
+    )?.[1];
+    expect([inTable, inHelp].map((text) => Number((text ?? '').replaceAll(',', '').trim()))).toEqual([
+      fallback,
+      fallback,
+    ]);
+  });
 });
 
 describe('what constructs and runtime both write down', () => {
