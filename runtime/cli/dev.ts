@@ -134,8 +134,8 @@ class Development {
   #stopped = false;
   /** Functions whose code could not be prepared, and why. */
   readonly #failures = new Map<string, string>();
-  /** The lines of the routes of the last reading. */
-  #routes: ReadonlySet<string> | undefined;
+  /** What was said of the APIs of the last reading; `undefined`: there was none, and the start says it all. */
+  #web: ReadonlySet<string> | undefined;
   /** Those of the last reading, as they were said. */
   #problems: ReadonlySet<string> = new Set();
 
@@ -293,14 +293,17 @@ class Development {
     if (await gateway.apply(apis)) application = readApplication(stacks, this.#settings);
     this.#application = application;
     lambda.apply(application);
-    const routes = requests(this.#application, (id) => gateway.origin(id));
-    const news = this.#routes === undefined ? [] : routes.filter((route) => !this.#routes?.has(route));
-    this.#routes = new Set(routes);
+    const web = [
+      ...requests(application, (id) => gateway.origin(id)),
+      ...application.web.notes.map((note) => `! ${note}`),
+    ];
+    const news = this.#web === undefined ? [] : web.filter((line) => !this.#web?.has(line));
+    this.#web = new Set(web);
     const seconds = ((this.#time.monotonic() - startedAt) / 1000).toFixed(1);
     const { functions, queues } = this.#application;
     this.#say(`read in ${seconds} s: ${counted(functions.length, 'function')}, ${counted(queues.length, 'queue')}`);
     for (const note of notes) this.#say(`! ${note}`);
-    for (const route of news) this.#say(route);
+    for (const line of news) this.#say(line);
   }
 
   async #startServer(config: Config, lambda: LocalLambda, serving: ServingOptions, project: Project): Promise<Karin> {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
@@ -446,6 +446,20 @@ Resources:
     expect([late.status, await late.json()]).toEqual([503, { message: 'Service Unavailable' }]);
     const large = await fetch(echo, { method: 'POST', body: new Uint8Array(10 * 1024 * 1024 + 1) });
     expect([large.status, await large.json()]).toEqual([413, { message: 'Request Entity Too Large' }]);
+  });
+
+  it('the project of the guide, from the request to the function that consumes its message', async () => {
+    const guide = readFileSync('docs/guides/http-on-one-machine.md', 'utf8');
+    const [, yaml = ''] = /```yaml\n(.*?)```/s.exec(guide) ?? [];
+    const [, js = ''] = /```js\n(.*?)```/s.exec(guide) ?? [];
+    put('serverless.yml', yaml);
+    put('order.js', js);
+    await start();
+    const order = addressOf(/POST +\S+\/orders/).replace('{id}', '7');
+    const headers = { 'content-type': 'application/json' };
+    const taken = await fetch(order, { method: 'POST', headers, body: '{"size":"large"}' });
+    expect([taken.status, await taken.text()]).toEqual([202, 'taken 7\n']);
+    expect(await said(/pack order/)).toBe('[shop-dev-pack] pack order 7: {"size":"large"}');
   });
 
   it('a route that is added later, at the origin that its API has', async () => {

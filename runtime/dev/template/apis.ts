@@ -28,8 +28,9 @@ import {
 import { parseTemplateText } from './parse.ts';
 import type { StackScope } from './stack-scope.ts';
 
-/** The longest that a gateway waits for a function, milliseconds. */
-const LONGEST_WAIT_MS = { http: 30_000, rest: 29_000 } as const;
+/** How long a gateway waits for a function, milliseconds. An account may be granted more for REST APIs. */
+const DEFAULT_WAIT_MS = { http: 30_000, rest: 29_000 } as const;
+const LONGEST_WAIT_MS = { http: 30_000, rest: 900_000 } as const;
 const SHORTEST_WAIT_MS = 50;
 const METHODS = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|ANY)$/;
 
@@ -258,8 +259,8 @@ class ApiReader {
       this.#notes.add(`${what}: ${why}; it is not served`);
       return undefined;
     }
-    const longest = LONGEST_WAIT_MS[kind];
-    const timeoutMs = Math.min(Math.max(numberOr(wait, longest), SHORTEST_WAIT_MS), longest);
+    const stated = numberOr(wait, DEFAULT_WAIT_MS[kind]);
+    const timeoutMs = Math.min(Math.max(stated, SHORTEST_WAIT_MS), LONGEST_WAIT_MS[kind]);
     const qualifier = reference?.qualifier === undefined ? '' : `:${reference.qualifier}`;
     return { kind: 'function', name: fn.name, arn: fn.arn + qualifier, payload, timeoutMs };
   }

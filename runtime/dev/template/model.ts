@@ -170,7 +170,7 @@ export interface RouteFunction {
   /** With its qualifier. */
   readonly arn: string;
   readonly payload: '1.0' | '2.0';
-  /** Milliseconds that the gateway waits for the function: 50 to 30,000. */
+  /** Milliseconds that the gateway waits for the function: 50 to 30,000, for a REST API to 900,000. */
   readonly timeoutMs: number;
 }
 
