@@ -48,6 +48,14 @@ const PLAN: readonly Plan[] = [
     ],
   },
   {
+    title: 'On your machine',
+    pages: [
+      ['docs/guides/http-on-one-machine.md', 'HTTP on one machine'],
+      ['docs/guides/ingest-local.md', 'Trying deliveries out'],
+      ['docs/guides/windows-and-macos.md', 'Windows and macOS'],
+    ],
+  },
+  {
     title: 'Put it into your stack',
     pages: [
       ['docs/guides/cookbook.md', 'Cookbook'],
@@ -95,6 +103,7 @@ const PLAN: readonly Plan[] = [
       ['runtime/README.md', 'Settings, credentials, HTTP'],
       ['API.md', 'API of the constructs'],
       ['docs/measurements.md', 'Measurements'],
+      ['docs/chaos.md', 'What every fault does'],
       ['docs/soak.md', 'The soak'],
       'CHANGELOG.md',
     ],

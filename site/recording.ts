@@ -1,9 +1,9 @@
 /**
  * Records a session with Karin, as it really goes, and draws it for the README: `npm run recording`.
  *
- * Two terminals: one runs `npm run dev`, the other one sends with curl. What either prints is kept with its time. Pauses
- * are shortened; the folder of this clone is written `~/karin`. Needs `script` (util-linux), which makes the first one
- * believe that a person looks, and curl.
+ * Two terminals: one runs `npm run dev`, the other one sends with curl. What either prints is kept with its time.
+ * Pauses are shortened; the folder of this clone is written `~/karin`. Needs `script` (util-linux), which makes the
+ * first one believe that a person looks, and curl.
  *
  * @module
  */
