@@ -15,7 +15,13 @@ import { appSources, isCdkBundle } from '../cdk-bundle.ts';
 import { isBelow } from '../platform.ts';
 import { findStacks } from '../template/application.ts';
 import { type JsonObject, objectOr, type StackSource, textOr } from '../template/model.ts';
-import { type LoadedProject, type Project, ProjectError, type ProjectParts } from './project.ts';
+import {
+  type LoadedProject,
+  type Project,
+  ProjectError,
+  type ProjectParts,
+  withVirtualEnvironment,
+} from './project.ts';
 
 /** Sources that an app is made of; other files are watched only as the code of functions. */
 const SOURCE = /\.([cm]?[jt]sx?|json|ya?ml|py|java|kt|cs|go)$/;
@@ -91,7 +97,7 @@ async function synthesize(
   for (const command of build === undefined ? [app] : [build, app]) {
     const { succeeded, output: printed } = await run(command, { cwd: folder, environment });
     if (succeeded) continue;
-    const failure = `'${command}' failed:\n${printed.trim()}`;
+    const failure = `'${command}' failed:\n${printed.trim()}${mendOf(printed)}`;
     if (!hasEarlier) throw new ProjectError(failure);
     return { stacks: findStacks(earlier), notes: [`${failure}\n${earlier}, which was made earlier, is used instead`] };
   }
@@ -99,6 +105,13 @@ async function synthesize(
     throw new ProjectError(`'${app}' wrote no cloud assembly; does the app end with app.synth(), where it needs to?`);
   }
   return { stacks: findStacks(output), notes: missingContext(output) };
+}
+
+/** What mends a failure that says little of it. */
+function mendOf(printed: string): string {
+  return /No module named '?aws_cdk/.test(printed)
+    ? "\ninstall what the app needs: 'python3 -m venv .venv', '.venv/bin/pip install -r requirements.txt'; .venv is used as it is"
+    : '';
 }
 
 async function synthesisEnvironment(
@@ -121,7 +134,7 @@ async function synthesisEnvironment(
   };
   const text = JSON.stringify(context);
   const shared = {
-    ...environment,
+    ...withVirtualEnvironment(environment, folder),
     CDK_OUTDIR: output,
     CDK_DEFAULT_ACCOUNT: account,
     CDK_DEFAULT_REGION: region,

@@ -1,6 +1,6 @@
 /**
- * What `karin dev` finds in a folder: a CDK app, a Serverless Framework app, a template, or what one of them left
- * behind.
+ * What `karin dev` finds in a folder: an app of one of the tools that deploy to AWS, a template, or what one of them
+ * left behind.
  *
  * @module
  */
@@ -8,16 +8,24 @@ import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { findStacks } from '../template/application.ts';
 import { cdkProject } from './cdk.ts';
+import { CHALICE_CONFIG, chaliceProject } from './chalice.ts';
+import { pulumiProject, sstProject } from './deployed.ts';
 import { type Project, ProjectError, type ProjectParts } from './project.ts';
 import { serverlessProject } from './serverless.ts';
+import { isTerraformModule, terraformProject } from './terraform.ts';
 
 const SERVERLESS_FILES = ['serverless.yml', 'serverless.yaml', 'serverless.json', 'serverless.ts', 'serverless.js'];
+const SST_CONFIG = 'sst.config.ts';
+const PULUMI_FILE = 'Pulumi.yaml';
 const TEMPLATE_FILES = ['template.yaml', 'template.yml', 'template.json'];
 const OUTPUTS = [
   'cdk.out/manifest.json',
   '.serverless/cloudformation-template-update-stack.json',
   '.aws-sam/build/template.yaml',
 ];
+/** Names of what is looked for, for people. */
+const KNOWN =
+  'cdk.json, serverless.yml, template.yaml, .chalice, sst.config.ts, Pulumi.yaml, *.tf, cdk.out, .serverless, .aws-sam';
 
 /** Finds the project in a folder; `others` names what else is there and is not used. Errors: `ProjectError`. */
 export function findProject(parts: ProjectParts): { readonly project: Project; readonly others: readonly string[] } {
@@ -26,16 +34,21 @@ export function findProject(parts: ProjectParts): { readonly project: Project; r
     throw new ProjectError(`there is no folder ${folder}; give the folder of your app with --project`);
   const present = (names: readonly string[]): readonly string[] =>
     names.filter((name) => existsSync(join(folder, name)));
-  const sources = present(['cdk.json', ...SERVERLESS_FILES, ...TEMPLATE_FILES]);
+  const own = ['cdk.json', ...SERVERLESS_FILES, ...TEMPLATE_FILES, CHALICE_CONFIG, SST_CONFIG, PULUMI_FILE];
+  const sources = present(own);
+  const isModule = sources.length === 0 && isTerraformModule(folder);
+  if (isModule) return { project: terraformProject(parts), others: [] };
   const [first, ...others] = sources.length > 0 ? sources : present(OUTPUTS);
   if (first === undefined) {
-    const known = ['cdk.json', 'serverless.yml', 'template.yaml', 'cdk.out', '.serverless', '.aws-sam'];
     throw new ProjectError(
-      `${folder} has none of ${known.join(', ')}; give the folder of your app with --project, or a template with --template`,
+      `${folder} has none of ${KNOWN}; give the folder of your app with --project, or a template with --template`,
     );
   }
   if (first === 'cdk.json') return { project: cdkProject(parts), others };
   if (SERVERLESS_FILES.includes(first)) return { project: serverlessProject(parts, first), others };
+  if (first === CHALICE_CONFIG) return { project: chaliceProject(parts), others };
+  if (first === SST_CONFIG) return { project: sstProject(parts), others };
+  if (first === PULUMI_FILE) return { project: pulumiProject(parts), others };
   return { project: templateProject(join(folder, first), folder), others };
 }
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import type { CommandRunner } from '../processes.ts';
 import type { StackSource } from '../template/model.ts';
 
@@ -31,6 +33,24 @@ export interface Project {
 /** The project cannot be read; the message says what was found, what is wrong, and what mends it. */
 export class ProjectError extends Error {
   override readonly name = 'ProjectError';
+}
+
+/**
+ * The environment with the programs of the folder's own virtual environment of Python before all others, if there is
+ * one and none is active: commands of projects in Python expect it.
+ */
+export function withVirtualEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+  folder: string,
+): Readonly<Record<string, string | undefined>> {
+  if (environment['VIRTUAL_ENV'] !== undefined) return environment;
+  const [isWindows, programs] = process.platform === 'win32' ? [true, 'Scripts'] : [false, 'bin'];
+  const found = ['.venv', 'venv']
+    .map((name) => join(folder, name))
+    .find((place) => existsSync(join(place, programs, isWindows ? 'python.exe' : 'python')));
+  if (found === undefined) return environment;
+  const path = [join(found, programs), environment['PATH'] ?? ''].join(delimiter);
+  return { ...environment, VIRTUAL_ENV: found, PATH: path };
 }
 
 /** What all kinds of projects are given. */

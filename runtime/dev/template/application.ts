@@ -25,7 +25,10 @@ import {
 } from './model.ts';
 import { PhysicalNames, readQueues } from './names.ts';
 import { parseTemplateText } from './parse.ts';
+import { accountIn } from './planned.ts';
+import { isPulumi, pulumiTemplate } from './pulumi.ts';
 import { StackScope, type Surroundings } from './stack-scope.ts';
+import { isTerraform, terraformTemplate } from './terraform.ts';
 import { expandTransforms, type GivenParameters } from './transforms.ts';
 
 /** Reads what `stacks` define. Never throws for what a template says; that becomes a problem. */
@@ -138,7 +141,7 @@ function nestedSource(
 
 /*
  * Finds the stacks at a path: a cloud assembly of the CDK, a package of the Serverless Framework, a SAM or plain
- * CloudFormation template.
+ * CloudFormation template, a plan or a state of Terraform, a state of Pulumi.
  */
 
 /** What a folder may hold, in the order of preference: what was built before what it was built from. */
@@ -155,19 +158,27 @@ const TEMPLATES_IN_FOLDER = [
 const SERVERLESS_TEMPLATE = 'cloudformation-template-update-stack.json';
 
 /**
- * The stacks at `path`, a template or a folder that holds one of the known outputs. Errors: `DiscoveryError` if there
- * is nothing, `TemplateSyntaxError` if it cannot be parsed.
+ * The stacks at `path`, a template or a folder that holds one of the known outputs. `sources`: what paths in a template
+ * are relative to, where that is not its own folder. Errors: `DiscoveryError` if there is nothing,
+ * `TemplateSyntaxError` if it cannot be parsed.
  */
-export function findStacks(path: string): readonly StackSource[] {
+export function findStacks(path: string, sources?: string): readonly StackSource[] {
   const file = templateFile(resolve(path));
   if (basename(file) === 'manifest.json') return assemblyStacks(dirname(file));
-  const folder = dirname(file);
-  const { template, notes } = expandTransforms(readTemplate(file));
+  const folder = sources ?? dirname(file);
+  const parsed = readTemplate(file);
+  const planned = isTerraform(parsed)
+    ? terraformTemplate(parsed, folder)
+    : isPulumi(parsed)
+      ? pulumiTemplate(parsed)
+      : undefined;
+  const { template, notes } = expandTransforms(planned ?? parsed);
   if (!isObject(template['Resources']) || Object.keys(template['Resources']).length === 0) {
     throw new DiscoveryError(`${file} is no CloudFormation template: it has no Resources`);
   }
   const isPackage = basename(file) === SERVERLESS_TEMPLATE;
   const home = isPackage ? dirname(folder) : folder;
+  const account = planned === undefined ? undefined : accountIn(planned);
   const stack = {
     name: basename(home),
     template: templateOf(template),
@@ -175,6 +186,7 @@ export function findStacks(path: string): readonly StackSource[] {
     assets: new Map<string, string>(),
     notes,
     ...(isPackage ? { sourceFolder: home } : {}),
+    ...(account === undefined ? {} : { account }),
   };
   return [stack];
 }
