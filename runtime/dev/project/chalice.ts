@@ -7,9 +7,9 @@
 import { readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { programOnPath } from '../platform.ts';
 import { findStacks } from '../template/application.ts';
 import { type JsonObject, objectOr } from '../template/model.ts';
-import { programOnPath } from '../toolchains.ts';
 import {
   type LoadedProject,
   type Project,

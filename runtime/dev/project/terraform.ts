@@ -7,8 +7,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { programOnPath } from '../platform.ts';
 import { findStacks } from '../template/application.ts';
-import { programOnPath } from '../toolchains.ts';
 import { type LoadedProject, type Project, ProjectError, type ProjectParts } from './project.ts';
 
 export function isTerraformModule(folder: string): boolean {
