@@ -85,8 +85,8 @@ class Module {
   }
 
   /**
-   * What an expression refers to. `attribute`: the one that fits, where the plan names a resource alone; `index`: of the
-   * resource that has the expression, for those that are made one beside the other.
+   * What an expression refers to. `attribute`: the one that fits, where the plan names a resource alone; `index`: of
+   * the resource that has the expression, for those that are made one beside the other.
    */
   followed(expression: unknown, attribute: string, index: unknown): unknown {
     const { references, constant_value: constant } = objectOr(expression);
