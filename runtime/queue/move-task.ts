@@ -120,6 +120,12 @@ export function moveTasksName(source: QueueKey): string {
 /** As many as ListMessageMoveTasks can show. */
 const REMEMBERED_TASKS = 10;
 
+/**
+ * What a task may ask of whoever runs it, by name. A field that changes what a task moves comes with a name here, so
+ * that a server of a version without it leaves the task to others and does not move what was not meant.
+ */
+const FEATURES: ReadonlySet<string> = new Set(['selection']);
+
 const storedTask = z.object({
   id: z.string(),
   sourceArn: z.string(),
@@ -130,6 +136,10 @@ const storedTask = z.object({
   /** Of a selection: messages that no step has come to yet, as `nameText` writes them. Kept while the task runs. */
   messages: z.exactOptional(z.array(z.string())),
   left: z.exactOptional(z.number()),
+  /** Of a selection: how many messages it had. Its `toMove` is 0, so that versions without `needs` move none of others. */
+  selected: z.exactOptional(z.number()),
+  /** `FEATURES` that whoever runs it must know; absent: none. */
+  needs: z.exactOptional(z.array(z.string())),
   status: z.enum(['RUNNING', 'COMPLETED', 'CANCELLING', 'CANCELLED', 'FAILED']),
   moved: z.number(),
   toMove: z.number(),
@@ -150,7 +160,7 @@ export function writeMoveTasks(tasks: readonly StoredMoveTask[]): string {
   const active = activeTask(tasks);
   const kept = tasks.slice(0, REMEMBERED_TASKS).map((task) => {
     if (task === active) return task;
-    const { sources: _, messages: __, ...over } = task;
+    const { sources: _, messages: __, needs: ___, ...over } = task;
     return over;
   });
   return JSON.stringify(kept);
@@ -162,9 +172,22 @@ export function activeTask(tasks: readonly StoredMoveTask[]): StoredMoveTask | u
   return newest?.status === 'RUNNING' || newest?.status === 'CANCELLING' ? newest : undefined;
 }
 
+/** Whether this version knows all that the task asks for; to end a cancelled one asks for nothing. */
+export function canRun({ status, needs = [] }: StoredMoveTask): boolean {
+  return status === 'CANCELLING' || needs.every((name) => FEATURES.has(name));
+}
+
+/** What is asked of a task with a selection. */
+export function selectionOf(
+  messages: readonly MessageName[],
+): Pick<StoredMoveTask, 'messages' | 'left' | 'selected' | 'needs' | 'toMove'> {
+  return { messages: messages.map(nameText), left: 0, selected: messages.length, needs: ['selection'], toMove: 0 };
+}
+
 /** What callers see of a task. */
 export function describeTask(task: StoredMoveTask): MoveTask {
-  const { id, runner: _, sources: __, messages: ___, ...shown } = task;
+  const { id, runner: _, sources: __, messages: ___, needs: ____, selected, ...rest } = task;
+  const shown = selected === undefined ? rest : { ...rest, toMove: selected };
   const handle = Buffer.from(JSON.stringify({ taskId: id, sourceArn: task.sourceArn })).toString('base64');
   return { ...shown, handle };
 }
@@ -188,7 +211,7 @@ export function readTaskHandle(handle: string): { readonly id: string; readonly 
  * group stands in its record.
  */
 
-export function nameText({ id, sequenceNumber }: MessageName): string {
+function nameText({ id, sequenceNumber }: MessageName): string {
   return sequenceNumber === undefined ? id : `${id} ${sequenceNumber}`;
 }
 

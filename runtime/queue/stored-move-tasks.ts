@@ -19,6 +19,7 @@ import type { Cancel, Randomness, Time } from '../time.ts';
 import {
   activeTask,
   arnOf,
+  canRun,
   describeTask,
   MOST_SELECTED,
   MOVE_TASKS_PREFIX,
@@ -29,12 +30,12 @@ import {
   type MoveTasks,
   moveStep,
   moveTasksName,
-  nameText,
   readMoveTasks,
   readNameText,
   readTaskHandle,
   STEP_LEASE_MS,
   type StoredMoveTask,
+  selectionOf,
   writeMoveTasks,
 } from './move-task.ts';
 import type { Notify, Queue } from './queue.ts';
@@ -96,7 +97,6 @@ export class StoredMoveTasks implements MoveTasks {
     if (messages !== undefined && (messages.length < 1 || messages.length > MOST_SELECTED)) {
       throw new RangeError(`1 to ${MOST_SELECTED} messages can be selected, not ${messages.length}`);
     }
-    const toMove = messages?.length ?? (await source.depth()).visible;
     const { randomness, time } = this.#options;
     const task: StoredMoveTask = {
       id: randomness.uuid(),
@@ -104,10 +104,9 @@ export class StoredMoveTasks implements MoveTasks {
       ...(destination === undefined ? {} : { destinationArn: arnOf(destination) }),
       ...(maxPerSecond === undefined ? {} : { maxPerSecond }),
       ...(sources === undefined ? {} : { sources: [...sources] }),
-      ...(messages === undefined ? {} : { messages: messages.map(nameText), left: 0 }),
+      ...(messages === undefined ? { toMove: (await source.depth()).visible } : selectionOf(messages)),
       status: 'RUNNING',
       moved: 0,
-      toMove,
       startedAt: time.now(),
       runner: this.#runner,
     };
@@ -219,13 +218,13 @@ export class StoredMoveTasks implements MoveTasks {
 
   /**
    * Takes over the active task of a source if nobody runs it: no runner, or the text is still the one `seen` a silence
-   * ago.
+   * ago. One that asks for what this version does not know is left to others.
    */
   async #look(source: QueueKey, seen: string | undefined): Promise<void> {
     const text = await this.#documents.get(moveTasksName(source));
     const tasks = readMoveTasks(text);
     const task = activeTask(tasks);
-    if (text === undefined || task === undefined || this.#closed || this.#running.has(source)) return;
+    if (text === undefined || task === undefined || !canRun(task) || this.#closed || this.#running.has(source)) return;
     if (task.runner !== undefined && text !== seen) {
       this.#lookAfterSilence(source, text);
       return;

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { MOST_SELECTED, type MoveTask, MoveTaskError, moveTasksName } from '../../runtime/queue/move-task.ts';
+import { formatQueueArn } from '../../runtime/queue/names.ts';
 import type { Queue } from '../../runtime/queue/queue.ts';
 import { createMoveTasks, type StoredMoveTasks } from '../../runtime/queue/stored-move-tasks.ts';
 import type { StoredQueue } from '../../runtime/queue/stored-queue.ts';
@@ -186,6 +188,51 @@ forEachStore('message move tasks', (open) => {
     expect(await bodies(source)).toEqual(['4']);
     expect(await bodies(jobs)).toEqual(['0', '1', '2', '3']);
     await again.close();
+  });
+
+  it('move nothing of a selection where a server of a version without selections takes it over', async () => {
+    const { world, source, jobs, tasks } = await scene(3);
+    const name = await namesIn(source);
+    await tasks.start(source, { messages: ['0', '1'].map(name), maxPerSecond: 1 });
+    await task(world, tasks, source, ({ moved }) => moved === 1);
+    await tasks.close();
+    const { documents } = world.store;
+    const text = await documents.get(moveTasksName(source.key));
+    // What that version reads of it.
+    const [{ messages, selected, needs, left, ...known }] = JSON.parse(text ?? '');
+    expect([messages, selected, needs, left]).toEqual([[expect.any(String)], 2, ['selection'], 0]);
+    await documents.put(moveTasksName(source.key), JSON.stringify([known]));
+    const earlier = await engine(world, world);
+    await task(world, earlier, source, completed);
+    expect(await bodies(jobs)).toEqual(['0']);
+    expect(await bodies(source)).toEqual(['1', '2']);
+    await earlier.close();
+  });
+
+  it('are left to others if they ask for what this version does not know, and can be cancelled all the same', async () => {
+    const { world, source, jobs, tasks } = await scene(2);
+    const { documents } = world.store;
+    await tasks.close();
+    const later = {
+      ...{ id: randomUUID(), sourceArn: formatQueueArn(source.arn), status: 'RUNNING', moved: 0, toMove: 2 },
+      ...{ startedAt: world.time.now(), needs: ['selection', 'of a later version'] },
+    };
+    const text = JSON.stringify([later]);
+    await documents.put(moveTasksName(source.key), text);
+    // Nobody runs it, so an engine that knew how would begin at once.
+    const engines = await engine(world, world);
+    expect(await documents.get(moveTasksName(source.key))).toBe(text);
+    const [seen] = await engines.list(source);
+    expect(seen).toMatchObject({ status: 'RUNNING', moved: 0, toMove: 2 });
+    expect(seen).not.toHaveProperty('needs');
+    expect(await refusal(engines.start(source))).toBe('already-running');
+    await engines.cancel(seen?.handle ?? '');
+    await engines.close();
+    const next = await engine(world, world);
+    await task(world, next, source, ({ status }) => status === 'CANCELLED');
+    expect(await bodies(jobs)).toEqual([]);
+    expect(await bodies(source)).toEqual(['0', '1']);
+    await next.close();
   });
 
   it('move each message of a selection once although the store failed in the middle', async () => {
