@@ -114,9 +114,19 @@ async function untilOver(queue: string, options: JsonOption, context: CliContext
   }
 }
 
+/** What mends a redrive that failed, by the word of SQS for why. */
+const MENDS: Readonly<Record<string, string>> = {
+  CouldNotDetermineMessageSource:
+    'a message was sent to this queue directly, so it came from no other; --to <queue> says where it goes',
+  'AWS.SimpleQueueService.NonExistentQueue':
+    'the queue to move to does not exist here any more; --to <queue> names one',
+};
+
 function told({ status, moved, toMove, left = 0, failure }: RedriveAnswer): string {
   const rest = left === 0 ? '' : `, ${left} left: gone or in flight`;
-  return `${status.toLowerCase()}: ${moved} of ${toMove} moved${rest}${failure === undefined ? '' : ` (${failure})`}`;
+  const mend = MENDS[failure ?? ''];
+  const why = failure === undefined ? '' : ` (${failure}${mend === undefined ? '' : `: ${mend}`})`;
+  return `${status.toLowerCase()}: ${moved} of ${toMove} moved${rest}${why}`;
 }
 
 const scheduledAnswer = z.object({

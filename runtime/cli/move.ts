@@ -229,7 +229,7 @@ function summary({ queues, messages, tokens }: Counts, held: ReadonlySet<string>
   const would = options.dryRun === true ? 'would be ' : '';
   const there = queues.created + queues.present;
   const lines = [
-    `${counted(messages.imported, 'message')} of ${counted(there, 'queue')} ${would}imported, ${queues.created} of them new`,
+    `${counted(messages.imported, 'message')} of ${counted(there, 'queue')} ${would}imported${there === 0 ? '' : `; ${newness(queues)}`}`,
     ...(tokens.imported === 0 ? [] : [`${counted(tokens.imported, 'token')} ${would}imported`]),
     ...(messages.present === 0 ? [] : [`${counted(messages.present, 'message')} already there`]),
     ...(messages.earlier === 0 ? [] : [`${counted(messages.earlier, 'message')} imported from this file before`]),
@@ -237,6 +237,13 @@ function summary({ queues, messages, tokens }: Counts, held: ReadonlySet<string>
     ...(held.size === 0 ? [] : [`on hold in the file: ${[...held].join(', ')}; karin resume lets a queue go on`]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Which of the queues the server did not have before. */
+function newness({ created, present }: Counts['queues']): string {
+  if (created === 0) return present === 1 ? 'the server had that queue already' : 'the server had these queues already';
+  if (present === 0) return created === 1 ? 'the queue is new' : 'all of the queues are new';
+  return `${counted(created, 'queue')} of these ${created === 1 ? 'is' : 'are'} new`;
 }
 
 /** A server of an earlier version has no such path. */

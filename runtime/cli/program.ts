@@ -293,7 +293,7 @@ export function createProgram(context: CliContext, finished: (status: number) =>
   return program;
 }
 
-const QUEUE_ARGUMENT = 'name, friendly name, ARN, or region:account:name';
+const QUEUE_ARGUMENT = 'name, friendly name, ARN, region:account:name, or account/region/name';
 /** Commands that do something to a queue; those that cannot be undone ask first. */
 const QUEUE_ACTIONS = [
   ['purge', 'delete every message of a queue'],

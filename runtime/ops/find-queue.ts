@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { editDistance, formatQueueArn, type QueueArn } from '../queue/names.ts';
+import { editDistance, isNameOf, type QueueArn } from '../queue/names.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type OverviewParts, queueRows } from './overview.ts';
 
@@ -26,15 +26,16 @@ export interface QueueMiss {
 export type Reach = (queue: QueueArn) => boolean;
 
 /**
- * The queue that a text names by its name, `region:account:name`, ARN, URL or friendly name, among those that `reaches`
- * lets through (default: all); a miss names those that are like it.
+ * The queue that a text names by its name, `region:account:name`, `account/region/name`, ARN, URL or friendly name, among
+ * those that `reaches` lets through (default: all); a miss names those that are like it.
  */
 export function findQueue(parts: OverviewParts, text: string, reaches: Reach = () => true): Queue | QueueMiss {
   const rows = queueRows(parts).filter(({ queue }) => reaches(queue.arn));
   const [, inRegion, ofUrl] = URL_OF_QUEUE.exec(text.slice(0, LONGEST_NAME)) ?? [];
   const found = rows.filter(
     ({ queue, friendlyName }) =>
-      [queue.arn.name, queue.key, formatQueueArn(queue.arn), friendlyName].includes(text) ||
+      isNameOf(text, queue.arn) ||
+      friendlyName === text ||
       (`${queue.arn.account}/${queue.arn.name}` === ofUrl && (inRegion === undefined || inRegion === queue.arn.region)),
   );
   const [first, second] = found;

@@ -93,6 +93,12 @@ export function matchesQueue(glob: string, { account, region, name }: QueueRef):
   return isQualified(glob) ? matchesGlob(glob, `${account}/${region}/${name}`) : matchesGlob(glob, name);
 }
 
+/** Whether a text is the whole name of the queue, in one of the forms in which people and patterns write it. */
+export function isNameOf(text: string, arn: QueueArn): boolean {
+  const { account, region, name } = arn;
+  return [name, queueKey(arn), formatQueueArn(arn), `${account}/${region}/${name}`].includes(text);
+}
+
 /** Whether `name` fits `glob`. Linear in practice: a star only ever retries from its last match. */
 function matchesGlob(glob: string, name: string): boolean {
   let g = 0;

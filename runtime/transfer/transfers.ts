@@ -7,7 +7,7 @@
 
 import type { RealQueues } from '../aws/real-queues.ts';
 import { TransferError } from '../aws/real-queues.ts';
-import { formatQueueArn, type QueueArn } from '../queue/names.ts';
+import { isNameOf, type QueueArn } from '../queue/names.ts';
 import type { StoredDirectory } from '../queue/stored-directory.ts';
 import type { StoredQueue } from '../queue/stored-queue.ts';
 import type { QueueKey } from '../store/store.ts';
@@ -28,7 +28,7 @@ export type TransferKind = 'drain' | 'pull';
 
 export interface Transfers {
   /**
-   * The queue of this name, key or ARN, of those that `reaches` lets through; default: of all. Errors: `TransferError`
+   * The queue of this name, key, `account/region/name` or ARN, of those that `reaches` lets through; default: of all. Errors: `TransferError`
    * (none, or several of that name).
    */
   find(text: string, reaches?: (queue: QueueArn) => boolean): StoredQueue;
@@ -79,7 +79,7 @@ export function createTransfers(parts: TransfersParts): Transfers {
     find: (text, reaches = () => true) => {
       const found = directory
         .all()
-        .filter((queue) => [queue.arn.name, queue.key, formatQueueArn(queue.arn)].includes(text))
+        .filter((queue) => isNameOf(text, queue.arn))
         .filter(({ arn }) => reaches(arn));
       const [queue, ...others] = found;
       if (queue === undefined) throw new TransferError(`there is no queue ${text}`);

@@ -92,6 +92,17 @@ it('finds commands at all', () => {
   expect(complaint(['iam', '--deployed'])).toBeUndefined();
 });
 
+it.each(['README.md', 'docs/guides/commands.md'])('names every command in a table of %s', (page) => {
+  const rows = readFileSync(page, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `karin '));
+  const words = new Set(rows.flatMap((row) => (row.split(' | ')[0] ?? '').match(/[a-z]+(?:-[a-z]+)*/g) ?? []));
+  const shown = program.createHelp().visibleCommands(program);
+  const names = shown.map((command) => command.name()).filter((name) => name !== 'help');
+  expect(names.length).toBeGreaterThan(25);
+  expect(names.filter((name) => !words.has(name))).toEqual([]);
+});
+
 it('tells of the same settings in `karin start --help` and in the README of the server, each once', async () => {
   const { out } = await runCli(['start', '--help'], {});
   const settings = (text: string): readonly string[] =>

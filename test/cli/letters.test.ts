@@ -108,7 +108,9 @@ describe('the commands about dead letters', () => {
     const { status, out } = await run('redrive', 'dead', '--yes', '--wait');
     expect({ status, out }).toEqual({
       status: 1,
-      out: expect.stringContaining('failed: 0 of 1 moved (CouldNotDetermineMessageSource)'),
+      out: expect.stringContaining(
+        'failed: 0 of 1 moved (CouldNotDetermineMessageSource: a message was sent to this queue directly, so it came from no other; --to <queue> says where it goes)',
+      ),
     });
   });
 

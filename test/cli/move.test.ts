@@ -130,11 +130,11 @@ describe('export and import', () => {
     const fresh = await serverOn(redis.url);
     expect(fresh.karin.directory.all()).toEqual([]);
     const trial = await fresh.run('import', file, '--dry-run');
-    expect(trial.out).toContain('of 3 queues would be imported, 3 of them new');
+    expect(trial.out).toContain('of 3 queues would be imported; all of the queues are new');
     expect(fresh.karin.directory.all()).toEqual([]);
     const { out } = await fresh.run('import', file);
     expect(out.split('\n')).toEqual([
-      `${(MESSAGES + 4).toLocaleString('en-US')} messages of 3 queues imported, 3 of them new`,
+      `${(MESSAGES + 4).toLocaleString('en-US')} messages of 3 queues imported; all of the queues are new`,
       '1 token imported',
       `on hold in the file: ${keyOf('jobs')}, ${keyOf('orders.fifo')}; karin resume lets a queue go on`,
       '',
@@ -186,12 +186,12 @@ describe('export and import', () => {
     expect(taken).toHaveLength(23);
     const whole = await fresh.run('import', file);
     expect(whole.out).toMatch(
-      /^28 messages of 3 queues imported, 0 of them new\n36 messages imported from this file before\n/,
+      /^28 messages of 3 queues imported; the server had these queues already\n36 messages imported from this file before\n/,
     );
     expect(await drained(fresh.karin, 'jobs')).toEqual([]);
     const second = await fresh.run('import', file);
     expect(second.out).toMatch(
-      /^0 messages of 3 queues imported, 0 of them new\n64 messages imported from this file before\n/,
+      /^0 messages of 3 queues imported; the server had these queues already\n64 messages imported from this file before\n/,
     );
     expect(await drained(fresh.karin, 'jobs')).toEqual([]);
     // Another export of the same messages: those that wait are known by their ids.
@@ -312,7 +312,9 @@ describe('export and import', () => {
     await run('export', '--output', file);
     for (const queue of karin.directory.all()) await queue.purge();
     const { out } = await run('import', file, '--queue', 'web', '--queue', 'app-b');
-    expect(out).toMatch(/^2 messages of 2 queues imported, 0 of them new\n1 message of other queues left out\n/);
+    expect(out).toMatch(
+      /^2 messages of 2 queues imported; the server had these queues already\n1 message of other queues left out\n/,
+    );
     expect(await drained(karin, 'app-a')).toEqual([]);
     expect(await drained(karin, 'web')).toHaveLength(1);
   });

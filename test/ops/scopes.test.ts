@@ -1,6 +1,10 @@
 /** What an operator sees of a server with several accounts and regions. */
 import { expect, it } from 'vitest';
+import { z } from 'zod';
 import { DiscoveryError } from '../../runtime/aws/discovery/discovery.ts';
+import { queueChooser } from '../../runtime/consumer/tuning.ts';
+import { grants } from '../../runtime/http/auth/credentials.ts';
+import { formatQueueArn, isNameOf, queueKey } from '../../runtime/queue/names.ts';
 import { runCli } from '../cli/run-cli.ts';
 import { runKarin } from '../http/running-karin.ts';
 import { foundIn, OWN_ACCOUNT, scopedSource } from '../sync/discoveries.ts';
@@ -9,6 +13,8 @@ import { browser } from './page-visitor.ts';
 const PASSWORD = 'admin-has-a-password';
 const OTHER = '111122223333';
 const WHY = `the role arn:aws:iam::${OTHER}:role/karin cannot be assumed (AccessDenied)`;
+
+const Counts = z.object({ queues: z.object({ created: z.number(), present: z.number() }) });
 
 async function open() {
   const own = scopedSource({ region: 'eu-west-1' }, 'discovery');
@@ -109,4 +115,72 @@ it('asks which queue is meant where several have the name', async () => {
   expect((await peek(`${karin.url}/r/us-east-1/${OWN_ACCOUNT}/jobs`))[0]).toBe(200);
   expect((await peek(`${karin.url}/r/eu-west-1/${OWN_ACCOUNT}/jobs`))[0]).toBe(200);
   expect((await peek(`${karin.url}/${OWN_ACCOUNT}/jobs`))[0]).toBe(409);
+});
+
+/**
+ * Each way on which somebody chooses queues by patterns: which keys it chooses with these. Whoever adds a way adds it
+ * here; `hold` asks the server for one queue where the pattern has no wildcard.
+ */
+it('chooses queues by account, region and name on every way that takes a pattern', async () => {
+  const { karin, command } = await open();
+  const keys = [`eu-west-1:${OTHER}:jobs`, `eu-west-1:${OWN_ACCOUNT}:jobs`, `us-east-1:${OWN_ACCOUNT}:jobs`];
+  const arns = karin.directory.all().map(({ arn }) => arn);
+  const authorization = `Bearer ${PASSWORD}`;
+  const exported = async (query: string): Promise<string> => {
+    const response = await fetch(`${karin.url}/api/v1/export${query}`, { headers: { authorization } });
+    return response.text();
+  };
+  const everything = await exported('');
+  const keysIn = (text: string): readonly string[] => keys.filter((key) => text.includes(`"queue":"${key}"`)).sort();
+  const query = (patterns: readonly string[]): string =>
+    `?${patterns.map((pattern) => `queue=${encodeURIComponent(pattern)}`).join('&')}`;
+  const ways: Readonly<Record<string, (patterns: readonly string[]) => Promise<readonly string[]>>> = {
+    'KARIN_CONSUME and KARIN_CLOUDWATCH_QUEUES': async (patterns) => arns.filter(queueChooser(patterns)).map(queueKey),
+    'a credential': async (queues) =>
+      arns
+        .filter((arn) => grants({ scopes: ['send'], queues }, 'send', arn, { isHome: () => true }))
+        .map((arn) => queueKey(arn)),
+    export: async (patterns) => keysIn(await exported(query(patterns))),
+    import: async (patterns) => {
+      const url = `${karin.url}/api/v1/import${query(patterns)}&dryRun=1`;
+      const response = await fetch(url, { method: 'POST', headers: { authorization }, body: everything });
+      const { queues } = Counts.parse(await response.json());
+      // It tells how many. Which they are, an export with the same pattern tells.
+      expect(queues.created + queues.present).toBe(keysIn(await exported(query(patterns))).length);
+      return keysIn(await exported(query(patterns)));
+    },
+    'hold and resume': async (patterns) => {
+      for (const pattern of patterns) await command('hold', pattern);
+      const held = karin.directory.all().filter(({ definition }) => definition.mode === 'hold');
+      for (const pattern of patterns) await command('resume', pattern);
+      expect(karin.directory.all().some(({ definition }) => definition.mode === 'hold')).toBe(false);
+      return held.map(({ key }) => key);
+    },
+  };
+  const cases: ReadonlyArray<readonly [patterns: readonly string[], chosen: readonly string[]]> = [
+    [['j?bs'], keys],
+    [['*'], keys],
+    [[`${OTHER}/eu-west-1/jobs`], keys.slice(0, 1)],
+    [[`${OWN_ACCOUNT}/us-*/j*`], keys.slice(2)],
+    [['*/eu-west-1/*'], keys.slice(0, 2)],
+    [
+      [`${OTHER}/*/*`, '*/us-east-1/jobs'],
+      [keys[0] ?? '', keys[2] ?? ''],
+    ],
+  ];
+  for (const [way, choose] of Object.entries(ways)) {
+    for (const [patterns, chosen] of cases) {
+      expect([way, patterns, [...(await choose(patterns))].sort()]).toEqual([way, patterns, [...chosen].sort()]);
+    }
+  }
+});
+
+it('takes the form of a pattern for one queue, too, to look at it and to move its messages', async () => {
+  const { karin, command } = await open();
+  const name = `${OWN_ACCOUNT}/us-east-1/jobs`;
+  expect(await command('peek', name)).toBe('the queue is empty\n');
+  const queue = karin.directory.byKey(`us-east-1:${OWN_ACCOUNT}:jobs`);
+  if (queue === undefined) throw new Error('the discovery names the queue');
+  for (const text of [name, queue.key, formatQueueArn(queue.arn)]) expect(isNameOf(text, queue.arn)).toBe(true);
+  expect(isNameOf(`${OTHER}/us-east-1/jobs`, queue.arn)).toBe(false);
 });
