@@ -26,8 +26,8 @@ export interface QueueMiss {
 export type Reach = (queue: QueueArn) => boolean;
 
 /**
- * The queue that a text names by its name, `region:account:name`, `account/region/name`, ARN, URL or friendly name, among
- * those that `reaches` lets through (default: all); a miss names those that are like it.
+ * The queue that a text names by its name, `region:account:name`, `account/region/name`, ARN, URL or friendly name,
+ * among those that `reaches` lets through (default: all); a miss names those that are like it.
  */
 export function findQueue(parts: OverviewParts, text: string, reaches: Reach = () => true): Queue | QueueMiss {
   const rows = queueRows(parts).filter(({ queue }) => reaches(queue.arn));

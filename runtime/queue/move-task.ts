@@ -136,7 +136,9 @@ const storedTask = z.object({
   /** Of a selection: messages that no step has come to yet, as `nameText` writes them. Kept while the task runs. */
   messages: z.exactOptional(z.array(z.string())),
   left: z.exactOptional(z.number()),
-  /** Of a selection: how many messages it had. Its `toMove` is 0, so that versions without `needs` move none of others. */
+  /**
+   * Of a selection: how many messages it had. Its `toMove` is 0, so that versions without `needs` move none of others.
+   */
   selected: z.exactOptional(z.number()),
   /** `FEATURES` that whoever runs it must know; absent: none. */
   needs: z.exactOptional(z.array(z.string())),

@@ -28,8 +28,8 @@ export type TransferKind = 'drain' | 'pull';
 
 export interface Transfers {
   /**
-   * The queue of this name, key, `account/region/name` or ARN, of those that `reaches` lets through; default: of all. Errors: `TransferError`
-   * (none, or several of that name).
+   * The queue of this name, key, `account/region/name` or ARN, of those that `reaches` lets through; default: of all.
+   * Errors: `TransferError` (none, or several of that name).
    */
   find(text: string, reaches?: (queue: QueueArn) => boolean): StoredQueue;
   /**
