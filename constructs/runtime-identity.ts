@@ -152,6 +152,11 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
   public readonly grantPrincipal: iam.IPrincipal;
 
   /**
+   * The ARN of the user or role: what `KarinAccountAccess` in another account takes as `serverIdentityArn`.
+   */
+  public readonly identityArn: string;
+
+  /**
    * The role, unless the identity is a user.
    */
   public readonly role?: iam.IRole;
@@ -174,9 +179,11 @@ export class KarinRuntimeIdentity extends Construct implements IKarinRuntimeIden
     if ('user' in credentials) {
       this.keyHolder = credentials.user;
       this.credentials = credentials.accessKey;
+      this.identityArn = credentials.user.userArn;
       this.grantPrincipal = credentials.user.grantPrincipal;
     } else {
       this.role = credentials.role;
+      this.identityArn = credentials.role.roleArn;
       this.grantPrincipal = credentials.role.grantPrincipal;
     }
     this.attach(

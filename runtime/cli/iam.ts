@@ -59,19 +59,14 @@ export interface PolicyDocument {
   readonly Statement: readonly PolicyStatement[];
 }
 
-/** Where the resources of a policy are. */
-interface Place {
-  /** Default: that of the region. */
-  readonly partition?: string;
-  readonly account?: string;
-  readonly region?: string;
-}
+/** `partition`: of its ARNs; default: that of the region. */
+type PolicyOptions = IamOptions & { readonly partition?: string };
 
 const TAGGED = { 'aws:ResourceTag/karin:managed': 'true' };
 const ROLE_NAME = 'karin';
 
 /** Never `lambda:UpdateEventSourceMapping`: a stolen key must not be able to switch polling on again. */
-export function policy(options: Omit<IamOptions, keyof Place> & Place): PolicyDocument {
+export function policy(options: PolicyOptions): PolicyDocument {
   const { account = '*' } = options;
   const regions = regionsOf(options);
   const [only = '*', ...others] = regions;
@@ -157,7 +152,7 @@ function statement(
 }
 
 /** Empty: every region. */
-function regionsOf({ region }: Place): readonly string[] {
+function regionsOf({ region }: Pick<IamOptions, 'region'>): readonly string[] {
   return region === undefined || region === '*' ? [] : [...new Set(region.split('+'))];
 }
 
@@ -209,9 +204,9 @@ function print(document: object, context: CliContext): void {
 }
 
 /** That of the identity that is trusted, of the region, or of the region that the server would be started with. */
-function partitionFor({ trust, region }: IamOptions, { env }: CliContext): string {
-  const [first] = regionsOf(region === undefined ? {} : { region });
-  const ofTrust = trust?.split(':')[1];
+function partitionFor(options: IamOptions, { env }: CliContext): string {
+  const [first] = regionsOf(options);
+  const ofTrust = options.trust?.split(':')[1];
   return ofTrust ?? partitionOf(first ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? '');
 }
 

@@ -462,6 +462,20 @@ describe('an identity', () => {
   });
 });
 
+it('tells the ARN that other accounts trust, of a user and of a role', () => {
+  const stack = testStack();
+  const arnOf = ({ identityArn }: KarinRuntimeIdentity) => stack.resolve(identityArn);
+  const logicalIdOf = (type: string) => Object.keys(resources(Template.fromStack(stack), type))[0];
+  const user = KarinRuntimeIdentity.user(stack, 'User');
+  const task = KarinRuntimeIdentity.ecsTask(stack, 'Task');
+  expect(arnOf(user)).toEqual({ 'Fn::GetAtt': [logicalIdOf('AWS::IAM::User'), 'Arn'] });
+  expect(arnOf(task)).toEqual({ 'Fn::GetAtt': [logicalIdOf('AWS::IAM::Role'), 'Arn'] });
+  const existing = iam.Role.fromRoleArn(stack, 'Existing', 'arn:aws:iam::111122223333:role/karin-server');
+  expect(arnOf(KarinRuntimeIdentity.existingRole(stack, 'Own', { role: existing }))).toBe(
+    'arn:aws:iam::111122223333:role/karin-server',
+  );
+});
+
 describe('whom a role trusts', () => {
   const trust = (subject: string) =>
     KarinRuntimeIdentity.oidc(testStack(), 'Runtime', { issuer: 'https://issuer.example', subjects: [subject] });

@@ -99,6 +99,12 @@ it('counts what polling would cost by account, region and stage, with the prices
   await expect(command('cost', '--queues', '20', '--url', karin.url)).rejects.toThrow('give one');
 });
 
+it('says so where there is nothing that AWS would poll', async () => {
+  const karin = await runKarin({ KARIN_DISCOVERY: 'none', KARIN_ADMIN_PASSWORD: PASSWORD });
+  const { out } = await runCli(['cost', '--url', karin.url], { KARIN_TOKEN: PASSWORD });
+  expect(out).toBe(`${karin.url} serves no mapping: there is nothing that AWS would poll.\n`);
+});
+
 it('asks which queue is meant where several have the name', async () => {
   const { karin } = await open();
   const peek = async (queue: string) => {

@@ -82,7 +82,12 @@ const LAMBDA_CALLS: readonly (readonly [
   ['GET', /^\/2021-10-31\/functions\/([^/]+)\/urls$/, 'ListFunctionUrlConfigs', 'function'],
 ];
 
-function callOf(request: IncomingMessage, body: Buffer, { account, region }: ProxyTarget): Call {
+/** The call of AWS that a request makes, on a resource of this account and region. */
+export function callOf(
+  request: IncomingMessage,
+  body: Buffer,
+  { account, region }: Pick<ProxyTarget, 'account' | 'region'>,
+): Call {
   const [service, target] = String(request.headers['x-amz-target'] ?? '').split('.');
   if (service === 'AmazonSQS' && target !== undefined) {
     const { QueueUrl = '' }: { QueueUrl?: string } = JSON.parse(body.toString());

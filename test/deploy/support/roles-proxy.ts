@@ -1,15 +1,27 @@
 /**
  * A proxy in front of the AWS emulator that knows who has which role: it can revoke one, as an operator of another
- * account does, who ends its sessions and takes the server out of its trust policy. The emulator itself lets everybody
- * assume everything.
+ * account does, who ends its sessions and takes the server out of its trust policy. It refuses who is not trusted, and
+ * remembers what was called in each role. The emulator itself lets everybody assume everything.
  *
  * @module
  */
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Call } from '../../constructs/support/policy-evaluator.ts';
+import { callOf } from './recording-proxy.ts';
+
+/** Who asks for which role, and what he shows. */
+export interface RoleRequest {
+  readonly role: string;
+  readonly externalId: string | null;
+  /** Id of the access key that the request is signed with. */
+  readonly accessKeyId: string;
+}
 
 export interface RolesProxy {
   readonly url: string;
+  /** Calls that were made in roles. */
+  readonly calls: readonly { readonly role: string; readonly call: Call }[];
   /** External ids with which each role was assumed, one for each call. */
   readonly assumed: readonly { readonly role: string; readonly externalId: string | null }[];
   /** From now on nobody assumes this role, and what was signed with its sessions is refused. */
@@ -19,7 +31,12 @@ export interface RolesProxy {
   close(): Promise<void>;
 }
 
-export async function startRolesProxy(port: number): Promise<RolesProxy> {
+/** `trusts`: whether a role may be assumed; default: by everybody. */
+export async function startRolesProxy(
+  port: number,
+  trusts: (asked: RoleRequest) => Promise<boolean> = async () => true,
+): Promise<RolesProxy> {
+  const calls: { role: string; call: Call }[] = [];
   const assumed: { role: string; externalId: string | null }[] = [];
   const revoked = new Set<string>();
   const ended = new Set<string>();
@@ -30,9 +47,12 @@ export async function startRolesProxy(port: number): Promise<RolesProxy> {
     const body = await readAll(request);
     const form = new URLSearchParams(body.toString());
     const role = form.get('Action') === 'AssumeRole' ? (form.get('RoleArn') ?? '') : undefined;
+    const [, key = '', region = ''] =
+      /Credential=([^/]+)\/\d+\/([^/]+)\//.exec(request.headers.authorization ?? '') ?? [];
     if (role !== undefined) {
-      assumed.push({ role, externalId: form.get('ExternalId') });
-      if (revoked.has(role)) {
+      const externalId = form.get('ExternalId');
+      assumed.push({ role, externalId });
+      if (revoked.has(role) || !(await trusts({ role, externalId, accessKeyId: key }))) {
         const message = `User: arn:aws:iam::123456789012:user/karin is not authorized to perform: sts:AssumeRole on resource: ${role}`;
         response.writeHead(403, { 'Content-Type': 'text/xml' });
         response.end(
@@ -41,7 +61,10 @@ export async function startRolesProxy(port: number): Promise<RolesProxy> {
         return;
       }
     }
-    const [, key = ''] = /Credential=([^/]+)\//.exec(request.headers.authorization ?? '') ?? [];
+    const inRole = sessions.get(key);
+    if (inRole !== undefined) {
+      calls.push({ role: inRole, call: callOf(request, body, { account: inRole.split(':')[4] ?? '', region }) });
+    }
     if (ended.has(key)) {
       response.writeHead(403, {
         'Content-Type': 'application/json',
@@ -67,6 +90,7 @@ export async function startRolesProxy(port: number): Promise<RolesProxy> {
   return {
     url: `http://127.0.0.1:${bound}`,
     assumed,
+    calls,
     revoke: (role) => {
       revoked.add(role);
       for (const [key, of] of sessions) if (of === role) ended.add(key);
