@@ -64,7 +64,6 @@ const PLAN: readonly Plan[] = [
       ['packaging/README.md', 'Python, Java, .NET, Go'],
       ['docs/guides/ingest.md', 'SNS, EventBridge, S3, web hooks'],
       ['docs/guides/ingest-recipes.md', 'Their recipes without the CDK'],
-      'docs/guides/http-on-one-machine.md',
       ['docs/guides/sqs-api.md', 'Differences from SQS'],
       ['docs/guides/moving-between-karin-and-sqs.md', 'To Karin and back'],
     ],
