@@ -202,7 +202,7 @@ async function assume(role: AwsRole, region: string): Promise<Identity> {
     }
     const withId = role.externalId === undefined ? '' : ' with the external id of KARIN_ROLES';
     throw new AssumeRoleError(
-      `the role ${role.arn} cannot be assumed (${said}); its trust policy must allow sts:AssumeRole to the identity of this server${withId}, and this identity must be allowed sts:AssumeRole on it`,
+      `the role ${role.arn} cannot be assumed (${said}); its trust policy must allow sts:AssumeRole to the identity of this server${withId}, and this identity must be allowed sts:AssumeRole on it; karin iam --trust prints such a role`,
       { cause: error },
     );
   }
