@@ -83,12 +83,14 @@ export interface Preparing {
   readonly bundler: Bundler;
   /** The code changed since it was read: a bundle that a synthesis made is old. */
   readonly changed: boolean;
+  /** Tells the developer what takes its time. */
+  readonly say: (line: string) => void;
 }
 
 /** Prepares the function. Errors: those of what it is made by. */
 export async function prepareLaunch(fn: TemplateFunction, preparing: Preparing): Promise<Launch> {
   if (fn.durable === true) throw new Error(DURABLE);
-  const { shared, folder, bundler } = preparing;
+  const { shared, folder, bundler, say } = preparing;
   await mkdir(folder, { recursive: true });
   const path = shared.inherited['PATH'] ?? '';
   const synthesized =
@@ -108,13 +110,18 @@ export async function prepareLaunch(fn: TemplateFunction, preparing: Preparing):
   };
   const { inherited } = shared;
   if (fn.code.kind === 'image') {
-    const program = await containerProgram(fn, fn.code, environment, inherited, bootstrapFile('container.mjs'));
+    const program = await containerProgram(fn, fn.code, {
+      environment,
+      inherited,
+      bootstrap: bootstrapFile('container.mjs'),
+      say,
+    });
     return { ...launch, ...program, environment };
   }
   const toolchain = toolchainOf(fn, fn.code.kind === 'folder' ? taskRoot : undefined, path);
   if (toolchain !== undefined) {
     const cache = shared.cacheFolder;
-    const build = { fn, taskRoot, layers, folder, cache, inherited, bootstrap: bootstrapFile };
+    const build = { fn, taskRoot, layers, folder, cache, inherited, bootstrap: bootstrapFile, say };
     const program = await toolchain.program(build);
     return { ...launch, ...program, environment: { ...environment, ...program.environment } };
   }

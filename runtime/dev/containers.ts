@@ -7,13 +7,11 @@
  *
  * @module
  */
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { programOnPath } from './platform.ts';
 import type { CodeLocation, ImageBuild, TemplateFunction } from './template/model.ts';
-import { IN_CONTAINERS, type Program } from './toolchains.ts';
+import { IN_CONTAINERS, type Program, runTool } from './toolchains.ts';
 
 type Image = Extract<CodeLocation, { readonly kind: 'image' }>;
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -25,9 +23,16 @@ const ENGINES = ['docker', 'podman'];
 const OF_THIS_MACHINE =
   /^(PATH|HOME|USERPROFILE|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|(LOCAL)?APPDATA|PROGRAM.*|TMPDIR|TEMP|TMP|LANG|LC_.*|NODE_PATH|PYTHONPATH|LD_LIBRARY_PATH|LAMBDA_TASK_ROOT|LAMBDA_RUNTIME_DIR|_HANDLER|NODE_EXTRA_CA_CERTS|SSL_CERT_.*)$/;
 
-/** A build failed; the message is what the engine printed. */
-class ImageError extends Error {
-  override readonly name = 'ImageError';
+/** What running an image takes beside it. */
+interface Surroundings {
+  /** That of the function. */
+  readonly environment: Environment;
+  /** That of this process, which the engine gets whole: it looks for its own settings in it. */
+  readonly inherited: Environment;
+  /** The program of this package that looks after a container. */
+  readonly bootstrap: string;
+  /** Tells the developer what takes its time. */
+  readonly say: (line: string) => void;
 }
 
 /** Why the image of a function cannot be run on a machine with this `PATH`; `undefined`: it can. */
@@ -41,18 +46,25 @@ export function imageUnusable({ from }: Image, path: string): string | undefined
 }
 
 /**
- * The program that runs the image: built now, if it is one to build. `environment`: that of the function;
- * `bootstrap`: the program of this package that looks after a container. Errors: `ImageError`.
+ * The program that runs the image, which is built, or pulled where the engine does not have it yet. Errors:
+ * `ToolchainError`.
  */
 export async function containerProgram(
   fn: TemplateFunction,
   { from }: Image,
-  environment: Environment,
-  inherited: Environment,
-  bootstrap: string,
+  { environment, inherited, bootstrap, say }: Surroundings,
 ): Promise<Program> {
   const engine = engineOn(inherited['PATH'] ?? '') ?? 'docker';
-  const name = typeof from === 'string' ? from : await built(engine, fn.name, from, inherited);
+  const run = (args: readonly string[], cwd: string): Promise<string> => runTool(engine, args, cwd, inherited);
+  const name = typeof from === 'string' ? from : `karin-dev/${fn.name.toLowerCase()}`;
+  if (typeof from !== 'string') {
+    say(`building its image: ${engine} build`);
+    await run(buildArguments(name, from), from.context);
+  } else if (!(await has(run, name))) {
+    // Not left to the engine's `run`, which would be killed for a start that takes long.
+    say(`fetching its image: ${engine} pull ${name}`);
+    await run(['pull', name], '.');
+  }
   const { entryPoint = [], command = [], workingDirectory } = fn.image ?? {};
   const [entry, ...rest] = entryPoint;
   const variables = [...Object.keys(environment), 'AWS_LAMBDA_RUNTIME_API'].filter((key) => !OF_THIS_MACHINE.test(key));
@@ -79,22 +91,22 @@ function engineOn(path: string): string | undefined {
   return ENGINES.find((name) => programOnPath(name, path) !== undefined);
 }
 
-/** Builds an image and returns its name, one per function. */
-async function built(engine: string, fn: string, build: ImageBuild, environment: Environment): Promise<string> {
-  const { context, dockerfile, target, args } = build;
-  const name = `karin-dev/${fn.toLowerCase()}`;
-  const options = [
-    ['--tag', name],
-    ['--file', join(context, dockerfile)],
-    target === undefined ? [] : ['--target', target],
-    ...Object.entries(args).map(([key, value]) => ['--build-arg', `${key}=${value}`]),
-  ].flat();
-  try {
-    await promisify(execFile)(engine, ['build', ...options, context], { env: { ...environment } });
-  } catch (error) {
-    // What a process that failed left: texts, as no encoding is asked for.
-    const { stderr = '' } = error instanceof Error && 'stderr' in error ? error : {};
-    throw new ImageError(`'${engine} build' failed for ${fn}:\n${String(stderr).trim()}`, { cause: error });
-  }
-  return name;
+async function has(run: (args: readonly string[], cwd: string) => Promise<string>, image: string): Promise<boolean> {
+  return run(['image', 'inspect', image], '.').then(
+    () => true,
+    () => false,
+  );
+}
+
+function buildArguments(name: string, { context, dockerfile, target, args }: ImageBuild): readonly string[] {
+  return [
+    'build',
+    '--tag',
+    name,
+    '--file',
+    join(context, dockerfile),
+    ...(target === undefined ? [] : ['--target', target]),
+    ...Object.entries(args).flatMap(([key, value]) => ['--build-arg', `${key}=${value}`]),
+    context,
+  ];
 }

@@ -200,6 +200,7 @@ export class LocalLambda {
     const bundler = new Bundler(home);
     const folders = new WeakMap<Launch, string>();
     let versions = 0;
+    const say = (line: string): void => output.line(fn.name, line);
     const host = new FunctionHost(fn, {
       time,
       budget: this.#budget,
@@ -208,7 +209,7 @@ export class LocalLambda {
         versions += 1;
         const folder = join(home, String(versions));
         try {
-          const launch = await prepareLaunch(definition, { shared, folder, bundler, changed });
+          const launch = await prepareLaunch(definition, { shared, folder, bundler, changed, say });
           folders.set(launch, folder);
           return launch;
         } catch (error) {

@@ -6,6 +6,7 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { executable, isExecutable, programOnPath } from './platform.ts';
 import type { TemplateFunction } from './template/model.ts';
@@ -25,6 +26,8 @@ interface Build {
   readonly inherited: Readonly<Record<string, string | undefined>>;
   /** The program of this package with this name that runs handlers. */
   readonly bootstrap: (name: string) => string;
+  /** Tells the developer what takes its time. */
+  readonly say: (line: string) => void;
 }
 
 /** A program to start, and what it adds to the environment that every function has. */
@@ -201,10 +204,11 @@ const GO: Toolchain = {
       ? "its sources are in Go, and there is no go on the PATH; install Go, or build it: 'GOOS=linux go build -o bootstrap .'"
       : undefined,
   absent: (_, folder) => `there is no main package of Go in ${folder}`,
-  async program({ taskRoot, folder, inherited }) {
+  async program({ taskRoot, folder, inherited, say }) {
     const bootstrap = join(folder, executable('bootstrap'));
+    say('building it: go build');
     // The tag leaves out the way in which Lambda called Go before it had the Runtime API.
-    await compile('go', ['build', '-tags', 'lambda.norpc', '-o', bootstrap, '.'], taskRoot, inherited);
+    await runTool('go', ['build', '-tags', 'lambda.norpc', '-o', bootstrap, '.'], taskRoot, inherited);
     return { command: bootstrap, args: [] };
   },
 };
@@ -216,16 +220,22 @@ const CARGO: Toolchain = {
       ? "its sources are in Rust, and there is no cargo on the PATH; install Rust (https://rustup.rs), or build it: 'cargo lambda build --release'"
       : undefined,
   absent: (_, folder) => `there is no Cargo.toml in ${folder}`,
-  async program({ fn, taskRoot, cache, inherited }) {
+  async program({ fn, taskRoot, folder, cache, inherited, say }) {
     const only = fn.cargoBinary === undefined ? [] : ['--bin', fn.cargoBinary];
     const target = join(cache, 'cargo');
     const args = ['build', '--message-format', 'json-render-diagnostics', '--target-dir', target, ...only];
-    const printed = await compile('cargo', args, taskRoot, inherited);
+    say('building it: cargo build');
+    const printed = await runTool('cargo', args, taskRoot, inherited);
     const programs = printed.split('\n').flatMap((line) => /"executable":"((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? []);
-    const [command, ...others] = programs.map((text) => String(JSON.parse(`"${text}"`)));
-    if (command !== undefined && others.length === 0) return { command, args: [] };
+    const [made, ...others] = programs.map((text) => String(JSON.parse(`"${text}"`)));
+    if (made !== undefined && others.length === 0) {
+      const command = join(folder, executable('bootstrap'));
+      // The next build writes where this one did, while processes of this one still run.
+      await copyFile(made, command);
+      return { command, args: [] };
+    }
     throw new ToolchainError(
-      command === undefined
+      made === undefined
         ? `the package in ${taskRoot} makes no program`
         : `the package in ${taskRoot} makes several programs; name that of the function in its Metadata (BuildProperties: { Binary: ... })`,
     );
@@ -235,8 +245,8 @@ const CARGO: Toolchain = {
 /** More output than this of a compiler is not kept, bytes. */
 const LARGEST_OUTPUT = 64 * 1024 * 1024;
 
-/** Runs a compiler and returns what it printed. Errors: `ToolchainError`. */
-function compile(
+/** Runs a tool to its end and returns what it printed. Errors: `ToolchainError`, with what it said. */
+export function runTool(
   command: string,
   args: readonly string[],
   cwd: string,

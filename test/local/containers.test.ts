@@ -16,6 +16,7 @@ if (verb === 'build' && args.includes('BROKEN=1')) {
   console.error('step 2 of 3: no such file');
   process.exit(1);
 }
+if (verb === 'image' && args[1] === 'example.com/shop:1') process.exit(1);
 if (verb === 'run') {
   const names = args.flatMap((value, index) => (args[index - 1] === '--env' ? [value] : []));
   const env = Object.fromEntries(names.map((name) => [name, process.env[name]]));
@@ -80,6 +81,7 @@ describe('a function that is a container image', () => {
     await scratch.start({ environment: { PATH: path } });
     scratch.apply([define({ kind: 'image', from: 'example.com/shop:1' })]);
     expect((await scratch.invoke('fn')).value).toMatchObject({ greeting: 'hello' });
+    expect(recorded('pull')).toBe('example.com/shop:1\n');
     expect(recorded('run')).toMatch(/ example\.com\/shop:1\n$/);
   });
 
@@ -104,7 +106,9 @@ describe('a function that is a container image', () => {
     await scratch.start({ environment: { PATH: path } });
     scratch.apply([define(recipe({ BROKEN: '1' }))]);
     const { value } = await scratch.invoke('fn');
-    expect(value).toMatchObject({ errorMessage: "'docker build' failed for fn:\nstep 2 of 3: no such file" });
+    expect(value).toMatchObject({
+      errorMessage: `'docker build' failed in ${scratch.folder}/app:\nstep 2 of 3: no such file`,
+    });
   });
 
   it('says which engine is missing, and which file', () => {
