@@ -148,7 +148,9 @@ export class MappingWorker {
       return headroom && (() => this.#drawMore(open, headroom));
     }
     const holdings = this.#slots.begin();
-    return holdings && (() => this.#drawFirst(this.#newBatch(holdings)));
+    if (holdings === undefined) return undefined;
+    const batch = new HeldBatch(this.#parts.limits.nextBatch(), this.#served.mapping, this.#queue, holdings);
+    return () => this.#drawFirst(batch);
   }
 
   /** A receive was refused because the process has no room, and has none yet. */
@@ -336,11 +338,12 @@ export class MappingWorker {
   /** Leased records begin a batch of their own, if it can begin now; else they are given back. */
   #placeApart(records: readonly BatchRecord[], windowEndsAt: number | undefined): void {
     const holdings = this.#slots.beginLeased();
-    if (holdings !== undefined) {
-      this.#place(this.#newBatch(holdings, windowEndsAt), records);
+    if (holdings === undefined) {
+      this.#releaseUnplaced(records);
       return;
     }
-    this.#releaseUnplaced(records);
+    const number = this.#parts.limits.nextBatch();
+    this.#place(new HeldBatch(number, this.#served.mapping, this.#queue, holdings, windowEndsAt), records);
   }
 
   #releaseUnplaced(records: readonly BatchRecord[]): void {
@@ -476,10 +479,6 @@ export class MappingWorker {
       warnOfStore(name, what, error, this.#parts);
     }
     this.#onReady();
-  }
-
-  #newBatch(holdings: Holdings, windowEndsAt?: number): HeldBatch {
-    return new HeldBatch(this.#parts.limits.nextBatch(), this.#served.mapping, this.#queue, holdings, windowEndsAt);
   }
 
   #track(work: Promise<void>): void {
