@@ -29,10 +29,10 @@ import { createSources } from './http/ingest/sources.ts';
 import { reachableHost } from './http/location.ts';
 import { openDoor } from './http/server.ts';
 import { createLog, type Log } from './log.ts';
+import { logStoreLoss, recordEvents } from './ops/activity.ts';
 import { createFunctionActions } from './ops/function-actions.ts';
 import type { FunctionUrls } from './ops/functions.ts';
 import { createHealth } from './ops/health.ts';
-import { logStoreLoss, recordEvents } from './ops/recording.ts';
 
 import type { QueueDirectory } from './queue/directory.ts';
 import { createDirectory } from './queue/stored-directory.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ConsumerEvent } from '../../runtime/consumer/events.ts';
+import { createEventBus } from '../../runtime/ops/activity.ts';
 import { countMetrics } from '../../runtime/ops/counts.ts';
-import { createEventBus } from '../../runtime/ops/recording.ts';
 import { DELETED, INVOKED, LEASED } from '../support/consumer-events.ts';
 
 const BATCH = { mapping: 'm', queue: 'q', batch: 1, messageIds: ['a', 'b'] } as const;

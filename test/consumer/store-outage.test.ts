@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { releaseMessages } from '../../runtime/consumer/settlement.ts';
-import { createEventBus } from '../../runtime/ops/recording.ts';
+import { createEventBus } from '../../runtime/ops/activity.ts';
 import type { StoredQueue } from '../../runtime/queue/stored-queue.ts';
 import { slotsKey } from '../../runtime/store/redis/keys.ts';
 import { StoreUnavailableError } from '../../runtime/store/store.ts';

@@ -3,7 +3,7 @@ import { Intake } from '../../runtime/consumer/intake.ts';
 import { ProcessLimits } from '../../runtime/consumer/limits.ts';
 import { type ConsumerParts, DEFAULT_SETTINGS } from '../../runtime/consumer/parts.ts';
 import { readTuning } from '../../runtime/consumer/tuning.ts';
-import { createEventBus } from '../../runtime/ops/recording.ts';
+import { createEventBus } from '../../runtime/ops/activity.ts';
 import { systemRandomness, systemTime } from '../../runtime/time.ts';
 import { forEachStore, mappingOf, message, type World } from '../support/consumer-world.ts';
 import { RecordedEvents } from '../support/recorded-events.ts';

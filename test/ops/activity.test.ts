@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ConsumerEvent } from '../../runtime/consumer/events.ts';
 import { createLog } from '../../runtime/log.ts';
-import { createActivityLog } from '../../runtime/ops/activity.ts';
-import { createEventBus, logEvents } from '../../runtime/ops/recording.ts';
+import { createActivityLog, createEventBus, logEvents } from '../../runtime/ops/activity.ts';
 import { INVOKED, LEASED } from '../support/consumer-events.ts';
 
 const OF = { mapping: 'uuid-a', queue: 'eu-west-1:111122223333:a' };

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '../../runtime/log.ts';
+import { createEventBus } from '../../runtime/ops/activity.ts';
 import { type AlertMessage, AlertRefusedError, type AlertTarget } from '../../runtime/ops/alert-targets.ts';
 import { type Alerts, createAlerts } from '../../runtime/ops/alerts.ts';
 import { alertRule, type Need } from '../../runtime/ops/needs.ts';
-import { createEventBus } from '../../runtime/ops/recording.ts';
 import type { Queue } from '../../runtime/queue/queue.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { type Documents, StoreUnavailableError } from '../../runtime/store/store.ts';

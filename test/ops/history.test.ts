@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { EventBus } from '../../runtime/consumer/events.ts';
 import { createLog } from '../../runtime/log.ts';
+import { createEventBus } from '../../runtime/ops/activity.ts';
 import { bars, createHistory, type History, percentile, readHistory } from '../../runtime/ops/history.ts';
-import { createEventBus } from '../../runtime/ops/recording.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import type { Documents } from '../../runtime/store/store.ts';
 import { ANSWERED } from '../support/consumer-events.ts';

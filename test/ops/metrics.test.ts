@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { createSources } from '../../runtime/http/ingest/sources.ts';
 import { createTraffic } from '../../runtime/http/server.ts';
+import { createEventBus } from '../../runtime/ops/activity.ts';
 import { countMetrics } from '../../runtime/ops/counts.ts';
 import { exposition } from '../../runtime/ops/exposition.ts';
 import { createHealth } from '../../runtime/ops/health.ts';
 import { createMetrics } from '../../runtime/ops/metrics.ts';
-import { createEventBus } from '../../runtime/ops/recording.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
 import { ANSWERED, DELETED, INVOKED, LEASED } from '../support/consumer-events.ts';
 import { arnOf, discoveryOf, keyOf } from '../sync/discoveries.ts';

@@ -1,8 +1,7 @@
 /** Faults that the pages once had, each of which hid something from whoever had to debug. */
 import { describe, expect, it } from 'vitest';
 import type { InvokeOutcome } from '../../runtime/aws/invoke-outcome.ts';
-import { createActivityLog } from '../../runtime/ops/activity.ts';
-import { createEventBus } from '../../runtime/ops/recording.ts';
+import { createActivityLog, createEventBus } from '../../runtime/ops/activity.ts';
 import { runKarin } from '../http/running-karin.ts';
 import { INVOKED } from '../support/consumer-events.ts';
 import { discoveryOf, keyOf, mappingOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';

@@ -4,7 +4,7 @@ import { SpanStatusCode } from '@opentelemetry/api';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createLog } from '../../runtime/log.ts';
-import { createEventBus } from '../../runtime/ops/recording.ts';
+import { createEventBus } from '../../runtime/ops/activity.ts';
 import { openTraces } from '../../runtime/ops/traces.ts';
 import { runKarin, sqsCall } from '../http/running-karin.ts';
 import { ANSWERED, DELETED, INVOKED, LEASED } from '../support/consumer-events.ts';
