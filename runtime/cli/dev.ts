@@ -15,6 +15,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
+import * as z from 'zod/mini';
 import { type Discovery, DiscoveryError, type DiscoverySource } from '../aws/discovery/discovery.ts';
 import { createInvoker, type Invoker } from '../aws/invoke.ts';
 import { parseFunctionReference } from '../aws/mapping.ts';
@@ -148,7 +149,7 @@ class Development {
     // As esbuild names files: without links.
     this.#folder = existsSync(folder) ? realpathSync(folder) : folder;
     this.#write = options.write ?? ((text) => void process.stdout.write(text));
-    this.#output = createOutput(this.#write, options.write === undefined && process.stdout.isTTY === true);
+    this.#output = createOutput(this.#write, this.#hasColour);
   }
 
   async start(): Promise<Dev> {
@@ -251,6 +252,7 @@ class Development {
     const own = ownNodeModules();
     const lambda = await LocalLambda.start({
       region: config.region,
+      folder: this.#folder,
       sqsOrigin,
       workFolder: join(workFolder, 'functions'),
       cacheFolder: join(home, 'cache'),
@@ -326,7 +328,12 @@ class Development {
         urls: callable(this.#application).map((fn) => ({ functionArn: fn.arn, url: lambda.functionUrl(fn.name) })),
       }),
     };
-    const write = readable(this.#write);
+    const readably = readable(this.#write);
+    const write = (line: string): void => {
+      const told = lambdaEndpoint === undefined ? saidOtherwise(line) : undefined;
+      if (told === undefined) readably(line);
+      else if (told !== '') this.#say(told);
+    };
     const log = createLog({ level: config.logLevel, write });
     // What a sync finds is said by this command itself, and only as far as it is new.
     const syncLog = createLog({ level: 'error', write });
@@ -419,6 +426,12 @@ class Development {
     this.#problems = new Set(lines.filter((line) => line.startsWith('! ')));
   }
 
+  /** Only a terminal has it, and only if nobody asked for none (https://no-color.org). */
+  get #hasColour(): boolean {
+    const isTerminal = this.#options.write === undefined && process.stdout.isTTY === true;
+    return isTerminal && (this.#environment['NO_COLOR'] ?? '') === '';
+  }
+
   #say(line: string): void {
     this.#write(`${line}\n`);
   }
@@ -433,6 +446,31 @@ function listed(names: readonly string[]): string {
   const more = names.length - NAMES_SHOWN;
   return more > 1 ? `${names.slice(0, NAMES_SHOWN).join(', ')} and ${more} more` : names.join(', ');
 }
+
+/** What the log says of a batch. */
+const BatchLine = z.object({
+  msg: z.string(),
+  queue: z.string(),
+  reason: z.optional(z.string()),
+  target: z.optional(z.string()),
+  messageIds: z.array(z.string()),
+});
+
+/**
+ * A line of the log in the words of this command; empty: the local Lambda has said all of it; `undefined`: it is to be
+ * written as it is.
+ */
+function saidOtherwise(line: string): string | undefined {
+  const { success, data } = BatchLine.safeParse(JSON.parse(line));
+  if (!success) return undefined;
+  if (data.msg === 'failed' && FUNCTION_FAILED.has(data.reason)) return '';
+  if (data.msg !== 'dead-lettered') return undefined;
+  const name = (key = ''): string => key.split(':').at(-1) ?? '';
+  return `${name(data.queue)}: ${counted(data.messageIds.length, 'message')} moved to ${name(data.target)}`;
+}
+
+/** Reasons that come from the answer of a function. */
+const FUNCTION_FAILED: ReadonlySet<string | undefined> = new Set(['function-error', 'timeout', 'malformed-report']);
 
 /** Asks for each function by its name alone. */
 function byPlainName(invoker: Invoker): Invoker {

@@ -11,9 +11,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, extname, join, relative } from 'node:path';
+import { dirname, extname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { BuildContext, BuildOptions } from 'esbuild';
+import type { BuildContext, BuildOptions, Message } from 'esbuild';
 import { inputFiles, isFresh, readCdkBundle } from './cdk-bundle.ts';
 import type { CodeLocation } from './template/model.ts';
 
@@ -86,8 +86,9 @@ export class Bundler {
       return { file: join(folder, order.file), inputs: inputFiles(Object.keys(metafile?.inputs ?? {}), cwd) };
     } catch (error) {
       // esbuild rejects with a BuildFailure, whose `errors` it formats itself; anything else has no such member.
-      const { errors } = error as { readonly errors?: Parameters<Esbuild['formatMessages']>[0] };
-      const lines = errors === undefined ? [String(error)] : await esbuild.formatMessages(errors, { kind: 'error' });
+      const { errors } = error as { readonly errors?: Message[] };
+      const placed = errors?.map((message) => ({ ...message, location: absolute(message.location, cwd) }));
+      const lines = placed === undefined ? [String(error)] : await esbuild.formatMessages(placed, { kind: 'error' });
       throw new BundleError(lines.join('\n').trim(), { cause: error });
     }
   }
@@ -139,6 +140,10 @@ export class Bundler {
     }
     return this.#kept;
   }
+}
+
+function absolute(location: Message['location'], cwd: string): Message['location'] {
+  return location === null ? null : { ...location, file: resolve(cwd, location.file) };
 }
 
 /** The esbuild of a project, else that of this package. Loaded late: only functions that are bundled need it. */

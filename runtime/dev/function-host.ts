@@ -106,12 +106,12 @@ export class FunctionHost {
       for (;;) {
         const { tenantId } = invocation;
         const environment = this.#takeIdle(tenantId) ?? (await this.#start(tenantId));
-        if ('kind' in environment) return this.#noticed(environment);
+        if ('kind' in environment) return this.#advised(environment);
         environment.stopWhenIdle();
         const result = await environment.worker.run(invocation);
         if (result === 'never-delivered') continue;
         this.#rest(environment);
-        return this.#noticed(result);
+        return this.#advised(result);
       }
     } finally {
       this.#busy -= 1;
@@ -270,11 +270,10 @@ export class FunctionHost {
     if (launch !== this.#prepared && !this.#users.has(launch)) this.#parts.discard(launch);
   }
 
-  #noticed(result: LoggedResult): LoggedResult {
+  #advised(result: LoggedResult): LoggedResult {
     if (result.kind !== 'function-error') return result;
     const { payload, advice } = withMissingLayers(this.#fn, result.payload);
-    for (const line of [...(result.notice?.split('\n') ?? []), ...advice]) this.#parts.print(this.#fn.name, line);
-    return { ...result, payload };
+    return { ...result, payload, advice };
   }
 
   #forget(worker: Worker): void {

@@ -7,6 +7,7 @@ import type { Discovery } from '../aws/discovery/discovery.ts';
 import type { ReportedMapping, SyncReport } from '../aws/sync/synchroniser.ts';
 import { parseQueueArn } from '../queue/names.ts';
 import { busEvent, type Occasion, s3Event, snsEnvelope } from './envelopes.ts';
+import type { Tone } from './report.ts';
 import type { Feed, TemplateApplication, TemplateFunction } from './template/model.ts';
 
 /** Where things are. */
@@ -251,8 +252,8 @@ export function changes(report: SyncReport): readonly string[] {
 
 /** Where the lines go. */
 export interface Output {
-  /** A line that a function printed. */
-  line(functionName: string, text: string): void;
+  /** A line that a function printed; with a tone, one that is said of it. */
+  line(functionName: string, text: string, tone?: Tone): void;
 }
 
 /** ANSI colours that are readable on dark and light terminals; one per function, in turn. */
@@ -260,15 +261,20 @@ const COLOURS = [36, 35, 33, 32, 34, 31];
 /** A process that never ends its line must not fill the memory, characters. */
 const LONGEST_LINE = 65_536;
 
+/** Green, red, and faint; each with what ends it. */
+const TONES: Readonly<Record<Tone, readonly [number, number]>> = { good: [32, 39], bad: [31, 39], more: [2, 22] };
+
 /** Writes `[name] text` lines; with `colour`, each name in a colour of its own. */
 export function createOutput(write: (text: string) => void, colour: boolean): Output {
   const colours = new Map<string, number>();
   return {
-    line(functionName, text) {
+    line(functionName, text, tone) {
       if (!colour) return write(`[${functionName}] ${text}\n`);
       const chosen = colours.get(functionName) ?? COLOURS[colours.size % COLOURS.length] ?? 0;
       colours.set(functionName, chosen);
-      write(`\u001b[${chosen}m[${functionName}]\u001b[39m ${text}\n`);
+      const [begin, end] = tone === undefined ? [] : TONES[tone];
+      const painted = begin === undefined ? text : `\u001b[${begin}m${text}\u001b[${end}m`;
+      write(`\u001b[${chosen}m[${functionName}]\u001b[39m ${painted}\n`);
     },
   };
 }

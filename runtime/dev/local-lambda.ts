@@ -5,7 +5,7 @@
  * @module
  */
 import { realpathSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, sep } from 'node:path';
@@ -16,16 +16,21 @@ import { comesFromForeignPage, isLink, isOwnHost } from '../http/browser-guard.t
 import type { Randomness, Time } from '../time.ts';
 import { prepareLaunch } from './bundle.ts';
 import { Bundler } from './bundler.ts';
+import { isCdkBundle } from './cdk-bundle.ts';
 import { ConcurrencyError, FunctionHost, type Refreshed, type WorkerBudget } from './function-host.ts';
 import { badGateway, urlEvent, urlResponse } from './function-url.ts';
 import type { Output } from './guide.ts';
 import { lambdaApi } from './lambda-api.ts';
+import { report } from './report.ts';
+import { isMadeByRun } from './run-folder.ts';
 import { type Invocation, type LoggedResult, listen } from './runtime-api.ts';
-import type { JsonObject, TemplateApplication, TemplateFunction, TemplateMapping } from './template/model.ts';
+import type { JsonObject, TemplateApplication, TemplateFunction } from './template/model.ts';
 import type { Launch } from './worker.ts';
 
 export interface LocalLambdaOptions {
   readonly region: string;
+  /** Of the project: sources are named by paths relative to it. */
+  readonly folder: string;
   /** Origin of the SQS API that functions send to. */
   readonly sqsOrigin: string;
   /**
@@ -72,7 +77,7 @@ export class LocalLambda {
   readonly #budget: WorkerBudget;
   /** Functions that were removed and have processes yet. */
   readonly #leaving = new Set<Promise<void>>();
-  #mappings: readonly TemplateMapping[] = [];
+  #stacks: Pick<TemplateApplication, 'mappings' | 'queues'> = { mappings: [], queues: [] };
   #workers = 0;
   /** Functions so far. */
   #made = 0;
@@ -120,7 +125,7 @@ export class LocalLambda {
 
   /** Takes over what a template says now. Functions that did not change keep their processes. */
   apply(application: TemplateApplication): void {
-    this.#mappings = application.mappings;
+    this.#stacks = application;
     const wanted = new Map(application.functions.map((fn) => [fn.name, fn]));
     for (const [name, hosted] of this.#hosts) {
       const fn = wanted.get(name);
@@ -143,7 +148,8 @@ export class LocalLambda {
    */
   async changed(paths: readonly string[]): Promise<readonly CodeChange[]> {
     const real = paths.flatMap((path) => [path, realPath(path)]);
-    const concerned = [...this.#hosts].filter(([, { host }]) => host.isMadeOf(real));
+    await Promise.all(paths.filter((path) => path.endsWith('.py')).map(forgetBytecode));
+    const concerned = [...this.#hosts].filter(([, { host }]) => host.isMadeOf(real) && !isFinished(host));
     return Promise.all(concerned.map(async ([name, { host }]) => ({ name, became: await host.refresh() })));
   }
 
@@ -168,7 +174,7 @@ export class LocalLambda {
   async invoke(name: string, invocation: Invocation): Promise<LoggedResult> {
     const host = this.#hosts.get(name)?.host;
     if (host === undefined) throw new Error(`the function ${name} was removed`);
-    return host.invoke(invocation);
+    return this.#run(host, invocation);
   }
 
   /** Stops every process and closes the port. */
@@ -254,7 +260,7 @@ export class LocalLambda {
     const { randomness } = this.#options;
     const app = lambdaApi({
       functions: () => [...this.#hosts.values()].map(({ host }) => host.definition),
-      mappings: () => this.#mappings,
+      mappings: () => this.#stacks.mappings,
       functionUrl: (name) => this.functionUrl(name),
       invoke: (name, invocation) => this.invoke(name, invocation),
       uuid: () => randomness.uuid(),
@@ -278,7 +284,7 @@ export class LocalLambda {
       const event = urlEvent({ request: c.req.raw, path, body, requestId, now, sourceIp: '127.0.0.1' });
       const payload = new TextEncoder().encode(JSON.stringify(event));
       try {
-        const result = await host.invoke({ requestId, functionArn: host.definition.arn, payload });
+        const result = await this.#run(host, { requestId, functionArn: host.definition.arn, payload });
         return result.kind === 'response' ? urlResponse(result.payload) : badGateway();
       } catch (error) {
         if (error instanceof ConcurrencyError) return c.json({ Message: error.message }, 429);
@@ -286,6 +292,21 @@ export class LocalLambda {
       }
     });
     return app;
+  }
+
+  /** Runs an event and says what came of it. Rejects with `ConcurrencyError`. */
+  async #run(host: FunctionHost, invocation: Invocation): Promise<LoggedResult> {
+    const { time, output, folder } = this.#options;
+    const startedAt = time.monotonic();
+    const result = await host.invoke(invocation);
+    const run = { invocation, result, durationMs: time.monotonic() - startedAt };
+    const say = (): void => {
+      const { name } = host.definition;
+      for (const { text, tone } of report(run, this.#stacks, folder)) output.line(name, text, tone);
+    };
+    // The answer comes on one connection and what was printed before it on another: it is there a turn later.
+    setImmediate(() => setImmediate(say));
+    return result;
   }
 }
 
@@ -323,6 +344,22 @@ function realPath(path: string): string {
       return path;
     }
   }
+}
+
+/** Whether the code was made by a synthesis, out of sources that nobody knows: only another one changes it. */
+function isFinished({ definition: { code }, inputs }: FunctionHost): boolean {
+  return code.kind === 'folder' && inputs === undefined && isMadeByRun(code.path) && !isCdkBundle(code.path);
+}
+
+/**
+ * Python takes compiled code for that of a source with the same size, written in the same second: an edit that follows
+ * another at once would never run.
+ */
+async function forgetBytecode(source: string): Promise<void> {
+  const folder = join(dirname(source), '__pycache__');
+  const compiled = `${basename(source, '.py')}.`;
+  const names = await readdir(folder).catch(() => []);
+  await Promise.all(names.filter((name) => name.startsWith(compiled)).map((name) => removeFolder(join(folder, name))));
 }
 
 /** What cannot be removed now goes with the folder of this run: no function fails because of it. */

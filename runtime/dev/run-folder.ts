@@ -14,6 +14,11 @@ import type { Time } from '../time.ts';
 
 const RUN = /^run-[0-9a-f]{8}$/;
 
+/** Whether a path lies in the folder of a run. */
+export function isMadeByRun(path: string): boolean {
+  return /[\\/]\.karin[\\/]run-[0-9a-f]{8}[\\/]/.test(path);
+}
+
 /** A name that no other run has. */
 export function runName(): string {
   return `run-${randomBytes(4).toString('hex')}`;

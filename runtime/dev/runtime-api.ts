@@ -155,10 +155,9 @@ export type LoggedResult = InvocationResult & { readonly log?: string };
 export type InvocationResult =
   | { readonly kind: 'response'; readonly payload: Uint8Array }
   /**
-   * `X-Amz-Function-Error: Unhandled`; the payload is the JSON of the error. `notice`: what to print, where the
-   * function itself could not.
+   * `X-Amz-Function-Error: Unhandled`; the payload is the JSON of the error. `advice`: what may mend it.
    */
-  | { readonly kind: 'function-error'; readonly payload: Uint8Array; readonly notice?: string };
+  | { readonly kind: 'function-error'; readonly payload: Uint8Array; readonly advice?: readonly string[] };
 
 /** Lambda's limit of a synchronous request, bytes. */
 export const LARGEST_PAYLOAD = 6_291_456;
@@ -170,7 +169,6 @@ export function sandboxError(errorType: string, errorMessage: string): Invocatio
   return {
     kind: 'function-error',
     payload: Buffer.from(JSON.stringify({ errorType, errorMessage })),
-    notice: errorMessage,
   };
 }
 

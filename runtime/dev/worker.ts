@@ -10,6 +10,7 @@
  * @module
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { functionError } from '../aws/invoke-outcome.ts';
 import type { Cancel, Time } from '../time.ts';
 import { lineSplitter } from './guide.ts';
 import { endTree } from './platform.ts';
@@ -122,7 +123,8 @@ export class Worker {
     await new Promise((resolve) => setImmediate(resolve));
     const of = `RequestId: ${invocation.requestId}`;
     const durationMs = (this.#parts.time.monotonic() - startedAt).toFixed(2);
-    const log = `START ${of} Version: $LATEST\n${this.#log}END ${of}\nREPORT ${of}\tDuration: ${durationMs} ms\n`;
+    const failed = result.kind === 'function-error' ? `${failureLog(result.payload)}\n` : '';
+    const log = `START ${of} Version: $LATEST\n${this.#log}${failed}END ${of}\nREPORT ${of}\tDuration: ${durationMs} ms\n`;
     return { ...result, log };
   }
 
@@ -224,4 +226,11 @@ export class Worker {
   #kill(): void {
     endTree(this.#child);
   }
+}
+
+/** A failure as a runtime logs it. */
+function failureLog(payload: Uint8Array): string {
+  const { errorType, message, trace = '' } = functionError(payload);
+  const said = `${errorType}: ${message}`;
+  return trace.startsWith(said) ? trace : `${said}${trace === '' ? '' : `\n${trace}`}`;
 }

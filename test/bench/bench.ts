@@ -10,6 +10,9 @@ export interface Bench {
   size(full: number, quick: number): number;
   /** Whether what runs is to be named, on stderr. */
   readonly list: boolean;
+  /** The built command, and the Node that runs it. */
+  readonly command: string;
+  readonly node: string;
   redis(options?: RedisServerOptions): Promise<RedisServer>;
   /** The built server. */
   server(env: Readonly<Record<string, string>>): Promise<ServerProcess>;
@@ -51,6 +54,8 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const bench: Bench = {
     list: options.list,
+    command: options.command,
+    node: options.node,
     size: (full, small) => (options.quick ? small : full),
     redis: async (options) => {
       const redis = await RedisServer.start(options);

@@ -19,6 +19,7 @@ import { type Figure, holds, table } from './figure.ts';
 import { backlog } from './figures/backlog.ts';
 import { commands } from './figures/commands.ts';
 import { durability } from './figures/durability.ts';
+import { edit } from './figures/edit.ts';
 import { idle } from './figures/idle.ts';
 import { ingest } from './figures/ingest.ts';
 import { latency } from './figures/latency.ts';
@@ -38,6 +39,7 @@ const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[
   path,
   latency,
   commands,
+  edit,
   idle,
   page,
   memory,

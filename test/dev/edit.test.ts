@@ -130,14 +130,14 @@ describe('an edit of a handler that NodejsFunction bundles', { timeout: PATIENCE
     await send('a');
     await printed(/\[Worker\] first a the "shop" 5 euro$/);
     await send('fail');
-    await printed(/src\/worker\.ts:9:/);
+    await printed(/^\[Worker\] {3}at src\/worker\.ts:9 /);
 
     put('src/worker.ts', `\n${worker('second')}`);
     await printed(/^live after \d+ ms: Worker$/);
     await send('b');
     await printed(/\[Worker\] second b the "shop" 5 euro$/);
     await send('fail');
-    await printed(/src\/worker\.ts:10:/);
+    await printed(/^\[Worker\] {3}at src\/worker\.ts:10 /);
     expect(lines.join('\n')).not.toMatch(/\.karin.*Error|at .*\.karin\//);
     expect(syntheses()).toBe(1);
   });

@@ -119,6 +119,7 @@ resources:
 
     write('src/worker.ts', worker('second'));
     await dev.line(/changed: src\/worker\.ts/);
+    await dev.line(/^live after \d+ ms: shop-test-worker$/);
     await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'b' }));
     await dev.line(/^\[shop-test-worker\] got second b$/);
 

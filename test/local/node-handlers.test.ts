@@ -223,7 +223,7 @@ describe('Node handlers', () => {
       scratch.apply([scratch.define()]);
       const { value } = await scratch.invoke('fn');
       expect(value).toMatchObject({ errorMessage: expect.stringMatching(/index\.ts:2/) });
-      expect(scratch.lines.join('\n')).toMatch(/index\.ts:2/);
+      await scratch.printed('[fn]   at index.ts:2');
     });
 
     it('a timeout ends the process and what it started', async () => {

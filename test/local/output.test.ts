@@ -22,6 +22,13 @@ describe('the output of functions', () => {
     ]);
   });
 
+  it('is told apart from what is said of a function by colour, which only a terminal gets', () => {
+    const written: string[] = [];
+    createOutput((text) => written.push(text), true).line('one', 'failed', 'bad');
+    createOutput((text) => written.push(text), false).line('one', 'failed', 'bad');
+    expect(written).toEqual(['\u001b[36m[one]\u001b[39m \u001b[31mfailed\u001b[39m\n', '[one] failed\n']);
+  });
+
   it('is cut into lines wherever the pieces end', () => {
     const lines: string[] = [];
     const splitter = lineSplitter((line) => lines.push(line));

@@ -22,6 +22,7 @@ export class ScratchLambda {
     const own = ownNodeModules();
     this.#lambda = await LocalLambda.start({
       region: 'eu-west-1',
+      folder: this.folder,
       sqsOrigin: 'http://127.0.0.1:4999',
       workFolder: join(this.folder, '.karin'),
       cacheFolder: join(this.folder, '.cache'),

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -403,6 +403,20 @@ describe('execution environments', () => {
       writeFileSync(join(scratch.folder, 'index.ts'), '');
       expect(unusable(scratch.define())).toBeUndefined();
     });
+  });
+
+  it('run an edit of Python that is as long as the code before and follows it within a second', async () => {
+    await scratch.start();
+    const python = (word: string): string => `def handler(event, context):\n    return '${word}'\n`;
+    const path = scratch.write('app.py', 'from words import handler\n');
+    const words = scratch.write('words.py', python('one'));
+    utimesSync(words, 1_000, 1_000);
+    scratch.apply([scratch.define({ runtime: 'python3.12', handler: 'app.handler' })]);
+    expect((await scratch.invoke('fn')).value).toBe('one');
+    scratch.write('words.py', python('two'));
+    utimesSync(words, 1_000, 1_000);
+    await scratch.lambda.changed([words, path]);
+    expect((await scratch.invoke('fn')).value).toBe('two');
   });
 
   it('leave nothing outside their own folder', async () => {

@@ -23,6 +23,8 @@ const EXIT_UNCAUGHT_EXCEPTION = 129;
 
 /** The invocation under way; a crash is reported as its failure. */
 let currentRequestId;
+/** The handler is there. */
+let started = false;
 
 /** One call to the Runtime API. If it cannot be reached, nobody waits for this process any more. */
 function call(method, path, headers = {}, body = '') {
@@ -58,7 +60,8 @@ function post(path, error) {
 
 /** Fails the invocation under way, or the start, and ends the process. */
 async function crash(error, exitCode) {
-  console.error(error.trace.length > 0 ? error.trace.join('\n') : error.errorMessage);
+  // Between two invocations nobody waits for an answer that could tell it.
+  if (started && currentRequestId === undefined) console.error(error.trace.join('\n') || error.errorMessage);
   await post(currentRequestId === undefined ? 'init/error' : `invocation/${currentRequestId}/error`, error);
   process.exit(exitCode);
 }
@@ -185,6 +188,7 @@ async function main() {
     await crash(described(error), 1);
     return;
   }
+  started = true;
   for (;;) {
     const { headers, body } = await call('GET', 'invocation/next');
     currentRequestId = headers['lambda-runtime-aws-request-id'];
@@ -201,9 +205,7 @@ async function main() {
         JSON.stringify(value === undefined ? null : value),
       );
     } catch (error) {
-      const failure = described(error);
-      console.error(failure.trace.length > 0 ? failure.trace.join('\n') : failure.errorMessage);
-      await post(`invocation/${currentRequestId}/error`, failure);
+      await post(`invocation/${currentRequestId}/error`, described(error));
     }
     currentRequestId = undefined;
   }

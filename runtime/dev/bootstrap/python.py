@@ -39,7 +39,6 @@ def described(error, error_type=None):
 
 
 def post_error(path, failure):
-    print("".join(failure["stackTrace"]) + failure["errorType"] + ": " + failure["errorMessage"], file=sys.stderr, flush=True)
     headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": failure["errorType"]}
     call("POST", path, json.dumps(failure).encode(), headers)
 
