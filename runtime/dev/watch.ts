@@ -32,7 +32,7 @@ const IGNORED_FOLDERS = new Set([
 /** What editors and systems write beside the files that count. */
 const IGNORED_FILES = /(~|\.sw[a-z]|\.tmp|\.log|\.tsbuildinfo|^4913)$/;
 /** Editors write a file in several steps, and tools write several files, milliseconds. */
-const QUIET_MS = 120;
+const QUIET_MS = 60;
 /** Larger files are not looked into: that they were written counts as a change, bytes. */
 const LARGEST_COMPARED = 5_000_000;
 
