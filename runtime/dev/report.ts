@@ -1,6 +1,6 @@
 /**
- * What a person is told of each invocation: one line with the count, the duration and the result; of a failure two more,
- * the line of the source and what happens to the messages next.
+ * What a person is told of each invocation: one line with the count, the duration and the result; of a failure two
+ * more, the line of the source and what happens to the messages next.
  *
  * @module
  */
