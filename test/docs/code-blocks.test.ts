@@ -29,16 +29,22 @@ const GIVEN: Readonly<Record<string, string>> = {
 /** Modules that a block may import and nothing here installs: their types are not looked at. */
 const NOT_INSTALLED = ['@pulumi/aws', '@pulumi/pulumi', 'aws-sdk'];
 
-/** Names of our own package that a piece may use without importing them. */
-const OWN_NAMES = /\b(?:Karin[A-Z]\w*|SyncOnDeploy|SyncFailure)\b/g;
+/** Names that a piece may use without importing them, by the package that has them. */
+const KNOWN_NAMES: Readonly<Record<string, RegExp>> = {
+  'karin-queue': /\b(?:Karin[A-Z]\w*|SyncOnDeploy|SyncFailure)\b/g,
+  'aws-cdk-lib': /\b(?:App|CfnOutput|Duration|RemovalPolicy|SecretValue|Stack|Stage|Tags)\b/g,
+};
 
 /** A block as a module: its imports, what it takes for granted, and its code, in a stack if it says `this`. */
 function moduleOf(code: string): string {
   const written = code.match(/^import [\s\S]*?;$/gm) ?? [];
-  const imported: readonly string[] = written.join('\n').match(OWN_NAMES) ?? [];
-  const used = new Set(code.replaceAll(/'[^'\n]*'|\/\/.*/g, '').match(OWN_NAMES));
-  const own = [...used].filter((name) => !imported.includes(name));
-  const imports = own.length === 0 ? written : [...written, `import { ${own.join(', ')} } from 'karin-queue';`];
+  const bare = code.replaceAll(/'[^'\n]*'|\/\/.*/g, '');
+  const added = Object.entries(KNOWN_NAMES).flatMap(([from, names]) => {
+    const imported: readonly string[] = written.join('\n').match(names) ?? [];
+    const missing = [...new Set(bare.match(names))].filter((name) => !imported.includes(name));
+    return missing.length === 0 ? [] : [`import { ${missing.join(', ')} } from '${from}';`];
+  });
+  const imports = [...written, ...added];
   const body = imports.reduce((rest, line) => rest.replace(line, line.replaceAll(/[^\n]/g, '')), code);
   const given = Object.entries(GIVEN).filter(
     ([name]) =>
