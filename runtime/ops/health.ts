@@ -62,7 +62,7 @@ export function createHealth(
       if (signal.kind === 'emptied') {
         emptied =
           `the store of messages came back empty at ${iso(now())}: the messages in it are lost; ` +
-          `${signal.queues} queues and ${signal.tokens} tokens were written again from the memory of the servers`;
+          `what the servers had in memory is written again (queues: ${signal.queues}, tokens: ${signal.tokens})`;
       }
       if (signal.kind === 'unreadable' && setAside.size < MOST_NAMED) setAside.add(signal.name.split(':', 1)[0] ?? '');
     },

@@ -79,7 +79,7 @@ export interface Need {
 }
 
 export interface NeedsParts {
-  readonly directory: Pick<QueueDirectory, 'all'>;
+  readonly directory: Pick<QueueDirectory, 'all' | 'byKey'>;
   readonly depths: Pick<Depths, 'of' | 'waitsMs'>;
   readonly syncState: () => SyncState | undefined;
   readonly consumer: () => ConsumerSnapshot;
@@ -172,10 +172,13 @@ function mappingNeeds(parts: NeedsParts, sync: SyncState | undefined, consumer: 
   );
   const mappings = new Map((sync?.discovery?.mappings ?? []).map((mapping) => [mapping.uuid, mapping]));
   for (const actor of consumer.queues) {
-    for (const { uuid, paused, resumable } of actor.mappings) {
+    for (const { uuid, paused, resumable, trouble } of actor.mappings) {
       const mapping = mappings.get(uuid);
       if (paused === undefined || mapping === undefined) continue;
       const key = queueKey(mapping.queueArn);
+      // Somebody wanted it so; as soon as messages wait in it, the queue is named itself.
+      const isWanted = (parts.directory.byKey(key)?.definition.mode ?? 'consume') !== 'consume';
+      if (isWanted && resumable !== true && trouble === undefined) continue;
       const text = `${mapping.queueArn.name} waits, because ${nameOf(mapping.functionArn)} is paused: ${paused}`;
       needs.push({
         ...{ id: `paused ${uuid}`, kind: 'paused-mapping', urgency: resumable ? 'now' : 'soon', text, queue: key },
