@@ -101,7 +101,7 @@ export async function prepareLaunch(fn: TemplateFunction, preparing: Preparing):
   const layers = await Promise.all(
     fn.layers.map((layer, index) => codeFolder(fn, layer, join(folder, `layer-${index}`), path)),
   );
-  const environment = functionEnvironment(fn, shared, taskRoot, layers);
+  const environment = functionEnvironment(fn, shared, taskRoot, [...layers, ...builtBeside(fn, taskRoot)]);
   const handler = handlerFile(fn, taskRoot);
   const launch = {
     cwd: taskRoot,
@@ -146,6 +146,12 @@ export async function prepareLaunch(fn: TemplateFunction, preparing: Preparing):
     default:
       return { ...launch, command: join(taskRoot, 'bootstrap'), args: [], environment };
   }
+}
+
+/** What a build put beside the sources of a Python function, for the packages that it fetched. */
+function builtBeside({ code, runtime = '' }: TemplateFunction, taskRoot: string): readonly string[] {
+  if (familyOf(runtime) !== 'python' || code.kind !== 'folder' || code.packaged === undefined) return [];
+  return taskRoot === code.path && statSync(code.packaged).isDirectory() ? [code.packaged] : [];
 }
 
 function familyOf(runtime: string): Family | undefined {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TemplateFunction } from './template/model.ts';
 
@@ -62,7 +63,11 @@ export function functionEnvironment(
       ? {}
       : {
           PATH: [...layers.map((layer) => join(layer, 'bin')), PATH].join(delimiter),
-          LD_LIBRARY_PATH: layers.map((layer) => join(layer, 'lib')).join(delimiter),
+          // Libraries made for Lambda can stand in the way of programs of this machine: only where a layer has some.
+          LD_LIBRARY_PATH: layers
+            .map((layer) => join(layer, 'lib'))
+            .filter((lib) => existsSync(lib))
+            .join(delimiter),
         }),
     // Output of a Python process would otherwise be held back until its buffer is full.
     PYTHONUNBUFFERED: '1',

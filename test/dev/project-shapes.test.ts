@@ -64,6 +64,18 @@ ${properties}`);
     expect(warnings()).toEqual([]);
   });
 
+  it("SAM in Python finds the packages that 'sam build' fetched, and runs the sources", async () => {
+    const files = {
+      'template.yaml': simple('python3.12'),
+      'src/app.py': `import fetched\n${PYTHON.replace('"got"', 'fetched.WORD')}`,
+      '.aws-sam/build/Worker/app.py': PYTHON,
+      '.aws-sam/build/Worker/fetched.py': 'WORD = "got with a package:"\n',
+    };
+    const { send, line } = bound(await run(files));
+    await send('Orders', 'one');
+    await line(/^\[Worker\] got with a package: one$/);
+  });
+
   it('SAM with an OpenAPI file whose integration sends to SQS runs the consumer', async () => {
     const api = `  Api:
     Type: AWS::Serverless::Api

@@ -2,7 +2,9 @@ import { readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { unusable } from '../../runtime/dev/bundle.ts';
-import type { CodeLocation, TemplateFunction } from '../../runtime/dev/template/model.ts';
+import { readServerlessFile } from '../../runtime/dev/project/serverless.ts';
+import { findStacks, readApplication } from '../../runtime/dev/template/application.ts';
+import type { CodeLocation, StackSource, TemplateFunction } from '../../runtime/dev/template/model.ts';
 import { ScratchLambda } from './scratch-lambda.ts';
 
 /** Runs what an image would hold as a program beside it, with the variables that the container is given alone. */
@@ -118,5 +120,64 @@ describe('a function that is a container image', () => {
     );
     const gone = { kind: 'image', from: { context: scratch.folder, dockerfile: 'Dockerfile', args: {} } } as const;
     expect(unusable(define(gone), path)).toContain(`${scratch.folder}/Dockerfile, where nothing is`);
+  });
+
+  it('is read from SAM, the CDK and serverless.yml, built or by its name', () => {
+    const settings = { account: '000000000000', region: 'eu-west-1' };
+    const locals = { ...settings, sqsOrigin: 'http://127.0.0.1:4000', functionUrl: () => '' };
+    const read = (stacks: readonly StackSource[]): Readonly<Record<string, unknown>> =>
+      Object.fromEntries(
+        readApplication(stacks, locals).functions.map(({ name, code, image }) => [name, [code, image]]),
+      );
+    const template = scratch.write(
+      'template.yaml',
+      `Transform: AWS::Serverless-2016-10-31
+Resources:
+  Sam:
+    Type: AWS::Serverless::Function
+    Properties: { PackageType: Image, ImageConfig: { Command: [app.handler] } }
+    Metadata: { Dockerfile: Dockerfile, DockerContext: ./app, DockerTag: v1, DockerBuildArgs: { LEVEL: 2 } }
+  Cdk:
+    Type: AWS::Lambda::Function
+    Properties: { PackageType: Image, Code: { ImageUri: { Fn::Sub: 'x:\${AWS::Region}' } } }
+    Metadata:
+      aws:asset:path: app
+      aws:asset:dockerfile-path: Dockerfile.lambda
+      aws:asset:docker-build-target: lambda
+      aws:asset:property: Code.ImageUri
+  Named: { Type: AWS::Serverless::Function, Properties: { PackageType: Image, ImageUri: 'example.com/shop:1' } }
+  Nameless: { Type: AWS::Serverless::Function, Properties: { PackageType: Image } }
+`,
+    );
+    const context = join(scratch.folder, 'app');
+    expect(read(findStacks(template))).toEqual({
+      Sam: [
+        { kind: 'image', from: { context, dockerfile: 'Dockerfile', args: { LEVEL: '2' } } },
+        { entryPoint: [], command: ['app.handler'] },
+      ],
+      Cdk: [
+        { kind: 'image', from: { context, dockerfile: 'Dockerfile.lambda', target: 'lambda', args: {} } },
+        undefined,
+      ],
+      Named: [{ kind: 'image', from: 'example.com/shop:1' }, undefined],
+      Nameless: [{ kind: 'absent', reason: expect.stringContaining('neither its name nor its Dockerfile') }, undefined],
+    });
+    const file = scratch.write(
+      'serverless.yml',
+      `service: shop
+provider: { name: aws, ecr: { images: { own: { path: ./app, file: Dockerfile.lambda } } } }
+functions:
+  built: { image: { name: own, command: [app.handler], workingDirectory: /srv } }
+  named: { image: 'example.com/shop:1' }
+`,
+    );
+    const none = { entryPoint: [], command: [] };
+    expect(read([readServerlessFile(file, { ...settings, folder: scratch.folder, environment: {} })])).toEqual({
+      'shop-dev-built': [
+        { kind: 'image', from: { context, dockerfile: 'Dockerfile.lambda', args: {} } },
+        { ...none, command: ['app.handler'], workingDirectory: '/srv' },
+      ],
+      'shop-dev-named': [{ kind: 'image', from: 'example.com/shop:1' }, none],
+    });
   });
 });
