@@ -273,6 +273,7 @@ class Development {
     const anyPort = this.#options.port === 0 || this.#environment['PORT'] === '0';
     const gateway = new LocalGateway({
       account: ACCOUNT,
+      region: config.region,
       firstPort: anyPort ? 0 : config.port + 2,
       invoke: (name, invocation) => lambda.invoke(name, invocation),
       output: this.#output,

@@ -100,7 +100,7 @@ export function isNameOf(text: string, arn: QueueArn): boolean {
 }
 
 /** Whether `name` fits `glob`. Linear in practice: a star only ever retries from its last match. */
-function matchesGlob(glob: string, name: string): boolean {
+export function matchesGlob(glob: string, name: string): boolean {
   let g = 0;
   let n = 0;
   let star = -1;

@@ -47,7 +47,8 @@ const readServerless = (text: string): TemplateApplication => {
 const routesOf = (api: TemplateApi | undefined): readonly string[] =>
   (api?.routes ?? []).map(({ method, path, target, authorizer }) => {
     const to = target.kind === 'function' ? `${target.name} ${target.payload}` : `answer ${target.status}`;
-    return `${method} ${path} -> ${to}${authorizer === undefined ? '' : ` (${authorizer})`}`;
+    const asked = authorizer?.kind === 'lambda' ? `${authorizer.name}, ${authorizer.form}` : authorizer?.kind;
+    return `${method} ${path} -> ${to}${asked === undefined ? '' : ` (${asked})`}`;
   });
 
 describe('the APIs of a SAM template', () => {
@@ -287,6 +288,88 @@ describe('the APIs of a CDK app', { timeout: PATIENCE_MS }, () => {
   });
 });
 
+describe('Lambda authorizers', () => {
+  const source = (name: string, place = 'header') => ({ place, name });
+
+  it('are those of a SAM template, of both kinds of API', () => {
+    const { web } = readTemplate(`
+Globals: { Function: { Runtime: nodejs22.x, Handler: index.handler, InlineCode: x } }
+Resources:
+  Guard: { Type: AWS::Serverless::Function }
+  Web:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        Authorizers:
+          Simple:
+            FunctionArn: !GetAtt Guard.Arn
+            AuthorizerPayloadFormatVersion: "2.0"
+            EnableSimpleResponses: true
+            Identity: { Headers: [Authorization], QueryStrings: [key] }
+  Old:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: v1
+      Auth:
+        DefaultAuthorizer: Token
+        Authorizers:
+          Token: { FunctionArn: !GetAtt Guard.Arn }
+          Request: { FunctionArn: !GetAtt Guard.Arn, FunctionPayloadType: REQUEST, Identity: { Headers: [X-Key] } }
+  Fn:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        A: { Type: HttpApi, Properties: { ApiId: !Ref Web, Path: /a, Method: GET, Auth: { Authorizer: Simple } } }
+        B: { Type: Api, Properties: { RestApiId: !Ref Old, Path: /b, Method: GET } }
+        C: { Type: Api, Properties: { RestApiId: !Ref Old, Path: /c, Method: GET, Auth: { Authorizer: Request } } }
+`);
+    const byId = new Map(web.apis.map((api) => [api.id, api]));
+    expect(routesOf(byId.get('Web'))).toEqual(['GET /a -> Fn 2.0 (Guard, 2.0)']);
+    expect(byId.get('Web')?.routes[0]?.authorizer).toMatchObject({
+      simple: true,
+      sources: [source('Authorization'), source('key', 'querystring')],
+    });
+    expect(routesOf(byId.get('Old'))).toEqual(['GET /b -> Fn 1.0 (Guard, token)', 'GET /c -> Fn 1.0 (Guard, request)']);
+    expect(byId.get('Old')?.routes.map(({ authorizer }) => authorizer)).toMatchObject([
+      { simple: false, sources: [source('Authorization')] },
+      { sources: [source('X-Key')] },
+    ]);
+    expect(web.notes).toEqual([]);
+  });
+
+  it('are those of a serverless.yml, by key or by ARN', () => {
+    const { web } = readServerless(`
+service: shop
+provider:
+  name: aws
+  runtime: nodejs22.x
+  httpApi:
+    authorizers:
+      mine: { type: request, functionName: my-guard, enableSimpleResponses: true, identitySource: $request.header.X-Key }
+functions:
+  my-guard: { handler: index.guard }
+  fn:
+    handler: index.handler
+    events:
+      - httpApi: { method: get, path: /a, authorizer: { name: mine } }
+      - http: { method: get, path: b, authorizer: my-guard }
+      - http:
+          method: get
+          path: c
+          authorizer: { name: my-guard, type: request, identitySource: "method.request.header.A, method.request.querystring.b" }
+`);
+    const [httpApi, restApi] = web.apis;
+    expect(routesOf(httpApi)).toEqual(['GET /a -> shop-dev-fn 2.0 (shop-dev-my-guard, 2.0)']);
+    expect(httpApi?.routes[0]?.authorizer).toMatchObject({ simple: true, sources: [source('X-Key')] });
+    expect(routesOf(restApi)).toEqual([
+      'GET /b -> shop-dev-fn 1.0 (shop-dev-my-guard, token)',
+      'GET /c -> shop-dev-fn 1.0 (shop-dev-my-guard, request)',
+    ]);
+    expect(restApi?.routes[1]?.authorizer).toMatchObject({ sources: [source('A'), source('b', 'querystring')] });
+    expect(web.notes).toEqual([]);
+  });
+});
+
 describe('karin dev serves', { timeout: PATIENCE_MS }, () => {
   let dev: Dev | undefined;
   const lines: string[] = [];
@@ -460,6 +543,48 @@ Resources:
     const taken = await fetch(order, { method: 'POST', headers, body: '{"size":"large"}' });
     expect([taken.status, await taken.text()]).toEqual([202, 'taken 7\n']);
     expect(await said(/pack order/)).toBe('[shop-dev-pack] pack order 7: {"size":"large"}');
+  });
+
+  it('a route only for whom a Lambda authorizer lets pass, with what it says of him', async () => {
+    put(
+      'serverless.yml',
+      `
+service: shop
+provider:
+  name: aws
+  runtime: nodejs22.x
+  httpApi: { authorizers: { guard: { type: request, functionName: guard, enableSimpleResponses: true, identitySource: [$request.header.x-key] } } }
+functions:
+  guard: { handler: index.guard }
+  fn: { handler: index.handler, events: [{ httpApi: { method: get, path: /a, authorizer: { name: guard } } }] }
+`,
+    );
+    put(
+      'index.js',
+      `${ECHO}
+       exports.guard = async (event) => {
+         const [key] = event.identitySource;
+         if (key === 'odd') throw new Error('odd');
+         return { isAuthorized: key === 'good', context: { routeArn: event.routeArn, list: [1] } };
+       };`,
+    );
+    await start();
+    const url = addressOf(/GET +\S+\/a/);
+    const passing = await fetch(url, { headers: { 'x-key': 'good' } });
+    const routeArn = 'arn:aws:execute-api:us-east-1:000000000000:HttpApi/$default/GET/a';
+    expect(await passing.json()).toMatchObject({
+      requestContext: { authorizer: { lambda: { routeArn, list: [1] } } },
+    });
+    const statusFor = async (headers: Record<string, string>): Promise<number> =>
+      (await fetch(url, { headers })).status;
+    expect([await statusFor({}), await statusFor({ 'x-key': 'bad' }), await statusFor({ 'x-key': 'odd' })]).toEqual([
+      401, 403, 500,
+    ]);
+    expect(lines.filter((line) => line.startsWith('[shop-dev-guard] ! '))).toEqual([
+      '[shop-dev-guard] ! GET /a is answered with 401: the request has no header x-key',
+      '[shop-dev-guard] ! GET /a is answered with 403: its authorizer refuses',
+      '[shop-dev-guard] ! GET /a is answered with 500: its authorizer failed',
+    ]);
   });
 
   it('a route that is added later, at the origin that its API has', async () => {

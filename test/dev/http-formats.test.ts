@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { questionOf, verdictOf } from '../../runtime/dev/http/authorizer.ts';
 import { claimsOf, eventOf, type HttpCall, type Landing } from '../../runtime/dev/http/event.ts';
 import { preflightAnswer, readResponse, withCors } from '../../runtime/dev/http/response.ts';
 import { findRoute } from '../../runtime/dev/http/routes.ts';
-import type { ApiCors, TemplateApi, TemplateRoute } from '../../runtime/dev/template/model.ts';
+import type { ApiCors, LambdaAuthorizer, TemplateApi, TemplateRoute } from '../../runtime/dev/template/model.ts';
 
 const CALL: HttpCall = {
   method: 'POST',
@@ -404,5 +405,96 @@ describe('the route of a request', () => {
     expect(find('rest', keys, 'GET /items')).toBeUndefined();
     expect(find('rest', ['GET /a/{rest+}', 'GET /{x}/b'], 'GET /a/b')).toEqual(['GET /a/{rest+}', { rest: 'b' }]);
     expect(find('rest', ['GET /'], 'GET /')).toEqual(['GET /', {}]);
+  });
+});
+
+describe('a Lambda authorizer', () => {
+  const authorizer = (form: LambdaAuthorizer['form'], simple = false): LambdaAuthorizer => ({
+    ...{ kind: 'lambda', name: 'guard', arn: 'arn:aws:lambda:eu-west-1:000000000000:function:guard', form, simple },
+    sources: [{ place: 'header', name: 'x-twice' }],
+  });
+  const ask = (form: LambdaAuthorizer['form'], landing: Landing = REST): unknown =>
+    questionOf(authorizer(form), CALL, landing, 'eu-west-1');
+  const ARN = 'arn:aws:execute-api:eu-west-1:000000000000:Shop/prod/POST/my%20shop/items/a%2Bb';
+
+  it('is asked in the form that its API has', () => {
+    expect(ask('token')).toEqual({ event: { type: 'TOKEN', authorizationToken: 'one', methodArn: ARN } });
+    const shared = { type: 'REQUEST', methodArn: ARN, resource: REST.route, pathParameters: { id: 'a+b' } };
+    expect(ask('request')).toMatchObject({ event: shared });
+    expect(ask('request')).not.toHaveProperty('event.body');
+    const http = { ...HTTP, stage: 'prod' };
+    expect(ask('1.0', http)).toMatchObject({
+      event: { ...shared, version: '1.0', identitySource: 'one', authorizationToken: 'one' },
+    });
+    expect(ask('2.0', http)).toMatchObject({
+      event: {
+        version: '2.0',
+        type: 'REQUEST',
+        routeArn: ARN,
+        identitySource: ['one'],
+        rawPath: '/prod/my shop/items/a+b',
+      },
+    });
+  });
+
+  it('is not asked for a request that lacks what it goes by', () => {
+    const lacking = { ...authorizer('2.0'), sources: [{ place: 'querystring', name: 'empty' }] as const };
+    expect(questionOf(lacking, CALL, HTTP, 'eu-west-1')).toMatchObject({
+      kind: 'stop',
+      answer: { status: 401, body: '{"message":"Unauthorized"}' },
+      why: 'the request has no querystring empty',
+    });
+  });
+
+  const judge = (value: unknown, form: LambdaAuthorizer['form'], simple = false, kind: Landing['kind'] = 'rest') => {
+    const result = { kind: 'response', payload: Buffer.from(JSON.stringify(value)) } as const;
+    return verdictOf(authorizer(form, simple), { methodArn: ARN }, result, kind);
+  };
+  const policy = (Effect: string, Resource: unknown = '*', Action: unknown = 'execute-api:Invoke') => ({
+    principalId: 'me',
+    policyDocument: { Version: '2012-10-17', Statement: [{ Effect, Action, Resource }] },
+    context: { number: 1, truth: true, text: 'x' },
+  });
+
+  it('lets pass by a policy that allows the call, with its context as texts', () => {
+    const context = { number: '1', truth: 'true', text: 'x', principalId: 'me', integrationLatency: 0 };
+    const there = 'arn:aws:execute-api:eu-west-1:*:Shop/prod/POST/my%20shop/*';
+    for (const value of [policy('Allow'), policy('Allow', ['x', there], ['execute-api:*'])]) {
+      expect(judge(value, 'token')).toEqual({ kind: 'pass', context });
+    }
+  });
+
+  it.each<[value: unknown, form: LambdaAuthorizer['form'], simple: boolean, status: number, text: string]>([
+    [policy('Deny'), 'token', false, 403, 'with an explicit deny'],
+    [policy('Allow', 'arn:aws:execute-api:eu-west-1:*:Shop/prod/GET/*'), 'token', false, 403, 'not authorized'],
+    [policy('Allow', '*', 's3:*'), 'token', false, 403, 'not authorized'],
+    [{ principalId: 'me' }, 'token', false, 500, 'null'],
+    [{ ...policy('Allow'), context: { list: [1] } }, 'token', false, 500, 'null'],
+    [null, 'request', false, 500, 'null'],
+    [{ isAuthorized: false }, '2.0', true, 403, 'Forbidden'],
+    [{ isAuthorized: 'yes' }, '2.0', true, 500, 'null'],
+  ])('stops the caller who gets %j', (value, form, simple, status, text) => {
+    const verdict = judge(value, form, simple);
+    expect(verdict).toMatchObject({ kind: 'stop', answer: { status } });
+    expect(JSON.stringify(verdict)).toContain(text);
+  });
+
+  it('says Unauthorized by that error alone', () => {
+    const failing = (errorMessage: string) =>
+      verdictOf(
+        authorizer('token'),
+        {},
+        { kind: 'function-error', payload: Buffer.from(JSON.stringify({ errorMessage })) },
+        'http',
+      );
+    expect(failing('Unauthorized')).toMatchObject({ answer: { status: 401 } });
+    expect(failing('something else')).toMatchObject({
+      answer: { status: 500, body: '{"message":"Internal Server Error"}' },
+      why: 'its authorizer failed',
+    });
+    expect(judge({ isAuthorized: true, context: { list: [1] } }, '2.0', true, 'http')).toEqual({
+      kind: 'pass',
+      context: { lambda: { list: [1] } },
+    });
   });
 });

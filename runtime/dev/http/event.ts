@@ -277,7 +277,7 @@ function clfTime(date: Date): string {
 
 /** `authorizer` of the request context; `undefined`: there is none, or no token that can be read. */
 export function claimsOf(
-  authorizer: ApiAuthorizer | undefined,
+  authorizer: ApiAuthorizer['kind'] | undefined,
   payload: '1.0' | '2.0',
   authorization: string | undefined,
 ): JsonObject | undefined {

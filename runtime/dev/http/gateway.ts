@@ -17,13 +17,15 @@ import type { Randomness, Time } from '../../time.ts';
 import { ConcurrencyError } from '../function-host.ts';
 import type { Output } from '../guide.ts';
 import { type Invocation, LARGEST_PAYLOAD, type LoggedResult, listen } from '../runtime-api.ts';
-import type { RouteFunction, TemplateApi, TemplateRoute } from '../template/model.ts';
+import type { LambdaAuthorizer, RouteFunction, TemplateApi, TemplateRoute } from '../template/model.ts';
+import { questionOf, type Verdict, verdictOf } from './authorizer.ts';
 import { claimsOf, eventOf, type HttpCall, type Landing } from './event.ts';
 import { allowsOrigin, gatewayAnswer, type HttpAnswer, preflightAnswer, readResponse, withCors } from './response.ts';
 import { findRoute } from './routes.ts';
 
 export interface GatewayOptions {
   readonly account: string;
+  readonly region: string;
   /** APIs have this port and those that follow; one that is taken is replaced by a free one. 0: any free port. */
   readonly firstPort: number;
   /** Runs a function. Rejects with `ConcurrencyError`. */
@@ -35,6 +37,8 @@ export interface GatewayOptions {
 
 /** The largest body of both kinds, bytes. */
 const LARGEST_BODY = 10 * 1024 * 1024;
+/** How long an authorizer may take. */
+const AUTHORIZER_MS = 10_000;
 
 /** With the first part of the path, which is the stage. */
 const AWS_ADDRESS = /https:\/\/([\w-]+)\.execute-api(?:\.[a-z0-9-]+)+(\/[^/?#\s]+)?/g;
@@ -149,14 +153,34 @@ export class LocalGateway {
       sourceIp: request.socket.remoteAddress?.replace('::ffff:', '') ?? '127.0.0.1',
       now: time.now(),
     };
-    const authorizer = claimsOf(route.authorizer, target.payload, request.headers.authorization);
+    const claims = claimsOf(route.authorizer?.kind, target.payload, request.headers.authorization);
     const landing: Landing = {
       ...{ kind: api.kind, apiId: api.id, account, stage: api.stage, stageVariables: api.stageVariables },
       ...{ method: route.method, route: route.path, pathParameters, payload: target.payload },
       binaryTypes: api.binaryTypes,
-      ...(authorizer === undefined ? {} : { authorizer }),
+      ...(claims === undefined ? {} : { authorizer: claims }),
     };
-    return this.#run(api, route, target, call, landing);
+    if (route.authorizer?.kind !== 'lambda') return this.#run(api, route, target, call, landing);
+    const verdict = await this.#ask(route.authorizer, call, landing);
+    if (verdict.kind === 'pass')
+      return this.#run(api, route, target, call, { ...landing, authorizer: verdict.context });
+    const what = `${method} ${path} is answered with ${verdict.answer.status}`;
+    this.#options.output.line(route.authorizer.name, `! ${what}: ${verdict.why}`);
+    return verdict.answer;
+  }
+
+  async #ask(authorizer: LambdaAuthorizer, call: HttpCall, landing: Landing): Promise<Verdict> {
+    const question = questionOf(authorizer, call, landing, this.#options.region);
+    if ('kind' in question) return question;
+    const { event } = question;
+    const payload = new TextEncoder().encode(JSON.stringify(event));
+    const invocation = { requestId: this.#options.randomness.uuid(), functionArn: authorizer.arn, payload };
+    const outcome = await this.#outcome(authorizer.name, AUTHORIZER_MS, invocation);
+    if (outcome.kind === 'response' || outcome.kind === 'function-error') {
+      return verdictOf(authorizer, event, outcome, landing.kind);
+    }
+    const why = outcome.kind === 'late' ? 'its authorizer took more than 10 s' : outcome.reason;
+    return { kind: 'stop', answer: gatewayAnswer(500, 'Internal Server Error'), why };
   }
 
   #noRoute(api: TemplateApi, method: string, path: string): HttpAnswer {
@@ -186,7 +210,7 @@ export class LocalGateway {
       return failed(tooLarge(api), `its event has ${payload.length} bytes, and a function takes ${LARGEST_PAYLOAD}`);
     }
     const invocation: Invocation = { requestId: call.requestId, functionArn: target.arn, payload };
-    const outcome = await this.#outcome(target, invocation);
+    const outcome = await this.#outcome(target.name, target.timeoutMs, invocation);
     switch (outcome.kind) {
       case 'late':
         return failed(timeOut(api), `the function took more than ${target.timeoutMs / 1000} s`);
@@ -208,11 +232,11 @@ export class LocalGateway {
   }
 
   /** The result, unless the gateway stops waiting before it comes; the function goes on, as in AWS. */
-  #outcome(target: RouteFunction, invocation: Invocation): Promise<Outcome> {
+  #outcome(name: string, timeoutMs: number, invocation: Invocation): Promise<Outcome> {
     const { invoke, time } = this.#options;
     return new Promise((resolve) => {
-      const cancel = time.after(target.timeoutMs, () => resolve({ kind: 'late' }));
-      invoke(target.name, invocation)
+      const cancel = time.after(timeoutMs, () => resolve({ kind: 'late' }));
+      invoke(name, invocation)
         .then(resolve, (error: unknown) => {
           const reason = error instanceof ConcurrencyError ? error.reason : String(error);
           resolve({ kind: 'refused', reason });

@@ -117,7 +117,7 @@ function excerpt(value: unknown): string {
 }
 
 /** An answer of the gateway itself. */
-export function gatewayAnswer(status: number, message: string): HttpAnswer {
+export function gatewayAnswer(status: number, message: string | null): HttpAnswer {
   return { status, headers: [['content-type', 'application/json']], body: JSON.stringify({ message }) };
 }
 

@@ -7,7 +7,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { parseEnv } from 'node:util';
-import { type ServerlessApiEvent, serverlessApis } from '../template/api-events.ts';
 import { findStacks } from '../template/application.ts';
 import {
   isObject,
@@ -22,6 +21,7 @@ import { parseTemplateText } from '../template/parse.ts';
 import { expandTransforms } from '../template/transforms.ts';
 import { liftQueues } from './lift.ts';
 import { type LoadedProject, type Project, ProjectError, type ProjectParts } from './project.ts';
+import { type ServerlessApiEvent, serverlessApis } from './serverless-apis.ts';
 import { type VariableSettings, withVariables } from './serverless-variables.ts';
 
 const COMMANDS = ['osls', 'serverless', 'sls'];
@@ -160,7 +160,9 @@ function serverlessTemplate(configuration: JsonObject, stage: string, notes: str
   for (const [key, body] of Object.entries(lift.functions)) {
     addFunction(resources, { service, stage, key, provider, definition: objectOr(body), artifact }, requests, notes);
   }
-  const apis = Object.fromEntries(serverlessApis(requests, provider, stage, notes));
+  const apis = Object.fromEntries(
+    serverlessApis(requests, provider, stage, (key) => `${logicalName(key)}LambdaFunction`, notes),
+  );
   return { ...own, Resources: { ...resources, ...apis, ...lift.resources, ...objectOr(own['Resources']) } };
 }
 

@@ -8,6 +8,20 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseFunctionReference } from '../../aws/mapping.ts';
 import {
+  corsOf,
+  includedPath,
+  isEmpty,
+  listOf,
+  mockAnswer,
+  type Security,
+  type StatedAuthorizer,
+  securityOf,
+  sourcesOf,
+  textIn,
+  valueIn,
+  valueOr,
+} from './api-settings.ts';
+import {
   type ApiAuthorizer,
   type ApiCors,
   booleanOr,
@@ -177,7 +191,8 @@ class ApiReader {
     const wait = valueIn(of, settings['TimeoutInMillis']);
     const fn = this.#functionAt(of, settings['IntegrationUri'], what, payload, wait, 'http');
     const authorization = textIn(scope, properties['AuthorizationType']);
-    if (fn !== undefined) this.#add(draft, key, fn, this.#authorizer(draft, authorization));
+    const named = this.#namedAuthorizer(scope, properties['AuthorizerId'], 'http');
+    if (fn !== undefined) this.#add(draft, key, fn, this.#authorizer(draft, authorization, named));
   }
 
   #method(scope: StackScope, logicalId: string, properties: JsonObject): void {
@@ -200,6 +215,7 @@ class ApiReader {
       ...{ type, uri: integration['Uri'], wait },
       answers: listOf(integration['IntegrationResponses']),
       authorization: checked,
+      authorizer: this.#namedAuthorizer(scope, properties['AuthorizerId'], 'rest'),
     });
   }
 
@@ -208,7 +224,7 @@ class ApiReader {
     switch (given.type) {
       case 'AWS_PROXY': {
         const fn = this.#functionAt(scope, given.uri, what, '1.0', given.wait, 'rest');
-        if (fn !== undefined) this.#add(draft, key, fn, this.#authorizer(draft, given.authorization));
+        if (fn !== undefined) this.#add(draft, key, fn, this.#authorizer(draft, given.authorization, given.authorizer));
         return;
       }
       case 'MOCK':
@@ -256,7 +272,7 @@ class ApiReader {
       const why = resolved.known
         ? `the function ${arn} is not here`
         : `its function cannot be resolved (${resolved.reason})`;
-      this.#notes.add(`${what}: ${why}; it is not served`);
+      this.#notes.add(`${what}: ${why}`);
       return undefined;
     }
     const stated = numberOr(wait, DEFAULT_WAIT_MS[kind]);
@@ -265,11 +281,39 @@ class ApiReader {
     return { kind: 'function', name: fn.name, arn: fn.arn + qualifier, payload, timeoutMs };
   }
 
-  #authorizer(draft: Draft, type: string | undefined): ApiAuthorizer | undefined {
+  /** `lambda`: the function that is asked where the type is CUSTOM. */
+  #authorizer(draft: Draft, type: string | undefined, lambda: StatedAuthorizer | undefined): ApiAuthorizer | undefined {
     if (type === undefined || type === 'NONE') return undefined;
+    if (type !== 'CUSTOM' || lambda === undefined) return this.#notAsked(draft, type);
+    const { form, simple, sources } = lambda;
+    const { id, kind } = draft.api;
+    const fn = this.#functionAt(lambda.scope, lambda.uri, `an authorizer of API ${id}`, '1.0', undefined, kind);
+    if (fn !== undefined) return { kind: 'lambda', name: fn.name, arn: fn.arn, form, simple, sources };
+    return this.#notAsked(draft, type);
+  }
+
+  #notAsked(draft: Draft, type: string): ApiAuthorizer {
     const what = `API ${draft.api.id}: its authorizers of type ${type} are not asked`;
     this.#unchecked.set(what, (this.#unchecked.get(what) ?? 0) + 1);
-    return type === 'JWT' ? 'jwt' : type === 'COGNITO_USER_POOLS' ? 'cognito' : 'other';
+    return { kind: type === 'JWT' ? 'jwt' : type === 'COGNITO_USER_POOLS' ? 'cognito' : 'other' };
+  }
+
+  /** The authorizer that a route or a method refers to. */
+  #namedAuthorizer(scope: StackScope, id: unknown, kind: TemplateApi['kind']): StatedAuthorizer | undefined {
+    const type = kind === 'http' ? 'AWS::ApiGatewayV2::Authorizer' : 'AWS::ApiGateway::Authorizer';
+    const named = this.#named.get(`${type} ${textIn(scope, id) ?? ''}`);
+    if (named === undefined) return undefined;
+    const { properties } = named;
+    const simple = valueIn(named.scope, properties['EnableSimpleResponses']);
+    const payload = textIn(named.scope, properties['AuthorizerPayloadFormatVersion']);
+    const isToken = textIn(named.scope, properties['Type'])?.toUpperCase() === 'TOKEN';
+    return {
+      scope: named.scope,
+      uri: properties['AuthorizerUri'],
+      form: kind === 'http' ? (payload === '2.0' ? '2.0' : '1.0') : isToken ? 'token' : 'request',
+      simple: booleanOr(simple, false),
+      sources: sourcesOf(valueIn(named.scope, properties['IdentitySource'])),
+    };
   }
 
   /** `key`: `GET /items`, or `$default`. */
@@ -315,18 +359,18 @@ class ApiReader {
           this.#notes.add(`route ${key} of API ${api.id}: it has no x-amazon-apigateway-integration; it is not served`);
           continue;
         }
-        this.#openApiRoute(draft, key, raw, securityOf(document, objectOr(operation)));
+        this.#openApiRoute(draft, key, raw, securityOf(document, objectOr(operation), scope, api.kind));
       }
     }
   }
 
-  #openApiRoute(draft: Draft, key: string, raw: JsonObject, authorization: string | undefined): void {
+  #openApiRoute(draft: Draft, key: string, raw: JsonObject, { authorization, authorizer }: Security): void {
     const { scope, api } = draft;
     const type = textIn(scope, raw['type'])?.toUpperCase();
     const wait = valueIn(scope, raw['timeoutInMillis']);
     if (api.kind === 'rest') {
       const answers = Object.values(objectOr(raw['responses']));
-      this.#restRoute(draft, key, scope, { type, uri: raw['uri'], wait, answers, authorization });
+      this.#restRoute(draft, key, scope, { type, uri: raw['uri'], wait, answers, authorization, authorizer });
       return;
     }
     const what = `route ${key} of API ${api.id}`;
@@ -338,7 +382,7 @@ class ApiReader {
     }
     const payload = scalarText(valueIn(scope, raw['payloadFormatVersion'])) === '2.0' ? '2.0' : '1.0';
     const fn = this.#functionAt(scope, raw['uri'], what, payload, wait, 'http');
-    if (fn !== undefined) this.#add(draft, key, fn, this.#authorizer(draft, authorization));
+    if (fn !== undefined) this.#add(draft, key, fn, this.#authorizer(draft, authorization, authorizer));
   }
 }
 
@@ -348,78 +392,5 @@ interface RestIntegration {
   readonly wait: unknown;
   readonly answers: readonly unknown[];
   readonly authorization: string | undefined;
-}
-
-/**
- * What a MOCK integration answers: its first response, with the headers whose values are constants (`'*'`). One without
- * a response is an error of API Gateway; the CDK makes such of a proxy below the root.
- */
-function mockAnswer(scope: StackScope, answers: readonly unknown[]): RouteAnswer {
-  if (answers.length === 0) return { kind: 'answer', status: 500, headers: {} };
-  const first = objectOr(valueOr(scope, answers[0]));
-  const parameters = objectOr(first['ResponseParameters'] ?? first['responseParameters']);
-  const headers = Object.entries(parameters).flatMap(([key, value]): [string, string][] => {
-    const name = /^method\.response\.header\.(.+)$/.exec(key)?.[1];
-    const constant = /^'(.*)'$/.exec(scalarText(value) ?? '')?.[1];
-    return name === undefined || constant === undefined ? [] : [[name, constant]];
-  });
-  const status = numberOr(first['StatusCode'] ?? first['statusCode'], 200);
-  return { kind: 'answer', status, headers: Object.fromEntries(headers) };
-}
-
-/** In the words of CloudFormation, of SAM or of `x-amazon-apigateway-cors`. */
-function corsOf(stated: JsonObject): ApiCors {
-  const value = (name: string): unknown => stated[name] ?? stated[`${name.charAt(0).toLowerCase()}${name.slice(1)}`];
-  const list = (name: string): readonly string[] => [value(name) ?? []].flat().map(String);
-  const maxAge = numberOr(value('MaxAge'), undefined);
-  return {
-    origins: list('AllowOrigins'),
-    methods: list('AllowMethods'),
-    headers: list('AllowHeaders'),
-    exposed: list('ExposeHeaders'),
-    credentials: booleanOr(value('AllowCredentials'), false),
-    ...(maxAge === undefined ? {} : { maxAge }),
-  };
-}
-
-/** The kind of check that `security` of an operation, or of the document, asks for; `undefined`: none. */
-function securityOf(document: JsonObject, operation: JsonObject): string | undefined {
-  const asked = listOf(operation['security'] ?? document['security']);
-  const [name] = Object.keys(objectOr(asked[0]));
-  if (name === undefined) return undefined;
-  const schemes = document['securityDefinitions'] ?? objectOr(document['components'])['securitySchemes'];
-  const scheme = objectOr(objectOr(schemes)[name]);
-  const type = textOr(scheme['x-amazon-apigateway-authtype'], undefined);
-  if (type === 'cognito_user_pools') return 'COGNITO_USER_POOLS';
-  const authorizer = objectOr(scheme['x-amazon-apigateway-authorizer']);
-  return textOr(authorizer['type'], type)?.toUpperCase() ?? 'CUSTOM';
-}
-
-/** The path in `Fn::Transform: { Name: AWS::Include, Parameters: { Location } }`. */
-function includedPath(scope: StackScope, body: unknown): string | undefined {
-  const transform = objectOr(objectOr(body)['Fn::Transform']);
-  if (transform['Name'] !== 'AWS::Include') return undefined;
-  return textIn(scope, objectOr(transform['Parameters'])['Location']) ?? '';
-}
-
-function valueIn(scope: StackScope, value: unknown): unknown {
-  const resolved = scope.resolve(value);
-  return resolved.known ? resolved.value : undefined;
-}
-
-/** The value with its intrinsics computed; as it stands, if one of them cannot be. */
-function valueOr(scope: StackScope, value: unknown): unknown {
-  return valueIn(scope, value) ?? value;
-}
-
-function textIn(scope: StackScope, value: unknown): string | undefined {
-  return textOr(valueIn(scope, value), undefined);
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function isEmpty(object: JsonObject): boolean {
-  return Object.keys(object).length === 0;
+  readonly authorizer: StatedAuthorizer | undefined;
 }

@@ -157,12 +157,28 @@ export interface TemplateRoute {
   /** `/items/{id}`, `/files/{path+}`; `$default`: all that no other route takes. */
   readonly path: string;
   readonly target: RouteFunction | RouteAnswer;
-  /** Who would look at the caller. It is not asked here. */
+  /** Who looks at the caller before. */
   readonly authorizer?: ApiAuthorizer;
 }
 
-/** The claims of a token that a caller brings reach the function, unproven, where they would in AWS. */
-export type ApiAuthorizer = 'jwt' | 'cognito' | 'other';
+/**
+ * `jwt`, `cognito`: the claims of a token that a caller brings reach the function, unproven, where they would in AWS.
+ * `other`: nobody is asked.
+ */
+export type ApiAuthorizer = { readonly kind: 'jwt' | 'cognito' | 'other' } | LambdaAuthorizer;
+
+export interface LambdaAuthorizer {
+  readonly kind: 'lambda';
+  readonly name: string;
+  /** With its qualifier. */
+  readonly arn: string;
+  /** What it is asked with: REST APIs have `token` and `request`, HTTP APIs the versions of the payload. */
+  readonly form: 'token' | 'request' | '1.0' | '2.0';
+  /** It answers `isAuthorized`; else a policy. */
+  readonly simple: boolean;
+  /** What a request must bring, or is answered with 401. */
+  readonly sources: readonly { readonly place: 'header' | 'querystring'; readonly name: string }[];
+}
 
 export interface RouteFunction {
   readonly kind: 'function';

@@ -5,8 +5,9 @@
  * @module
  */
 import { type Document, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
-import { type ApiKind, type Entry, expandSamApi, expandSamEvents, type SamApiEvent } from './api-events.ts';
+import type { Entry } from './api-resources.ts';
 import { isObject, type JsonObject, objectOr, textOr } from './model.ts';
+import { type ApiKind, expandSamApi, expandSamEvents, type SamApiEvent } from './sam-apis.ts';
 
 /** The text is no template; the message names the file, the place and what is wrong. */
 export class TemplateSyntaxError extends Error {
