@@ -149,14 +149,20 @@ export class Receiving {
         continue;
       }
       const lease = {
-        ...{ id, leaseNumber, receivedAt: storeNow ?? firstReceivedAt },
+        id,
+        leaseNumber,
+        receivedAt: storeNow ?? firstReceivedAt,
         ...(fifo && group !== undefined && { group }),
         ...(sequenceNumber !== undefined && { sequenceNumber }),
       };
       const message = {
         ...content.message,
-        ...{ lease, receiptHandle: handles.issue(queue.key, lease) },
-        ...{ sentAt, receiveCount, firstReceivedAt, leaseEndsAt },
+        lease,
+        receiptHandle: handles.issue(queue.key, lease),
+        sentAt,
+        receiveCount,
+        firstReceivedAt,
+        leaseEndsAt,
         ...(sequenceNumber !== undefined && { sequenceNumber }),
         bornAt: now - Math.max(0, lease.receivedAt - sentAt),
         dueAt: now - entry.lateMs,

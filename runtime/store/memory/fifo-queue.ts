@@ -70,7 +70,7 @@ interface Accepted {
 }
 
 /**
- * A FIFO queue in memory: what the `fifo-...` scripts of the Redis store do. The invariant stands in `fifo-groups.ts`
+ * A FIFO queue in memory: what the `FIFO_...` scripts of the Redis store do. The invariant stands in `fifo-groups.ts`
  * there.
  */
 export class FifoMemoryQueue implements MemoryQueue {

@@ -57,7 +57,7 @@ interface DueMessage extends StoredMessage {
 }
 
 /**
- * A standard queue in memory: what the scripts `send`, `receive`, `settle` and `queue-upkeep` of the Redis store do.
+ * A standard queue in memory: what the scripts `send`, `receive`, `settle` and `upkeep` of the Redis store do.
  */
 export class StandardMemoryQueue implements MemoryQueue {
   readonly #messages = new Map<string, DueMessage>();
