@@ -1,7 +1,7 @@
 /**
  * What every fault strikes: two whole servers on one Redis, eight queues, half of them FIFO, a Lambda on loopback, and
- * a
- * producer for each queue that sends batches of ten to the two in turn until each message was accepted, as an SDK does.
+ * three producers of each queue that send batches of ten to the two servers in turn until each message was accepted, as
+ * an SDK does.
  *
  * @module
  */
@@ -13,6 +13,8 @@ import { Ledger, type Sent } from './ledger.ts';
 
 const SERVERS = 2;
 const QUEUES = ['a', 'b', 'c', 'd'].flatMap((name) => [`plain-${name}`, `ordered-${name}.fifo`]);
+/** Of each queue, so that servers always have something to do. */
+const PRODUCERS = 3;
 const BATCH = 10;
 const TOKEN = 'chaos-token-chaos-token-chaos-token';
 const PASSWORD = 'correct horse battery';
@@ -111,10 +113,12 @@ export class World {
         while (begun >= this.#limit && begun < messages) await this.#limitChanged;
         if (begun >= messages) return;
         begun += BATCH;
-        await this.#insist(number + batch, batchOf(queue, batch));
+        await this.#insist(number + batch, batchOf(queue, number, batch));
       }
     };
-    await Promise.all(QUEUES.map((queue, number) => producer(queue, number)));
+    await Promise.all(
+      Array.from({ length: PRODUCERS }, (_, number) => QUEUES.map((queue) => producer(queue, number))).flat(),
+    );
   }
 
   /**
@@ -190,13 +194,15 @@ export class World {
   }
 }
 
-/** Ten messages; of a FIFO queue one of each of its ten groups, so that a repeat of some of them keeps the order. */
-function batchOf(queue: string, batch: number): readonly Sent[] {
+/**
+ * Ten messages; of a FIFO queue one of each of ten groups of this producer, so that a repeat of some of them keeps the
+ * order.
+ */
+function batchOf(queue: string, producer: number, batch: number): readonly Sent[] {
   return Array.from({ length: BATCH }, (_, at) => {
-    const body = `${queue} ${at} ${batch}`;
-    return queue.endsWith('.fifo')
-      ? { body, queue, group: String(at), position: batch }
-      : { body, queue, position: batch };
+    const group = `${producer}-${at}`;
+    const body = `${queue} ${group} ${batch}`;
+    return queue.endsWith('.fifo') ? { body, queue, group, position: batch } : { body, queue, position: batch };
   });
 }
 
