@@ -23,16 +23,21 @@ import { edit } from './figures/edit.ts';
 import { idle } from './figures/idle.ts';
 import { ingest } from './figures/ingest.ts';
 import { latency } from './figures/latency.ts';
+import { manyQueues } from './figures/many-queues.ts';
 import { memory } from './figures/memory.ts';
 import { messageBytes } from './figures/message-bytes.ts';
 import { openInvokes } from './figures/open-invokes.ts';
 import { page } from './figures/page.ts';
 import { path } from './figures/path.ts';
 import { rivals } from './figures/rivals.ts';
+import { servers } from './figures/servers.ts';
 import { throughput } from './figures/throughput.ts';
+import { wakes } from './figures/wakes.ts';
 
 const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[]>>> = {
   throughput,
+  servers,
+  wakes,
   durability,
   ingest,
   rivals,
@@ -43,6 +48,7 @@ const GROUPS: Readonly<Record<string, (bench: Bench) => Promise<readonly Figure[
   idle,
   page,
   memory,
+  'many-queues': manyQueues,
   'open-invokes': openInvokes,
   backlog,
   'message-bytes': messageBytes,

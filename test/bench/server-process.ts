@@ -12,6 +12,8 @@ export interface ServerProcess {
   residentMb(): number;
   /** The most it ever was. */
   highestResidentMb(): number;
+  /** Processor time that it took so far, of all its threads. */
+  cpuSeconds(): number;
   /** Sends a question over the channel of a script that has one and resolves with its answer. */
   ask(): Promise<unknown>;
   stop(): Promise<void>;
@@ -67,6 +69,7 @@ export async function startServer(
     startedInMs,
     residentMb: () => memoryMb(pid, 'VmRSS'),
     highestResidentMb: () => memoryMb(pid, 'VmHWM'),
+    cpuSeconds: () => cpuSeconds(pid),
     ask: () =>
       new Promise((resolve) => {
         child.once('message', resolve);
@@ -79,6 +82,14 @@ export async function startServer(
         child.kill('SIGTERM');
       }),
   };
+}
+
+/** As the kernel counts it, in ticks of 10 ms. Source: proc_pid_stat(5), fields 14 and 15. */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The name of the program, field 2, may hold blanks.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function memoryMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
