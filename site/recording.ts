@@ -17,11 +17,11 @@ const TARGET = `${ROOT}/docs/images/session.svg`;
 const LONGEST_PAUSE_MS = 2_200;
 const PORT = 4000;
 
-/** What is typed into the second terminal, each with the line in the first one that ends it. */
+/** What is typed into the second terminal, each with what ends it in the first one: the end of a batch. */
 const SENDS: readonly (readonly [command: string, printed: RegExp])[] = [
-  [`curl http://127.0.0.1:${PORT}/in/000000000000/Jobs -d hello`, /hello \(after/],
-  [`curl "http://127.0.0.1:${PORT}/in/000000000000/Jobs?delay=5" -d later`, /later \(after/],
-  [`curl http://127.0.0.1:${PORT + 1}/functions/Producer/`, /world \(after/],
+  [`curl http://127.0.0.1:${PORT}/in/000000000000/Jobs -d hello`, /hello \(after.*? ms: ok/s],
+  [`curl "http://127.0.0.1:${PORT}/in/000000000000/Jobs?delay=5" -d later`, /later \(after.*? ms: ok/s],
+  [`curl http://127.0.0.1:${PORT + 1}/functions/Producer/`, /world \(after.*? ms: ok/s],
 ];
 
 class Recording {
@@ -48,11 +48,11 @@ class Recording {
     });
   }
 
-  /** Resolves with the first line, past or to come, that matches. */
+  /** Resolves when what was shown so far matches; it may go over several lines. */
   shows(pattern: RegExp): Promise<void> {
     return new Promise((resolve) => {
       const watcher = (): void => {
-        if (!this.lines.some(({ text }) => pattern.test(text))) return;
+        if (!pattern.test(this.lines.map(({ text }) => text).join('\n'))) return;
         this.#watchers.delete(watcher);
         resolve();
       };
