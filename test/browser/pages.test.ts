@@ -77,7 +77,11 @@ const PAGES: readonly PageCase[] = [
       await page.locator('#letters summary').first().click();
     },
   },
-  { name: 'message', path: `${queue('invoices-dead')}/messages/${DEAD_LETTER}` },
+  {
+    name: 'message',
+    path: `${queue('invoices-dead')}/messages/${DEAD_LETTER}`,
+    documented: ['light desktop', 'dark desktop'],
+  },
   { name: 'delayed message', path: `${queue('emails')}?messages=1`, open: openFirstPage },
   { name: 'message that is gone', path: `${queue('orders')}/messages/${DEAD_LETTER}`, status: 404 },
   { name: 'message, moved, asked', path: `${queue('invoices-dead')}/messages/${DEAD_LETTER}`, open: askOnPage('move') },
