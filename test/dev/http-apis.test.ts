@@ -4,7 +4,11 @@ import { dirname, join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import * as rest from 'aws-cdk-lib/aws-apigateway';
 import * as http from 'aws-cdk-lib/aws-apigatewayv2';
-import { HttpJwtAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import {
+  HttpJwtAuthorizer,
+  HttpLambdaAuthorizer,
+  HttpLambdaResponseType,
+} from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { HttpLambdaIntegration, HttpUrlIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -244,6 +248,14 @@ function cdkAssembly(): string {
     integration,
     authorizer: new HttpJwtAuthorizer('Jwt', 'https://issuer.example', { jwtAudience: ['me'] }),
   });
+  const guard = define('Guard', 'exports.handler = async () => ({ isAuthorized: true });');
+  const responseTypes = [HttpLambdaResponseType.SIMPLE];
+  httpApi.addRoutes({
+    path: '/guarded',
+    methods: [http.HttpMethod.GET],
+    integration,
+    authorizer: new HttpLambdaAuthorizer('Lambda', guard, { responseTypes }),
+  });
   httpApi.addRoutes({
     path: '/elsewhere',
     integration: new HttpUrlIntegration('Elsewhere', 'https://elsewhere.example'),
@@ -253,6 +265,8 @@ function cdkAssembly(): string {
     binaryMediaTypes: ['image/*'],
     defaultCorsPreflightOptions: { allowOrigins: ['https://app.example.com'] },
   });
+  const token = new rest.TokenAuthorizer(stack, 'Token', { handler: guard });
+  restApi.root.addResource('guarded').addMethod('GET', new rest.LambdaIntegration(echo), { authorizer: token });
   restApi.root.addResource('items').addResource('{id}').addMethod('GET', new rest.LambdaIntegration(echo));
   restApi.root.addProxy({ defaultIntegration: new rest.LambdaIntegration(echo) });
   define('Reader', 'exports.handler = async () => ({ web: process.env.WEB, old: process.env.OLD });')
@@ -267,14 +281,17 @@ describe('the APIs of a CDK app', { timeout: PATIENCE_MS }, () => {
     const { web } = readApplication(findStacks(cdkAssembly()), SETTINGS);
     const byKind = new Map(web.apis.map((api) => [api.kind, api]));
     expect(routesOf(byKind.get('http')).toSorted()).toEqual([
+      'GET /guarded -> Echo 2.0 (Guard, 2.0)',
       'GET /items/{id} -> Echo 2.0',
       'GET /me -> Echo 2.0 (jwt)',
     ]);
     expect(routesOf(byKind.get('rest')).toSorted()).toEqual([
       'ANY / -> answer 500',
       'ANY /{proxy+} -> Echo 1.0',
+      'GET /guarded -> Echo 1.0 (Guard, token)',
       'GET /items/{id} -> Echo 1.0',
       'OPTIONS / -> answer 204',
+      'OPTIONS /guarded -> answer 204',
       'OPTIONS /items -> answer 204',
       'OPTIONS /items/{id} -> answer 204',
       'OPTIONS /{proxy+} -> answer 204',

@@ -166,16 +166,11 @@ describe('the event of a request', () => {
   });
 
   it('leaves out in format 2.0, and has null in 1.0, for what a request does not have', () => {
-    const bare: HttpCall = {
-      ...CALL,
-      path: '/',
-      query: '',
-      headers: [['Host', 'localhost:1']],
-      body: new Uint8Array(),
-    };
+    const bare: HttpCall = { ...CALL, path: '/', query: '', headers: [], host: 'localhost', body: new Uint8Array() };
     const landing = { ...HTTP, method: 'ANY', route: '$default', pathParameters: {} };
     const event = eventOf(bare, landing);
     expect(event).toMatchObject({ routeKey: '$default', rawPath: '/', rawQueryString: '', isBase64Encoded: false });
+    expect(event).toMatchObject({ headers: { 'x-forwarded-port': '80' } });
     for (const member of ['cookies', 'queryStringParameters', 'pathParameters', 'stageVariables', 'body']) {
       expect(event).not.toHaveProperty(member);
     }
@@ -305,6 +300,8 @@ describe('the response of a function', () => {
     [{ statusCode: 200, headers: { a: ['x'] } }, {}, 'its header a must be a text'],
     [{ statusCode: 200, headers: { 'a b': 'x' } }, {}, 'its header a b cannot be sent'],
     [{ statusCode: 200, headers: { a: 'x\r\ny: z' } }, {}, 'its header a cannot be sent'],
+    [{ statusCode: 200, headers: { a: '\u20ac' } }, {}, 'its header a cannot be sent'],
+    [{ statusCode: 200, cookies: ['a=\u20ac'] }, {}, 'its header set-cookie cannot be sent'],
     [{ body: 'x' }, rest, 'it has no statusCode: {"body":"x"}'],
     ['null', rest, 'it must be an object with a statusCode, but is null'],
     ['"text"', { payload: '1.0' }, 'it must be an object with a statusCode'],

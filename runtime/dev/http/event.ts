@@ -190,7 +190,7 @@ function headersOf(call: HttpCall): readonly (readonly [string, string])[] {
   const added: [string, string][] = [
     ['X-Amzn-Trace-Id', value('x-amzn-trace-id') ?? `Root=1-${seconds}-${requestId.replaceAll('-', '').slice(0, 24)}`],
     ['X-Forwarded-For', forwarded === undefined ? sourceIp : `${forwarded}, ${sourceIp}`],
-    ['X-Forwarded-Port', host.split(':').at(-1) ?? '80'],
+    ['X-Forwarded-Port', /:(\d+)$/.exec(host)?.[1] ?? '80'],
     ['X-Forwarded-Proto', 'http'],
   ];
   const replaced = new Set(added.map(([name]) => name.toLowerCase()));

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { IncomingHttpHeaders } from 'node:http';
+import { type IncomingHttpHeaders, validateHeaderName, validateHeaderValue } from 'node:http';
 import { type ApiCors, isObject, type JsonObject, objectOr, scalarText } from '../template/model.ts';
 import { isAmong, type Landing, mediaType } from './event.ts';
 
@@ -90,7 +90,7 @@ function headersOf(value: JsonObject, { kind, payload }: ResponseForm): HttpAnsw
   const add = (name: string, header: unknown): string | undefined => {
     const text = scalarText(header);
     if (text === undefined) return header === null ? undefined : `its header ${name} must be a text`;
-    if (!/^[!#$%&'*+.^_`|~\w-]+$/.test(name) || /[\r\n\0]/.test(text)) return `its header ${name} cannot be sent`;
+    if (!canBeSent(name, text)) return `its header ${name} cannot be sent`;
     const known = lines.some(([other, one]) => other.toLowerCase() === name.toLowerCase() && one === text);
     if (!known && !OF_THE_CONNECTION.has(name.toLowerCase())) lines.push([name, text]);
     return undefined;
@@ -108,6 +108,16 @@ function headersOf(value: JsonObject, { kind, payload }: ResponseForm): HttpAnsw
   if (problem !== undefined) return problem;
   const typed = lines.some(([name]) => name.toLowerCase() === 'content-type');
   return typed ? lines : [...lines, ['content-type', DEFAULT_TYPE[kind]]];
+}
+
+function canBeSent(name: string, value: string): boolean {
+  try {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Enough of a value to find it again. */
