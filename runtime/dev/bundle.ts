@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { bootstrapFile } from './bootstrap-file.ts';
 import { type Bundler, handlerOrder } from './bundler.ts';
 import { containerProgram, imageUnusable } from './containers.ts';
@@ -136,7 +136,11 @@ export async function prepareLaunch(fn: TemplateFunction, preparing: Preparing):
         ...(bundle === undefined ? {} : { inputs: bundle.inputs }),
         command: process.execPath,
         args: ['--enable-source-maps', `--max-old-space-size=${fn.memoryMegabytes}`, bootstrapFile('node.mjs')],
-        environment: { ...environment, KARIN_HANDLER_FILE: bundle?.file ?? handler ?? '' },
+        environment: {
+          ...environment,
+          KARIN_HANDLER_FILE: bundle?.file ?? handler ?? '',
+          KARIN_LAYERS: layers.join(delimiter),
+        },
       };
     }
     case 'python': {

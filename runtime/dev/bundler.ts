@@ -163,8 +163,8 @@ async function esbuildOf(folder: string): Promise<Esbuild> {
  * A handler in TypeScript, as Node would run it if it could.
  */
 
-/** Packages that AWS's Node runtimes bring along. */
-const PROVIDED = ['@aws-sdk/*', '@smithy/*'];
+/** Packages that AWS's Node runtimes bring along, and files of layers by their path there. */
+const PROVIDED = ['@aws-sdk/*', '@smithy/*', '/opt/*'];
 
 /** CommonJS packages inside an ES module still call `require`. */
 const REQUIRE_FOR_MODULES = [

@@ -66,6 +66,29 @@ ${more}`,
     expect((await scratch.invoke('fn')).value).toBe('from the layer');
   });
 
+  it.each([
+    ['CommonJS', 'app.js', "exports.handler = async () => require('/opt/nodejs/shared').word;\n"],
+    [
+      'an ES module',
+      'app.mjs',
+      "import { word } from '/opt/nodejs/shared.js';\nexport const handler = async () => word;\n",
+    ],
+    [
+      'TypeScript',
+      'app.ts',
+      "// @ts-expect-error: it is there in Lambda\nimport { word } from '/opt/nodejs/shared';\nexport const handler = async () => word;\n",
+    ],
+  ])('have their files where Lambda has them for %s, and the last layer wins', async (_, file, text) => {
+    const base = '  Base: { Type: AWS::Serverless::LayerVersion, Properties: { ContentUri: base } }\n';
+    template('nodejs22.x', '!Ref Base, !Ref Shared', base + LOCAL);
+    scratch.write(`src/${file}`, text);
+    scratch.write('base/nodejs/shared.js', "exports.word = 'from the first';\n");
+    scratch.write('shared/nodejs/shared.js', "exports.word = 'from the last';\n");
+    await scratch.start();
+    scratch.apply(read().functions);
+    expect((await scratch.invoke('fn')).value).toBe('from the last');
+  });
+
   it('are found as programs, and named where they bring an extension', async () => {
     template('nodejs22.x', '!Ref Shared', LOCAL);
     scratch.write(

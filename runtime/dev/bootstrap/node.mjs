@@ -8,7 +8,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { createRequire, register } from 'node:module';
+import Module, { createRequire, register } from 'node:module';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -16,6 +16,9 @@ const runtimeApi = process.env.AWS_LAMBDA_RUNTIME_API;
 const handlerName = process.env._HANDLER ?? '';
 const handlerFile = process.env.KARIN_HANDLER_FILE ?? '';
 delete process.env.KARIN_HANDLER_FILE;
+/** Folders of layers; one that comes later is laid over those before. */
+const layers = (process.env.KARIN_LAYERS ?? '').split(delimiter).filter(Boolean).reverse();
+delete process.env.KARIN_LAYERS;
 
 /** Exit codes of AWS's client for a rejection and an exception that nobody handled. */
 const EXIT_UNHANDLED_REJECTION = 128;
@@ -81,6 +84,26 @@ function isModule(file) {
     if (existsSync(manifest)) return JSON.parse(readFileSync(manifest, 'utf8')).type === 'module';
     if (folder === dirname(folder)) return false;
   }
+}
+
+/**
+ * Lets CommonJS code ask for files of layers by the path that they have in Lambda. Only the resolver that `require`
+ * uses knows what is asked for, and it has no public place for that.
+ */
+function findBelowOpt() {
+  const original = Module._resolveFilename;
+  Module._resolveFilename = (request, ...rest) => {
+    if (request.startsWith('/opt/') && !existsSync(request)) {
+      for (const layer of layers) {
+        try {
+          return original(join(layer, request.slice('/opt/'.length)), ...rest);
+        } catch (error) {
+          if (error.code !== 'MODULE_NOT_FOUND') throw error;
+        }
+      }
+    }
+    return original(request, ...rest);
+  };
 }
 
 async function loadHandler() {
@@ -177,9 +200,12 @@ function run(handler, event, headers) {
 }
 
 async function main() {
-  if (process.env.NODE_PATH) {
-    const folders = process.env.NODE_PATH.split(delimiter).map((folder) => pathToFileURL(join(folder, '..', '_')).href);
-    register('./resolve-hooks.mjs', import.meta.url, { data: { parents: folders } });
+  if (layers.length > 0) findBelowOpt();
+  if (process.env.NODE_PATH || layers.length > 0) {
+    const folders = (process.env.NODE_PATH ?? '').split(delimiter).filter(Boolean);
+    const parents = folders.map((folder) => pathToFileURL(join(folder, '..', '_')).href);
+    const opt = layers.map((layer) => `${pathToFileURL(layer).href}/`);
+    register('./resolve-hooks.mjs', import.meta.url, { data: { parents, opt } });
   }
   let handler;
   try {
