@@ -51,6 +51,7 @@ const PLAN: readonly Plan[] = [
     title: 'On your machine',
     pages: [
       ['docs/guides/what-karin-dev-runs.md', 'What karin dev runs'],
+      ['docs/guides/dev-loop.md', 'The dev loop'],
       ['docs/guides/http-on-one-machine.md', 'HTTP on one machine'],
       ['docs/guides/ingest-local.md', 'Trying deliveries out'],
       ['docs/guides/windows-and-macos.md', 'Windows and macOS'],

@@ -20,6 +20,7 @@ import { type Discovery, DiscoveryError, type DiscoverySource } from '../aws/dis
 import { createInvoker, type Invoker } from '../aws/invoke.ts';
 import { parseFunctionReference } from '../aws/mapping.ts';
 import { unusable } from '../dev/bundle.ts';
+import { readEnvFiles } from '../dev/function-environment.ts';
 import {
   callable,
   changes,
@@ -68,6 +69,10 @@ export interface DevOptions {
   readonly lambdaEndpoint?: string;
   /** Reads the project again when its files change; default true. */
   readonly watch?: boolean;
+  /** Globs of files that count as changed, relative to the project; default: all. */
+  readonly watchOnly?: readonly string[];
+  /** Files of variables for functions and for commands of the project; of two that set the same the later wins. */
+  readonly envFile?: readonly string[];
   /** Default: that of the process. */
   readonly environment?: Environment;
   /** Default: standard output. */
@@ -130,6 +135,8 @@ class Development {
     web: { apis: [], notes: [] },
     problems: [],
   };
+  /** Of `--env-file`. */
+  #given: Readonly<Record<string, string>> = {};
   #reading: Promise<void> | undefined;
   #readAgain = false;
   #stopped = false;
@@ -154,6 +161,7 @@ class Development {
 
   async start(): Promise<Dev> {
     const config = await this.#config();
+    this.#readEnvFiles();
     const serverOrigin = `http://${reachableHost(config.host)}:${config.port}`;
     const sqsOrigin = serverOrigin + capabilityPath(config);
     const home = join(this.#folder, '.karin');
@@ -208,6 +216,18 @@ class Development {
     return this.#releasers.release();
   }
 
+  #readEnvFiles(): void {
+    const files = (this.#options.envFile ?? []).map((file) => resolve(file));
+    const missing = files.find((file) => !existsSync(file));
+    if (missing !== undefined) throw new DevError(`there is no file ${missing}, which --env-file names`);
+    const { variables, reserved } = readEnvFiles(files);
+    this.#given = variables;
+    if (reserved.length > 0) {
+      const names = `${reserved.join(', ')} of ${files.join(', ')}`;
+      this.#say(`! ${names}: left out; karin dev sets ${reserved.length === 1 ? 'it' : 'them'} itself, as Lambda does`);
+    }
+  }
+
   /** Settings from the environment, and those of the command line instead; the port is one that can be had. */
   async #config(): Promise<Config> {
     const { port, host } = this.#options;
@@ -241,7 +261,8 @@ class Development {
       account: ACCOUNT,
       region: config.region,
       sqsOrigin,
-      environment: this.#environment,
+      // As Node and others have it: what this process was started with wins over a file.
+      environment: { ...this.#given, ...this.#environment },
       run: createCommandRunner(signal),
     });
     if (others.length > 0) this.#say(`not used: ${others.join(', ')} (choose with --template)`);
@@ -258,6 +279,7 @@ class Development {
       cacheFolder: join(home, 'cache'),
       nodeModules: [join(this.#folder, 'node_modules'), ...(own === undefined ? [] : [own])],
       environment: this.#environment,
+      given: this.#given,
       // The next port, so that function URLs stay the same from one start to the next.
       ...(this.#options.port === 0 || this.#environment['PORT'] === '0' ? {} : { port: config.port + 1 }),
       output: this.#output,
@@ -347,6 +369,7 @@ class Development {
     const watcher = new ProjectWatcher({
       folder: this.#folder,
       time: this.#time,
+      ...(this.#options.watchOnly === undefined ? {} : { only: this.#options.watchOnly }),
       onChange: (paths) => {
         const concerned = paths.some((path) => project.concerns(path, lambda.isInput(path)));
         this.#say(`changed: ${paths.map((path) => relative(this.#folder, path)).join(', ')}`);

@@ -33,6 +33,16 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .option('--all', 'also consume mappings that are enabled')
     .option('--lambda-endpoint <url>', 'another local Lambda that runs the functions, such as serverless-offline')
     .option('--no-watch', 'do not read the project again when its files change')
+    .option(
+      '--watch-only <glob>',
+      'only files that match count as changed, relative to the project; repeatable (default: all but packages, output and hidden folders)',
+      collect,
+    )
+    .option(
+      '--env-file <path>',
+      'variables for functions and for the commands of the project, as in .env; repeatable, a later file wins. Functions: over the template, not over what Lambda sets. Commands: the environment of this process wins',
+      collect,
+    )
     .action(async (options) => {
       const { dev } = await import('./dev.ts');
       await dev({ ...options, environment: context.env });

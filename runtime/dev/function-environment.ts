@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { parseEnv } from 'node:util';
 import type { TemplateFunction } from './template/model.ts';
 
 /** What all functions of one local Lambda share. */
@@ -20,6 +21,8 @@ export interface SharedEnvironment {
   readonly lambdaOrigin: string;
   /** The environment of this process. */
   readonly inherited: Readonly<Record<string, string | undefined>>;
+  /** Variables of `--env-file`: they win over those of the template. Absent: none. */
+  readonly given?: Readonly<Record<string, string>>;
   /** `node_modules` folders that stand in for what AWS's Node runtimes provide, in order of preference. */
   readonly nodeModules: readonly string[];
   /** A folder for what compilers keep between two builds. */
@@ -77,6 +80,9 @@ export function functionEnvironment(
     // The SDK would warn of the Node version of this machine, which is not the one that the function has in AWS.
     AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
     ...fn.environment,
+    ...shared.given,
+    ...(fn.logging?.format === undefined ? {} : { AWS_LAMBDA_LOG_FORMAT: fn.logging.format }),
+    ...(fn.logging?.level === undefined ? {} : { AWS_LAMBDA_LOG_LEVEL: fn.logging.level }),
     AWS_ENDPOINT_URL_SQS: shared.sqsOrigin,
     AWS_ENDPOINT_URL_LAMBDA: shared.lambdaOrigin,
     AWS_REGION: shared.region,
@@ -102,4 +108,26 @@ export function nodePackages(layer: string, runtime = ''): readonly string[] {
   const version = /^nodejs(\d+)/.exec(runtime)?.[1];
   const places = version === undefined ? [''] : [`node${version}`, ''];
   return places.map((place) => join(layer, 'nodejs', place, 'node_modules'));
+}
+
+/** What a function cannot set, as in Lambda: it is decided here. */
+const RESERVED =
+  /^(_.*|AWS_(REGION|DEFAULT_REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|EXECUTION_ENV|ENDPOINT_URL_SQS|ENDPOINT_URL_LAMBDA|LAMBDA_.*)|LAMBDA_(TASK_ROOT|RUNTIME_DIR))$/;
+
+/**
+ * The variables of files in the form of `.env`; of two that set the same one the later wins. `reserved`: those that are
+ * left out, because this command or Lambda sets them itself. Errors: those of reading a file.
+ */
+export function readEnvFiles(files: readonly string[]): {
+  readonly variables: Readonly<Record<string, string>>;
+  readonly reserved: readonly string[];
+} {
+  const all = files.flatMap((file) => Object.entries(parseEnv(readFileSync(file, 'utf8'))));
+  const variables: Record<string, string> = {};
+  const reserved = new Set<string>();
+  for (const [name, value = ''] of all) {
+    if (RESERVED.test(name)) reserved.add(name);
+    else variables[name] = value;
+  }
+  return { variables, reserved: [...reserved] };
 }

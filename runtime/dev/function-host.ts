@@ -13,6 +13,7 @@
 
 import { basename } from 'node:path';
 import type { Cancel, Time } from '../time.ts';
+import { missingSdk } from './missing-sdk.ts';
 import { type Invocation, type InvocationResult, type LoggedResult, sandboxError } from './runtime-api.ts';
 import { withMissingLayers } from './template/layers.ts';
 import type { TemplateFunction } from './template/model.ts';
@@ -273,7 +274,7 @@ export class FunctionHost {
   #advised(result: LoggedResult): LoggedResult {
     if (result.kind !== 'function-error') return result;
     const { payload, advice } = withMissingLayers(this.#fn, result.payload);
-    return { ...result, payload, advice };
+    return { ...result, payload, advice: [...advice, ...missingSdk(this.#fn, payload)] };
   }
 
   #forget(worker: Worker): void {

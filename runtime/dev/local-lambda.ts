@@ -42,6 +42,8 @@ export interface LocalLambdaOptions {
   readonly cacheFolder: string;
   /** `node_modules` folders to look in for what AWS's Node runtimes provide. */
   readonly nodeModules: readonly string[];
+  /** Variables that win over those of the template; default: none. */
+  readonly given?: Readonly<Record<string, string>>;
   /** The environment of this process; only a few variables of it are handed on. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** 0 to 65,535; default 0, any free port. One that is taken is replaced by a free one. */
@@ -199,7 +201,9 @@ export class LocalLambda {
 
   #host(fn: TemplateFunction): Hosted {
     const { time, output, region, sqsOrigin, nodeModules, environment, workFolder, cacheFolder } = this.#options;
-    const shared = { region, sqsOrigin, nodeModules, inherited: environment, lambdaOrigin: this.origin, cacheFolder };
+    const { given = {} } = this.#options;
+    const lambdaOrigin = this.origin;
+    const shared = { region, sqsOrigin, nodeModules, inherited: environment, given, lambdaOrigin, cacheFolder };
     // No folder is used twice: what a removed function of the same name left is still being removed.
     this.#made += 1;
     const home = join(workFolder, `${fn.name}-${this.#made}`);

@@ -9,7 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import type { Cancel, Time } from '../time.ts';
 
 export interface WatchOptions {
@@ -17,6 +17,11 @@ export interface WatchOptions {
   readonly folder: string;
   /** Files that changed, appeared or vanished, absolute paths; called some moments after the last change. */
   readonly onChange: (paths: readonly string[]) => void;
+  /**
+   * Only files that match one of these count, relative to `folder`: `**` any folders, `*` and `?` within a name,
+   * `{a,b}`. Default: all.
+   */
+  readonly only?: readonly string[];
   readonly time: Time;
 }
 
@@ -44,10 +49,12 @@ export class ProjectWatcher {
   /** Of the files that changed before. */
   readonly #digests = new Map<string, string>();
   readonly #changed = new Set<string>();
+  readonly #only: readonly RegExp[];
   #cancel: Cancel = () => {};
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    this.#only = (options.only ?? []).map(globPattern);
     this.#add(options.folder, false);
   }
 
@@ -111,6 +118,12 @@ export class ProjectWatcher {
     this.#flat.delete(folder);
   }
 
+  #counts(path: string): boolean {
+    if (this.#only.length === 0) return true;
+    const named = relative(this.#options.folder, path).replaceAll('\\', '/');
+    return this.#only.some((pattern) => pattern.test(named));
+  }
+
   #seen(path: string): void {
     const name = basename(path);
     const stats = statSync(path, { throwIfNoEntry: false });
@@ -119,7 +132,7 @@ export class ProjectWatcher {
       return;
     }
     if (stats === undefined && this.#watchers.has(path)) this.#drop(path);
-    if (IGNORED_FILES.test(name)) return;
+    if (IGNORED_FILES.test(name) || !this.#counts(path)) return;
     const digest = digestOf(path);
     if (this.#digests.get(path) === digest) return;
     this.#digests.set(path, digest);
@@ -136,6 +149,22 @@ export class ProjectWatcher {
 /** Hidden folders hold settings, caches and output; none holds sources. */
 function isWatched(folder: string): boolean {
   return !folder.startsWith('.') && !IGNORED_FOLDERS.has(folder);
+}
+
+const GLOB_TOKEN = /\*\*\/|\*\*|\*|\?|\{[^{}]*\}|[^*?{}]+|[{}]/g;
+
+/** A glob as a regular expression for paths with slashes. */
+function globPattern(glob: string): RegExp {
+  const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  const parts = (glob.replace(/^\.\//, '').match(GLOB_TOKEN) ?? []).map((token) => {
+    if (token === '**/') return '(?:.*/)?';
+    if (token === '**') return '.*';
+    if (token === '*') return '[^/]*';
+    if (token === '?') return '[^/]';
+    if (!/^\{.*\}$/.test(token)) return literal(token);
+    return `(?:${token.slice(1, -1).split(',').map(literal).join('|')})`;
+  });
+  return new RegExp(`^${parts.join('')}$`);
 }
 
 /** Stands for the contents of a file. */

@@ -191,6 +191,37 @@ Resources:
     expect(dev.karin.directory.all().map(({ key }) => key)).toContain('ap-south-1:000000000000:Jobs');
   });
 
+  it('gives variables of files to functions over the template, and to commands of the project under its own', async () => {
+    put('cdk.json', JSON.stringify({ app: 'node app.cjs' }));
+    put(
+      'app.cjs',
+      `const fs = require('node:fs');
+       const out = process.env.CDK_OUTDIR;
+       fs.writeFileSync('seen.json', JSON.stringify({ TABLE: process.env.TABLE, PATH: process.env.PATH }));
+       const code = 'exports.handler = async () => ({ TABLE: process.env.TABLE, KEY: process.env.KEY, ID: process.env.AWS_ACCESS_KEY_ID });';
+       const Properties = { FunctionName: 'fn', Runtime: 'nodejs22.x', Handler: 'index.handler', Code: { ZipFile: code }, Environment: { Variables: { TABLE: 'template', KEY: 'template' } } };
+       fs.writeFileSync(out + '/T.json', JSON.stringify({ Resources: { Fn: { Type: 'AWS::Lambda::Function', Properties } } }));
+       fs.writeFileSync(out + '/manifest.json', JSON.stringify({ artifacts: { T: { type: 'aws:cloudformation:stack', properties: { templateFile: 'T.json' } } } }));`,
+    );
+    put('one.env', 'TABLE=one\nPATH=/nowhere\nAWS_ACCESS_KEY_ID=mine\n');
+    put('two.env', '# secrets\nTABLE="two"\n');
+    const { lambdaUrl } = await start({ envFile: [join(folder, 'one.env'), join(folder, 'two.env')] });
+    expect(JSON.parse(readFileSync(join(folder, 'seen.json'), 'utf8'))).toEqual({
+      TABLE: 'two',
+      PATH: process.env['PATH'],
+    });
+    const invoke = `${lambdaUrl}/2015-03-31/functions/fn/invocations`;
+    const answer = await (await fetch(invoke, { method: 'POST', body: '{}' })).json();
+    expect(answer).toEqual({ TABLE: 'two', KEY: 'template', ID: 'local' });
+    expect(said()).toMatch(
+      /^! AWS_ACCESS_KEY_ID of .*one\.env.*: left out; karin dev sets it itself, as Lambda does$/m,
+    );
+    await dev?.stop();
+    await expect(start({ envFile: [join(folder, 'gone.env')] })).rejects.toThrow(
+      /no file .*gone\.env, which --env-file/,
+    );
+  });
+
   describe('that fails', () => {
     it('names the port that is in use and how to choose another', async () => {
       put('template.yaml', TEMPLATE);

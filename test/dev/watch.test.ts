@@ -24,11 +24,12 @@ describe('watching a project', () => {
   const reports: (readonly string[])[] = [];
   let told: () => void;
 
-  const start = (project = folder): void => {
+  const start = (project = folder, only: readonly string[] = []): void => {
     reports.length = 0;
     watcher = new ProjectWatcher({
       folder: project,
       time: systemTime,
+      only,
       onChange: (paths) => {
         reports.push(paths.map((path) => path.slice(folder.length + 1)));
         told();
@@ -63,6 +64,20 @@ describe('watching a project', () => {
     rmSync(join(folder, 'a.ts'));
     await next;
     expect(reports.at(-1)).toEqual(['a.ts']);
+  });
+
+  it('tells only of files that match, where it was asked to', async () => {
+    put('a.ts', '1');
+    start(folder, ['src/**/*.{ts,json}', '*.ya?l']);
+    const next = report();
+    put('a.ts', '2');
+    put('src/notes.md', '1');
+    put('src/b.ts', '1');
+    put('src/deep/er/c.json', '1');
+    put('template.yaml', '1');
+    put('template.yml', '1');
+    await next;
+    expect(reports).toEqual([['src/b.ts', 'src/deep/er/c.json', 'template.yaml']]);
   });
 
   it('tells of what it was asked to follow outside', async () => {

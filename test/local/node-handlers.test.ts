@@ -147,6 +147,25 @@ describe('Node handlers', () => {
     expect(value).not.toHaveProperty('env.KARIN_HANDLER_FILE');
   });
 
+  it.each([
+    ['nodejs22.x', "require('@aws-sdk/client-nowhere')", 'npm i -D @aws-sdk/client-nowhere'],
+    ['nodejs22.x', "require('@aws-sdk/client-nowhere/dist/x')", 'npm i -D @aws-sdk/client-nowhere'],
+    ['nodejs16.x', "require('aws-sdk')", 'nodejs16.x brings aws-sdk (version 2) along'],
+    ['nodejs20.x', "require('aws-sdk')", 'nodejs20.x has no aws-sdk (version 2) in Lambda either'],
+  ])('say what mends a missing SDK: %s, %s', async (runtime, load, mend) => {
+    scratch.write('index.js', `${load}; exports.handler = async () => {};`);
+    scratch.apply([scratch.define({ runtime })]);
+    await scratch.invoke('fn');
+    await scratch.printed(mend);
+  });
+
+  it('say what mends a missing SDK that an ES module imports', async () => {
+    scratch.write('index.mjs', "import '@aws-sdk/client-nowhere'; export const handler = async () => {};");
+    scratch.apply([scratch.define()]);
+    await scratch.invoke('fn');
+    await scratch.printed('npm i -D @aws-sdk/client-nowhere');
+  });
+
   describe('failures, as AWS reports them', () => {
     it.each([
       ['throws', 'exports.handler = async () => { throw new TypeError("no"); };', 'TypeError', 'no'],

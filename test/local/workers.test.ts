@@ -351,6 +351,34 @@ describe('execution environments', () => {
       });
     });
 
+    it.each([
+      [undefined, /^\[fn\] \[WARNING\]\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\t[0-9a-f-]{36}\tlow$/, false],
+      [{ level: 'INFO' }, /^\[fn\] \[INFO\]\t\S+\t[0-9a-f-]{36}\tquiet 1$/, true],
+      [
+        { format: 'JSON', level: 'INFO' },
+        /^\[fn\] \{"timestamp": "\S+Z", "level": "INFO", "message": "quiet 1", "logger": "root", "stock": 2, "requestId": "[0-9a-f-]{36}"\}$/,
+        true,
+      ],
+    ])('log in Python as in Lambda, with the LoggingConfig %j', async (logging, expected, isQuietTold) => {
+      await scratch.start();
+      scratch.write(
+        'app.py',
+        `import logging
+logger = logging.getLogger()
+def handler(event, context):
+    logger.info("quiet %s", 1, extra={"stock": 2})
+    logger.warning("low")
+    return "done"
+`,
+      );
+      const python = { runtime: 'python3.12', handler: 'app.handler', ...(logging === undefined ? {} : { logging }) };
+      scratch.apply([scratch.define(python)]);
+      await scratch.invoke('fn');
+      await scratch.printed('low');
+      expect(scratch.lines.some((line) => expected.test(line))).toBe(true);
+      expect(scratch.lines.some((line) => line.includes('quiet'))).toBe(isQuietTold);
+    });
+
     it('include Python, where there is one', async () => {
       await scratch.start();
       scratch.write(

@@ -7,12 +7,15 @@ its process with the user's code.
 import http.client
 import importlib
 import json
+import logging
 import os
 import sys
 import time
 import traceback
 
 RUNTIME_API = os.environ["AWS_LAMBDA_RUNTIME_API"]
+# Of the invocation under way.
+current_request_id = ""
 
 
 def call(method, path, body=None, headers=None):
@@ -41,6 +44,50 @@ def described(error, error_type=None):
 def post_error(path, failure):
     headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": failure["errorType"]}
     call("POST", path, json.dumps(failure).encode(), headers)
+
+
+class LambdaFormatter(logging.Formatter):
+    """Lines as Lambda's own client writes them: text with tabs, or JSON where the LoggingConfig says so."""
+
+    converter = time.gmtime
+    # What every record has; the rest is `extra`, which JSON shows.
+    KNOWN = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "aws_request_id"}
+
+    def __init__(self, as_json):
+        super().__init__("[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S")
+        self._as_json = as_json
+
+    def format(self, record):
+        record.aws_request_id = current_request_id
+        if not self._as_json:
+            return super().format(record)
+        line = {
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info:
+            line["stackTrace"] = traceback.format_tb(record.exc_info[2])
+            line["errorType"] = record.exc_info[0].__name__ if record.exc_info[0] else None
+            line["errorMessage"] = str(record.exc_info[1])
+        line.update({key: value for key, value in record.__dict__.items() if key not in self.KNOWN})
+        if current_request_id:
+            line["requestId"] = current_request_id
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def set_up_logging():
+    """The root logger has Lambda's handler before the user's module is loaded. As in Lambda its level stays
+    WARNING, unless the LoggingConfig names one or asks for JSON, whose level is INFO."""
+    as_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(LambdaFormatter(as_json))
+    logging.root.addHandler(handler)
+    stated = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO" if as_json else "").upper()
+    level = {"TRACE": "DEBUG", "FATAL": "CRITICAL", "WARN": "WARNING"}.get(stated, stated)
+    if isinstance(logging.getLevelName(level), int):
+        logging.root.setLevel(level)
 
 
 class LambdaContext:
@@ -86,13 +133,15 @@ def load_handler():
 
 
 def main():
+    global current_request_id
+    set_up_logging()
     handler, failure = load_handler()
     if failure is not None:
         post_error("init/error", failure)
         sys.exit(1)
     while True:
         headers, body = call("GET", "invocation/next")
-        request_id = headers["Lambda-Runtime-Aws-Request-Id"]
+        request_id = current_request_id = headers["Lambda-Runtime-Aws-Request-Id"]
         os.environ["_X_AMZN_TRACE_ID"] = headers.get("Lambda-Runtime-Trace-Id", "")
         try:
             result = json.dumps(handler(json.loads(body), LambdaContext(headers)))

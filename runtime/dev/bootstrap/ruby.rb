@@ -45,7 +45,6 @@ end
 
 def post_error(path, error, type = "Function<#{error.class}>")
   failure = { errorMessage: error.message, errorType: type, stackTrace: error.backtrace || [] }
-  warn("#{failure[:errorType]}: #{failure[:errorMessage]}", *failure[:stackTrace])
   headers = { 'content-type' => 'application/json', 'lambda-runtime-function-error-type' => failure[:errorType] }
   call('POST', path, JSON.generate(failure), headers)
 end

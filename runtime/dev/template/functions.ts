@@ -91,6 +91,10 @@ function readFunction(
   const runtime = textOr(property('Runtime'), undefined);
   const { found, missing } = readLayers(name, runtime, resource.properties['Layers'], scope, layers, problems);
   const reserved = numberOr(property('ReservedConcurrentExecutions'), undefined);
+  const loggingConfig = objectOr(property('LoggingConfig'));
+  const format = textOr(loggingConfig['LogFormat'], undefined);
+  const level = textOr(loggingConfig['ApplicationLogLevel'], undefined);
+  const logging = { ...(format === undefined ? {} : { format }), ...(level === undefined ? {} : { level }) };
   return {
     name,
     arn: String(scope.attribute(logicalId, 'Arn')),
@@ -101,6 +105,7 @@ function readFunction(
     memoryMegabytes: numberOr(property('MemorySize'), DEFAULT_MEMORY_MEGABYTES),
     environment: readEnvironment(name, resource, scope, queues, problems),
     ...(runtime === undefined ? {} : { runtime }),
+    ...(Object.keys(logging).length === 0 ? {} : { logging }),
     ...(reserved === undefined ? {} : { reservedConcurrency: reserved }),
     ...(missing.length === 0 ? {} : { missingLayers: missing }),
     ...(isObject(property('TenancyConfig')) ? { tenantIsolated: true } : {}),

@@ -91,6 +91,8 @@ export interface TemplateFunction {
   readonly memoryMegabytes: number;
   /** Variables that could be resolved; queue URLs point at `sqsOrigin`. */
   readonly environment: Readonly<Record<string, string>>;
+  /** `LoggingConfig`; absent: plain text. */
+  readonly logging?: { readonly format?: string; readonly level?: string };
   /** `ReservedConcurrentExecutions`; absent: no limit. */
   readonly reservedConcurrency?: number;
   /** What is to be said of each layer that is only in AWS; absent: none is. */
