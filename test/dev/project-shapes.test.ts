@@ -256,13 +256,21 @@ resources: { Resources: { Jobs: { Type: AWS::SQS::Queue, Properties: { QueueName
       `  Jobs: { Type: AWS::SQS::Queue }
 ${fn('Start')}${fn('Charge')}${fn('Ship')}${fn('Saga', ', AutoPublishAlias: live, DurableConfig: { ExecutionTimeout: 3600 }, Events: { Job: { Type: SQS, Properties: { Queue: !GetAtt Jobs.Arn } } }')}${fn('Loose', ', DurableConfig: { ExecutionTimeout: 60 }')}`,
     );
-    const { warnings } = bound(await run({ 'template.yaml': template, 'index.mjs': MODULE }));
+    const files = { 'template.yaml': template, 'index.mjs': MODULE };
+    const { warnings } = bound(await run(files));
     const reason =
       /it is a durable function .* 'sam build && sam local start-lambda' beside 'karin dev --lambda-endpoint/;
     expect(warnings()).toEqual([
       expect.stringMatching(new RegExp(`^! Jobs {2}-> {2}Saga:live: the function Saga .*${reason.source}`)),
       expect.stringMatching(new RegExp(`^! the function Loose .*${reason.source}`)),
     ]);
+    await project?.stop();
+    project = new ScratchProject(files);
+    // Also where AWS would consume the queue itself.
+    await project.start({ all: false });
+    expect(project.warnings).toEqual(
+      ['Saga', 'Loose'].map((name) => expect.stringMatching(new RegExp(`^! the function ${name} .*${reason.source}`))),
+    );
   });
 
   it('SAM in Rust that is not built is built, or says what is missing', async () => {

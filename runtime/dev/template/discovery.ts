@@ -95,8 +95,8 @@ export function discoveryOf(
     else broken.push({ uuid, queueArn, functionArn, reason });
   }
   const problems: DiscoveryProblem[] = application.problems.map((text) => ({ about: 'template', text }));
-  // Those that a mapping names are told with it; others are invoked by programs, who would be the first to notice.
-  const mapped = new Set([...application.mappings.map(({ mapping }) => mapping), ...broken].map(functionOf));
+  // Those of a mapping that is served are told with it; others are invoked by programs, who would be the first to notice.
+  const mapped = new Set([...served, ...broken].map(functionOf));
   for (const [about, text] of unusable) if (!mapped.has(about)) problems.push({ about, text });
   const sources = [...served, ...broken].map(({ queueArn }) => queueArn);
   const queues = reachableQueues(application, sources, options.everyQueue ?? false, problems);
