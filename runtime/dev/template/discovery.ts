@@ -95,7 +95,7 @@ export function discoveryOf(
     else broken.push({ uuid, queueArn, functionArn, reason });
   }
   const problems: DiscoveryProblem[] = application.problems.map((text) => ({ about: 'template', text }));
-  // Those of a mapping that is served are told with it; others are invoked by programs, who would be the first to notice.
+  // Those of a mapping that is served are told with it; others are invoked by programs, who would notice first.
   const mapped = new Set([...served, ...broken].map(functionOf));
   for (const [about, text] of unusable) if (!mapped.has(about)) problems.push({ about, text });
   const sources = [...served, ...broken].map(({ queueArn }) => queueArn);
