@@ -40,7 +40,7 @@ import { type Project, ProjectError } from '../dev/project/project.ts';
 import { ownRunFolder, runName } from '../dev/run-folder.ts';
 import { readApplication } from '../dev/template/application.ts';
 import { discoveryOf, type ServingOptions } from '../dev/template/discovery.ts';
-import type { TemplateApplication, TemplateSettings } from '../dev/template/model.ts';
+import type { TemplateApplication, TemplateRoute, TemplateSettings } from '../dev/template/model.ts';
 import { TemplateSyntaxError } from '../dev/template/parse.ts';
 import { ProjectWatcher } from '../dev/watch.ts';
 import { createLog, readable } from '../log.ts';
@@ -316,6 +316,8 @@ class Development {
     const apis = this.#options.lambdaEndpoint === undefined ? application.web.apis : [];
     // Functions are told the addresses of APIs in their environment, which are not known before.
     if (await gateway.apply(apis)) application = readApplication(stacks, this.#settings);
+    // What another Lambda can run is not for this one to judge.
+    if (this.#options.lambdaEndpoint === undefined) application = withUnusable(application);
     this.#application = application;
     lambda.apply(application);
     const web = [
@@ -495,6 +497,18 @@ function saidOtherwise(line: string): string | undefined {
 
 /** Reasons that come from the answer of a function. */
 const FUNCTION_FAILED: ReadonlySet<string | undefined> = new Set(['function-error', 'timeout', 'malformed-report']);
+
+/** With a note for each function behind a route that this machine cannot run; queues have their own word for it. */
+function withUnusable(application: TemplateApplication): TemplateApplication {
+  const { functions, web } = application;
+  const routed = new Set(web.apis.flatMap(({ routes }) => routes.flatMap(({ target }) => nameOf(target))));
+  const reasons = functions.filter(({ name }) => routed.has(name)).flatMap((fn) => unusable(fn) ?? []);
+  return { ...application, web: { ...web, notes: [...web.notes, ...reasons] } };
+}
+
+function nameOf(target: TemplateRoute['target']): readonly string[] {
+  return target.kind === 'function' ? [target.name] : [];
+}
 
 /** Asks for each function by its name alone. */
 function byPlainName(invoker: Invoker): Invoker {

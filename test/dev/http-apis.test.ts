@@ -604,6 +604,22 @@ functions:
     ]);
   });
 
+  it('a route whose function cannot run, with the reason at the start and where it is asked for', async () => {
+    put(
+      'serverless.yml',
+      'service: shop\nprovider: { name: aws, runtime: nodejs22.x }\n' +
+        "functions: { fn: { handler: gone.handler, events: [{ httpApi: 'GET /a' }] } }\n",
+    );
+    await start();
+    const reason = `there is no file for its handler 'gone.handler' in ${folder}`;
+    expect(lines.filter((line) => line.includes(reason))).toEqual([
+      `! the function shop-dev-fn cannot be run on this machine: ${reason}; is it yet to be built?`,
+    ]);
+    const answer = await fetch(addressOf(/GET +\S+\/a/));
+    expect([answer.status, await answer.json()]).toEqual([500, { message: 'Internal Server Error' }]);
+    expect(await said(/GET \/a is answered with 500: the function failed/)).toContain('[shop-dev-fn]');
+  });
+
   it('a route that is added later, at the origin that its API has', async () => {
     const functions = "functions: { fn: { handler: index.handler, events: [{ httpApi: 'GET /one' }";
     const file = (more: string): string =>
