@@ -15,6 +15,8 @@ const named = (blocks: readonly Block[]) =>
 
 /** What a piece of a stack or of a program takes for granted, by name. */
 const GIVEN: Readonly<Record<string, string>> = {
+  app: "import('aws-cdk-lib').App",
+  stack: "import('aws-cdk-lib').Stack",
   fn: "import('aws-cdk-lib/aws-lambda').Function",
   consumer: "import('aws-cdk-lib/aws-lambda').Function",
   producer: "import('aws-cdk-lib/aws-lambda').Function",
@@ -22,6 +24,9 @@ const GIVEN: Readonly<Record<string, string>> = {
   bucket: "import('aws-cdk-lib/aws-s3').Bucket",
   rule: "import('aws-cdk-lib/aws-events').Rule",
   queue: "import('karin-queue').KarinQueue",
+  vpc: "import('aws-cdk-lib/aws-ec2').Vpc",
+  cluster: "import('aws-cdk-lib/aws-ecs').Cluster",
+  certificate: "import('aws-cdk-lib/aws-certificatemanager').ICertificate",
   role: "import('aws-cdk-lib/aws-iam').Role",
   capability: "import('aws-cdk-lib').SecretValue",
 };
@@ -130,7 +135,7 @@ describe('a block of code', () => {
     expect(parseDocument(code, { logLevel: 'silent' }).errors).toEqual([]);
   });
 
-  it.each(named(inLanguages('sh', 'bash', '')))('for a shell can be read by one: $at', ({ code }) => {
+  it.each(named(inLanguages('sh', 'bash')))('for a shell can be read by one: $at', ({ code }) => {
     // What a reader fills in, `<the token>`, is no redirection.
     const filled = code.replaceAll(/<([a-z][^<>\n]*)>/gi, 'filled-in');
     const { stderr } = spawnSync('bash', ['-n'], { input: filled, encoding: 'utf8' });
