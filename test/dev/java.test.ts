@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { programOnPath } from '../../runtime/dev/platform.ts';
 import { ScratchProject } from './scratch-project.ts';
 
 /** Maven and the compiler take their time where several suites share two cores. */
@@ -34,7 +35,10 @@ public class Worker {
 }
 `;
 
-describe('a function in Java', { timeout: PATIENCE_MS }, () => {
+/** Compilers are not on every machine. */
+const canCompile = ['javac', 'mvn'].every((name) => programOnPath(name, process.env['PATH'] ?? '') !== undefined);
+
+describe.runIf(canCompile)('a function in Java', { timeout: PATIENCE_MS }, () => {
   let project: ScratchProject;
 
   beforeAll(() => {
