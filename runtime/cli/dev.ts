@@ -31,6 +31,7 @@ import {
   requests,
   summary,
 } from '../dev/guide.ts';
+import { holdingMessages } from '../dev/held-messages.ts';
 import { LocalGateway } from '../dev/http/gateway.ts';
 import { LocalLambda, ownNodeModules } from '../dev/local-lambda.ts';
 import { isBelow } from '../dev/platform.ts';
@@ -69,6 +70,8 @@ export interface DevOptions {
   readonly lambdaEndpoint?: string;
   /** Reads the project again when its files change; default true. */
   readonly watch?: boolean;
+  /** The first port for debuggers; `true`: 9229. Default: none. */
+  readonly inspect?: number | true;
   /** Globs of files that count as changed, relative to the project; default: all. */
   readonly watchOnly?: readonly string[];
   /** Files of variables for functions and for commands of the project; of two that set the same the later wins. */
@@ -96,6 +99,9 @@ class DevError extends Error {
 }
 
 const NAMES_SHOWN = 6;
+
+/** As Node has it. */
+const INSPECTOR_PORT = 9_229;
 
 /** The account of everything in development, as emulators of AWS have it. */
 const ACCOUNT = '000000000000';
@@ -280,6 +286,9 @@ class Development {
       nodeModules: [join(this.#folder, 'node_modules'), ...(own === undefined ? [] : [own])],
       environment: this.#environment,
       given: this.#given,
+      ...(this.#options.inspect === undefined
+        ? {}
+        : { inspect: this.#options.inspect === true ? INSPECTOR_PORT : this.#options.inspect }),
       // The next port, so that function URLs stay the same from one start to the next.
       ...(this.#options.port === 0 || this.#environment['PORT'] === '0' ? {} : { port: config.port + 1 }),
       output: this.#output,
@@ -341,7 +350,15 @@ class Development {
       credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
       time: this.#time,
     });
-    const invoker = lambdaEndpoint === undefined ? ordinary : byPlainName(ordinary);
+    const patient =
+      this.#options.inspect === undefined
+        ? ordinary
+        : holdingMessages(ordinary, {
+            sqsOrigin: this.#settings.sqsOrigin,
+            time: this.#time,
+            isDebugged: (functionArn) => lambda.isDebugged(parseFunctionReference(functionArn)?.name ?? ''),
+          });
+    const invoker = lambdaEndpoint === undefined ? patient : byPlainName(ordinary);
     this.#releasers.add('the invoker', () => invoker.close());
     const source: DiscoverySource = {
       description: project.description,

@@ -32,6 +32,11 @@ export function createProgram(context: CliContext, finished: (status: number) =>
     .option('--host <address>', 'address to listen on (default: HOST, else 127.0.0.1)')
     .option('--all', 'also consume mappings that are enabled')
     .option('--lambda-endpoint <url>', 'another local Lambda that runs the functions, such as serverless-offline')
+    .option(
+      '--inspect [port]',
+      'a port for a debugger for each function in Node, from this one on (default: 9229); while one is attached no timeout ends the function and its messages stay in flight',
+      number,
+    )
     .option('--no-watch', 'do not read the project again when its files change')
     .option(
       '--watch-only <glob>',

@@ -13,6 +13,7 @@
 
 import { basename } from 'node:path';
 import type { Cancel, Time } from '../time.ts';
+import type { Inspector } from './inspector.ts';
 import { missingSdk } from './missing-sdk.ts';
 import { type Invocation, type InvocationResult, type LoggedResult, sandboxError } from './runtime-api.ts';
 import { withMissingLayers } from './template/layers.ts';
@@ -44,6 +45,8 @@ export interface HostParts {
   readonly print: (functionName: string, line: string) => void;
   /** `changed`: the code changed since the template was read. */
   readonly prepare: (fn: TemplateFunction, changed: boolean) => Promise<Launch>;
+  /** Where debuggers reach the function, which has one process at a time then. Absent: nowhere. */
+  readonly inspector?: Promise<Inspector>;
   /** Nobody needs what was prepared. */
   readonly discard: (launch: Launch) => void;
 }
@@ -98,8 +101,8 @@ export class FunctionHost {
 
   /** Runs one event. Rejects with `ConcurrencyError`; every failure of the function is a result. */
   async invoke(invocation: Invocation): Promise<LoggedResult> {
-    const { reservedConcurrency } = this.#fn;
-    if (reservedConcurrency !== undefined && this.#busy >= reservedConcurrency) {
+    const most = this.#parts.inspector === undefined ? this.#fn.reservedConcurrency : 1;
+    if (most !== undefined && this.#busy >= most) {
       throw new ConcurrencyError('ReservedFunctionConcurrentInvocationLimitExceeded');
     }
     this.#busy += 1;
@@ -114,6 +117,20 @@ export class FunctionHost {
         this.#rest(environment);
         return this.#advised(result);
       }
+    } finally {
+      this.#busy -= 1;
+    }
+  }
+
+  /** Starts an environment if there is none: a debugger wants to attach before the first event. Never rejects. */
+  async warm(): Promise<void> {
+    if (this.#stopped || this.#busy > 0 || this.#all.size > 0) return;
+    this.#busy += 1;
+    try {
+      const environment = await this.#start(undefined);
+      if (!('kind' in environment)) this.#rest(environment);
+    } catch {
+      // No room for a process: the next event makes some.
     } finally {
       this.#busy -= 1;
     }
@@ -195,10 +212,16 @@ export class FunctionHost {
       const { version, ...current } = await this.#current();
       launch = current.launch;
       if (this.#stopped) throw new Error('the local Lambda is stopping');
+      const inspector = await this.#parts.inspector;
+      const owner = {};
       const worker = await Worker.start(launch, {
         time: this.#parts.time,
         print: (line) => this.#parts.print(this.#fn.name, line),
+        ...(inspector === undefined
+          ? {}
+          : { hides: (line) => inspector.takes(line, owner), isDebugged: () => inspector.isAttached }),
         onEnd: () => {
+          inspector?.forget(owner);
           ended();
           this.#forget(worker);
         },

@@ -20,6 +20,7 @@ import { isCdkBundle } from './cdk-bundle.ts';
 import { ConcurrencyError, FunctionHost, type Refreshed, type WorkerBudget } from './function-host.ts';
 import { badGateway, urlEvent, urlResponse } from './function-url.ts';
 import type { Output } from './guide.ts';
+import { Inspector } from './inspector.ts';
 import { lambdaApi } from './lambda-api.ts';
 import { report } from './report.ts';
 import { isMadeByRun } from './run-folder.ts';
@@ -48,6 +49,11 @@ export interface LocalLambdaOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** 0 to 65,535; default 0, any free port. One that is taken is replaced by a free one. */
   readonly port?: number;
+  /**
+   * The first of the ports at which debuggers reach the functions in Node, one for each; 0: any. Default: no debugger
+   * does.
+   */
+  readonly inspect?: number;
   /** Processes of all functions together; default 32. */
   readonly maxWorkers?: number;
   readonly output: Output;
@@ -66,6 +72,7 @@ export interface CodeChange {
 /** A function with what it needs beside its processes. */
 interface Hosted {
   readonly host: FunctionHost;
+  readonly inspector?: Promise<Inspector>;
   /** The files that its code is known to be made of, absolute. */
   inputs(): ReadonlySet<string>;
   /** Stops every process and gives up what was prepared. */
@@ -81,6 +88,8 @@ export class LocalLambda {
   readonly #leaving = new Set<Promise<void>>();
   #stacks: Pick<TemplateApplication, 'mappings' | 'queues'> = { mappings: [], queues: [] };
   #workers = 0;
+  /** Functions with a port for debuggers so far. */
+  #inspected = 0;
   /** Functions so far. */
   #made = 0;
   #port = 0;
@@ -211,7 +220,9 @@ export class LocalLambda {
     const folders = new WeakMap<Launch, string>();
     let versions = 0;
     const say = (line: string): void => output.line(fn.name, line);
-    const host = new FunctionHost(fn, {
+    const inspector = this.#inspector(fn, () => void host.warm());
+    const host: FunctionHost = new FunctionHost(fn, {
+      ...(inspector === undefined ? {} : { inspector }),
       time,
       budget: this.#budget,
       print: (name, line) => output.line(name, line),
@@ -219,7 +230,8 @@ export class LocalLambda {
         versions += 1;
         const folder = join(home, String(versions));
         try {
-          const launch = await prepareLaunch(definition, { shared, folder, bundler, changed, say });
+          const prepared = await prepareLaunch(definition, { shared, folder, bundler, changed, say });
+          const launch = inspector === undefined ? prepared : withInspector(prepared);
           folders.set(launch, folder);
           return launch;
         } catch (error) {
@@ -235,10 +247,30 @@ export class LocalLambda {
     const stop = async (): Promise<void> => {
       await host.stop();
       await bundler.close();
+      (await inspector)?.close();
       await removeFolder(home);
     };
     const inputs = (): ReadonlySet<string> => host.inputs ?? bundler.synthesizedInputs(host.definition.code);
-    return { host, inputs, stop };
+    return { host, inputs, stop, ...(inspector === undefined ? {} : { inspector }) };
+  }
+
+  /** Where debuggers reach the function; `undefined`: nowhere. */
+  #inspector({ name, runtime, code }: TemplateFunction, wake: () => void): Promise<Inspector> | undefined {
+    const { inspect, output } = this.#options;
+    if (inspect === undefined || runtime?.startsWith('nodejs') !== true || code.kind === 'image') return undefined;
+    const port = inspect === 0 ? 0 : inspect + this.#inspected;
+    this.#inspected += 1;
+    const listening = Inspector.listen(port, wake);
+    listening.then(
+      (inspector) => output.line(name, `debugger: 127.0.0.1:${inspector.port}`, 'more'),
+      (error: unknown) => output.line(name, `no port for a debugger: ${error}`, 'bad'),
+    );
+    return listening;
+  }
+
+  /** Whether a debugger is attached to the function. */
+  async isDebugged(name: string): Promise<boolean> {
+    return (await this.#hosts.get(name)?.inspector)?.isAttached === true;
   }
 
   /**
@@ -353,6 +385,11 @@ function realPath(path: string): string {
 /** Whether the code was made by a synthesis, out of sources that nobody knows: only another one changes it. */
 function isFinished({ definition: { code }, inputs }: FunctionHost): boolean {
   return code.kind === 'folder' && inputs === undefined && isMadeByRun(code.path) && !isCdkBundle(code.path);
+}
+
+/** The inspector of each process has a port of its own, to which that of the function leads. */
+function withInspector(launch: Launch): Launch {
+  return launch.command === process.execPath ? { ...launch, args: ['--inspect=127.0.0.1:0', ...launch.args] } : launch;
 }
 
 /**

@@ -43,12 +43,19 @@ export interface WorkerParts {
   readonly time: Time;
   /** A line that the process printed. */
   readonly print: (line: string) => void;
+  /** Whether a line is not the function's, and not to be seen; default: none. */
+  readonly hides?: (line: string) => boolean;
+  /** Somebody looks at the function with a debugger: no timeout ends it meanwhile. Default: nobody. */
+  readonly isDebugged?: () => boolean;
   /** The process is gone; called once. */
   readonly onEnd: () => void;
 }
 
 /** What Lambda grants the start of a function, beside the function's own timeout. */
 const INIT_SECONDS = 10;
+
+/** What a function that is debugged is told to have left, milliseconds: longer than anybody looks. */
+const DEBUGGING_MS = 24 * 3_600_000;
 
 /** Characters of its output that are kept: as much as Lambda tells of a log. */
 const KEPT_LOG = 4_096;
@@ -153,7 +160,8 @@ export class Worker {
 
   #deliver(): void {
     if (this.#current === undefined) return;
-    const deadline = this.#parts.time.now() + this.#launch.timeoutSeconds * 1000;
+    const remaining = this.#isDebugged ? DEBUGGING_MS : this.#launch.timeoutSeconds * 1000;
+    const deadline = this.#parts.time.now() + remaining;
     this.#waiting = false;
     this.#armTimeout();
     // A process that is ending has dropped its question already; its end will hand the invocation back.
@@ -170,7 +178,15 @@ export class Worker {
     this.#settle(result);
   }
 
+  get #isDebugged(): boolean {
+    return this.#parts.isDebugged?.() === true;
+  }
+
   #timeout(): void {
+    if (this.#isDebugged) {
+      this.#armTimeout();
+      return;
+    }
     const requestId = this.#current?.invocation.requestId;
     if (requestId !== undefined) this.#settle(timedOut(requestId, this.#launch.timeoutSeconds));
     this.#kill();
@@ -189,6 +205,7 @@ export class Worker {
     const streams = [child.stdout, child.stderr].flatMap((stream) => stream ?? []);
     for (const stream of streams) {
       const lines = lineSplitter((line) => {
+        if (this.#parts.hides?.(line) === true) return;
         this.#log = `${this.#log}${line}\n`.slice(-KEPT_LOG);
         this.#parts.print(line);
       });

@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { InvokeCommand } from '@aws-sdk/client-lambda';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import * as z from 'zod/mini';
 import { unusable } from '../../runtime/dev/bundle.ts';
 import { systemTime, type Time } from '../../runtime/time.ts';
 import { ScratchLambda } from './scratch-lambda.ts';
@@ -116,6 +117,52 @@ describe('execution environments', () => {
     await expect(scratch.invoke('one')).rejects.toMatchObject({ Reason: 'ConcurrentInvocationLimitExceeded' });
     gate.release();
     await running;
+  });
+
+  it('are reached by a debugger at one port, before the first event and after an edit, and no timeout ends them while it is attached', async () => {
+    const timeouts: (() => void)[] = [];
+    const time: Time = {
+      ...systemTime,
+      after: (delayMs, run) => {
+        if (delayMs === 7_000) timeouts.push(run);
+        return delayMs === 7_000 ? () => {} : systemTime.after(delayMs, run);
+      },
+    };
+    await scratch.start({ time, inspect: 0 });
+    const url = await gate.open();
+    const path = scratch.write('index.js', `exports.handler = async () => { await fetch('${url}'); return 'old'; };`);
+    scratch.apply([scratch.define({ timeoutSeconds: 7 })]);
+    await scratch.printed('debugger: 127.0.0.1:');
+    const [, port = ''] = /debugger: 127\.0\.0\.1:(\d+)/.exec(scratch.lines.join('\n')) ?? [];
+    const [program] = z
+      .array(z.object({ webSocketDebuggerUrl: z.string() }))
+      .parse(await (await fetch(`http://127.0.0.1:${port}/json/list`)).json());
+    expect(program?.webSocketDebuggerUrl).toContain(`127.0.0.1:${port}/`);
+
+    const socket = connect(Number(port), '127.0.0.1');
+    const answered = new Promise<string>((resolve) => socket.once('data', (data) => resolve(String(data))));
+    const { pathname } = new URL(program?.webSocketDebuggerUrl ?? '');
+    socket.write(
+      `GET ${pathname} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n',
+    );
+    expect(await answered).toContain('101 Switching Protocols');
+    expect(await scratch.lambda.isDebugged('fn')).toBe(true);
+    const running = scratch.invoke('fn');
+    await gate.arrived(1);
+    timeouts.at(-1)?.();
+    // One process at a time: a breakpoint that all events meet.
+    await expect(scratch.invoke('fn')).rejects.toMatchObject({ name: 'TooManyRequestsException' });
+    gate.release();
+    expect((await running).value).toBe('old');
+    expect(scratch.lines.join('\n')).not.toContain('Debugger listening');
+
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    scratch.write('index.js', "exports.handler = async () => 'new';");
+    await scratch.lambda.changed([path]);
+    await closed;
+    expect((await fetch(`http://127.0.0.1:${port}/json/version`)).status).toBe(200);
+    expect((await scratch.invoke('fn')).value).toBe('new');
   });
 
   it('are stopped after five idle minutes', async () => {
