@@ -11,7 +11,7 @@ import { splitCapability } from './auth/credentials.ts';
 export interface Location {
   /** As received, base path and capability included, percent-encoding untouched: what the caller signed. */
   readonly rawPath: string;
-  /** Below the base path, without capability and region; begins with a slash. */
+  /** Below the base path, without capability and region; begins with a slash; written in one way (`plainPath`). */
   readonly path: string;
   /** Without its question mark. */
   readonly query: string;
@@ -21,7 +21,10 @@ export interface Location {
   readonly region?: string;
 }
 
-/** Takes a request target apart; `undefined`: it is none that this server serves (`*`, `CONNECT` targets). */
+/**
+ * Takes a request target apart; `undefined`: it is none that this server serves (`*`, `CONNECT` targets, and paths that
+ * another reader would take for different ones).
+ */
 export function locate(target: string, basePath: string): Location | undefined {
   // Proxies may use the absolute form; everybody else sends the path.
   const relative = target.startsWith('/') ? target : /^https?:\/\/[^/?#]+(.*)$/i.exec(target)?.[1];
@@ -30,14 +33,34 @@ export function locate(target: string, basePath: string): Location | undefined {
   const rawPath = (question < 0 ? relative : relative.slice(0, question)) || '/';
   const query = question < 0 ? '' : relative.slice(question + 1);
   if (!rawPath.startsWith('/')) return undefined;
+  const plain = plainPath(rawPath);
+  if (plain === undefined) return undefined;
   // A proxy may or may not have taken the base path off.
-  const below = withoutBase(rawPath, basePath);
+  const below = withoutBase(plain, basePath);
   const capability = splitCapability(below);
   if (capability === undefined) return { rawPath, query, ...splitRegion(below) };
   const { before, token, rest } = capability;
   // The region may stand on either side of the capability.
   const { region } = splitRegion(before);
   return { rawPath, query, token, ...(region === undefined ? splitRegion(rest) : { path: rest, region }) };
+}
+
+/** Segments that lead elsewhere, and characters at which some readers end a path or a segment and others do not. */
+const AMBIGUOUS = /\/\.\.?(?=\/|$)|[\\#]/;
+
+/**
+ * A path as every part of this server reads it. What decides who may do something looks at the same text as what does
+ * it: unreserved characters stand for themselves however they were sent (`%74okens` is `tokens`), and a path with
+ * segments `.` or `..`, a backslash or a fragment is none (`undefined`). Clients resolve those before they send.
+ *
+ * Source: RFC 3986, section 6.2.2
+ */
+function plainPath(path: string): string | undefined {
+  const plain = path.replace(/%[2-7][0-9a-f]/gi, (encoded) => {
+    const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16));
+    return /[\w.~-]/.test(character) ? character : encoded;
+  });
+  return AMBIGUOUS.test(plain) ? undefined : plain;
 }
 
 const REGION_IN_PATH = /^\/r\/([a-z]{2,}(?:-[a-z0-9]+)+)(?=\/|$)/;

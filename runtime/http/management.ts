@@ -50,7 +50,7 @@ async function authenticate(c: Context<AppEnv>, edge: Edge): Promise<Credential>
   const operator = await edge.operatorProof.prove(incoming.headers.authorization, edge.clientAddress(incoming));
   if (operator !== undefined) {
     const { name, role } = operator;
-    const needed = roleFor(c.req.method, location.path);
+    const needed = roleFor(c.req.method, c.req.path);
     if (!mayActAs(role, needed)) {
       throw new HTTPException(403, { message: `your role is ${role}; this takes the role ${needed}` });
     }

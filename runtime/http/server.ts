@@ -323,7 +323,7 @@ function createListener(
     response.on('prefinish', onPrefinish);
     response.on('close', onClose);
     if (log.isLevelEnabled('debug')) logWhenClosed(request, response, route?.location);
-    if (route === undefined) return refuse(response, 400, 'the request target must be a path');
+    if (route === undefined) return refuse(response, 400, NO_PATH);
     const { location } = route;
     if (location.rawPath.length > LONGEST_PATH) return refuse(response, 414, 'no path of this server is so long');
     if (edge.authenticator.open) {
@@ -383,6 +383,8 @@ function createListener(
     }
   }
 }
+
+const NO_PATH = 'the request target must be a path, without the segments . and .., backslashes and fragments';
 
 /** A person who opened the address in a browser. */
 function wantsPage(request: IncomingMessage, location: Location): boolean {

@@ -95,7 +95,7 @@ export function requireSession(
       return c.redirect(`${edge.address.basePath}/ops/login${to}`, 303);
     }
     const role = parts.operators().get(name)?.role ?? (edge.authenticator.open ? 'administer' : 'look');
-    const needed = roleFor(c.req.method, c.env.location.path);
+    const needed = roleFor(c.req.method, c.req.path);
     if (!mayActAs(role, needed)) {
       throw new HTTPException(403, { message: `Your role is ${role}; this takes the role ${needed}.` });
     }

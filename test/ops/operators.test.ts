@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { password } from '../../runtime/cli/password.ts';
@@ -12,7 +13,7 @@ import { pageToOpen } from '../../runtime/ops/session.ts';
 import { MemoryStore } from '../../runtime/store/memory/memory-store.ts';
 import { systemTime } from '../../runtime/time.ts';
 import { runCli } from '../cli/run-cli.ts';
-import { type RunningKarin, runKarin, sqsCall } from '../http/running-karin.ts';
+import { jsonOf, type RunningKarin, runKarin, sqsCall } from '../http/running-karin.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { discoveryOf, keyOf, queueOf, ScriptedSource } from '../sync/discoveries.ts';
 import { browser } from './page-visitor.ts';
@@ -183,6 +184,49 @@ describe('operators of programs', () => {
         else expect([what, response.status]).not.toEqual([what, 401]);
       }
     }
+  });
+
+  it('do no more by writing a path in another way that leads to the same route', async () => {
+    const karin = await serve();
+    const send = (name: string, method: string, path: string) =>
+      new Promise<number>((resolve, reject) => {
+        // As it is written: what fetch sends has no such segments left.
+        const { hostname, port } = new URL(karin.url);
+        const sent = request({ hostname, port, method, path, auth: `${name}:${name}-has-a-password` }, (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        });
+        sent.on('error', reject);
+        sent.end();
+      });
+    for (const path of [
+      '/api/v1/%65xport',
+      '/api/v1/%65xport?%ff',
+      '/api/v1/./export',
+      '/api/v1/x/../export',
+      '/api/v1/x/%2e%2e/export',
+      '/api/v1/export#x',
+      '/api/v1\\export',
+      '/ops/../tokens',
+      '/ops/%2E%2e/tokens',
+      '/%74okens',
+    ]) {
+      expect([path, await send('eve', 'GET', path)]).toEqual([path, expect.toBeOneOf([400, 403, 404])]);
+    }
+    for (const path of [
+      `${JOBS}/dr%61in`,
+      `${JOBS}/%70ull`,
+      `${JOBS}/x/../drain`,
+      '/api/v1/im%70ort',
+      '/ops/../tokens',
+      '/ops/../sync?x',
+      '/dra%69n#x',
+    ]) {
+      expect([path, await send('bob', 'POST', path)]).toEqual([path, expect.toBeOneOf([400, 403, 404])]);
+    }
+    // What such a path must not have done.
+    const { tokens } = await jsonOf(await as(karin, 'ann')('GET', '/tokens'));
+    expect(tokens).toEqual([]);
   });
 
   it('are refused with a wrong name, a wrong password or that of another, and nothing says which it was', async () => {

@@ -24,7 +24,10 @@ const ADMINISTERED: ReadonlySet<string> = new Set(['sync', 'drain', 'pull']);
 /** What needs it whatever the method: these give or take all messages and tokens. */
 const ADMINISTERED_WHOLLY = /^\/(tokens|api\/v1\/(export|import))(\/|$)/;
 
-/** The role that a request needs, of the pages and of every other route that operators use. */
+/**
+ * The role that a request needs, of the pages and of every other route that operators use. `path`: as the router reads
+ * it, which is what says the route that answers.
+ */
 export function roleFor(method: string, path: string): Role {
   const segments = path.split('/');
   const [first = '', last = ''] = [segments[1], segments.at(-1)];
