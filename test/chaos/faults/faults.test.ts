@@ -17,7 +17,7 @@ import { World } from './world.ts';
 
 const FULL = process.env['KARIN_TEST_SIZE'] === 'full';
 const SIZE: Size = {
-  messages: Number(process.env['KARIN_TEST_MESSAGES'] ?? (FULL ? 50_000 : 1_600)),
+  messages: Number(process.env['KARIN_TEST_MESSAGES'] ?? (FULL ? 50_000 : 800)),
   strikes: FULL ? 3 : 1,
   leaseSeconds: FULL ? 5 : 2,
 };

@@ -20,8 +20,10 @@ const TOKEN = 'chaos-token-chaos-token-chaos-token';
 const PASSWORD = 'correct horse battery';
 const FUNCTION_SECONDS = 1;
 
-/** A producer waits so long before it repeats what was refused, as an SDK does. */
-const BACK_OFF_MS = 50;
+/** A producer waits before it repeats what was refused, each time twice as long as before, as SDKs do. */
+const BACK_OFF_MS = { first: 50, longest: 400 };
+/** How often is looked whether queues are empty. */
+const LOOK_MS = 200;
 
 const batchAnswer = z.object({ Successful: z.array(z.object({ Id: z.string() })).default([]) });
 const depths = z.object({ Attributes: z.record(z.string(), z.string()) });
@@ -128,7 +130,7 @@ export class World {
   async drained(): Promise<void> {
     for (;;) {
       if (await this.#areEmpty()) return;
-      await pause(BACK_OFF_MS);
+      await pause(LOOK_MS);
     }
   }
 
@@ -140,12 +142,15 @@ export class World {
   /** To one server, then the other, until all ten were accepted; `first`: where to begin, even or odd. */
   async #insist(first: number, batch: readonly Sent[]): Promise<void> {
     let left = batch;
-    for (let attempt = first; left.length > 0; attempt += 1) {
+    let backOffMs = BACK_OFF_MS.first;
+    for (let attempt = first; ; attempt += 1) {
       for (const sent of left) this.ledger.begin(sent);
       const accepted = await this.#sendBatch(this.server(attempt % SERVERS), left);
       for (const sent of accepted) this.ledger.accept(sent);
       left = left.filter((sent) => !accepted.includes(sent));
-      if (left.length > 0) await pause(BACK_OFF_MS);
+      if (left.length === 0) return;
+      await pause(backOffMs);
+      backOffMs = Math.min(backOffMs * 2, BACK_OFF_MS.longest);
     }
   }
 
@@ -173,17 +178,9 @@ export class World {
   }
 
   async #areEmpty(): Promise<boolean> {
-    const servers = [...this.#servers];
     for (const queue of QUEUES) {
-      const answers = servers.map((server) =>
-        call(
-          server,
-          'GetQueueAttributes',
-          { QueueUrl: urlOf(queue), AttributeNames: ['All'] },
-          this.#options.patienceMs,
-        ),
-      );
-      const { status, text } = await Promise.any(answers);
+      const input = { QueueUrl: urlOf(queue), AttributeNames: ['All'] };
+      const { status, text } = await call(this.server(1), 'GetQueueAttributes', input, this.#options.patienceMs);
       if (status !== 200) return false;
       const { Attributes } = depths.parse(JSON.parse(text));
       for (const [name, value] of Object.entries(Attributes)) {
