@@ -42,8 +42,8 @@ export interface Fault {
   readonly loses?: string;
   /** Why a message may be delivered again after a function has succeeded with it. Absent: none may be. */
   readonly redelivers?: string;
-  /** Whether sends are refused or unanswered meanwhile. If not, none may be. */
-  readonly refuses: boolean;
+  /** Whether sends are refused or unanswered meanwhile: at least one, none, or some if it comes to that. */
+  readonly refuses: boolean | 'perhaps';
   /** It leaves nothing to be struck again. */
   readonly once?: true;
   /** `keep`: what is given to it is stopped at the end, the last first. */
@@ -265,7 +265,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'resharding: every slot in use moves to another node of a cluster',
-    refuses: false,
+    // Redis answers TRYAGAIN while the keys of a queue are on two nodes, which the driver repeats for a time.
+    refuses: 'perhaps',
     prepare: async (_, keep) => {
       const cluster = keep(await startRedisCluster());
       return {
