@@ -28,7 +28,8 @@ const Batch = z.object({ Records: z.array(z.object({ receiptHandle: z.string(), 
 /** The invoker, with patience: its Invokes last as long as anybody looks. */
 export function holdingMessages(invoker: Invoker, holding: Holding): Invoker {
   return {
-    ...invoker,
+    probe: (functionArn) => invoker.probe(functionArn),
+    close: () => invoker.close(),
     invoke: async (request) => {
       const hold = (): void => {
         // A hold that fails is made again in a moment.

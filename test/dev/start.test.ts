@@ -165,6 +165,13 @@ Resources:
     expect(said()).not.toContain('AWS would consume');
   });
 
+  it('starts and stops with ports for debuggers', async () => {
+    put('template.yaml', TEMPLATE);
+    const { stop } = await start({ inspect: 0 });
+    expect(said()).toMatch(/^\[Fn\] debugger: 127\.0\.0\.1:\d+$/m);
+    await stop();
+  });
+
   it('takes a template instead of what the folder has', async () => {
     put('template.yaml', TEMPLATE);
     put('other/stack.json', JSON.stringify({ Resources: { Other: { Type: 'AWS::SQS::Queue' } } }));
