@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { FAULTS, type Fault } from './catalogue.ts';
-import { type Run, rowOf, withRow } from './table.ts';
+import { type Run, rowOf, rowsOf, withRow } from './table.ts';
 
 const BEGIN = '<!-- rows: written by npm run test:full -->';
 const END = '<!-- end of rows -->';
@@ -46,6 +47,12 @@ describe('The table of docs/chaos.md', () => {
   it('forgets the row of a fault that is no longer in the catalogue', () => {
     const document = withRow(`${BEGIN}\n\n${END}`, FAULTS, second, rowOf(second, RUN, 'a run'));
     expect(withRow(document, [first], first, rowOf(first, RUN, 'a run'))).not.toContain(second.name);
+  });
+
+  it('has a row of 50,000 messages or more for every fault', () => {
+    const rows = rowsOf(readFileSync('docs/chaos.md', 'utf8'));
+    expect([...rows.keys()]).toEqual(FAULTS.map(({ name }) => name));
+    for (const messages of rows.values()) expect(messages).toBeGreaterThanOrEqual(50_000);
   });
 
   it('refuses a document that has no place for it', () => {

@@ -58,6 +58,18 @@ export function rowOf(fault: Fault, { verdict, recoveries, refused }: Run, where
   return `| ${cells.join(' | ')} |`;
 }
 
+/** The names of the faults that the document has rows of, with the number of messages of each run. */
+export function rowsOf(document: string): ReadonlyMap<string, number> {
+  const [, rest] = split(document, BEGIN);
+  const lines = split(rest, END)[0].split('\n').slice(HEAD.length);
+  return new Map(
+    lines
+      .filter((line) => line.startsWith('| ') && !HEAD.includes(line))
+      .map((line) => line.slice(2).split(' | '))
+      .map(([name = '', messages = '']) => [name, Number(messages.replaceAll(',', ''))]),
+  );
+}
+
 /** Writes the row into the document of this path. */
 export function writeRow(path: string, faults: readonly Fault[], fault: Fault, run: Run): void {
   writeFileSync(path, withRow(readFileSync(path, 'utf8'), faults, fault, rowOf(fault, run, here())));
