@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { questionOf, verdictOf } from '../../runtime/dev/http/authorizer.ts';
 import { claimsOf, eventOf, type HttpCall, type Landing } from '../../runtime/dev/http/event.ts';
+import { LocalGateway } from '../../runtime/dev/http/gateway.ts';
 import { preflightAnswer, readResponse, withCors } from '../../runtime/dev/http/response.ts';
 import { findRoute } from '../../runtime/dev/http/routes.ts';
+import type { LoggedResult } from '../../runtime/dev/runtime-api.ts';
 import type { ApiCors, LambdaAuthorizer, TemplateApi, TemplateRoute } from '../../runtime/dev/template/model.ts';
+import { systemRandomness, systemTime } from '../../runtime/time.ts';
 
 const CALL: HttpCall = {
   method: 'POST',
@@ -493,5 +496,34 @@ describe('a Lambda authorizer', () => {
       kind: 'pass',
       context: { lambda: { list: [1] } },
     });
+  });
+});
+
+describe('the connection to an API', () => {
+  it('gets an answer whatever headers a function or a template has', async () => {
+    const said: string[] = [];
+    const returned = { statusCode: 200, headers: { Trailer: 'x', Upgrade: 'h2c', 'X-One': '1' }, body: 'fine' };
+    const result: LoggedResult = { kind: 'response', payload: Buffer.from(JSON.stringify(returned)) };
+    const gateway = new LocalGateway({
+      ...{ account: '000000000000', region: 'eu-west-1', firstPort: 0, time: systemTime, randomness: systemRandomness },
+      invoke: async () => result,
+      output: { line: (name, text) => said.push(`${name} ${text}`) },
+    });
+    const target = { kind: 'function', name: 'f', arn: 'arn', payload: '2.0', timeoutMs: 30_000 } as const;
+    const odd = { kind: 'answer', status: 204, headers: { 'x-odd': 'a\nb' } } as const;
+    const routes: readonly TemplateRoute[] = [
+      { method: 'GET', path: '/fine', target },
+      { method: 'OPTIONS', path: '/odd', target: odd },
+    ];
+    await gateway.apply([{ id: 'Shop', kind: 'http', stage: '$default', stageVariables: {}, binaryTypes: [], routes }]);
+    const origin = gateway.origin('Shop');
+    const fine = await fetch(`${origin}/fine`);
+    expect([fine.status, fine.headers.get('x-one'), fine.headers.get('trailer'), fine.headers.get('upgrade')]).toEqual([
+      ...[200, '1', null, null],
+    ]);
+    expect(await fine.text()).toBe('fine');
+    expect((await fetch(`${origin}/odd`, { method: 'OPTIONS' })).status).toBe(500);
+    expect(said.at(-1)).toContain('Shop ! OPTIONS /odd cannot be answered: Invalid character in header content');
+    await gateway.close();
   });
 });

@@ -110,8 +110,7 @@ export class LocalGateway {
       const served = this.#served.get(api.id);
       if (served === undefined) return void response.destroy();
       this.#handle(served.api, request, response).catch((error: unknown) => {
-        // The client went away in the middle of its request.
-        response.destroy(error instanceof Error ? error : undefined);
+        this.#broke(served.api, request, response, error);
       });
     });
     const port = await listen(server, firstPort === 0 ? 0 : firstPort + place).catch((error: unknown) => {
@@ -181,6 +180,14 @@ export class LocalGateway {
     }
     const why = outcome.kind === 'late' ? 'its authorizer took more than 10 s' : outcome.reason;
     return { kind: 'stop', answer: gatewayAnswer(500, 'Internal Server Error'), why };
+  }
+
+  /** The client went away in the middle of its request; or there is no way to answer it, which is said. */
+  #broke(api: TemplateApi, request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    if (request.socket.destroyed || response.headersSent) return void response.destroy();
+    const why = error instanceof Error ? error.message : String(error);
+    this.#options.output.line(api.id, `! ${request.method} ${request.url} cannot be answered: ${why}`);
+    send(response, gatewayAnswer(500, 'Internal Server Error'));
   }
 
   #noRoute(api: TemplateApi, method: string, path: string): HttpAnswer {

@@ -31,7 +31,14 @@ const MEMBERS = ['statusCode', 'headers', 'multiValueHeaders', 'body', 'isBase64
 /** What a response without a type has. */
 const DEFAULT_TYPE = { http: 'text/plain; charset=utf-8', rest: 'application/json', url: 'application/json' } as const;
 /** These the gateway writes itself. */
-const OF_THE_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length']);
+const OF_THE_CONNECTION = new Set([
+  'connection',
+  'keep-alive',
+  'upgrade',
+  'trailer',
+  'transfer-encoding',
+  'content-length',
+]);
 
 /** Reads the payload of a successful invocation. */
 export function readResponse(payload: Uint8Array, form: ResponseForm): Reading {
