@@ -20,7 +20,7 @@ import { type Discovery, DiscoveryError, type DiscoverySource } from '../aws/dis
 import { createInvoker, type Invoker } from '../aws/invoke.ts';
 import { parseFunctionReference } from '../aws/mapping.ts';
 import { unusable } from '../dev/bundle.ts';
-import { readEnvFiles } from '../dev/function-environment.ts';
+import { EnvFileError, readEnvFiles } from '../dev/function-environment.ts';
 import {
   callable,
   changes,
@@ -539,7 +539,7 @@ function byPlainName(invoker: Invoker): Invoker {
 
 /** Whether the message says it all. */
 function isAboutProject(error: unknown): error is Error {
-  return error instanceof ProjectError || error instanceof DiscoveryError || error instanceof TemplateSyntaxError;
+  return [ProjectError, DiscoveryError, TemplateSyntaxError, EnvFileError].some((kind) => error instanceof kind);
 }
 
 /** Functions run on this machine: a server on all addresses is reached on the loopback one. */

@@ -116,13 +116,13 @@ const RESERVED =
 
 /**
  * The variables of files in the form of `.env`; of two that set the same one the later wins. `reserved`: those that are
- * left out, because this command or Lambda sets them itself. Errors: those of reading a file.
+ * left out, because this command or Lambda sets them itself. Errors: `EnvFileError`.
  */
 export function readEnvFiles(files: readonly string[]): {
   readonly variables: Readonly<Record<string, string>>;
   readonly reserved: readonly string[];
 } {
-  const all = files.flatMap((file) => Object.entries(parseEnv(readFileSync(file, 'utf8'))));
+  const all = files.flatMap((file) => Object.entries(parseEnv(textOf(file))));
   const variables: Record<string, string> = {};
   const reserved = new Set<string>();
   for (const [name, value = ''] of all) {
@@ -130,4 +130,26 @@ export function readEnvFiles(files: readonly string[]): {
     else variables[name] = value;
   }
   return { variables, reserved: [...reserved] };
+}
+
+/** A file that is no file of variables. */
+export class EnvFileError extends Error {
+  override readonly name = 'EnvFileError';
+}
+
+/**
+ * On Windows, editors begin a file with a mark of the byte order, which would be part of the first name, and `>` of
+ * PowerShell 5 writes UTF-16. Errors: `EnvFileError`.
+ */
+function textOf(file: string): string {
+  try {
+    const bytes = readFileSync(file);
+    const encoding = bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : 'utf-8';
+    // It takes the mark off.
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    if (!text.includes('\0')) return text;
+  } catch (cause) {
+    throw new EnvFileError(`${file}, which --env-file names, cannot be read as text`, { cause });
+  }
+  throw new EnvFileError(`${file}, which --env-file names, holds what is no text`);
 }

@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path';
 import { GetQueueUrlCommand, ListQueuesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Dev, type DevOptions, startDev } from '../../runtime/cli/dev.ts';
+import { readEnvFiles } from '../../runtime/dev/function-environment.ts';
 
 describe('the start of karin dev', () => {
   let folder: string;
@@ -227,6 +228,27 @@ Resources:
     await expect(start({ envFile: [join(folder, 'gone.env')] })).rejects.toThrow(
       /no file .*gone\.env, which --env-file/,
     );
+  });
+
+  it('reads files of variables as editors of Windows write them, and says of others that they are no text', async () => {
+    const read = (bytes: string | Buffer) => {
+      writeFileSync(join(folder, 'a.env'), bytes);
+      return readEnvFiles([join(folder, 'a.env')]).variables;
+    };
+    const text = 'KEY=one\r\nTWO="a b"\r\n';
+    const variables = { KEY: 'one', TWO: 'a b' };
+    expect(read(text)).toEqual(variables);
+    expect(read(`\ufeff${text}`)).toEqual(variables);
+    expect(read(Buffer.from(`\ufeff${text}`, 'utf16le'))).toEqual(variables);
+    put('template.yaml', TEMPLATE);
+    for (const bytes of [Buffer.from('A=1\0'), Buffer.from([0x41, 0x3d, 0xc3, 0x28])]) {
+      writeFileSync(join(folder, 'a.env'), bytes);
+      await expect(start({ envFile: [join(folder, 'a.env')] })).rejects.toMatchObject({
+        name: 'DevError',
+        message: expect.stringMatching(/a\.env, which --env-file names, .* text$/),
+      });
+    }
+    await expect(start({ envFile: [folder] })).rejects.toThrow(/--env-file names, cannot be read as text$/);
   });
 
   describe('that fails', () => {
