@@ -85,6 +85,13 @@ export function scopeProblems(config: ScopeSettings): readonly string[] {
   if (config.ownRegions.length === 0 && roles.length === 0 && config.roles.length === 0) {
     problems.push('KARIN_REGIONS=none leaves nothing to serve: name roles in KARIN_ROLES, or leave it out');
   }
+  const own = partitionOf(config.region);
+  for (const region of config.ownRegions.filter((one) => partitionOf(one) !== own)) {
+    const foreign = partitionOf(region);
+    problems.push(
+      `KARIN_REGIONS: credentials of ${own}, where AWS_REGION=${config.region} is, do not hold in ${region} of ${foreign}: run a server there`,
+    );
+  }
   return problems;
 }
 

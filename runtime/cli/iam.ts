@@ -210,7 +210,25 @@ function partitionFor(options: IamOptions, { env }: CliContext): string {
   return ofTrust ?? partitionOf(first ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? '');
 }
 
+/** A name, which may have the wildcards of policies; of a function with a version or an alias behind it. */
+const FUNCTION_NAME = /^[\w*?-]{1,64}(?::[\w$*?-]{1,128})?$/;
+const QUEUE_NAME = /^[\w*?-]{1,80}(?:\.fifo)?$/;
+
+/** An ARN or an empty name would stand in the policy, and allow nothing. */
+function checkNames({ function: functions, queue: queues }: IamOptions): void {
+  for (const [option, names, rule] of [
+    ['--function', functions, FUNCTION_NAME],
+    ['--queue', queues, QUEUE_NAME],
+  ] as const) {
+    const wrong = names.find((name) => !rule.test(name));
+    if (wrong !== undefined) {
+      throw new CliError(`${option} ${wrong}: must be a name, not an ARN; --region and --account say where it is`);
+    }
+  }
+}
+
 function checkOptions(options: IamOptions & { readonly partition: string }): void {
+  checkNames(options);
   const { account, trust, externalId, partition, template } = options;
   if (account !== undefined && !/^(\d{12}|\*)$/.test(account)) {
     throw new CliError(`--account ${account}: must be the twelve digits of an AWS account`);

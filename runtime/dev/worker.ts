@@ -10,6 +10,7 @@
  * @module
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { functionError } from '../aws/invoke-outcome.ts';
 import type { Cancel, Time } from '../time.ts';
 import { lineSplitter } from './guide.ts';
@@ -49,6 +50,11 @@ export interface WorkerParts {
   readonly isDebugged?: () => boolean;
   /** The process is gone; called once. */
   readonly onEnd: () => void;
+}
+
+/** Node says of a folder that is gone that the command is. */
+function whyNot(error: Error, { cwd }: Launch): string {
+  return existsSync(cwd) ? error.message : `there is no folder ${cwd}`;
 }
 
 /** What Lambda grants the start of a function, beside the function's own timeout. */
@@ -232,7 +238,7 @@ export class Worker {
         finish((requestId) =>
           sandboxError(
             'Runtime.InvalidEntrypoint',
-            `RequestId: ${requestId} Error: ${this.#launch.command} cannot be started: ${error.message}`,
+            `RequestId: ${requestId} Error: ${this.#launch.command} cannot be started: ${whyNot(error, this.#launch)}`,
           ),
         );
       });

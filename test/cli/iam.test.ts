@@ -76,6 +76,21 @@ describe('karin iam', () => {
     expect(JSON.stringify(await policy())).not.toContain('sns:');
   });
 
+  it('refuses what is no name of a function or a queue, which would allow nothing', async () => {
+    for (const [option, wrong] of [
+      ['--function', 'arn:aws:lambda:eu-west-1:111122223333:function:f'],
+      ['--function', ''],
+      ['--function', 'a b'],
+      ['--queue', 'arn:aws:sqs:eu-west-1:111122223333:q'],
+      ['--queue', ''],
+      ['--queue', 'https://sqs.eu-west-1.amazonaws.com/111122223333/q'],
+    ] as const) {
+      await expect(runCli(['iam', option, wrong])).rejects.toThrow(`${option} ${wrong}: must be a name, not an ARN`);
+    }
+    const taken = await policy('--function', 'app-*', '--function', 'f:$LATEST', '--queue', 'q?_1.fifo');
+    expect(JSON.stringify(taken)).toContain('arn:aws:lambda:*:*:function:f:$LATEST');
+  });
+
   it('refuses what is no account', async () => {
     await expect(runCli(['iam', '--account', '12'])).rejects.toThrow('--account 12: must be the twelve digits');
   });

@@ -94,6 +94,7 @@ describe('the scopes of a server', () => {
     ],
     [{ KARIN_ROLES: ROLE, KARIN_DISCOVERY: 'none' }, 'KARIN_ROLES is set, but KARIN_DISCOVERY=none asks no AWS'],
     [{ KARIN_REGIONS: 'Ireland' }, 'KARIN_REGIONS: Ireland is not the name of an AWS region; name some, for example'],
+    [{ KARIN_REGIONS: 'cn-north-1' }, 'do not hold in cn-north-1 of aws-cn: run a server there'],
     [{ KARIN_REGIONS: 'none,us-east-1' }, 'KARIN_REGIONS: none stands alone'],
     [{ KARIN_REGIONS: 'none' }, 'KARIN_REGIONS=none leaves nothing to serve: name roles in KARIN_ROLES'],
   ])('are refused with what is wrong and what mends it: %j', (env: Environment, problem) => {

@@ -388,6 +388,14 @@ describe('execution environments', () => {
       });
     });
 
+    it('report a folder that is gone as what is missing, and not the runtime', async () => {
+      await scratch.start();
+      scratch.apply([scratch.define({ code: { kind: 'folder', path: join(scratch.folder, 'gone') } })]);
+      expect((await scratch.invoke('fn')).value).toMatchObject({
+        errorMessage: expect.stringMatching(/there is no folder .*gone/),
+      });
+    });
+
     it('report a bootstrap that ends at once', async () => {
       await scratch.start();
       scratch.write('bootstrap', '#!/bin/sh\nexit 5\n', 0o755);
