@@ -31,7 +31,7 @@ export class FakeClock {
 
   /** One that shows the real time. Errors: `Error` that says what to install. */
   static async start(): Promise<FakeClock> {
-    const library = libraryPath();
+    const library = fakeClockLibrary();
     if (library === undefined) throw new Error(HOW_TO);
     const clock = new FakeClock(library, await mkdtemp(join(tmpdir(), 'karin-clock-')));
     await clock.set(0);
@@ -56,7 +56,7 @@ export class FakeClock {
 }
 
 /** Where distributions put the library, some of them in a folder named after the machine. */
-function libraryPath(): string | undefined {
+export function fakeClockLibrary(): string | undefined {
   const roots = ['/usr/lib', '/usr/lib64', '/usr/local/lib'].filter((root) => existsSync(root));
   return roots
     .flatMap((root) => [root, ...readdirSync(root, { withFileTypes: true }).flatMap((entry) => join(root, entry.name))])

@@ -1,9 +1,11 @@
 /**
- * Runs once before all tests: makes sure that there is a Redis server to start, and installs one if there is none.
+ * Runs once before all tests: makes sure that there is a Redis server to start, and on Linux the library that sets the
+ * clocks of single processes. What is missing is installed.
  *
  * @module
  */
 import { spawnSync } from 'node:child_process';
+import { fakeClockLibrary } from './fake-clock.ts';
 import { redisServerBinary } from './redis-server.ts';
 
 const HOW_TO =
@@ -14,26 +16,30 @@ const HOW_TO =
   'If it is installed in an unusual place, name it: KARIN_REDIS_SERVER=/path/to/redis-server npm test';
 
 export default function setup(): void {
-  if (redisServerBinary() !== undefined) return;
-  for (const commands of installers()) {
-    if (commands.every(run) && redisServerBinary() !== undefined) return;
-  }
-  throw new Error(HOW_TO);
+  const hasClock = (): boolean => process.platform !== 'linux' || fakeClockLibrary() !== undefined;
+  // Without it the tests of clocks fail by themselves, and say what to do.
+  install('libfaketime', 'libfaketime', hasClock);
+  if (!install('redis-server', 'redis', () => redisServerBinary() !== undefined)) throw new Error(HOW_TO);
 }
 
-/** Ways to install a Redis server without asking anybody anything, best first; each is a list of commands. */
-function installers(): string[][][] {
+/** Whether it is there, or could be installed: `packageName` by apt, `formula` by brew. */
+function install(packageName: string, formula: string, isThere: () => boolean): boolean {
+  return isThere() || installers(packageName, formula).some((commands) => commands.every(run) && isThere());
+}
+
+/** Ways to install something without asking anybody anything, best first; each is a list of commands. */
+function installers(packageName: string, formula: string): string[][][] {
   const ways: string[][][] = [];
   if (has('apt-get')) {
     const asRoot = process.getuid?.() === 0 ? [] : has('sudo') ? ['sudo', '-n'] : undefined;
     if (asRoot !== undefined) {
       ways.push([
         [...asRoot, 'apt-get', 'update'],
-        [...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', 'install', '--yes', 'redis-server'],
+        [...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', 'install', '--yes', packageName],
       ]);
     }
   }
-  if (has('brew')) ways.push([['brew', 'install', 'redis']]);
+  if (has('brew')) ways.push([['brew', 'install', formula]]);
   return ways;
 }
 
@@ -42,6 +48,6 @@ function has(program: string): boolean {
 }
 
 function run([program = '', ...args]: string[]): boolean {
-  console.log(`no Redis server found; installing one: ${[program, ...args].join(' ')}`);
+  console.log(`something that the tests need is missing; installing it: ${[program, ...args].join(' ')}`);
   return spawnSync(program, args, { stdio: 'inherit' }).status === 0;
 }

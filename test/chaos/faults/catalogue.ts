@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { spawnSync } from 'node:child_process';
 import { RedisProxy } from '../../store/redis-proxy.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { reshard, startRedisCluster } from '../../support/redis-cluster.ts';
@@ -44,6 +45,8 @@ export interface Fault {
   readonly redelivers?: string;
   /** Whether sends are refused or unanswered meanwhile: at least one, none, or some if it comes to that. */
   readonly refuses: boolean | 'perhaps';
+  /** What this machine lacks for it; `undefined`: nothing. Absent: no machine lacks anything. */
+  readonly lacking?: () => string | undefined;
   /** It leaves nothing to be struck again. */
   readonly once?: true;
   /** `keep`: what is given to it is stopped at the end, the last first. */
@@ -153,6 +156,17 @@ function awsTrouble(
       },
     };
   };
+}
+
+/** Clocks are set for single processes by a library for Linux. */
+function lackingClock(): string | undefined {
+  return process.platform === 'linux' ? undefined : 'clocks of single processes are set on Linux only';
+}
+
+/** A small disk of its own is a mount that no other process sees, which some systems allow to root only. */
+function lackingOwnDisk(): string | undefined {
+  const mayMount = spawnSync('unshare', ['--map-root-user', '--mount', 'true'], { stdio: 'ignore' }).status === 0;
+  return mayMount ? undefined : 'this user may not mount a disk of its own (unshare --map-root-user --mount)';
 }
 
 /** By so many seconds each time. */
@@ -330,6 +344,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the disk of the append-only file is full',
+    lacking: lackingOwnDisk,
     redelivers: LEASE_ENDED,
     refuses: true,
     prepare: async (size, keep) => {
@@ -369,6 +384,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the clock of a server jumps by an hour, forward and back',
+    lacking: lackingClock,
     refuses: false,
     prepare: async (size, keep) => {
       const redis = await startRedis(keep);
@@ -389,12 +405,14 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the clock of Redis jumps forward by an hour',
+    lacking: lackingClock,
     redelivers: LEASE_ENDED_EARLY,
     refuses: false,
     prepare: redisClockJump(JUMP),
   },
   {
     name: 'the clock of Redis jumps back by ten seconds',
+    lacking: lackingClock,
     redelivers: LEASE_ENDED,
     refuses: false,
     prepare: redisClockJump(-JUMP_BACK),
