@@ -63,10 +63,11 @@ function plainPath(path: string): string | undefined {
   return AMBIGUOUS.test(plain) ? undefined : plain;
 }
 
-const REGION_IN_PATH = /^\/r\/([a-z]{2,}(?:-[a-z0-9]+)+)(?=\/|$)/;
+/** Whatever stands there is meant for a region: what is none is refused by who knows the regions, not left out. */
+const REGION_IN_PATH = /^\/r\/([^/]*)/;
 
 function splitRegion(path: string): Pick<Location, 'path' | 'region'> {
-  const [whole = '', region] = path.startsWith('/r/') ? (REGION_IN_PATH.exec(path) ?? []) : [];
+  const [whole = '', region] = REGION_IN_PATH.exec(path) ?? [];
   return region === undefined ? { path } : { path: path.slice(whole.length) || '/', region };
 }
 

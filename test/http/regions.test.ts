@@ -194,6 +194,11 @@ describe('a queue name in several regions and accounts', () => {
     expect(await send(`/${OWN}/jobs`, `/k/${TOKEN}/r/sa-east-1`)).toBe(
       'The request names the region sa-east-1; this server serves ap-south-1, eu-west-1, us-east-1.',
     );
+    for (const typo of ['US-EAST-1', 'us_east_1', 'us-east-1%2F', 'x', '']) {
+      const answer = `The request names the region ${typo}; this server serves ap-south-1, eu-west-1, us-east-1.`;
+      expect(await send(`/${OWN}/jobs`, `/r/${typo}/k/${TOKEN}`)).toBe(answer);
+      expect(await send(`/${OWN}/jobs`, `/k/${TOKEN}/r/${typo}`)).toBe(answer);
+    }
     expect(await send(`/${OWN}/jobs`, `/k/${TOKEN}`, { region: 'sa-east-1', verified: false })).toContain(
       'The request is signed for sa-east-1, where this server has no queue; it serves ap-south-1, eu-west-1, us-east-1.',
     );
