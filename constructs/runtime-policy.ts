@@ -91,8 +91,11 @@ export function basePolicyStatements(scope: Construct, props: KarinPermissionPro
   return statements;
 }
 
-/** `arn:aws:iam::111122223333:role/path/name`. Source: IAM, "IAM and AWS STS quotas", name requirements. */
-const ROLE = /^arn:aws[a-z0-9-]*:iam::\d{12}:role\/(?:[\x21-\x7e]+\/)?[A-Za-z0-9_+=,.@-]{1,64}$/;
+/**
+ * `arn:aws:iam::111122223333:role/path/name`. Without `*` and `?`, which a path may hold but a policy takes for wildcards.
+ * Source: IAM, "IAM and AWS STS quotas", name requirements.
+ */
+const ROLE = /^arn:aws[a-z0-9-]*:iam::\d{12}:role\/(?:[\x21-\x29\x2b-\x3e\x40-\x7e]+\/)?[A-Za-z0-9_+=,.@-]{1,64}$/;
 
 /**
  * Policies that let a server assume exactly these roles; none for none. Throws if one is no ARN of a role: a wildcard

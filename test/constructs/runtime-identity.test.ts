@@ -253,6 +253,8 @@ describe('the roles that a server may assume', () => {
     'arn:aws:iam::*:role/karin',
     'arn:aws:iam::111122223333:role/*',
     'arn:aws:iam::111122223333:role/kar?n',
+    'arn:aws:iam::111122223333:role/*/karin',
+    'arn:aws:iam::111122223333:role/team-?/karin',
     'arn:aws:iam::111122223333:user/karin',
     'karin',
   ])('have no wildcard and are roles: %s is refused', (arn) => {
