@@ -72,7 +72,7 @@ export interface KarinPrivateNameOptions {
   /**
    * The namespace of Cloud Map, of the VPC of the server.
    *
-   * @default - one is defined, `karin.internal`
+   * @default - one is defined, `karin.internal`, which a VPC can hold once
    */
   readonly cloudMapNamespace?: servicediscovery.IPrivateDnsNamespace;
 }
@@ -149,6 +149,7 @@ function httpsDoor(scope: Construct, vpc: ec2.IVpc, options: KarinHttpsOptions):
       `${scope.node.path}: domainName must be the name of a host, for example 'karin.example.com', but '${domainName}' was provided`,
     );
   }
+  if (zone !== undefined) checkZone(scope, domainName, zone);
   const certificate = options.certificate ?? defineCertificate(scope, domainName, zone);
   const loadBalancer = defineLoadBalancer(scope, vpc, options);
   if (zone !== undefined) {
@@ -167,6 +168,25 @@ function httpsDoor(scope: Construct, vpc: ec2.IVpc, options: KarinHttpsOptions):
       sslPolicy: elbv2.SslPolicy.RECOMMENDED_TLS,
     }),
   };
+}
+
+/** Throws if Route 53 would refuse a name in a zone. */
+function checkZone(scope: Construct, domainName: string, zone: route53.IHostedZone): void {
+  const zoneName = nameOf(zone);
+  if (zoneName === undefined || Token.isUnresolved(zoneName) || Token.isUnresolved(domainName)) return;
+  if (`.${domainName}`.toLowerCase().endsWith(`.${zoneName.replace(/\.$/, '')}`.toLowerCase())) return;
+  throw new Error(
+    `${scope.node.path}: domainName must be in hostedZone, but '${domainName}' is not in '${zoneName}'; pass its own zone, or 'certificate' without 'hostedZone'`,
+  );
+}
+
+/** A zone that is imported by its id alone has no name, and throws when asked for one. */
+function nameOf(zone: route53.IHostedZone): string | undefined {
+  try {
+    return zone.zoneName;
+  } catch {
+    return undefined;
+  }
 }
 
 function defineCertificate(
@@ -192,9 +212,7 @@ function privateDoor(scope: Construct, vpc: ec2.IVpc, options: KarinPrivateNameO
       `${scope.node.path}: name must be one part of a host name, up to 63 letters, digits and hyphens, but '${name}' was provided`,
     );
   }
-  const namespace =
-    options.cloudMapNamespace ??
-    new servicediscovery.PrivateDnsNamespace(scope, 'Namespace', { name: PRIVATE_DOMAIN, vpc });
+  const namespace = options.cloudMapNamespace ?? defineNamespace(scope, vpc);
   return {
     endpoint: `http://${name}.${namespace.namespaceName}:${SERVER_PORT}`,
     proxies: 0,
@@ -210,16 +228,51 @@ function privateDoor(scope: Construct, vpc: ec2.IVpc, options: KarinPrivateNameO
   };
 }
 
+/** Throws if the VPC has the domain already: Route 53 refuses a second zone of one name. */
+function defineNamespace(scope: Construct, vpc: ec2.IVpc): servicediscovery.IPrivateDnsNamespace {
+  const taken = scope.node.root.node
+    .findAll()
+    .filter((construct) => servicediscovery.CfnPrivateDnsNamespace.isCfnPrivateDnsNamespace(construct))
+    .find((namespace) => namespace.name === PRIVATE_DOMAIN && namespace.vpc === vpc.vpcId);
+  if (taken !== undefined) {
+    throw new Error(
+      `${scope.node.path}: '${PRIVATE_DOMAIN}' exists in '${vpc.node.path}' already, by '${taken.node.path}'; pass KarinFrontDoor.privateName({ cloudMapNamespace }) with a namespace of another domain, for example 'other.internal'`,
+    );
+  }
+  return new servicediscovery.PrivateDnsNamespace(scope, 'Namespace', { name: PRIVATE_DOMAIN, vpc });
+}
+
 function defineLoadBalancer(
   scope: Construct,
   vpc: ec2.IVpc,
   { internetFacing = true }: KarinLoadBalancerOptions,
 ): elbv2.ApplicationLoadBalancer {
+  checkZones(scope, vpc, internetFacing);
   return new elbv2.ApplicationLoadBalancer(scope, 'LoadBalancer', {
     vpc,
     internetFacing,
     dropInvalidHeaderFields: true,
   });
+}
+
+/** Throws if AWS would refuse the load balancer its subnets. */
+function checkZones(scope: Construct, vpc: ec2.IVpc, internetFacing: boolean): void {
+  const fail = (rule: string) => new Error(`${scope.node.path}: ${rule}`);
+  if (internetFacing && vpc.publicSubnets.length === 0) {
+    throw fail(
+      `a load balancer that the internet may reach needs public subnets, but '${vpc.node.path}' has none; pass internetFacing: false to the front door, or a VPC with public subnets`,
+    );
+  }
+  const { subnetIds, availabilityZones } = vpc.selectSubnets(
+    internetFacing ? { subnetType: ec2.SubnetType.PUBLIC } : {},
+  );
+  // A list that only CloudFormation knows has one item here.
+  if (Token.isUnresolved(subnetIds) || Token.isUnresolved(availabilityZones)) return;
+  if (new Set(availabilityZones).size < 2) {
+    throw fail(
+      `a load balancer needs subnets in two availability zones, but '${vpc.node.path}' has them in one; give the VPC a second zone, or ask for KarinFrontDoor.privateName()`,
+    );
+  }
 }
 
 function behind(

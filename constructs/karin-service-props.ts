@@ -86,7 +86,9 @@ export interface KarinServiceProps {
   /**
    * How many servers run. They share the queues, and one is enough for most.
    *
-   * @default 1
+   * Each deployment that changes the service sets this number again, whatever scaling made of it.
+   *
+   * @default - 1 at first; later deployments leave as many as run
    */
   readonly desiredCount?: number;
 

@@ -2,7 +2,7 @@ import { Duration, RemovalPolicy, Size, Stack, Token } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import type * as elbv2 from 'aws-cdk-lib/aws-elasticloadbalancingv2';
-import type * as iam from 'aws-cdk-lib/aws-iam';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
@@ -43,6 +43,9 @@ export class KarinService extends Construct implements ec2.IConnectable {
   /**
    * Who may connect to the front door, with its port as the default. Whom the server itself may reach, such as a Redis
    * in the VPC, is told by `fargateService`.
+   *
+   * For a caller in another stack, begin with the caller: `caller.connections.allowToDefaultPort(service)`. The rule
+   * then stands in the stack of the caller, which depends on this one already.
    */
   public readonly connections: ec2.Connections;
 
@@ -110,9 +113,10 @@ export class KarinService extends Construct implements ec2.IConnectable {
       // The casts here and below are for exactOptionalPropertyTypes, for which aws-cdk-lib is not written.
       cluster: new ecs.Cluster(this, 'Cluster', { vpc }) as ecs.ICluster,
       taskDefinition,
-      desiredCount: this.checkedCount(props.desiredCount),
+      // Left out, a deployment keeps the number that scaling chose.
+      ...(props.desiredCount === undefined ? {} : { desiredCount: this.checkedCount(props.desiredCount) }),
       vpcSubnets,
-      assignPublicIp: vpc.selectSubnets(vpcSubnets).hasPublic,
+      assignPublicIp: isPublic(vpc, vpcSubnets),
       // A new server runs before an old one stops.
       minHealthyPercent: 100,
       maxHealthyPercent: 200,
@@ -171,11 +175,18 @@ export class KarinService extends Construct implements ec2.IConnectable {
         `${this.node.path}: identity must have a role that ECS tasks may assume, but '${this.identity.node.path}' is a user; use KarinRuntimeIdentity.ecsTask()`,
       );
     }
+    this.node.addValidation({
+      validate: () =>
+        mayBeForTasks(role)
+          ? []
+          : [
+              `identity must have a role that ECS tasks may assume, but that of '${this.identity.node.path}' trusts others; use KarinRuntimeIdentity.ecsTask()`,
+            ],
+    });
     return role;
   }
 
-  private checkedCount(count: number | undefined): number {
-    if (count === undefined) return 1;
+  private checkedCount(count: number): number {
     if (!Token.isUnresolved(count) && (!Number.isInteger(count) || count < 0)) {
       throw new Error(`${this.node.path}: desiredCount must be a whole number from 0 on, but ${count} was provided`);
     }
@@ -200,4 +211,20 @@ export class KarinService extends Construct implements ec2.IConnectable {
       `${this.node.path}: the server needs a way to AWS, but the subnets of '${vpc.node.path}' are isolated; pass 'vpcSubnets' if VPC endpoints give them one`,
     );
   }
+}
+
+/**
+ * Whether any of the subnets is public. Subnets that are named by their ids are other objects than those of the VPC, so
+ * the CDK takes them for private, and a server there could not fetch its image.
+ */
+function isPublic(vpc: ec2.IVpc, selection: ec2.SubnetSelection): boolean {
+  const { subnetIds, hasPublic } = vpc.selectSubnets(selection);
+  const publicIds = new Set(vpc.publicSubnets.map(({ subnetId }) => subnetId));
+  return hasPublic || subnetIds.some((id) => publicIds.has(id));
+}
+
+/** Whom a role of another app trusts is not known here. */
+function mayBeForTasks(role: iam.IRole): boolean {
+  if (!(role instanceof iam.Role) || role.assumeRolePolicy === undefined) return true;
+  return JSON.stringify(Stack.of(role).resolve(role.assumeRolePolicy)).includes('ecs-tasks.amazonaws.com');
 }

@@ -43,9 +43,20 @@ const FARGATE_MEMORY: Readonly<Record<number, readonly number[]>> = {
 /** A task of Fargate is killed 120 seconds after SIGTERM, of which the server needs 15 for itself. */
 const MAX_GRACE_SECONDS = 105;
 
-/** Throws if a setting is secret and would stand in the template, or is not open to choice on ECS. */
-export function checkSettings(scope: IConstruct, { environment = {}, secrets = {} }: KarinServiceProps): void {
+/**
+ * Throws if a setting is secret and would stand in the template, is not open to choice on ECS, or is missing. Callers in
+ * JavaScript and Python can leave out what the types demand.
+ */
+export function checkSettings(scope: IConstruct, props: Partial<KarinServiceProps>): void {
+  const { environment = {}, secrets = {} } = props;
   const fail = (rule: string) => new Error(`${scope.node.path}: ${rule}`);
+  if (props.image === undefined)
+    throw fail("image is missing; pass for example ecs.ContainerImage.fromAsset('../karin')");
+  if (props.redisUrl === undefined) {
+    throw fail(
+      'redisUrl is missing: a task keeps no disk, so Redis is elsewhere; pass ecs.Secret.fromSecretsManager(...)',
+    );
+  }
   for (const name of [...Object.keys(environment), ...Object.keys(secrets)]) {
     if (SET_BY[name] !== undefined) throw fail(`${name} cannot be set: ${SET_BY[name]}`);
   }

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { App, Duration, SecretValue, Stack, Validations } from 'aws-cdk-lib';
+import { App, Duration, Fn, SecretValue, Stack, Validations } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import * as acm from 'aws-cdk-lib/aws-certificatemanager';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
+import * as kms from 'aws-cdk-lib/aws-kms';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as route53 from 'aws-cdk-lib/aws-route53';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
@@ -23,7 +24,7 @@ import {
 } from '../../constructs/index.ts';
 import { readConfig } from '../../runtime/settings.ts';
 import { deployedStatements } from './support/deployed-policies.ts';
-import { testFunction, testStack } from './support/stacks.ts';
+import { testApp, testFunction, testStack } from './support/stacks.ts';
 
 const ACCOUNT = '111122223333';
 const REGION = 'eu-west-1';
@@ -102,7 +103,7 @@ describe('a server on Fargate with nothing said but its image and its Redis', ()
       RequiresCompatibilities: ['FARGATE'],
       RuntimePlatform: { CpuArchitecture: 'ARM64', OperatingSystemFamily: 'LINUX' },
     });
-    template.hasResourceProperties('AWS::ECS::Service', { DesiredCount: 1, LaunchType: 'FARGATE' });
+    template.resourceCountIs('AWS::ECS::Service', 1);
   });
 
   it('has a public address in a VPC without a NAT gateway, and lets nobody in', () => {
@@ -287,6 +288,89 @@ describe('the network of a server', () => {
     });
   });
 
+  it('has a public address in public subnets that are named by their ids', () => {
+    const stack = testStack();
+    const vpc = ec2.Vpc.fromVpcAttributes(stack, 'Given', {
+      vpcId: 'vpc-0f1e2d3c4b5a69788',
+      availabilityZones: ['eu-west-1a', 'eu-west-1b'],
+      publicSubnetIds: ['subnet-0f1e2d3c4b5a69781', 'subnet-0f1e2d3c4b5a69782'],
+      privateSubnetIds: ['subnet-0f1e2d3c4b5a69783', 'subnet-0f1e2d3c4b5a69784'],
+    });
+    const serveIn = (id: string, subnetId: string) =>
+      new KarinService(stack, id, {
+        image: ecs.ContainerImage.fromRegistry('karin'),
+        redisUrl: redisUrl(testStack()),
+        frontDoor: https(testStack()),
+        vpc,
+        vpcSubnets: { subnets: [ec2.Subnet.fromSubnetId(stack, `${id}Subnet`, subnetId)] },
+      });
+    serveIn('Public', 'subnet-0f1e2d3c4b5a69782');
+    serveIn('Private', 'subnet-0f1e2d3c4b5a69783');
+    const services = Object.values(Template.fromStack(stack).findResources('AWS::ECS::Service'));
+    const shown = services.map(({ Properties }) => Properties.NetworkConfiguration.AwsvpcConfiguration);
+    expect(shown).toEqual([
+      expect.objectContaining({ AssignPublicIp: 'ENABLED', Subnets: ['subnet-0f1e2d3c4b5a69782'] }),
+      expect.objectContaining({ AssignPublicIp: 'DISABLED', Subnets: ['subnet-0f1e2d3c4b5a69783'] }),
+    ]);
+  });
+
+  it('needs public subnets for a load balancer that the internet may reach', () => {
+    const stack = testStack();
+    const vpc = ec2.Vpc.fromVpcAttributes(stack, 'Given', {
+      vpcId: 'vpc-0f1e2d3c4b5a69788',
+      availabilityZones: ['eu-west-1a', 'eu-west-1b'],
+      privateSubnetIds: ['subnet-0f1e2d3c4b5a69783', 'subnet-0f1e2d3c4b5a69784'],
+    });
+    expect(() => serviceIn(stack, { vpc, frontDoor: KarinFrontDoor.plainHttp() })).toThrow(
+      "Stack/Karin: a load balancer that the internet may reach needs public subnets, but 'Stack/Given' has none; pass internetFacing: false to the front door, or a VPC with public subnets",
+    );
+  });
+
+  it('needs two zones for a load balancer, as far as they are known', () => {
+    const stack = testStack();
+    const vpc = vpcIn(stack, { maxAzs: 1 });
+    expect(() => serviceIn(stack, { vpc, frontDoor: KarinFrontDoor.plainHttp() })).toThrow(
+      "Stack/Karin: a load balancer needs subnets in two availability zones, but 'Stack/Vpc' has them in one; give the VPC a second zone, or ask for KarinFrontDoor.privateName()",
+    );
+    const late = testStack('Late');
+    const known = ec2.Vpc.fromVpcAttributes(late, 'Given', {
+      vpcId: Fn.importValue('vpc'),
+      availabilityZones: Fn.split(',', Fn.importValue('zones')),
+      publicSubnetIds: Fn.split(',', Fn.importValue('public')),
+    });
+    serviceIn(late, { vpc: known, frontDoor: KarinFrontDoor.plainHttp() });
+    Template.fromStack(late).resourceCountIs('AWS::ElasticLoadBalancingV2::LoadBalancer', 1);
+  });
+
+  it('holds the default domain of private names once, and a second server needs another', () => {
+    const stack = testStack();
+    const vpc = vpcIn(stack);
+    serviceIn(stack, { vpc });
+    const props = { image: ecs.ContainerImage.fromRegistry('karin'), redisUrl: redisUrl(testStack()), vpc };
+    expect(() => new KarinService(stack, 'Second', props)).toThrow(
+      "Stack/Second: 'karin.internal' exists in 'Stack/Vpc' already, by 'Stack/Karin/Namespace/Resource'; pass KarinFrontDoor.privateName({ cloudMapNamespace }) with a namespace of another domain, for example 'other.internal'",
+    );
+    const cloudMapNamespace = new servicediscovery.PrivateDnsNamespace(stack, 'Names', { name: 'test.internal', vpc });
+    const frontDoor = KarinFrontDoor.privateName({ cloudMapNamespace });
+    expect(new KarinService(stack, 'Third', { ...props, frontDoor }).endpoint).toBe('http://server.test.internal:4000');
+    expect(new KarinService(testStack('Elsewhere'), 'Fourth', { ...props, vpc: vpcIn(testStack()) }).endpoint).toBe(
+      'http://server.karin.internal:4000',
+    );
+  });
+
+  it('lets a caller of another stack in by a rule in the stack of the caller', () => {
+    const app = testApp();
+    const server = testStack('Server', app);
+    const vpc = vpcIn(server);
+    const service = serviceIn(server, { vpc });
+    const shop = testStack('Shop', app);
+    const group = new ec2.SecurityGroup(shop, 'Caller', { vpc });
+    new KarinQueue(shop, 'Jobs', { endpoint: service.endpoint, runtime: service.identity });
+    group.connections.allowToDefaultPort(service);
+    Template.fromStack(shop).hasResourceProperties('AWS::EC2::SecurityGroupIngress', { FromPort: 4000, ToPort: 4000 });
+    expect(server.dependencies).toEqual([]);
+  });
+
   it('is refused where all subnets are isolated, unless they are asked for', () => {
     const stack = testStack();
     const { PRIVATE_ISOLATED } = ec2.SubnetType;
@@ -331,7 +415,9 @@ describe('what a server is told', () => {
   });
 
   const secret = () => redisUrl(testStack());
-  const refused: ReadonlyArray<[props: Partial<KarinServiceProps>, message: string]> = [
+  // A caller in JavaScript may leave out what the types demand.
+  type Given = { [name in keyof KarinServiceProps]?: KarinServiceProps[name] | undefined };
+  const refused: ReadonlyArray<[props: Given, message: string]> = [
     [
       { environment: { KARIN_TOKENS: 'abc' } },
       'Stack/Karin: KARIN_TOKENS is a secret and would stand in the template as plain text; pass it as secrets: { KARIN_TOKENS: ... }',
@@ -358,11 +444,13 @@ describe('what a server is told', () => {
       { memoryLimitMiB: 1536 },
       'memoryLimitMiB must be one of 512, 1024, 2048 with a cpu of 256, but 1536 was provided',
     ],
+    [{ image: undefined }, "Stack/Karin: image is missing; pass for example ecs.ContainerImage.fromAsset('../karin')"],
+    [{ redisUrl: undefined }, 'Stack/Karin: redisUrl is missing: a task keeps no disk, so Redis is elsewhere'],
     [{ desiredCount: 1.5 }, 'desiredCount must be a whole number from 0 on, but 1.5 was provided'],
   ];
 
   it.each(refused)('is refused where it cannot work or would be read by all (%#)', (props, message) => {
-    expect(() => serviceIn(testStack(), props)).toThrow(message);
+    expect(() => serviceIn(testStack(), props as Partial<KarinServiceProps>)).toThrow(message);
   });
 
   it('lets a mail address and a topic stand in the template, which are no secrets', () => {
@@ -413,6 +501,55 @@ describe('the identity of a server', () => {
     expect(() => serviceIn(stack, { identity })).toThrow(
       "Stack/Karin: identity must have a role that ECS tasks may assume, but 'Stack/User' is a user; use KarinRuntimeIdentity.ecsTask()",
     );
+  });
+});
+
+describe('what only shows at deployment', () => {
+  it('is found before: a role that ECS may not assume', () => {
+    const stack = testStack();
+    const identity = KarinRuntimeIdentity.flyMachine(stack, 'Fly', { orgSlug: 'acme', appName: 'karin' });
+    serviceIn(stack, { identity });
+    expect(() => Template.fromStack(stack)).toThrow(
+      "identity must have a role that ECS tasks may assume, but that of 'Stack/Fly' trusts others; use KarinRuntimeIdentity.ecsTask()",
+    );
+  });
+
+  it('is found before: a name that is not in its zone', () => {
+    const door = (zone: (stack: Stack) => route53.IHostedZone, domainName = 'karin.example.com') => {
+      const stack = testStack();
+      const certificate = acm.Certificate.fromCertificateArn(stack, 'Certificate', CERTIFICATE);
+      serviceIn(stack, { frontDoor: KarinFrontDoor.https({ domainName, certificate, hostedZone: zone(stack) }) });
+      Template.fromStack(stack).hasResourceProperties('AWS::Route53::RecordSet', { Name: `${domainName}.` });
+    };
+    const named = (zoneName: string) => (stack: Stack) =>
+      route53.HostedZone.fromHostedZoneAttributes(stack, 'Zone', { hostedZoneId: 'Z0123', zoneName });
+    const stranger = () => door(named('ample.com'));
+    expect(stranger).toThrow(
+      "domainName must be in hostedZone, but 'karin.example.com' is not in 'ample.com'; pass its own zone, or 'certificate' without 'hostedZone'",
+    );
+    door(named('Example.com.'));
+    door(named('karin.example.com'));
+    door((stack) => route53.HostedZone.fromHostedZoneId(stack, 'Zone', 'Z0123'));
+  });
+
+  it('is prevented: a deployment leaves the number of servers to scaling, unless a number is given', () => {
+    templateOf().hasResourceProperties('AWS::ECS::Service', { DesiredCount: Match.absent() });
+    templateOf({ desiredCount: 0 }).hasResourceProperties('AWS::ECS::Service', { DesiredCount: 0 });
+  });
+
+  it('is prevented: the role that starts tasks may be let decrypt secrets under a key of its own', () => {
+    const stack = testStack();
+    const key = kms.Key.fromKeyArn(stack, 'Key', `arn:aws:kms:${REGION}:${ACCOUNT}:key/0f1e2d3c`);
+    const { fargateService } = serviceIn(stack);
+    key.grantDecrypt(fargateService.taskDefinition.obtainExecutionRole());
+    Template.fromStack(stack).hasResourceProperties('AWS::IAM::Policy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          { Effect: 'Allow', Action: 'kms:Decrypt', Resource: `arn:aws:kms:${REGION}:${ACCOUNT}:key/0f1e2d3c` },
+        ]),
+      },
+      Roles: [{ Ref: Match.stringLikeRegexp('ExecutionRole') }],
+    });
   });
 });
 
