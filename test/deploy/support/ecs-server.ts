@@ -14,6 +14,8 @@ const server = new Stack(app, 'Server');
 const secret = (name: string): ecs.Secret =>
   ecs.Secret.fromSecretsManager(secretsmanager.Secret.fromSecretNameV2(server, name, `karin/${name}`));
 const service = new KarinService(server, 'Karin', {
+  // Left out it is 1 in AWS; an emulator need not know that.
+  desiredCount: 1,
   image: ecs.ContainerImage.fromRegistry('karin'),
   redisUrl: secret('redis'),
   secrets: { KARIN_TOKENS: secret('tokens') },
