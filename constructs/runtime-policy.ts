@@ -92,7 +92,8 @@ export function basePolicyStatements(scope: Construct, props: KarinPermissionPro
 }
 
 /**
- * `arn:aws:iam::111122223333:role/path/name`. Without `*` and `?`, which a path may hold but a policy takes for wildcards.
+ * `arn:aws:iam::111122223333:role/path/name`. Without `*` and `?`, which a path may hold but a policy takes for
+ * wildcards.
  * Source: IAM, "IAM and AWS STS quotas", name requirements.
  */
 const ROLE = /^arn:aws[a-z0-9-]*:iam::\d{12}:role\/(?:[\x21-\x29\x2b-\x3e\x40-\x7e]+\/)?[A-Za-z0-9_+=,.@-]{1,64}$/;

@@ -44,8 +44,8 @@ const FARGATE_MEMORY: Readonly<Record<number, readonly number[]>> = {
 const MAX_GRACE_SECONDS = 105;
 
 /**
- * Throws if a setting is secret and would stand in the template, is not open to choice on ECS, or is missing. Callers in
- * JavaScript and Python can leave out what the types demand.
+ * Throws if a setting is secret and would stand in the template, is not open to choice on ECS, or is missing. Callers
+ * in JavaScript and Python can leave out what the types demand.
  */
 export function checkSettings(scope: IConstruct, props: Partial<KarinServiceProps>): void {
   const { environment = {}, secrets = {} } = props;
