@@ -46,7 +46,7 @@ export interface HostParts {
   /** `changed`: the code changed since the template was read. */
   readonly prepare: (fn: TemplateFunction, changed: boolean) => Promise<Launch>;
   /** Where debuggers reach the function, which has one process at a time then. Absent: nowhere. */
-  readonly inspector?: Promise<Inspector>;
+  readonly inspector?: Promise<Inspector | undefined>;
   /** Nobody needs what was prepared. */
   readonly discard: (launch: Launch) => void;
 }
@@ -219,11 +219,16 @@ export class FunctionHost {
         print: (line) => this.#parts.print(this.#fn.name, line),
         ...(inspector === undefined
           ? {}
-          : { hides: (line) => inspector.takes(line, owner), isDebugged: () => inspector.isAttached }),
+          : {
+              hides: (line) => inspector.takes(line, owner),
+              isDebugged: () => inspector.isAttached,
+              onKill: () => inspector.forget(owner),
+            }),
         onEnd: () => {
-          inspector?.forget(owner);
           ended();
           this.#forget(worker);
+          // Last: it may ask for the next process, for which there is room only now.
+          inspector?.forget(owner);
         },
       });
       this.#all.add(worker);

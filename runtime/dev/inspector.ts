@@ -16,6 +16,7 @@ const CHATTER = /^(Debugger (attached|ending)|For help, see: https:\/\/nodejs\.o
 const ATTACHING = /^upgrade:\s*websocket/im;
 /** How many ports above the wanted one are tried. */
 const PORTS_TRIED = 200;
+const LAST_PORT = 65_535;
 
 export class Inspector {
   readonly #server: Server;
@@ -26,17 +27,24 @@ export class Inspector {
   #target: { readonly owner: object; readonly port: number } | undefined;
   #waiting: (() => void)[] = [];
 
-  /** Listens on `port` or the next free one above it; 0: any. `wake`: a process is wanted. */
+  /**
+   * Listens on `port` or the next free one above it, and if none is to be had on any; 0: any. `wake`: a process is
+   * wanted.
+   */
   static async listen(port: number, wake: () => void): Promise<Inspector> {
-    for (let tried = port; ; tried += 1) {
+    const last = port === 0 ? 0 : Math.min(port + PORTS_TRIED, LAST_PORT);
+    for (let tried = port; tried <= last; tried += 1) {
       const inspector = new Inspector(wake);
       try {
         await inspector.#listen(tried);
         return inspector;
-      } catch (error) {
-        if (tried - port >= PORTS_TRIED) throw error;
+      } catch {
+        // The next one, then.
       }
     }
+    const inspector = new Inspector(wake);
+    await inspector.#listen(0);
+    return inspector;
   }
 
   private constructor(wake: () => void) {
@@ -63,9 +71,10 @@ export class Inspector {
     return true;
   }
 
-  /** The process ended. */
+  /** The process is about to end, or ended: those who wait want another one. */
   forget(owner: object): void {
     if (this.#target?.owner === owner) this.#target = undefined;
+    if (this.#target === undefined && this.#waiting.length > 0) this.#wake();
   }
 
   close(): void {

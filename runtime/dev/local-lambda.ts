@@ -72,7 +72,7 @@ export interface CodeChange {
 /** A function with what it needs beside its processes. */
 interface Hosted {
   readonly host: FunctionHost;
-  readonly inspector?: Promise<Inspector>;
+  readonly inspector?: Promise<Inspector | undefined>;
   /** The files that its code is known to be made of, absolute. */
   inputs(): ReadonlySet<string>;
   /** Stops every process and gives up what was prepared. */
@@ -255,17 +255,22 @@ export class LocalLambda {
   }
 
   /** Where debuggers reach the function; `undefined`: nowhere. */
-  #inspector({ name, runtime, code }: TemplateFunction, wake: () => void): Promise<Inspector> | undefined {
+  #inspector({ name, runtime, code }: TemplateFunction, wake: () => void): Promise<Inspector | undefined> | undefined {
     const { inspect, output } = this.#options;
     if (inspect === undefined || runtime?.startsWith('nodejs') !== true || code.kind === 'image') return undefined;
     const port = inspect === 0 ? 0 : inspect + this.#inspected;
     this.#inspected += 1;
-    const listening = Inspector.listen(port, wake);
-    listening.then(
-      (inspector) => output.line(name, `debugger: 127.0.0.1:${inspector.port}`, 'more'),
-      (error: unknown) => output.line(name, `no port for a debugger: ${error}`, 'bad'),
+    return Inspector.listen(port, wake).then(
+      (inspector) => {
+        output.line(name, `debugger: 127.0.0.1:${inspector.port}`, 'more');
+        return inspector;
+      },
+      (error: unknown) => {
+        // The function runs all the same.
+        output.line(name, `no port for a debugger: ${error}`, 'bad');
+        return undefined;
+      },
     );
-    return listening;
   }
 
   /** Whether a debugger is attached to the function. */

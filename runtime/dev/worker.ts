@@ -48,6 +48,8 @@ export interface WorkerParts {
   readonly hides?: (line: string) => boolean;
   /** Somebody looks at the function with a debugger: no timeout ends it meanwhile. Default: nobody. */
   readonly isDebugged?: () => boolean;
+  /** The process is about to be ended: nobody new is to be led to it. May be called again. */
+  readonly onKill?: () => void;
   /** The process is gone; called once. */
   readonly onEnd: () => void;
 }
@@ -247,6 +249,7 @@ export class Worker {
   }
 
   #kill(): void {
+    this.#parts.onKill?.();
     endTree(this.#child);
   }
 }

@@ -165,6 +165,15 @@ describe('execution environments', () => {
     expect((await scratch.invoke('fn')).value).toBe('new');
   });
 
+  it('run with another port for a debugger where those above the wanted one end', async () => {
+    await scratch.start({ inspect: 65_535 });
+    scratch.write('index.js', 'exports.handler = async () => "fine";');
+    scratch.apply([scratch.define(), scratch.define({ name: 'other' })]);
+    await Promise.all([scratch.printed('[fn] debugger: 127.0.0.1:'), scratch.printed('[other] debugger: 127.0.0.1:')]);
+    expect((await scratch.invoke('other')).value).toBe('fine');
+    expect(await scratch.lambda.isDebugged('other')).toBe(false);
+  });
+
   it('are stopped after five idle minutes', async () => {
     const idle: (() => void)[] = [];
     const time: Time = {
