@@ -415,12 +415,12 @@ describe('a call without an answer', () => {
       const server = await lambda((seen) => arrivals.emit('invoke', seen));
       const call = invoker({ endpoint: server.endpoint }).invoke(request());
       const [seen] = await arrived;
-      const clientPort = seen.socket.remotePort ?? 0;
+      const { remotePort: clientPort = 0, localPort: serverPort = 0 } = seen.socket;
       const timer = await vi.waitFor(() => {
-        const found = timerOfSocket(clientPort);
+        const found = timerOfSocket(clientPort, serverPort);
         expect(found?.kind).toBe('02');
         return found;
-      });
+      }, 30_000);
       expect(timer?.dueInSeconds).toBeLessThan(120);
       respond(seen, 200, '');
       await call;
@@ -429,13 +429,19 @@ describe('a call without an answer', () => {
 });
 
 /**
- * The active timer of the TCP socket with this local port (`02`: keep-alive). Source: Linux,
- * Documentation/networking/proc_net_tcp.rst; the time is in hundredths of a second.
+ * The active timer of the TCP socket between these ports (`02`: keep-alive). Both are looked at, because connections to
+ * other ports may have the same local one. Source: Linux, Documentation/networking/proc_net_tcp.rst; the time is in
+ * hundredths of a second.
  */
-function timerOfSocket(localPort: number): { readonly kind: string; readonly dueInSeconds: number } | undefined {
-  const suffix = `:${localPort.toString(16).toUpperCase().padStart(4, '0')}`;
+function timerOfSocket(
+  localPort: number,
+  remotePort: number,
+): { readonly kind: string; readonly dueInSeconds: number } | undefined {
+  const [own, other] = [localPort, remotePort].map((port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`);
   const rows = readFileSync('/proc/net/tcp', 'utf8').trim().split('\n').slice(1);
-  const row = rows.map((line) => line.trim().split(/\s+/)).find(([, local]) => local?.endsWith(suffix));
+  const row = rows
+    .map((line) => line.trim().split(/\s+/))
+    .find(([, local = '', remote = '']) => local.endsWith(own ?? '') && remote.endsWith(other ?? ''));
   const [kind, due] = row?.[5]?.split(':') ?? [];
   return kind === undefined || due === undefined ? undefined : { kind, dueInSeconds: Number.parseInt(due, 16) / 100 };
 }
