@@ -11,6 +11,9 @@ import { ForwardTime } from '../support/forward-time.ts';
 /** Synthesizing an app takes its time where several suites share two cores. */
 const PATIENCE_MS = 120_000;
 
+/** What `karin dev` itself says at the end of an Invoke, beside what the function printed. */
+const REPORT = /^(?:\d+ messages? of \S+, )?\d+ ms: |\(\d+ messages? of \S+, \d+ ms\)$|^ {2}/;
+
 /** An event of the consumer, whatever its kind. */
 interface Seen {
   readonly kind: ConsumerEvent['kind'];
@@ -85,7 +88,9 @@ describe('an example under karin dev', { timeout: PATIENCE_MS }, () => {
     });
     endings.push(async () => sqs.destroy());
     const printed = (): readonly string[] =>
-      lines.flatMap((line) => (/^\[[\w-]+\] /.test(line) ? [line.replace(/^\[[\w-]+\] /, '')] : []));
+      lines
+        .flatMap((line) => (/^\[[\w-]+\] /.test(line) ? [line.replace(/^\[[\w-]+\] /, '')] : []))
+        .filter((line) => !REPORT.test(line));
     return {
       time,
       said: () => lines,
