@@ -148,7 +148,7 @@ function verdict(queues: number, { machine, price }: Prices): string {
   const most = idleCost(queues, 5, price);
   const least = idleCost(queues, 2, price);
   if (most <= machine)
-    return `For ${queues} idle queues SQS is the cheaper one. Use Karin for other reasons, or not at all.`;
+    return `For ${queues} idle ${queues === 1 ? 'queue' : 'queues'} SQS is the cheaper one. Use Karin for other reasons, or not at all.`;
   if (least > machine)
     return `For ${queues} idle queues Karin saves ${(least - machine).toFixed(2)} to ${(most - machine).toFixed(2)} dollars a month.`;
   return `For ${queues} idle queues Karin saves ${(most - machine).toFixed(2)} dollars a month if MaximumConcurrency is set, and nothing if it is not.`;

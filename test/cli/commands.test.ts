@@ -118,6 +118,7 @@ describe('karin cost', () => {
 
   it('tells those off whom it would not help', async () => {
     expect((await runCli(['cost', '--queues', '3'])).out).toContain('For 3 idle queues SQS is the cheaper one.');
+    expect((await runCli(['cost', '--queues', '1'])).out).toContain('For 1 idle queue SQS is the cheaper one.');
     expect((await runCli(['cost', '--queues', '20'])).out).toContain(
       'saves 2.76 dollars a month if MaximumConcurrency is set',
     );
