@@ -92,6 +92,8 @@ export function useStage(): Stage {
       await page.getByLabel('Admin password').fill(PASSWORD);
       await page.getByRole('button', { name: 'Log in' }).click();
       await page.getByRole('heading', { name: 'Queues', level: 1 }).waitFor();
+      // The script, which the page's keys and changes need, runs before that and after the heading is there.
+      await page.waitForLoadState('load');
       return page;
     },
     visitor: () => {
