@@ -5,8 +5,10 @@ const targets = JSON.parse(readFileSync(new URL('../../packaging/targets.json', 
 const { java, dotnet, go, python } = targets;
 
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
+// As `codemaker` does, which jsii uses: KiB, MiB and GiB are one word.
 const snake = (name) =>
   name
+    .replaceAll(/(?<![A-Z])[KMG]iB(?![a-z])/g, (unit) => capital(unit.toLowerCase()))
     .replaceAll(/([a-z\d])([A-Z])/g, '$1_$2')
     .replaceAll(/([A-Z]+)([A-Z][a-z])/g, '$1_$2')
     .toLowerCase();
