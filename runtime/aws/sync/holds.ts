@@ -11,6 +11,9 @@
  *   forward (drained)     forward consume if a mapping of it is served here again, else forward: nobody here would take
  *                         its messages
  *
+ * An empty queue that AWS no longer names is forgotten with what the operator wanted of it. If its mapping comes back,
+ * it is consumed.
+ *
  * Earlier versions kept a list of the queues that they held, without what the operator wanted. It is read once, taken
  * over and removed.
  *
