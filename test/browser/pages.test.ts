@@ -145,6 +145,8 @@ describe.each(PAGES)('the page: $name', ({ name, path, status = 200, stranger, o
     expect(await page.locator('h1').count()).toBe(1);
     expect(await page.title()).toMatch(/^.+ - Karin$/);
     expect(await unreadable(page)).toEqual({ cut: [], crushed: [] });
+    // A tag of the page itself that is shown as text.
+    expect(await page.locator('body').innerText()).not.toMatch(/<\/(?:a|b|code|div|p|span|strong)>/);
     for (const theme of THEMES) {
       await page.emulateMedia({ colorScheme: theme });
       expect(await violations(page), theme).toEqual([]);

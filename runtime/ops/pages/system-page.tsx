@@ -242,7 +242,11 @@ function Tokens({ view }: { view: SystemView }) {
             <td>{lastUsedAt === undefined ? '-' : <Time at={lastUsedAt} />}</td>
           </tr>
         ))}
-        empty="No token was made by command. <code>karin token create</code> makes one."
+        empty={
+          <>
+            No token was made by command. <code>karin token create</code> makes one.
+          </>
+        }
       />
     </>
   );
