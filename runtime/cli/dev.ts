@@ -15,7 +15,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
-import * as z from 'zod/mini';
 import { type Discovery, DiscoveryError, type DiscoverySource } from '../aws/discovery/discovery.ts';
 import { createInvoker, type Invoker } from '../aws/invoke.ts';
 import { parseFunctionReference } from '../aws/mapping.ts';
@@ -38,6 +37,7 @@ import { isBelow } from '../dev/platform.ts';
 import { availablePort, createCommandRunner } from '../dev/processes.ts';
 import { findProject, templateProject } from '../dev/project/find-project.ts';
 import { type Project, ProjectError } from '../dev/project/project.ts';
+import { saidOtherwise } from '../dev/report.ts';
 import { ownRunFolder, runName } from '../dev/run-folder.ts';
 import { readApplication } from '../dev/template/application.ts';
 import { discoveryOf, type ServingOptions } from '../dev/template/discovery.ts';
@@ -489,31 +489,6 @@ function listed(names: readonly string[]): string {
   const more = names.length - NAMES_SHOWN;
   return more > 1 ? `${names.slice(0, NAMES_SHOWN).join(', ')} and ${more} more` : names.join(', ');
 }
-
-/** What the log says of a batch. */
-const BatchLine = z.object({
-  msg: z.string(),
-  queue: z.string(),
-  reason: z.optional(z.string()),
-  target: z.optional(z.string()),
-  messageIds: z.array(z.string()),
-});
-
-/**
- * A line of the log in the words of this command; empty: the local Lambda has said all of it; `undefined`: it is to be
- * written as it is.
- */
-function saidOtherwise(line: string): string | undefined {
-  const { success, data } = BatchLine.safeParse(JSON.parse(line));
-  if (!success) return undefined;
-  if (data.msg === 'failed' && FUNCTION_FAILED.has(data.reason)) return '';
-  if (data.msg !== 'dead-lettered') return undefined;
-  const name = (key = ''): string => key.split(':').at(-1) ?? '';
-  return `${name(data.queue)}: ${counted(data.messageIds.length, 'message')} moved to ${name(data.target)}`;
-}
-
-/** Reasons that come from the answer of a function. */
-const FUNCTION_FAILED: ReadonlySet<string | undefined> = new Set(['function-error', 'timeout', 'malformed-report']);
 
 /** With a note for each function behind a route that this machine cannot run; queues have their own word for it. */
 function withUnusable(application: TemplateApplication): TemplateApplication {

@@ -1,6 +1,7 @@
 /**
  * What a person is told of each invocation: one line with the count, the duration and the result; of a failure two
- * more, the line of the source and what happens to the messages next.
+ * more, the line of the source and what happens to the messages next. What the server's log has to say beside that is
+ * said in the same words.
  *
  * @module
  */
@@ -214,3 +215,28 @@ function firstLine(text: string): string {
       ?.trim() ?? ''
   );
 }
+
+/** What the log says of a batch. */
+const BatchLine = z.object({
+  msg: z.string(),
+  queue: z.string(),
+  reason: z.optional(z.string()),
+  target: z.optional(z.string()),
+  messageIds: z.array(z.string()),
+});
+
+/**
+ * A line of the server's log in the words of `karin dev`; empty: the local Lambda has said all of it; `undefined`: it is to be
+ * written as it is.
+ */
+export function saidOtherwise(line: string): string | undefined {
+  const { success, data } = BatchLine.safeParse(JSON.parse(line));
+  if (!success) return undefined;
+  if (data.msg === 'failed' && FUNCTION_FAILED.has(data.reason)) return '';
+  if (data.msg !== 'dead-lettered') return undefined;
+  const name = (key = ''): string => key.split(':').at(-1) ?? '';
+  return `${name(data.queue)}: ${counted(data.messageIds.length)} moved to ${name(data.target)}`;
+}
+
+/** Reasons that come from the answer of a function. */
+const FUNCTION_FAILED: ReadonlySet<string | undefined> = new Set(['function-error', 'timeout', 'malformed-report']);

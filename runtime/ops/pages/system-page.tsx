@@ -111,9 +111,15 @@ function Scopes({ view }: { view: SystemView }) {
           <tr>
             <td>{account ?? "the server's own"}</td>
             <td>{region}</td>
-            <td class="number">{mappings === undefined ? '-' : count(mappings)}</td>
-            <td>{syncedAt === undefined ? 'not since this process began' : <Time at={Date.parse(syncedAt)} />}</td>
-            <td class={failure === undefined ? '' : 'bad'}>{failure ?? 'no'}</td>
+            <td class="number" data-label="mappings served">
+              {mappings === undefined ? '-' : count(mappings)}
+            </td>
+            <td data-label="read ">
+              {syncedAt === undefined ? 'not since this process began' : <Time at={Date.parse(syncedAt)} />}
+            </td>
+            <td class={failure === undefined ? '' : 'bad'} data-label="failed ">
+              {failure ?? 'no'}
+            </td>
           </tr>
         ))}
       />
@@ -136,8 +142,10 @@ function SavingsByStage({ view }: { view: SystemView }) {
             <td class={isSum ? 'quiet' : ''}>{account}</td>
             <td class={isSum ? 'quiet' : ''}>{region}</td>
             <td class={isSum ? 'quiet' : ''}>{stage}</td>
-            <td class="number">{count(queues)}</td>
-            <td class="number">
+            <td class="number" data-label="queues">
+              {count(queues)}
+            </td>
+            <td class="number" data-label="a month">
               {[...costs]
                 .reverse()
                 .map((cost) => `$${cost.toFixed(2)}`)
