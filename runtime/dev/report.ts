@@ -226,8 +226,8 @@ const BatchLine = z.object({
 });
 
 /**
- * A line of the server's log in the words of `karin dev`; empty: the local Lambda has said all of it; `undefined`: it is to be
- * written as it is.
+ * A line of the server's log in the words of `karin dev`; empty: the local Lambda has said all of it; `undefined`: it
+ * is to be written as it is.
  */
 export function saidOtherwise(line: string): string | undefined {
   const { success, data } = BatchLine.safeParse(JSON.parse(line));
